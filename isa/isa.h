@@ -1,0 +1,138 @@
+// What the machine is: instructions and machine descriptions, read by compiler
+// and emulator alike. Instructions are rows of isa/*.isa; the generator expands
+// them into the opcode enum, decoder, encoder, disassembler, xlut.h and manual.
+#pragma once
+
+#include "support/arena.h"
+#include "support/diagnostic.h"
+#include "support/text.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// ---------------------------------------------------------------- instructions
+
+typedef enum isa_opcode {
+    ISA_ILLEGAL, // every word that no row matches
+#define ISA_ROW(E) ISA_##E,
+#include "isa/opcodes.inc" // generated: ISA_ADDI, ISA_VADD_VV, ISA_LUT_LD, ISA_LMMA, ...
+#undef ISA_ROW
+    ISA_OPCODE_COUNT
+} isa_opcode;
+
+// What the statistics count by, and the timing model charges by.
+// ISA_CLASS(enumerator, name)
+#define ISA_CLASSES(ISA_CLASS)                                                                     \
+    ISA_CLASS(INTEGER, "integer")                                                                  \
+    ISA_CLASS(MULTIPLY, "multiply")                                                                \
+    ISA_CLASS(DIVIDE, "divide")                                                                    \
+    ISA_CLASS(LOAD, "load")                                                                        \
+    ISA_CLASS(STORE, "store")                                                                      \
+    ISA_CLASS(ATOMIC, "atomic")                                                                    \
+    ISA_CLASS(BRANCH, "branch")                                                                    \
+    ISA_CLASS(JUMP, "jump")                                                                        \
+    ISA_CLASS(FLOAT, "float")                                                                      \
+    ISA_CLASS(FLOAT_DIVIDE, "float divide")                                                        \
+    ISA_CLASS(SYSTEM, "system")                                                                    \
+    ISA_CLASS(VECTOR_SETUP, "vector setup")                                                        \
+    ISA_CLASS(VECTOR, "vector")                                                                    \
+    ISA_CLASS(VECTOR_MULTIPLY, "vector multiply")                                                  \
+    ISA_CLASS(VECTOR_DIVIDE, "vector divide")                                                      \
+    ISA_CLASS(VECTOR_FLOAT, "vector float")                                                        \
+    ISA_CLASS(VECTOR_LOAD, "vector load")                                                          \
+    ISA_CLASS(VECTOR_STORE, "vector store")                                                        \
+    ISA_CLASS(VECTOR_PERMUTE, "vector permute")                                                    \
+    ISA_CLASS(VECTOR_REDUCE, "vector reduce")                                                      \
+    ISA_CLASS(TILE_LOAD, "tile load")                                                              \
+    ISA_CLASS(TILE_STORE, "tile store")                                                            \
+    ISA_CLASS(TILE_PREFETCH, "tile prefetch")                                                      \
+    ISA_CLASS(TABLE_BUILD, "table build")                                                          \
+    ISA_CLASS(LUT_MMA, "lut matrix")                                                               \
+    ISA_CLASS(DEQUANTIZE, "dequantize")                                                            \
+    ISA_CLASS(MMA, "matrix")
+
+typedef enum isa_class {
+#define ISA_CLASS(E, name) ISA_CLASS_##E,
+    ISA_CLASSES(ISA_CLASS)
+#undef ISA_CLASS
+        ISA_CLASS_COUNT
+} isa_class;
+extern const char *const isa_class_names[ISA_CLASS_COUNT];
+
+// A decoded instruction. Fields that the row does not have are 0. Compressed
+// instructions decode to the instruction they expand to, with length 2.
+typedef struct isa_instruction {
+    uint32_t word;  // as fetched (16 bits for length 2)
+    uint16_t opcode; // isa_opcode
+    uint8_t length; // 2 or 4
+    uint8_t rd, rs1, rs2, rs3; // x, f, v or lt numbers, as the row says
+    uint8_t rm;                // rounding mode field
+    uint8_t vm;                // 1: unmasked
+    uint8_t nf;                // segment loads and stores: fields - 1
+    uint8_t aq, rl;
+    int32_t imm;               // sign-extended as the row says; CSR number; zimm of vsetvli
+    // Xlut option fields, as in the row's bit pattern.
+    uint8_t table, form, slice, rows, start, activation, scale_type, type, half;
+} isa_instruction;
+
+// `bits`: the 32 bits at pc (the upper half is ignored for compressed ones).
+// Always fills *out; opcode ISA_ILLEGAL when no row matches, reserved encodings
+// included.
+void isa_decode(uint32_t bits, isa_instruction *out);
+// The inverse: the 32-bit word of opcode and fields (word and length ignored).
+// False: a field is out of its range.
+bool isa_encode(const isa_instruction *in, uint32_t *word);
+
+typedef struct isa_row {
+    const char *mnemonic;  // "lut.ld", "vadd.vv"
+    const char *extension; // "I", "M", ..., "V", "Zvfh", "Xlut"
+    uint32_t match, mask;
+    const char *operands; // as listed in the .isa file
+    isa_class class;
+    const char *meaning;  // one line
+} isa_row;
+extern const isa_row isa_rows[ISA_OPCODE_COUNT];
+
+// Assembly as llvm-mc writes it (aliases excepted), Xlut as docs/xlut.md does.
+// `pc` makes branch targets absolute.
+void isa_disassemble(text *out, const isa_instruction *in, uint64_t pc);
+
+// The assembler statement that produces an Xlut instruction in stock LLVM or gas:
+// ".insn r CUSTOM_0, 1, 3, x8, $0, $1". General registers are written as the
+// given templates ("$0", "a0"; NULL: the number in the field), tile registers as
+// literal xN. False: a field is out of its range.
+bool isa_insn_directive(text *out, const isa_instruction *in, const char *rd, const char *rs1,
+                        const char *rs2, const char *rs3);
+
+// ------------------------------------------------------------------- machines
+
+// A machine description (isa/machines/*.machine). The first group is
+// architecture: programs are compiled for it and refused elsewhere. The rest is
+// timing and energy.
+typedef struct machine {
+    const char *name;
+    // architecture
+    uint32_t vlen;           // bits
+    uint32_t tile_m, tile_n; // 0: no LUT unit
+    // timing
+    double clock;                     // Hz
+    uint32_t unit_m, unit_n, unit_k, units; // LUT work per cycle
+    double memory_bandwidth;          // bytes per second
+    double memory_latency;            // seconds
+    uint64_t scratch;                 // bytes of first-level memory
+    // Further rates are added with the cycle model.
+} machine;
+
+// A built-in name, or a path (contains '/' or ends in ".machine"). Unknown names
+// get a did-you-mean; units are checked. False: reported.
+bool machine_load(arena *a, diagnostics *d, const char *name, machine *out);
+bool machine_parse(arena *a, diagnostics *d, const source *text, machine *out);
+extern const char *const machine_builtin_names[]; // NULL-terminated
+uint64_t machine_hash(const machine *m);          // of the architectural part
+void machine_print(text *out, const machine *m);  // parses back
+
+// Derived from the tile shape (docs/xlut.md, "Tile shape").
+static inline uint32_t machine_tile_bytes(const machine *m) { return 4 * m->tile_m * m->tile_n; }
+static inline uint32_t machine_tile_lookups(const machine *m) { return 8 * m->tile_m; }
+static inline uint32_t machine_tile_depth(const machine *m) { return 32 * m->tile_m; } // weights
+enum { ISA_TILE_REGISTERS = 32, ISA_TABLE_WIDTH = 4 };
