@@ -1,0 +1,70 @@
+// Passes over the IR, the pipeline that orders them, and what they report.
+#pragma once
+
+#include "compiler/ir/ir.h"
+#include "isa/isa.h"
+
+// Why something was done or not; shown by --remarks, collected otherwise.
+typedef enum remark_kind { REMARK_APPLIED, REMARK_MISSED, REMARK_NOTE } remark_kind;
+typedef struct remark {
+    const char *pass; // "fuse"
+    remark_kind kind;
+    location where;
+    const char *message;
+} remark;
+
+// A pass's arguments in a pipeline text: 'quantize-tables(type=i8,scale=group)'.
+typedef struct pass_argument {
+    const char *name, *value;
+} pass_argument;
+
+typedef struct pass_context {
+    arena *arena;
+    diagnostics *diagnostics;
+    const machine *machine;
+    ARRAY_OF(remark) remarks;
+    ARRAY_OF(pass_argument) arguments; // of the running pass
+    const char *running;               // the running pass's name
+} pass_context;
+
+void pass_remark(pass_context *c, remark_kind kind, location where, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+// The argument's value, or the default in the pass's row.
+const char *pass_argument_text(const pass_context *c, const char *name);
+long long pass_argument_integer(const pass_context *c, const char *name);
+
+// Changes the module in place. False: errors were reported to c->diagnostics.
+typedef bool pass_function(ir_module *m, pass_context *c);
+
+typedef struct pass_row {
+    const char *name;       // "split-precompute"
+    pass_function *run;
+    const char *parameters; // "type = i8, scale = row": names with their defaults; "" for none
+    const char *doc;
+} pass_row;
+extern const pass_row pass_rows[]; // passes.def; ended by a NULL name
+const pass_row *pass_find(const char *name);
+
+// One step of a pipeline.
+typedef struct pipeline_step {
+    const pass_row *pass;
+    ARRAY_OF(pass_argument) arguments;
+} pipeline_step;
+typedef struct pipeline {
+    ARRAY_OF(pipeline_step) steps;
+} pipeline;
+
+// "a,b(c=1),d". Unknown passes and parameters are reported, with a did-you-mean.
+bool pipeline_parse(arena *a, diagnostics *d, const char *text, pipeline *out);
+void pipeline_print(text *out, const pipeline *p);
+// The whole way from the graph to tiles with registers and a memory plan.
+extern const char pipeline_default[];
+
+// What happens around each pass.
+typedef struct pipeline_observer {
+    void *context;
+    // index counts from 1; 0 is the input. Called after each pass with its wall seconds.
+    void (*after)(void *context, unsigned index, const char *pass, const ir_module *m, double seconds);
+} pipeline_observer;
+// Verifies after every pass; an invalid module is an internal error naming the pass.
+bool pipeline_run(const pipeline *p, ir_module *m, pass_context *c, const pipeline_observer *o);

@@ -1,0 +1,85 @@
+// The canonical weight form, quantizers, and packing.
+//
+//    w[n][k] = sum over planes p of alpha_p[n][k/G] * s_p[n][k] + beta[n][k/G],   s_p in {+1, -1}
+//
+// Every format is a row of quant/formats (docs/weights.md). A dense format (f32,
+// f16, bf16) has no planes. Formats of one scale per group keep alpha_p =
+// scale * 2^p (uniform) or alpha_0 = alpha_1 = scale (ternary).
+#pragma once
+
+#include "support/arena.h"
+#include "support/diagnostic.h"
+#include "support/scalar.h"
+#include "support/text.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum quant_kind { QUANT_DENSE, QUANT_UNIFORM, QUANT_TERNARY } quant_kind;
+
+// A format name:  f32 f16 bf16 | w1..w4 or ternary, then optionally g16 g32 g64
+// g128 (absent: one scale per row), z (with zero points, so with offsets; not
+// for ternary), f (scales in f32 where the default is f16).
+// Row scales are always f32, group scales f16 unless 'f' says otherwise.
+typedef struct quant_format {
+    char name[24];
+    quant_kind kind;
+    unsigned planes;    // 0 for dense
+    int64_t group;      // 0: one per row
+    bool offset;        // beta present
+    scalar_type scale;  // of scales and offsets; for dense the element type
+} quant_format;
+
+bool quant_format_parse(const char *name, quant_format *out);
+void quant_format_list(text *out); // the grammar with examples, for messages and `lutc list formats`
+
+// Groups along K (the last one may be short).
+static inline int64_t quant_groups(const quant_format *f, int64_t k)
+{
+    return f->group ? (k + f->group - 1) / f->group : 1;
+}
+
+// Rows of a matrix in canonical form. Signs: bit p of codes[n * k + i] is 1 where s_p = +1.
+// Scales and offsets are already rounded to the format's scale type.
+typedef struct quant_rows {
+    quant_format format;
+    int64_t n, k;
+    uint8_t *codes;  // n * k
+    float *scale;    // n * groups
+    float *offset;   // n * groups; NULL without offsets
+} quant_rows;
+
+quant_rows quant_rows_create(arena *a, const quant_format *f, int64_t n, int64_t k);
+// Round to nearest: uniform by absolute maximum (symmetric) or range (z), ternary by absolute
+// mean. `source` is n * k floats, row-major. Non-finite weights are the caller's to refuse.
+void quant_quantize(const float *source, quant_rows *out);
+// The exact values that the canonical form stands for.
+double quant_value(const quant_rows *q, int64_t n, int64_t k);
+void quant_dequantize(const quant_rows *q, double *out); // n * k
+
+// ------------------------------------------------------------ packing, docs/program.md
+
+typedef struct pack_shape {
+    unsigned tile_m, tile_n;
+} pack_shape;
+
+// Bytes of one packed weight (dense formats included), 0 when the format cannot be packed for
+// this tile shape (a group smaller than a quarter of the tile depth).
+uint64_t pack_size(const quant_format *f, int64_t n, int64_t k, pack_shape shape);
+// Byte offset, within one column tile's stream, of what the generated code reads: the geometry
+// that packing and lowering share.
+typedef struct pack_geometry {
+    int64_t column_tiles, depth_tiles; // ceil(N / n), ceil(K / D)
+    int64_t depth;                     // D = 32 m weights
+    int64_t plane_bytes;               // 4 m n
+    int64_t groups_per_tile;           // G < D: D / G; else 1
+    int64_t tiles_per_group;           // G > D: G / D; row: depth_tiles; else 1
+    int64_t scale_bytes;               // n scales padded to 64
+    int64_t offset_bytes;              // 0 without offsets
+    int64_t column_tile_bytes;         // the whole stream of one column tile
+} pack_geometry;
+bool pack_geometry_of(const quant_format *f, int64_t n, int64_t k, pack_shape shape,
+                      pack_geometry *out);
+// Packs rows first .. first + q->n of the matrix (first a multiple of tile_n) to `out`, the
+// streams of those column tiles.
+void pack_rows(const quant_rows *q, pack_shape shape, uint8_t *out);
