@@ -1,0 +1,75 @@
+// The LUT unit: 32 tile registers and what each Xlut instruction does to them.
+//
+// The plain C of this folder is the definition of the instructions (docs/xlut.md): formulas in the
+// tile shape m, n and the depth L = 8m, in the order in which results round.
+//
+// A hart executes an Xlut instruction in three steps:
+//   1. lut_operands_of: is it legal, and which memory does it touch?
+//   2. check every operand's alignment, probe every row of every operand, enter the host pointers;
+//      nothing has changed yet, so a fault leaves no trace;
+//   3. lut_execute.
+#pragma once
+
+#include "isa/isa.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { LUT_MAX_ROWS = 4, LUT_MAX_OPERANDS = 3, LUT_TILE_ALIGNMENT = 64 };
+
+// A memory operand: `rows` pieces of `bytes` bytes, `stride` apart. Rows of 0 bytes touch nothing
+// and need no host pointer.
+typedef struct lut_operand {
+    uint64_t address, stride;    // guest; row r is at address + r * stride (modulo 2^64)
+    uint32_t rows, bytes;        // rows <= LUT_MAX_ROWS
+    uint32_t alignment;          // required of every row's address: a power of two
+    bool write;                  // else read
+    uint8_t *host[LUT_MAX_ROWS]; // set by the hart; rows may be in different mappings
+} lut_operand;
+
+typedef struct lut_operands {
+    unsigned count;
+    lut_operand item[LUT_MAX_OPERANDS];
+} lut_operands;
+
+typedef struct lut_unit lut_unit;
+typedef void lut_function(lut_unit *u, const isa_instruction *in, const lut_operands *memory);
+
+struct lut_unit {
+    uint32_t m, n;       // tile shape
+    uint32_t lookups;    // L = 8m: depth of one lmma
+    uint32_t tile_bytes; // 4mn
+    uint8_t *tiles;      // 32 tiles one after the other, 64-byte aligned
+    // What executes each instruction, by opcode - ISA_XLUT_FIRST. Chosen at creation; every choice
+    // gives the same bits.
+    lut_function *const *functions;
+};
+
+// True for the five shapes of docs/xlut.md: m1 n64, m2 n64, m2 n128, m4 n128, m4 n256.
+bool lut_shape_valid(uint32_t m, uint32_t n);
+// All tiles zero. NULL: not a valid shape.
+lut_unit *lut_unit_create(uint32_t m, uint32_t n);
+void lut_unit_destroy(lut_unit *u); // NULL is fine
+
+static inline uint8_t *lut_tile(const lut_unit *u, unsigned number)
+{
+    return u->tiles + (size_t)number * u->tile_bytes;
+}
+
+// The memory operands of an Xlut instruction, given the 32 integer registers. False: illegal
+// instruction (a plane or table beyond lt31, an operand that its options exclude, more columns
+// than n). lut.pf has none: it never faults.
+bool lut_operands_of(const lut_unit *u, const isa_instruction *in, const uint64_t x[32],
+                     lut_operands *out);
+
+// Executes a legal Xlut instruction whose operands all have their host pointers.
+void lut_execute(lut_unit *u, const isa_instruction *in, const lut_operands *memory);
+
+// The work of an lmma, for statistics: table lookups (rows * columns * depth of the slice *
+// planes), and multiply-accumulates of weights (4 per lookup and column for symmetric tables,
+// whatever the number of planes; 1 for full tables). 0 for every other opcode.
+uint64_t lut_lookups(const lut_unit *u, const isa_instruction *in);
+uint64_t lut_multiply_accumulates(const lut_unit *u, const isa_instruction *in);
+// Multiply-accumulates of a conventional mma: 8m * n/8 * depth. 0 for every other opcode.
+uint64_t lut_mma_multiply_accumulates(const lut_unit *u, const isa_instruction *in);
