@@ -18,9 +18,9 @@
 typedef enum quant_kind { QUANT_DENSE, QUANT_UNIFORM, QUANT_TERNARY } quant_kind;
 
 // A format name:  f32 f16 bf16 | w1..w4 or ternary, then optionally g16 g32 g64
-// g128 (absent: one scale per row), z (with zero points, so with offsets; not
-// for ternary), f (scales in f32 where the default is f16).
-// Row scales are always f32, group scales f16 unless 'f' says otherwise.
+// g128 g256 (absent: one scale per row), z (with zero points, so with offsets;
+// not for ternary), f (group scales in f32; the default is f16, and row scales
+// are always f32, so that f needs a group). Every format has exactly one name.
 typedef struct quant_format {
     char name[24];
     quant_kind kind;
@@ -64,7 +64,7 @@ typedef struct pack_shape {
 } pack_shape;
 
 // Bytes of one packed weight (dense formats included), 0 when the format cannot be packed for
-// this tile shape (a group smaller than a quarter of the tile depth).
+// this tile shape (a group smaller than a quarter of the tile depth), and for empty matrices.
 uint64_t pack_size(const quant_format *f, int64_t n, int64_t k, pack_shape shape);
 // Byte offset, within one column tile's stream, of what the generated code reads: the geometry
 // that packing and lowering share.
@@ -78,6 +78,7 @@ typedef struct pack_geometry {
     int64_t offset_bytes;              // 0 without offsets
     int64_t column_tile_bytes;         // the whole stream of one column tile
 } pack_geometry;
+// False: a dense format, or one that cannot be packed for this shape.
 bool pack_geometry_of(const quant_format *f, int64_t n, int64_t k, pack_shape shape,
                       pack_geometry *out);
 // Packs rows first .. first + q->n of the matrix (first a multiple of tile_n) to `out`, the
