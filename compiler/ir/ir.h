@@ -40,14 +40,21 @@ typedef struct ir_dim {
     int64_t value; // the constant, or the coefficient (>= 1)
 } ir_dim;
 
-static inline ir_dim ir_dim_constant(int64_t value) { return (ir_dim){0, value}; }
+static inline ir_dim ir_dim_constant(int64_t value)
+{
+    return (ir_dim){0, value};
+}
 static inline bool ir_dim_equal(ir_dim a, ir_dim b)
 {
     return a.symbol == b.symbol && a.value == b.value;
 }
-static inline bool ir_dim_is_constant(ir_dim d) { return !d.symbol; }
+static inline bool ir_dim_is_constant(ir_dim d)
+{
+    return !d.symbol;
+}
 // The largest value the dimension can have (workspace sizes are planned for it).
 int64_t ir_dim_maximum(ir_dim d);
+void ir_dim_print(text *out, ir_dim d);
 
 // --------------------------------------------------------------------- types
 
@@ -76,13 +83,13 @@ typedef enum tile_kind { TILE_PLANE, TILE_TABLE, TILE_I32, TILE_F32 } tile_kind;
 
 struct ir_type {
     ir_type_kind kind;
-    scalar_type scalar;    // element: SCALAR, TENSOR, BUFFER, VECTOR; TABLE: i8, i16, f16
-    const char *format;    // WEIGHT: format name from the quant table ("w2g64", "ternary",
-                           // "f16", ...), or "w": not decided yet
-    table_scale scale;     // TABLE
-    int64_t group;         // TABLE with TABLE_SCALE_GROUP: activations per scale
-    int64_t sums;          // TABLE: activations per sum for offsets; 0: no sums kept
-    tile_kind tile;        // TILE
+    scalar_type scalar; // element: SCALAR, TENSOR, BUFFER, VECTOR; TABLE: i8, i16, f16
+    const char *format; // WEIGHT: format name from the quant table ("w2g64", "ternary",
+                        // "f16", ...), or "w": not decided yet
+    table_scale scale;  // TABLE
+    int64_t group;      // TABLE with TABLE_SCALE_GROUP: activations per scale
+    int64_t sums;       // TABLE: activations per sum for offsets; 0: no sums kept
+    tile_kind tile;     // TILE
     unsigned rank;
     ir_dim dims[IR_MAX_RANK]; // a buffer's first dimension may be unknown: value -1, prints "?"
 };
@@ -199,7 +206,7 @@ struct ir_op {
 };
 
 struct ir_block {
-    ir_op *parent;         // NULL: a function's body
+    ir_op *parent; // NULL: a function's body
     ir_function *function;
     ir_op *first, *last;
     ARRAY_OF(ir_value *) arguments;
@@ -233,6 +240,7 @@ struct ir_module {
     arena *arena;
     const char *name;    // "ffn"
     const char *machine; // machine description's name, or NULL
+    const source *text;  // what it was parsed from, or NULL; locations in it are not printed
     ARRAY_OF(ir_symbol *) symbols;
     ir_global *globals, *last_global;
     ir_function *functions, *last_function;
@@ -244,7 +252,7 @@ ir_symbol *ir_symbol_create(ir_module *m, const char *name, int64_t minimum, int
                             location where);
 ir_symbol *ir_symbol_find(const ir_module *m, const char *name);
 ir_global *ir_global_create(ir_module *m, ir_global_kind kind, const char *name,
-                            const ir_type *type, const char *source, location where);
+                            const ir_type *type, const char *origin, location where);
 ir_global *ir_global_find(const ir_module *m, const char *name);
 ir_function *ir_function_create(ir_module *m, const char *name, bool entry, location where);
 ir_function *ir_function_find(const ir_module *m, const char *name);
@@ -268,18 +276,19 @@ ir_builder ir_builder_after(ir_op *op);
 ir_value *ir_block_argument(ir_block *b, const ir_type *type, const char *name);
 ir_block *ir_block_create(ir_op *parent, ir_function *f);
 
-// n_operands may be smaller than the row's: the missing optional ones are absent.
+// n_operands may be smaller than the row's: the missing optional ones are absent. The op's
+// regions are there, empty.
 ir_op *ir_build(ir_builder *b, ir_opcode code, unsigned n_operands, ir_value *const *operands,
                 unsigned n_results, const ir_type *const *results);
 // One result, up to three operands (NULL: absent).
-ir_value *ir_build1(ir_builder *b, ir_opcode code, const ir_type *result, ir_value *x,
-                    ir_value *y, ir_value *z);
+ir_value *ir_build1(ir_builder *b, ir_opcode code, const ir_type *result, ir_value *x, ir_value *y,
+                    ir_value *z);
 
 void ir_set_integer(ir_op *op, const char *name, int64_t value);
 void ir_set_number(ir_op *op, const char *name, double value);
 void ir_set_boolean(ir_op *op, const char *name, bool value);
 void ir_set_name(ir_op *op, const char *name, const char *word);
-void ir_set_text(ir_op *op, const char *name, const char *text);
+void ir_set_text(ir_op *op, const char *name, const char *value);
 void ir_set_list(ir_op *op, const char *name, unsigned n, const int64_t *values);
 void ir_remove_attribute(ir_op *op, const char *name);
 const ir_attribute *ir_find(const ir_op *op, const char *name); // NULL: not set
@@ -296,12 +305,15 @@ static inline ir_value *ir_operand(const ir_op *op, unsigned slot)
 }
 ir_value *ir_operand_named(const ir_op *op, const char *name); // NULL: absent
 void ir_set_operand(ir_op *op, unsigned slot, ir_value *value);
-static inline ir_value *ir_result(ir_op *op, unsigned index) { return &op->results[index]; }
+static inline ir_value *ir_result(ir_op *op, unsigned index)
+{
+    return &op->results[index];
+}
 
 void ir_replace_uses(ir_value *from, ir_value *to);
 bool ir_has_uses(const ir_value *v);
 unsigned ir_count_uses(const ir_value *v);
-void ir_op_remove(ir_op *op);                  // its results must have no uses
+void ir_op_remove(ir_op *op); // its results must have no uses
 void ir_op_move_before(ir_op *op, ir_op *before);
 void ir_op_move_to_end(ir_op *op, ir_block *b);
 // Deep copy with operands mapped through `map` (from-value -> to-value pairs it
@@ -317,7 +329,8 @@ ir_op *ir_clone(ir_builder *b, const ir_op *op, ir_mapping *map);
 #define IR_FOR_OPS_SAFE(op, block)                                                                 \
     for (ir_op *op = (block)->first, *op##_next = op ? op->next : NULL; op;                        \
          op = op##_next, op##_next = op ? op->next : NULL)
-// Every op of a block and the regions inside, outer before inner.
+// Every op of a block and the regions inside, outer before inner. `visit` may change the op and
+// build others, not remove it.
 void ir_walk(ir_block *b, void (*visit)(ir_op *op, void *context), void *context);
 
 // ----------------------------------------------------- printing, parsing, checks
