@@ -6,6 +6,7 @@
 #include "support/arena.h"
 #include "support/diagnostic.h"
 #include "support/scalar.h"
+#include "support/text.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,16 +27,25 @@ int64_t array_count(const array *x);
 int64_t array_bytes(const array *x);
 array array_create(arena *a, scalar_type type, unsigned rank, const int64_t *shape);
 
+// Reads the same bits as another type of the same size; false when the sizes differ.
+bool array_cast_bits(array *x, scalar_type to);
+// One element by its flat index, as scalar_load and scalar_store do.
+double array_get(const array *x, int64_t index);
+void array_set(array *x, int64_t index, double value);
+bool array_same_shape(const array *x, unsigned rank, const int64_t *shape);
+void array_print_shape(text *out, unsigned rank, const int64_t *shape); // [2, 3]
+
 // npy 1.0, 2.0 and 3.0, C order. Fortran order, big-endian and object arrays
-// are refused by name. False: reported to `d`. bf16 and 8-bit floats travel as
-// raw |u1 / <u2 arrays; `array_cast_bits` reinterprets them.
+// are refused by name. False: reported to `d`. npy has no bf16 and no 8-bit
+// floats: they are written as raw <u2 and |u1; <u2 is read back as bf16, and an
+// input or expectation of type e4m3 or e5m2 takes |u1 as its bits.
 bool array_read_npy(arena *a, diagnostics *d, const char *path, array *out);
 bool array_parse_npy(arena *a, diagnostics *d, const char *name, const void *data, size_t size,
                      array *out);
 bool array_write_npy(diagnostics *d, const char *path, const array *x); // whole or not at all
 
 // What an --input says:  NAME=@FILE.npy | NAME=zeros | NAME=ones | NAME=iota |
-// NAME=random[:SEED[:SCALE]] (standard normal times SCALE) | NAME=VALUE (a scalar).
+// NAME=random[:SEED[:SCALE]] (standard normal times SCALE) | NAME=VALUE (in every element).
 typedef enum input_kind {
     INPUT_FILE,
     INPUT_ZEROS,
@@ -74,12 +84,13 @@ typedef struct array_difference {
     int64_t mismatches;     // outside atol + rtol * |want|, or one of them NaN
     int64_t first_mismatch; // flat index, or -1
     double max_absolute, max_relative;
-    double nmse; // sum (got - want)^2 / sum want^2; 0 when both are all zero
+    double nmse;    // sum (got - want)^2 / sum want^2; 0 when both are all zero
     bool identical; // bit for bit, NaN equal to NaN
 } array_difference;
 array_difference array_compare(const array *got, const array *want, double rtol, double atol);
 
-// What an --expect says: NAME=@FILE.npy[,rtol=X][,atol=X][,nmse=X][,exact].
+// What an --expect says: NAME=@FILE.npy[,rtol=X][,atol=X][,nmse=X][,exact]. With an
+// nmse alone elements are not compared one by one; with nothing they must be equal.
 typedef struct expect_spec {
     const char *name, *path;
     double rtol, atol, nmse; // nmse < 0: not asked

@@ -1,0 +1,358 @@
+#include "support/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { COPY_SIZE = 1 << 16 };
+
+static location file_place(diagnostics *d, const char *path)
+{
+    return (location){.source = diagnostics_source(d, path, NULL, 0)};
+}
+
+static bool file_error(diagnostics *d, const char *path, const char *what, int error)
+{
+    diagnostic_error(d, file_place(d, path), "%s: %s", what, strerror(error));
+    return false;
+}
+
+// ------------------------------------------------------------------ reading
+
+// Pipes and devices have no size: read until the end.
+static bool read_stream(diagnostics *d, const char *path, int descriptor, mapped_file *out)
+{
+    size_t size = 0, capacity = 0;
+    uint8_t *data = NULL;
+    ssize_t got = 1;
+    while (got > 0) {
+        if (size == capacity) {
+            capacity = capacity ? 2 * capacity : COPY_SIZE;
+            uint8_t *larger = realloc(data, capacity);
+            if (!larger) {
+                free(data);
+                return file_error(d, path, "cannot read it into memory", ENOMEM);
+            }
+            data = larger;
+        }
+        got = read(descriptor, data + size, capacity - size);
+        if (got < 0 && errno == EINTR)
+            got = 1;
+        else if (got > 0)
+            size += (size_t)got;
+    }
+    if (got < 0) {
+        int error = errno;
+        free(data);
+        return file_error(d, path, "cannot read it", error);
+    }
+    if (!size) {
+        free(data);
+        data = NULL;
+    }
+    *out = (mapped_file){.data = data, .size = size, .descriptor = -1};
+    return true;
+}
+
+static bool map_regular(diagnostics *d, const char *path, int descriptor, size_t size,
+                        mapped_file *out)
+{
+    void *data = NULL;
+    if (size) {
+        data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+        if (data == MAP_FAILED) {
+            int error = errno;
+            close(descriptor);
+            return file_error(d, path, "cannot map it", error);
+        }
+    }
+    *out = (mapped_file){.data = data, .size = size, .descriptor = descriptor};
+    return true;
+}
+
+bool file_map(diagnostics *d, const char *path, mapped_file *out)
+{
+    struct stat status;
+    *out = (mapped_file){.descriptor = -1};
+    if (strcmp(path, "-") == 0)
+        return read_stream(d, "<stdin>", STDIN_FILENO, out);
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0)
+        return file_error(d, path, "cannot open it", errno);
+    if (fstat(descriptor, &status) < 0 || S_ISDIR(status.st_mode)) {
+        int error = S_ISDIR(status.st_mode) ? EISDIR : errno;
+        close(descriptor);
+        return file_error(d, path, "cannot read it", error);
+    }
+    if (S_ISREG(status.st_mode) && status.st_size)
+        return map_regular(d, path, descriptor, (size_t)status.st_size, out);
+    bool ok = read_stream(d, path, descriptor, out); // also files of /proc, which claim size 0
+    close(descriptor);
+    return ok;
+}
+
+void file_unmap(mapped_file *f)
+{
+    if (f->descriptor >= 0) {
+        if (f->data)
+            munmap((void *)f->data, f->size);
+        close(f->descriptor);
+    } else {
+        free((void *)f->data);
+    }
+    *f = (mapped_file){.descriptor = -1};
+}
+
+// ------------------------------------------------------------------ writing
+
+// The temporary stands beside the target and is renamed; for stdout, pipes and
+// devices (`copied`) it stands in TMPDIR and its content is copied at the end.
+struct output_file {
+    char *path;      // where the result goes
+    char *temporary; // where it grows
+    FILE *stream;
+    bool copied, executable;
+    struct output_file *next; // of the ones not yet committed
+};
+
+static output_file *volatile pending;
+
+// Async-signal-safe: unlink only.
+static void remove_pending(void)
+{
+    for (output_file *f = pending; f; f = f->next)
+        unlink(f->temporary);
+}
+
+static void on_signal(int number)
+{
+    remove_pending();
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+// A signal that was ignored (nohup) stays ignored.
+static void catch_signal(int number)
+{
+    struct sigaction old, action = {.sa_handler = on_signal};
+    if (sigaction(number, NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+        sigaction(number, &action, NULL);
+}
+
+static void register_pending(output_file *f)
+{
+    static bool installed;
+    if (!installed) {
+        installed = true;
+        atexit(remove_pending);
+        catch_signal(SIGINT);
+        catch_signal(SIGTERM);
+        catch_signal(SIGHUP);
+    }
+    f->next = pending;
+    pending = f;
+}
+
+static void block_signals(bool block)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(block ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
+static void release_output(output_file *f)
+{
+    block_signals(true);
+    for (output_file *volatile *link = &pending; *link;
+         link = (output_file *volatile *)&(*link)->next) {
+        if (*link == f) {
+            *link = f->next;
+            break;
+        }
+    }
+    block_signals(false);
+    if (f->stream)
+        fclose(f->stream);
+    free(f->path);
+    free(f->temporary);
+    free(f);
+}
+
+static bool goes_by_copy(const char *path)
+{
+    struct stat status;
+    return strcmp(path, "-") == 0 || (stat(path, &status) == 0 && !S_ISREG(status.st_mode));
+}
+
+static char *temporary_name(const char *path, bool copied)
+{
+    const char *folder = getenv("TMPDIR");
+    char *name = NULL;
+    int n = copied ? asprintf(&name, "%s/lutra.XXXXXX", folder && *folder ? folder : "/tmp")
+                   : asprintf(&name, "%s.tmp.XXXXXX", path);
+    if (n < 0)
+        INTERNAL_ERROR("out of memory");
+    return name;
+}
+
+// mkstemp gives 0600; a result has the rights that any new file would have.
+static int create_temporary(char *name)
+{
+    int descriptor = mkostemp(name, O_CLOEXEC);
+    if (descriptor >= 0) {
+        mode_t mask = umask(0);
+        umask(mask);
+        fchmod(descriptor, 0666 & ~mask);
+    }
+    return descriptor;
+}
+
+output_file *output_open(diagnostics *d, const char *path)
+{
+    struct stat status;
+    if (strcmp(path, "-") != 0 && stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
+        file_error(d, path, "cannot write it", EISDIR);
+        return NULL;
+    }
+    output_file *f = calloc(1, sizeof *f);
+    char *target = f ? realpath(path, NULL) : NULL; // a symbolic link stays one
+    if (f && !target)
+        target = strdup(path);
+    if (!target)
+        INTERNAL_ERROR("out of memory");
+    f->path = target;
+    f->copied = goes_by_copy(path);
+    if (f->copied && strcmp(path, "-") == 0)
+        strcpy(f->path, "-");
+    f->temporary = temporary_name(f->path, f->copied);
+    block_signals(true);
+    int descriptor = create_temporary(f->temporary);
+    int error = errno;
+    if (descriptor >= 0)
+        register_pending(f);
+    block_signals(false);
+    if (descriptor < 0) {
+        file_error(d, path, "cannot write it", error);
+        release_output(f);
+        return NULL;
+    }
+    f->stream = fdopen(descriptor, "w+b");
+    if (!f->stream)
+        INTERNAL_ERROR("out of memory");
+    return f;
+}
+
+FILE *output_stream(output_file *f)
+{
+    return f->stream;
+}
+const char *output_path(const output_file *f)
+{
+    return f->temporary;
+}
+void output_make_executable(output_file *f)
+{
+    f->executable = true;
+}
+
+static bool copy_to_descriptor(FILE *from, int to)
+{
+    char buffer[COPY_SIZE];
+    size_t n;
+    while ((n = fread(buffer, 1, sizeof buffer, from)) > 0) {
+        for (size_t done = 0; done < n;) {
+            ssize_t written = write(to, buffer + done, n - done);
+            if (written < 0 && errno != EINTR)
+                return false;
+            done += written > 0 ? (size_t)written : 0;
+        }
+    }
+    return !ferror(from);
+}
+
+// Opened anew by name: a tool may have replaced the temporary.
+static bool copy_result(const output_file *f)
+{
+    bool to_stdout = strcmp(f->path, "-") == 0;
+    FILE *from = fopen(f->temporary, "rb");
+    if (!from)
+        return false;
+    fflush(stdout);
+    int to = to_stdout ? STDOUT_FILENO : open(f->path, O_WRONLY | O_CLOEXEC);
+    bool ok = to >= 0 && copy_to_descriptor(from, to);
+    int error = errno;
+    if (to >= 0 && !to_stdout)
+        ok = close(to) == 0 && ok;
+    fclose(from);
+    unlink(f->temporary);
+    errno = error;
+    return ok;
+}
+
+static bool make_executable(const char *path)
+{
+    mode_t mask = umask(0);
+    umask(mask);
+    return chmod(path, 0777 & ~mask) == 0;
+}
+
+bool output_commit(diagnostics *d, output_file *f)
+{
+    bool ok = !ferror(f->stream);
+    ok = fclose(f->stream) == 0 && ok;
+    f->stream = NULL;
+    if (ok && f->executable && !f->copied)
+        ok = make_executable(f->temporary);
+    if (ok)
+        ok = f->copied ? copy_result(f) : rename(f->temporary, f->path) == 0;
+    if (!ok) {
+        file_error(d, strcmp(f->path, "-") ? f->path : "<stdout>", "cannot write it", errno);
+        unlink(f->temporary);
+    }
+    release_output(f);
+    return ok;
+}
+
+void output_abandon(output_file *f)
+{
+    if (!f)
+        return;
+    unlink(f->temporary);
+    release_output(f);
+}
+
+// ------------------------------------------------------------------ progress
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void progress_update(progress *p, double fraction, const char *detail)
+{
+    if (!isatty(STDERR_FILENO) || now() - p->last < 0.1)
+        return;
+    p->last = now();
+    p->shown = true;
+    fprintf(stderr, "\r%s %.0f %%%s%s\033[K", p->what, 100 * fraction, detail ? " " : "",
+            detail ? detail : "");
+    fflush(stderr);
+}
+
+void progress_end(progress *p)
+{
+    if (p->shown)
+        fputs("\r\033[K", stderr);
+    p->shown = false;
+}
