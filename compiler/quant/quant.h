@@ -24,14 +24,15 @@ typedef enum quant_kind { QUANT_DENSE, QUANT_UNIFORM, QUANT_TERNARY } quant_kind
 typedef struct quant_format {
     char name[24];
     quant_kind kind;
-    unsigned planes;    // 0 for dense
-    int64_t group;      // 0: one per row
-    bool offset;        // beta present
-    scalar_type scale;  // of scales and offsets; for dense the element type
+    unsigned planes;   // 0 for dense
+    int64_t group;     // 0: one per row
+    bool offset;       // beta present
+    scalar_type scale; // of scales and offsets; for dense the element type
 } quant_format;
 
 bool quant_format_parse(const char *name, quant_format *out);
-void quant_format_list(text *out); // the grammar with examples, for messages and `lutc list formats`
+void quant_format_list(
+    text *out); // the grammar with examples, for messages and `lutc list formats`
 
 // Groups along K (the last one may be short).
 static inline int64_t quant_groups(const quant_format *f, int64_t k)
@@ -44,15 +45,28 @@ static inline int64_t quant_groups(const quant_format *f, int64_t k)
 typedef struct quant_rows {
     quant_format format;
     int64_t n, k;
-    uint8_t *codes;  // n * k
-    float *scale;    // n * groups
-    float *offset;   // n * groups; NULL without offsets
+    uint8_t *codes; // n * k
+    float *scale;   // n * groups
+    float *offset;  // n * groups; NULL without offsets
 } quant_rows;
 
 quant_rows quant_rows_create(arena *a, const quant_format *f, int64_t n, int64_t k);
-// Round to nearest: uniform by absolute maximum (symmetric) or range (z), ternary by absolute
-// mean. `source` is n * k floats, row-major. Non-finite weights are the caller's to refuse.
-void quant_quantize(const float *source, quant_rows *out);
+// A view of rows first .. first + count.
+quant_rows quant_rows_slice(const quant_rows *q, int64_t first, int64_t count);
+
+// Round to nearest: uniform by absolute maximum (symmetric) or range (z), binary and ternary by
+// absolute mean. `weights` is n * k floats, row-major. Non-finite weights are the caller's to
+// refuse. Deterministic, and independent of which rows are given together.
+void quant_quantize(const float *weights, quant_rows *out);
+// REFINED searches scale and offset for a smaller squared error, several times slower.
+typedef enum quant_method { QUANT_NEAREST, QUANT_REFINED } quant_method;
+void quant_quantize_by(quant_method method, const float *weights, quant_rows *out);
+
+// Writes the same values in out's format (same n and k). False, with *out undefined, when they
+// have no exact form there: other kind or planes, groups that do not agree, a scale or offset
+// that its type cannot hold.
+bool quant_convert(const quant_rows *from, quant_rows *out);
+
 // The exact values that the canonical form stands for.
 double quant_value(const quant_rows *q, int64_t n, int64_t k);
 void quant_dequantize(const quant_rows *q, double *out); // n * k
@@ -84,3 +98,6 @@ bool pack_geometry_of(const quant_format *f, int64_t n, int64_t k, pack_shape sh
 // Packs rows first .. first + q->n of the matrix (first a multiple of tile_n) to `out`, the
 // streams of those column tiles.
 void pack_rows(const quant_rows *q, pack_shape shape, uint8_t *out);
+// The inverse, into rows made by quant_rows_create. Every byte string of the right size unpacks
+// (a ternary code then may be 2, which is 0 as well).
+void pack_unpack_rows(const uint8_t *in, pack_shape shape, quant_rows *out);

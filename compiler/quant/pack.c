@@ -1,0 +1,244 @@
+// Packing: codes become index planes, docs/program.md gives the stream and
+// docs/xlut.md the layout of a plane.
+//
+// Sixteen codes of a column (four lookups) are two 64-bit words. Bit p of eight
+// codes is masked out, and one multiplication gathers the bits of each four codes
+// into a nibble; the remap to a half table then works on all nibbles of a word.
+#include "compiler/quant/quant.h"
+
+#include <string.h>
+
+enum { LINE_LOOKUPS = 4, LINE_COLUMNS = 32, LINE_BYTES = 64, LINE_CODES = 16 };
+
+static uint64_t load64(const uint8_t *at)
+{
+    uint64_t word = 0;
+    for (int i = 0; i < 8; i++)
+        word |= (uint64_t)at[i] << 8 * i;
+    return word;
+}
+
+static void store32(uint8_t *at, uint32_t word)
+{
+    for (int i = 0; i < 4; i++)
+        at[i] = (uint8_t)(word >> 8 * i);
+}
+
+// Bit p of codes 0..3 to bits 0..3, of codes 4..7 to bits 8..11.
+static uint32_t gather(uint64_t codes, unsigned p)
+{
+    uint64_t product = (codes >> p & 0x0101010101010101u) * 0x01020408u;
+    return (uint32_t)(product >> 24 & 0x0f) | (uint32_t)(product >> 48 & 0x0f00);
+}
+
+// Sign bits b3 b2 b1 b0 in the low nibble of each byte to an index into the half
+// table: b2 b1 b0 if b3, else 8 + their complement.
+static uint32_t remap(uint32_t signs)
+{
+    uint32_t negative = ~signs >> 3 & 0x01010101u;
+    return signs ^ 0x08080808u ^ negative * 7;
+}
+
+// The indices of four lookups of one column, one in each byte.
+static uint32_t indices(const uint64_t codes[2], unsigned p)
+{
+    return remap(gather(codes[0], p) | gather(codes[1], p) << 16);
+}
+
+// Up to 16 codes of a column; `valid` keeps the lookups within K.
+typedef struct column_codes {
+    uint64_t words[2];
+    uint32_t valid;
+} column_codes;
+
+static column_codes load_codes(const uint8_t *codes, int64_t left)
+{
+    if (left >= LINE_CODES)
+        return (column_codes){{load64(codes), load64(codes + 8)}, 0x0f0f0f0fu};
+    uint8_t padded[LINE_CODES] = {0};
+    if (left <= 0)
+        return (column_codes){{0, 0}, 0};
+    memcpy(padded, codes, (size_t)left);
+    int lookups = (int)(left + 3) / 4;
+    return (column_codes){{load64(padded), load64(padded + 8)}, 0x0f0f0f0fu >> 8 * (4 - lookups)};
+}
+
+// A pair of columns 16 apart shares four bytes of a line, for each plane.
+static void pack_pair(const column_codes *low, const column_codes *high, unsigned planes,
+                      int64_t plane_bytes, uint8_t *out)
+{
+    for (unsigned p = 0; p < planes; p++) {
+        uint32_t word =
+            (indices(low->words, p) & low->valid) | (indices(high->words, p) & high->valid) << 4;
+        store32(out + p * plane_bytes, word);
+    }
+}
+
+// What one column tile is packed from: columns beyond `columns` are padding.
+typedef struct packing {
+    const quant_rows *rows;
+    const pack_geometry *geometry;
+    int64_t first, columns, tile_n;
+} packing;
+
+static column_codes column_line(const packing *p, int64_t column, int64_t k)
+{
+    if (column >= p->columns || k >= p->rows->k)
+        return (column_codes){{0, 0}, 0};
+    return load_codes(p->rows->codes + (p->first + column) * p->rows->k + k, p->rows->k - k);
+}
+
+static void pack_line(const packing *p, int64_t column, int64_t k, uint8_t *out)
+{
+    for (int64_t c = 0; c < LINE_COLUMNS / 2; c++) {
+        column_codes low = column_line(p, column + c, k);
+        column_codes high = column_line(p, column + c + LINE_COLUMNS / 2, k);
+        pack_pair(&low, &high, p->rows->format.planes, p->geometry->plane_bytes, out + 4 * c);
+    }
+}
+
+static uint8_t *pack_planes(const packing *p, int64_t depth_tile, uint8_t *out)
+{
+    uint8_t *line = out;
+    int64_t start = depth_tile * p->geometry->depth;
+    for (int64_t k = start; k < start + p->geometry->depth; k += LINE_CODES)
+        for (int64_t column = 0; column < p->tile_n; column += LINE_COLUMNS, line += LINE_BYTES)
+            pack_line(p, column, k, line);
+    return out + p->rows->format.planes * p->geometry->plane_bytes;
+}
+
+// --------------------------------------------------------------- scales, offsets
+
+// The groups whose values follow depth tile t: [*first, *last). Groups beyond
+// the matrix's own are padding.
+static void groups_after(const quant_format *f, const pack_geometry *g, int64_t t, int64_t *first,
+                         int64_t *last)
+{
+    if (f->group && f->group <= g->depth) {
+        *first = t * g->groups_per_tile;
+        *last = *first + g->groups_per_tile;
+        return;
+    }
+    bool ends = (t + 1) % g->tiles_per_group == 0 || t + 1 == g->depth_tiles;
+    *first = t / g->tiles_per_group;
+    *last = *first + ends;
+}
+
+static uint8_t *pack_values(const packing *p, const float *values, int64_t group, uint8_t *out)
+{
+    int64_t groups = quant_groups(&p->rows->format, p->rows->k);
+    scalar_type type = p->rows->format.scale;
+    size_t size = scalar_size(type);
+    memset(out, 0, (size_t)p->geometry->scale_bytes);
+    for (int64_t c = 0; group < groups && c < p->columns; c++)
+        scalar_store(type, out + (size_t)c * size, (double)values[(p->first + c) * groups + group]);
+    return out + p->geometry->scale_bytes;
+}
+
+static uint8_t *pack_groups(const packing *p, int64_t depth_tile, uint8_t *out)
+{
+    int64_t first, last;
+    groups_after(&p->rows->format, p->geometry, depth_tile, &first, &last);
+    for (int64_t group = first; group < last; group++) {
+        out = pack_values(p, p->rows->scale, group, out);
+        if (p->rows->offset)
+            out = pack_values(p, p->rows->offset, group, out);
+    }
+    return out;
+}
+
+static pack_geometry must_have_geometry(const quant_rows *q, pack_shape shape)
+{
+    pack_geometry g;
+    if (!pack_geometry_of(&q->format, q->n, q->k, shape, &g))
+        INTERNAL_ERROR("format %s cannot be packed for m%u n%u", q->format.name, shape.tile_m,
+                       shape.tile_n);
+    return g;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+void pack_rows(const quant_rows *q, pack_shape shape, uint8_t *out)
+{
+    pack_geometry g = must_have_geometry(q, shape);
+    packing p = {.rows = q, .geometry = &g, .tile_n = shape.tile_n};
+    for (; p.first < q->n; p.first += p.tile_n) {
+        p.columns = least(q->n - p.first, p.tile_n);
+        for (int64_t t = 0; t < g.depth_tiles; t++) {
+            out = pack_planes(&p, t, out);
+            out = pack_groups(&p, t, out);
+        }
+    }
+}
+
+// --------------------------------------------------------------------- unpacking
+
+// The sign bit of lane k % 4 in a remapped index.
+static unsigned index_bit(unsigned index, unsigned lane)
+{
+    unsigned positive = !(index & 8);
+    return lane == 3 ? positive : (index >> lane & 1) ^ !positive;
+}
+
+static unsigned code_at(const packing *p, const uint8_t *planes, int64_t column, int64_t k)
+{
+    int64_t line = k / LINE_CODES * (p->tile_n / LINE_COLUMNS) + column / LINE_COLUMNS;
+    int64_t byte = line * LINE_BYTES + column % 16 * LINE_LOOKUPS + k / 4 % LINE_LOOKUPS;
+    unsigned shift = column % LINE_COLUMNS < 16 ? 0 : 4, code = 0;
+    for (unsigned plane = 0; plane < p->rows->format.planes; plane++) {
+        unsigned index = planes[plane * p->geometry->plane_bytes + byte] >> shift & 15u;
+        code |= index_bit(index, (unsigned)(k % 4)) << plane;
+    }
+    return code;
+}
+
+static const uint8_t *unpack_planes(const packing *p, int64_t depth_tile, const uint8_t *in)
+{
+    int64_t start = depth_tile * p->geometry->depth;
+    int64_t count = least(p->rows->k - start, p->geometry->depth);
+    for (int64_t column = 0; column < p->columns; column++) {
+        uint8_t *codes = p->rows->codes + (p->first + column) * p->rows->k + start;
+        for (int64_t k = 0; k < count; k++)
+            codes[k] = (uint8_t)code_at(p, in, column, k);
+    }
+    return in + p->rows->format.planes * p->geometry->plane_bytes;
+}
+
+static const uint8_t *unpack_values(const packing *p, float *values, int64_t group,
+                                    const uint8_t *in)
+{
+    int64_t groups = quant_groups(&p->rows->format, p->rows->k);
+    scalar_type type = p->rows->format.scale;
+    for (int64_t c = 0; group < groups && c < p->columns; c++)
+        values[(p->first + c) * groups + group] =
+            (float)scalar_load(type, in + (size_t)c * scalar_size(type));
+    return in + p->geometry->scale_bytes;
+}
+
+static const uint8_t *unpack_groups(const packing *p, int64_t depth_tile, const uint8_t *in)
+{
+    int64_t first, last;
+    groups_after(&p->rows->format, p->geometry, depth_tile, &first, &last);
+    for (int64_t group = first; group < last; group++) {
+        in = unpack_values(p, p->rows->scale, group, in);
+        if (p->rows->offset)
+            in = unpack_values(p, p->rows->offset, group, in);
+    }
+    return in;
+}
+
+void pack_unpack_rows(const uint8_t *in, pack_shape shape, quant_rows *out)
+{
+    pack_geometry g = must_have_geometry(out, shape);
+    packing p = {.rows = out, .geometry = &g, .tile_n = shape.tile_n};
+    for (; p.first < out->n; p.first += p.tile_n) {
+        p.columns = least(out->n - p.first, p.tile_n);
+        for (int64_t t = 0; t < g.depth_tiles; t++) {
+            in = unpack_planes(&p, t, in);
+            in = unpack_groups(&p, t, in);
+        }
+    }
+}

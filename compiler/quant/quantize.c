@@ -1,0 +1,230 @@
+// Quantizers: choose scale and offset of each group, round them to what the
+// format stores, and only then choose the nearest codes.
+//
+// The passes over a group are written so that the compiler can vectorize them.
+#include "compiler/quant/levels.h"
+#include "compiler/quant/quant.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+typedef struct fit {
+    double scale, offset;
+} fit;
+
+// ------------------------------------------------------------------- statistics
+
+static float absolute_maximum(const float *w, int64_t count)
+{
+    int32_t most = 0; // magnitudes order as their bit patterns do
+    for (int64_t i = 0; i < count; i++) {
+        int32_t bits;
+        memcpy(&bits, &w[i], sizeof bits);
+        bits &= INT32_MAX;
+        most = bits > most ? bits : most;
+    }
+    float result;
+    memcpy(&result, &most, sizeof result);
+    return result;
+}
+
+static double absolute_mean(const float *w, int64_t count, double center)
+{
+    double sums[4] = {0};
+    for (int64_t i = 0; i < count; i++)
+        sums[i % 4] += fabs((double)w[i] - center);
+    return (sums[0] + sums[1] + (sums[2] + sums[3])) / (double)count;
+}
+
+static double mean(const float *w, int64_t count)
+{
+    double sums[4] = {0};
+    for (int64_t i = 0; i < count; i++)
+        sums[i % 4] += (double)w[i];
+    return (sums[0] + sums[1] + (sums[2] + sums[3])) / (double)count;
+}
+
+static void range(const float *w, int64_t count, float *least, float *most)
+{
+    float low = w[0], high = w[0];
+    for (int64_t i = 1; i < count; i++) {
+        low = w[i] < low ? w[i] : low;
+        high = w[i] > high ? w[i] : high;
+    }
+    *least = low;
+    *most = high;
+}
+
+// The magnitude shared by all weights that are not zero, or 0 if there is none.
+static float common_magnitude(const float *w, int64_t count)
+{
+    float magnitude = absolute_maximum(w, count);
+    for (int64_t i = 0; i < count; i++)
+        if (w[i] != 0 && fabsf(w[i]) != magnitude)
+            return 0;
+    return magnitude;
+}
+
+// ------------------------------------------------------------------ first choice
+
+static fit fit_ternary(const float *w, int64_t count)
+{
+    float exact = common_magnitude(w, count);
+    return (fit){.scale = (exact != 0 ? (double)exact : absolute_mean(w, count, 0)) / 2};
+}
+
+static fit fit_uniform(const float *w, int64_t count, unsigned bits)
+{
+    if (bits == 1)
+        return (fit){.scale = absolute_mean(w, count, 0)};
+    return (fit){.scale = (double)absolute_maximum(w, count) / ((1 << bits) - 1)};
+}
+
+static fit fit_uniform_offset(const float *w, int64_t count, unsigned bits)
+{
+    if (bits == 1) {
+        double center = mean(w, count);
+        return (fit){.scale = absolute_mean(w, count, center), .offset = center};
+    }
+    float low, high;
+    range(w, count, &low, &high);
+    return (fit){.scale = ((double)high - (double)low) / 2 / ((1 << bits) - 1),
+                 .offset = ((double)high + (double)low) / 2};
+}
+
+static fit first_fit(const quant_format *f, const float *w, int64_t count)
+{
+    if (f->kind == QUANT_TERNARY)
+        return fit_ternary(w, count);
+    return f->offset ? fit_uniform_offset(w, count, f->planes) : fit_uniform(w, count, f->planes);
+}
+
+// To what is stored. Values beyond the type's range become its largest finite one.
+static float stored(scalar_type t, double x)
+{
+    double rounded = scalar_round(t, x);
+    double limit = t == SCALAR_F16 ? 65504.0 : (double)FLT_MAX;
+    return (float)(isfinite(rounded) ? rounded : copysign(limit, x));
+}
+
+// ------------------------------------------------------------------------ codes
+
+// Nearest level. Code q covers [2q - 2^b, 2q + 2 - 2^b) * scale + offset.
+static void encode_uniform(const float *restrict w, int64_t count, float scale, float offset,
+                           unsigned bits, uint8_t *restrict codes)
+{
+    const float inverse = scale != 0 ? 0.5f / scale : 0;
+    const float middle = (float)(1 << bits) / 2, last = (float)(1 << bits) - 0.5f;
+    for (int64_t i = 0; i < count; i++) {
+        float x = (w[i] - offset) * inverse + middle;
+        x = x > 0 ? x : 0;
+        x = x < last ? x : last;
+        codes[i] = (uint8_t)(int)x;
+    }
+}
+
+// Halfway between 0 and the outer level, 2 * scale, rounds to 0.
+static void encode_ternary(const float *restrict w, int64_t count, float scale,
+                           uint8_t *restrict codes)
+{
+    for (int64_t i = 0; i < count; i++)
+        codes[i] = (uint8_t)(1 + 2 * (w[i] > scale) - (w[i] < -scale));
+}
+
+static void encode(const quant_format *f, const float *w, int64_t count, float scale, float offset,
+                   uint8_t *codes)
+{
+    if (f->kind == QUANT_TERNARY)
+        encode_ternary(w, count, scale, codes);
+    else
+        encode_uniform(w, count, scale, offset, f->planes, codes);
+}
+
+// ------------------------------------------------------------------- refinement
+
+// The scale and offset of least squared error for codes already chosen.
+static fit least_squares(const quant_format *f, const float *w, const uint8_t *codes, int64_t count,
+                         const int8_t *levels)
+{
+    double l = 0, ll = 0, x = 0, lx = 0;
+    for (int64_t i = 0; i < count; i++) {
+        double level = levels[codes[i]], value = (double)w[i];
+        l += level, ll += level * level, x += value, lx += level * value;
+    }
+    if (!f->offset)
+        return (fit){.scale = ll > 0 ? lx / ll : 0};
+    double n = (double)count, determinant = n * ll - l * l;
+    if (determinant <= 0)
+        return (fit){.offset = x / n};
+    double scale = (n * lx - l * x) / determinant;
+    return (fit){.scale = scale, .offset = (x - scale * l) / n};
+}
+
+static double squared_error(const float *w, const uint8_t *codes, int64_t count, float scale,
+                            float offset, const int8_t *levels)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++) {
+        double error = (double)w[i] - ((double)scale * levels[codes[i]] + (double)offset);
+        sum += error * error;
+    }
+    return sum;
+}
+
+// From several starting scales, alternates codes and least squares; keeps the best.
+static fit refined_fit(const quant_format *f, const float *w, int64_t count, uint8_t *codes)
+{
+    enum { STARTS = 7, ROUNDS = 6 };
+    int8_t levels[QUANT_CODES];
+    quant_levels(f, levels);
+    fit first = first_fit(f, w, count), best = first;
+    double least = INFINITY;
+    for (int start = 0; start < STARTS; start++) {
+        fit now = {first.scale * (1 - 0.1 * start), first.offset};
+        for (int round = 0; round < ROUNDS; round++) {
+            float scale = stored(f->scale, now.scale), offset = stored(f->scale, now.offset);
+            encode(f, w, count, scale, offset, codes);
+            double error = squared_error(w, codes, count, scale, offset, levels);
+            if (error < least) {
+                least = error;
+                best = now;
+            }
+            now = least_squares(f, w, codes, count, levels);
+        }
+    }
+    return best;
+}
+
+// ---------------------------------------------------------------------- the door
+
+static void quantize_group(const float *w, int64_t count, quant_method method, quant_rows *out,
+                           int64_t at, int64_t group)
+{
+    const quant_format *f = &out->format;
+    fit chosen = method == QUANT_REFINED ? refined_fit(f, w, count, out->codes + at)
+                                         : first_fit(f, w, count);
+    float scale = stored(f->scale, chosen.scale);
+    float offset = out->offset ? stored(f->scale, chosen.offset) : 0;
+    out->scale[group] = scale;
+    if (out->offset)
+        out->offset[group] = offset;
+    encode(f, w, count, scale, offset, out->codes + at);
+}
+
+void quant_quantize_by(quant_method method, const float *weights, quant_rows *out)
+{
+    int64_t groups = quant_groups(&out->format, out->k);
+    int64_t size = out->format.group ? out->format.group : out->k;
+    for (int64_t n = 0; n < out->n && out->k; n++)
+        for (int64_t g = 0; g < groups; g++) {
+            int64_t left = out->k - g * size, at = n * out->k + g * size;
+            quantize_group(weights + at, left < size ? left : size, method, out, at,
+                           n * groups + g);
+        }
+}
+
+void quant_quantize(const float *weights, quant_rows *out)
+{
+    quant_quantize_by(QUANT_NEAREST, weights, out);
+}
