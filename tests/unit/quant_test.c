@@ -141,12 +141,13 @@ static void values_are_sums_of_planes(void **state)
 
 static double nearest_distance(const quant_rows *q, int64_t n, int64_t k, double w)
 {
-    quant_rows copy = *q;
-    uint8_t code;
+    uint8_t *code = &q->codes[n * q->k + k], chosen = *code;
     double least = INFINITY;
-    copy.codes = &code - (n * q->k + k); // quant_value reads this code alone
-    for (code = 0; code < 1 << q->format.planes; code++)
-        least = fmin(least, fabs(quant_value(&copy, n, k) - w));
+    for (unsigned other = 0; other < 1u << q->format.planes; other++) {
+        *code = (uint8_t)other;
+        least = fmin(least, fabs(quant_value(q, n, k) - w));
+    }
+    *code = chosen;
     return least;
 }
 
