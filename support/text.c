@@ -91,6 +91,10 @@ void text_double(text *t, double value)
         return;
     }
     char digits[40];
+    if (value == rint(value) && fabs(value) < 1e15) { // 100.0, not 1e+02
+        text_printf(t, "%.1f", value);
+        return;
+    }
     for (int precision = 1; precision <= 17; precision++) {
         snprintf(digits, sizeof digits, "%.*g", precision, value);
         if (strtod(digits, NULL) == value)
@@ -162,7 +166,7 @@ const char *text_nearest(const char *name, const char *const *candidates, size_t
             continue;
         unsigned distance = edit_distance(name, n, candidates[i], m);
         size_t longer = n > m ? n : m;
-        if (distance * 3 <= longer + 1 && distance < longer && distance < best) {
+        if (distance * 3 <= longer && distance < best) {
             best = distance;
             nearest = candidates[i];
         }
