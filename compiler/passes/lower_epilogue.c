@@ -1,0 +1,71 @@
+// Epilogues: what follows a matrix product elementwise, while its results are in near memory.
+#include "compiler/passes/lower_epilogue.h"
+
+typedef struct epilogue_scope {
+    const epilogue *e;
+    ir_value *row, *column; // inside the block
+} epilogue_scope;
+
+static ir_value *find_product(lowering *l, strip_scope *s, ir_value *v)
+{
+    const epilogue_scope *scope = s->context;
+    for (unsigned i = 0; i < scope->e->n_products; i++) {
+        const product *p = &scope->e->products[i];
+        if (v == &p->op->results[0])
+            return low_vload(l, p->block, scope->row, scope->column, 1);
+    }
+    return NULL;
+}
+
+static void store_outputs(lowering *l, strip_scope *s)
+{
+    ir_op *yield = l->region->last;
+    for (unsigned i = 0; i < yield->n_operands; i++) {
+        ir_value *v = ir_operand(yield, i);
+        ir_value *vector = low_cast(l, strip_value(l, s, v), v->type->scalar);
+        low_vstore(l, vector, l->outputs[i].buffer, s->row, s->column);
+    }
+}
+
+void lower_epilogue(lowering *l, const epilogue *e)
+{
+    low_loop rows, strip;
+    low_for_begin(l, &rows, low_index(l, 0), e->rows, low_index(l, 1), 0, NULL);
+    low_strip_begin(l, &strip, e->columns, "f32", 0, NULL);
+    epilogue_scope inside = {e, rows.counter, strip.counter};
+    strip_scope s = {.row = low_add(l, e->first_row, rows.counter),
+                     .column = low_add(l, e->first_column, strip.counter),
+                     .find = find_product,
+                     .context = &inside};
+    IR_FOR_OPS(op, l->region)
+    {
+        if ((ir_op_rows[op->code].traits & IR_ELEMENTWISE) && op->n_operands > 0)
+            strip_elementwise(l, &s, op);
+    }
+    store_outputs(l, &s);
+    low_loop_end(l, &strip, NULL);
+    low_loop_end(l, &rows, NULL);
+}
+
+const place *product_direct_output(lowering *l, const ir_op *op)
+{
+    const ir_use *use = op->results[0].uses;
+    if (!use || use->next || use->op != l->region->last)
+        return NULL;
+    return &l->outputs[use->slot];
+}
+
+unsigned kernel_products(lowering *l, ir_opcode code, product **out)
+{
+    unsigned count = 0;
+    IR_FOR_OPS(op, l->region)
+    count += op->code == code;
+    *out = ARENA_ARRAY(l->arena, product, count);
+    count = 0;
+    IR_FOR_OPS(op, l->region)
+    {
+        if (op->code == code)
+            (*out)[count++].op = op;
+    }
+    return count;
+}

@@ -1,0 +1,25 @@
+// The elementwise operations behind the products of a kernel, on one block of rows and columns;
+// private to the lowering.
+#pragma once
+
+#include "compiler/passes/lower.h"
+
+// A product (lut.mpgemm or linear) and where its block of results lies.
+typedef struct product {
+    ir_op *op;
+    ir_value *block; // [rows of the block, columns of the block], the product's own type
+} product;
+
+typedef struct epilogue {
+    product *products;
+    unsigned n_products;
+    ir_value *first_row, *rows;       // of the block, in the kernel's row space
+    ir_value *first_column, *columns; // of the block
+} epilogue;
+
+// Computes and stores everything the kernel yields for the block.
+void lower_epilogue(lowering *l, const epilogue *e);
+// The product's result is only yielded, by this output; NULL: more is done with it.
+const place *product_direct_output(lowering *l, const ir_op *op);
+// The products of the kernel's region, in order.
+unsigned kernel_products(lowering *l, ir_opcode code, product **out);

@@ -1,0 +1,221 @@
+// Mixed-precision matrix products through tables. For a block of row tiles, the
+// column tiles are swept once: per column tile each product contracts its weight
+// stream with the block's tables, then the epilogue runs on the block.
+#include "compiler/passes/lower_contract.h"
+#include "compiler/passes/lower_epilogue.h"
+
+typedef struct mpgemm {
+    lowering *l;
+    product *products;
+    unsigned n_products;
+    struct {
+        quant_format format;
+        pack_geometry geometry;
+        ir_value *row_scales; // scratch [row_block, m], or NULL
+    } *weights;
+    int64_t columns; // N
+    unsigned row_block;
+} mpgemm;
+
+// Which rows a body works on.
+typedef struct row_range {
+    ir_value *tile;      // first row tile
+    unsigned tiles;      // row tiles, their count known when compiling
+    ir_value *rows;      // valid rows
+    bool whole, one_row; // all rows of all tiles are valid; a single row is
+} row_range;
+
+static const place *input_of(lowering *l, const ir_value *v)
+{
+    return &l->inputs[v->index];
+}
+
+static bool describe(mpgemm *k)
+{
+    lowering *l = k->l;
+    k->n_products = kernel_products(l, IR_LUT_MPGEMM, &k->products);
+    k->weights = arena_alloc_array(l->arena, k->n_products, sizeof *k->weights);
+    pack_shape shape = {(unsigned)l->m, (unsigned)l->n};
+    for (unsigned i = 0; i < k->n_products; i++) {
+        const ir_type *w = ir_operand(k->products[i].op, 1)->type;
+        k->columns = w->dims[0].value;
+        if (!quant_format_parse(w->format, &k->weights[i].format) ||
+            !pack_geometry_of(&k->weights[i].format, w->dims[0].value, w->dims[1].value, shape,
+                              &k->weights[i].geometry)) {
+            diagnostic_error(l->context->diagnostics, k->products[i].op->where,
+                             "weights of format %s cannot be packed for tile m%u n%u", w->format,
+                             shape.tile_m, shape.tile_n);
+            return false;
+        }
+    }
+    return true;
+}
+
+// Copies the block's row scales next to each other; rows that do not exist get 0.
+static void gather_row_scales(mpgemm *k, const row_range *r)
+{
+    lowering *l = k->l;
+    for (unsigned i = 0; i < k->n_products; i++) {
+        ir_value *scale = ir_operand_named(k->products[i].op, "scale");
+        if (!scale)
+            continue;
+        if (!k->weights[i].row_scales)
+            k->weights[i].row_scales = low_scratch(l, SCALAR_F32, k->row_block, l->m);
+        ir_value *to = k->weights[i].row_scales, *zero = low_index(l, 0);
+        ir_value *from = input_of(l, scale)->buffer;
+        ir_value *first = low_mul(l, r->tile, low_index(l, l->m));
+        low_loop rows;
+        low_for_begin(l, &rows, zero, r->rows, low_index(l, 1), 0, NULL);
+        low_store(l, low_load(l, from, zero, low_add(l, first, rows.counter)), to, zero,
+                  rows.counter);
+        low_loop_end(l, &rows, NULL);
+        if (r->whole)
+            continue;
+        low_for_begin(l, &rows, r->rows, low_index(l, r->tiles * l->m), low_index(l, 1), 0, NULL);
+        low_store(l, low_number(l, SCALAR_F32, 0), to, zero, rows.counter);
+        low_loop_end(l, &rows, NULL);
+    }
+}
+
+static void store_accumulator(lowering *l, ir_value *d, ir_value *to, int64_t stride,
+                              ir_value *columns, bool one_row)
+{
+    ir_value *operands[4] = {d, to, one_row ? NULL : low_index(l, stride), columns};
+    ir_op *op = ir_build(&l->at, IR_XLUT_STA, 4, operands, 0, NULL);
+    ir_set_name(op, "type", scalar_rows[to->type->scalar].name);
+}
+
+// A product's accumulators go to its output when nothing else happens to them, else to its block.
+static void store_product(mpgemm *k, unsigned i, const row_range *r, ir_value *const *d,
+                          ir_value *first_column, ir_value *width)
+{
+    lowering *l = k->l;
+    const place *out = r->whole || r->one_row ? product_direct_output(l, k->products[i].op) : NULL;
+    scalar_type t = k->products[i].op->results[0].type->scalar;
+    int64_t row_elements = out ? k->columns : l->n, known;
+    bool whole_width = !out || (low_is_constant(width, &known) && known == l->n);
+    if (!out && !k->products[i].block)
+        k->products[i].block = low_scratch(l, t, k->row_block * l->m, l->n);
+    for (unsigned j = 0; j < r->tiles; j++) {
+        ir_value *row = low_index(l, j * l->m), *column = low_index(l, 0);
+        if (out) {
+            row = low_mul(l, low_add(l, r->tile, low_index(l, j)), low_index(l, l->m));
+            column = first_column;
+        }
+        ir_dim dims[1] = {ir_dim_constant(l->n)};
+        ir_value *to = low_view(l, out ? out->buffer : k->products[i].block, row, column,
+                                ir_type_buffer(l->module, t, 1, dims));
+        store_accumulator(l, d[j], to, row_elements * (int64_t)scalar_size(t),
+                          whole_width ? NULL : width, r->one_row);
+    }
+}
+
+static void build_product(mpgemm *k, unsigned i, const row_range *r, ir_value *column_tile,
+                          ir_value *width)
+{
+    lowering *l = k->l;
+    ir_op *op = k->products[i].op;
+    const place *table = input_of(l, ir_operand(op, 0)), *weight = input_of(l, ir_operand(op, 1));
+    int64_t bytes = k->weights[i].geometry.column_tile_bytes;
+    contraction c = {.table = table->type,
+                     .tables = table->buffer,
+                     .scales = table->scales,
+                     .sums = table->sums,
+                     .row_scales = k->weights[i].row_scales,
+                     .row_tile = r->tile,
+                     .row_tiles = r->tiles,
+                     .one_row = r->one_row,
+                     .format = k->weights[i].format,
+                     .geometry = k->weights[i].geometry};
+    l->at.where = op->where;
+    c.stream = low_bytes(l, weight->buffer, low_index(l, 0),
+                         low_mul(l, column_tile, low_index(l, bytes)), bytes);
+    ir_value *d[64];
+    for (unsigned j = 0; j < r->tiles; j++)
+        d[j] = low_tile_zero(l, TILE_F32);
+    lower_contraction(l, &c, d);
+    store_product(k, i, r, d, low_mul(l, column_tile, low_index(l, l->n)), width);
+}
+
+static bool needs_epilogue(const mpgemm *k, const row_range *r)
+{
+    for (unsigned i = 0; i < k->n_products; i++) {
+        if (!(r->whole || r->one_row) || !product_direct_output(k->l, k->products[i].op))
+            return true;
+    }
+    return false;
+}
+
+static void build_rows(mpgemm *k, const row_range *r)
+{
+    lowering *l = k->l;
+    gather_row_scales(k, r);
+    int64_t column_tiles = (k->columns + l->n - 1) / l->n;
+    low_loop tiles;
+    low_for_begin(l, &tiles, low_index(l, 0), low_index(l, column_tiles), low_index(l, 1), 0, NULL);
+    ir_value *n = low_index(l, l->n), *first = low_mul(l, tiles.counter, n), *width = n;
+    if (k->columns % l->n)
+        width = low_min(l, n, low_sub(l, low_index(l, k->columns), first));
+    for (unsigned i = 0; i < k->n_products; i++)
+        build_product(k, i, r, tiles.counter, width);
+    if (needs_epilogue(k, r)) {
+        epilogue e = {.products = k->products,
+                      .n_products = k->n_products,
+                      .first_row = low_mul(l, r->tile, low_index(l, l->m)),
+                      .rows = r->rows,
+                      .first_column = first,
+                      .columns = width};
+        lower_epilogue(l, &e);
+    }
+    low_loop_end(l, &tiles, NULL);
+}
+
+// Whole blocks of row tiles, then single row tiles, then the rows of a last partial tile.
+static void build_ranges(mpgemm *k, int64_t most_rows)
+{
+    lowering *l = k->l;
+    ir_value *m = low_index(l, l->m), *zero = low_index(l, 0), *one = low_index(l, 1);
+    ir_value *tiles = low_div(l, l->rows, m), *done = zero;
+    if (k->row_block > 1 && most_rows >= k->row_block * l->m) {
+        ir_value *block = low_index(l, k->row_block);
+        ir_value *blocks = low_div(l, tiles, block);
+        low_loop loop;
+        low_for_begin(l, &loop, zero, blocks, one, 0, NULL);
+        row_range r = {low_mul(l, loop.counter, block), k->row_block,
+                       low_index(l, k->row_block * l->m), true, false};
+        build_rows(k, &r);
+        low_loop_end(l, &loop, NULL);
+        done = low_mul(l, blocks, block);
+    }
+    if (most_rows >= l->m) {
+        low_loop loop;
+        low_for_begin(l, &loop, done, tiles, one, 0, NULL);
+        row_range r = {loop.counter, 1, m, true, l->m == 1};
+        build_rows(k, &r);
+        low_loop_end(l, &loop, NULL);
+    }
+    ir_value *rest = low_rem(l, l->rows, m);
+    int64_t known = -1;
+    if (low_is_constant(rest, &known) && known == 0)
+        return;
+    low_if branch;
+    if (known < 0)
+        low_if_begin(l, &branch, low_compare(l, "gt", rest, zero));
+    row_range r = {tiles, 1, rest, false, l->m == 2};
+    build_rows(k, &r);
+    if (known < 0)
+        low_if_end(l, &branch);
+}
+
+bool lower_mpgemm_kernel(lowering *l)
+{
+    mpgemm k = {.l = l};
+    if (!describe(&k))
+        return false;
+    const ir_type *table = ir_operand(k.products[0].op, 0)->type;
+    int64_t block = ir_integer(l->kernel, "row_block");
+    k.row_block = block > 0 ? (unsigned)block : 1;
+    l->rows = low_row_count(l, table);
+    build_ranges(&k, low_maximum_rows(table));
+    return true;
+}

@@ -1,0 +1,262 @@
+// Table building: the scales of i8 tables, the tables of a row tile, and the
+// sums of activations that offsets need, taken through the tables themselves.
+#include "compiler/passes/lower_contract.h"
+
+int64_t table_depth_tiles(const lowering *l, const ir_type *table)
+{
+    return (low_columns(table).value + l->depth - 1) / l->depth;
+}
+
+int64_t low_scale_tiles(const lowering *l, const ir_type *table)
+{
+    switch (table->scale) {
+    case TABLE_SCALE_TILE: return 1;
+    case TABLE_SCALE_GROUP: return table->group / l->depth;
+    default: return table_depth_tiles(l, table);
+    }
+}
+
+int64_t table_scale_count(const lowering *l, const ir_type *table)
+{
+    if (table->scale == TABLE_SCALE_NONE)
+        return 0;
+    int64_t span = low_scale_tiles(l, table);
+    return (table_depth_tiles(l, table) + span - 1) / span;
+}
+
+// Groups smaller than the tile depth are counted by whole tiles, as packing does.
+int64_t table_sum_count(const lowering *l, const ir_type *table)
+{
+    if (table->sums == 0)
+        return 0;
+    if (table->sums < l->depth)
+        return table_depth_tiles(l, table) * (l->depth / table->sums);
+    return (low_columns(table).value + table->sums - 1) / table->sums;
+}
+
+int64_t table_entry_bytes(const lowering *l, const ir_type *table)
+{
+    return table->scalar == SCALAR_I8 ? l->tile_bytes / 2 : l->tile_bytes;
+}
+
+// --------------------------------------------------------------------- scales
+
+// The largest possible |entry| of a span: the greatest sum of four |activations|.
+static ir_value *largest_entry(lowering *l, const table_source *s, ir_value *row, ir_value *column,
+                               int64_t activations)
+{
+    ir_value *initial = low_broadcast(l, low_number(l, SCALAR_F32, 0));
+    low_loop strip;
+    low_strip_begin(l, &strip, low_index(l, activations / 4), "f32", 1, &initial);
+    ir_value *at = low_add(l, column, low_mul(l, strip.counter, low_index(l, 4)));
+    ir_value *sum = NULL;
+    for (int i = 0; i < 4; i++) {
+        ir_value *x = low_vload(l, s->activations, row, low_add(l, at, low_index(l, i)), 4);
+        x = low_unary(l, IR_ABS, low_cast(l, x, SCALAR_F32));
+        sum = sum ? low_binary(l, IR_ADD, sum, x) : x;
+    }
+    ir_value *next = low_binary(l, IR_MAX, strip.carried[0], sum);
+    low_loop_end(l, &strip, &next);
+    ir_value *most = ir_build1(&l->at, IR_REDUCE, ir_type_scalar(l->module, SCALAR_F32),
+                               ir_result(strip.op, 0), NULL, NULL);
+    ir_set_name(most->op, "by", "max");
+    return most;
+}
+
+// Scale and inverse scale of `activations` columns from `column` on, for each row of the tile.
+static void build_scales(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
+                         ir_value *scale_index, ir_value *column, int64_t activations,
+                         ir_value *inverse, bool one_row)
+{
+    ir_value *full = low_number(l, SCALAR_F32, 127), *zero = low_number(l, SCALAR_F32, 0);
+    low_loop rows;
+    low_for_begin(l, &rows, low_index(l, 0), low_index(l, one_row ? 1 : l->m), low_index(l, 1), 0,
+                  NULL);
+    ir_value *row = low_add(l, s->first_row, rows.counter);
+    ir_value *most = largest_entry(l, s, row, column, activations);
+    ir_value *at = low_add(l, low_mul(l, scale_index, low_index(l, l->m)), rows.counter);
+    low_store(l, low_binary(l, IR_DIV, most, full), table->scales, row_tile, at);
+    ir_value *is_zero = low_compare(l, "eq", most, zero);
+    ir_value *quotient = low_binary(l, IR_DIV, full, most);
+    low_store(l, ir_build1(&l->at, IR_SELECT, most->type, is_zero, zero, quotient), inverse,
+              low_index(l, 0), rows.counter);
+    low_loop_end(l, &rows, NULL);
+}
+
+// --------------------------------------------------------------------- tables
+
+static const char *activation_name(scalar_type t)
+{
+    switch (t) {
+    case SCALAR_F32:
+    case SCALAR_F16:
+    case SCALAR_BF16:
+    case SCALAR_E4M3:
+    case SCALAR_E5M2:
+    case SCALAR_I8: return scalar_rows[t].name;
+    default: return NULL;
+    }
+}
+
+static void build_tile(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
+                       ir_value *tile, ir_value *scales, const char *entry, bool one_row)
+{
+    int64_t row_elements = s->activations->type->dims[1].value;
+    ir_dim dims[1] = {ir_dim_constant(l->depth)};
+    ir_value *from =
+        low_view(l, s->activations, s->first_row, low_mul(l, tile, low_index(l, l->depth)),
+                 ir_type_buffer(l->module, s->scalar, 1, dims));
+    ir_value *stride =
+        one_row ? NULL : low_index(l, row_elements * (int64_t)scalar_size(s->scalar));
+    ir_value *t =
+        ir_build1(&l->at, IR_XLUT_TBL, ir_type_tile(l->module, TILE_TABLE), from, stride, scales);
+    ir_set_name(t->op, "activation", activation_name(s->scalar));
+    ir_set_name(t->op, "table", entry);
+    int64_t bytes = table_entry_bytes(l, table->type);
+    ir_value *to =
+        low_bytes(l, table->buffer, row_tile, low_mul(l, tile, low_index(l, bytes)), bytes);
+    ir_value *operands[2] = {t, to};
+    ir_op *store = ir_build(&l->at, IR_XLUT_ST, 2, operands, 0, NULL);
+    if (table->type->scalar == SCALAR_I8)
+        ir_set_boolean(store, "half", true);
+}
+
+static void build_tiles(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
+                        ir_value *first, int64_t count, ir_value *inverse, bool one_row)
+{
+    bool dynamic = table->type->scale == TABLE_SCALE_TILE;
+    const char *entry = dynamic ? "i8dynamic" : scalar_rows[table->type->scalar].name;
+    low_loop tiles;
+    low_for_begin(l, &tiles, low_index(l, 0), low_index(l, count), low_index(l, 1), 0, NULL);
+    ir_value *tile = low_add(l, first, tiles.counter), *scales = inverse;
+    if (dynamic) {
+        ir_dim dims[1] = {ir_dim_constant(l->m)};
+        scales = low_view(l, table->scales, row_tile, low_mul(l, tile, low_index(l, l->m)),
+                          ir_type_buffer(l->module, SCALAR_F32, 1, dims));
+    }
+    build_tile(l, table, s, row_tile, tile, scales, entry, one_row);
+    low_loop_end(l, &tiles, NULL);
+}
+
+// Scales first, then the tables that use them, span by span.
+static void build_scaled(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
+                         bool one_row)
+{
+    int64_t tiles = table_depth_tiles(l, table->type), span = low_scale_tiles(l, table->type);
+    int64_t full = tiles / span, rest = tiles % span;
+    ir_value *inverse = low_scratch(l, SCALAR_F32, 1, l->m);
+    low_loop spans;
+    low_for_begin(l, &spans, low_index(l, 0), low_index(l, full), low_index(l, 1), 0, NULL);
+    ir_value *first = low_mul(l, spans.counter, low_index(l, span));
+    build_scales(l, table, s, row_tile, spans.counter, low_mul(l, first, low_index(l, l->depth)),
+                 span * l->depth, inverse, one_row);
+    build_tiles(l, table, s, row_tile, first, span, inverse, one_row);
+    low_loop_end(l, &spans, NULL);
+    if (rest) {
+        build_scales(l, table, s, row_tile, low_index(l, full),
+                     low_index(l, full * span * l->depth), rest * l->depth, inverse, one_row);
+        build_tiles(l, table, s, row_tile, low_index(l, full * span), rest, inverse, one_row);
+    }
+}
+
+// ----------------------------------------------------------------------- sums
+
+static void store_sum(lowering *l, const place *table, ir_value *d, ir_value *row_tile,
+                      ir_value *index)
+{
+    ir_dim dims[1] = {ir_dim_constant(l->m)};
+    ir_value *to = low_view(l, table->sums, row_tile, low_mul(l, index, low_index(l, l->m)),
+                            ir_type_buffer(l->module, SCALAR_F32, 1, dims));
+    // One column of every row, the rows' numbers side by side.
+    ir_value *operands[4] = {d, to, low_index(l, 4), low_index(l, 1)};
+    ir_op *op = ir_build(&l->at, IR_XLUT_STA, 4, operands, 0, NULL);
+    ir_set_name(op, "type", "f32");
+}
+
+static contraction sum_contraction(lowering *l, const place *table, ir_value *row_tile)
+{
+    contraction c = {.table = table->type,
+                     .tables = table->buffer,
+                     .scales = table->scales,
+                     .row_tile = row_tile,
+                     .row_tiles = 1,
+                     .format = {.planes = 1, .group = table->type->sums}};
+    ir_value *plane = low_scratch(l, SCALAR_U8, 1, l->tile_bytes);
+    ir_value *ones = low_scratch(l, SCALAR_F16, 1, l->n);
+    ir_value *zero = low_index(l, 0);
+    low_fill(l, plane, zero, zero, low_index(l, l->tile_bytes), 0x77); // every weight +1
+    low_fill(l, ones, zero, zero, low_index(l, l->n), 1);
+    c.constant_plane =
+        low_tile_load(l, TILE_PLANE, low_bytes(l, plane, zero, zero, l->tile_bytes), false);
+    ir_dim dims[1] = {ir_dim_constant(l->n)};
+    c.ones = low_view(l, ones, zero, zero, ir_type_buffer(l->module, SCALAR_F16, 1, dims));
+    return c;
+}
+
+static void sum_groups(lowering *l, const place *table, contraction *c, int64_t group_tiles)
+{
+    int64_t tiles = table_depth_tiles(l, table->type);
+    int64_t full = tiles / group_tiles, rest = tiles % group_tiles;
+    low_loop groups;
+    low_for_begin(l, &groups, low_index(l, 0), low_index(l, full), low_index(l, 1), 0, NULL);
+    ir_value *d = low_tile_zero(l, TILE_F32);
+    contract_group(l, c, &d, groups.counter, low_mul(l, groups.counter, low_index(l, group_tiles)),
+                   group_tiles, low_index(l, 0));
+    store_sum(l, table, d, c->row_tile, groups.counter);
+    low_loop_end(l, &groups, NULL);
+    if (rest) {
+        d = low_tile_zero(l, TILE_F32);
+        contract_group(l, c, &d, low_index(l, full), low_index(l, full * group_tiles), rest,
+                       low_index(l, 0));
+        store_sum(l, table, d, c->row_tile, low_index(l, full));
+    }
+}
+
+static void sum_slices(lowering *l, const place *table, contraction *c, int64_t parts)
+{
+    c->geometry.groups_per_tile = parts;
+    low_loop tiles;
+    low_for_begin(l, &tiles, low_index(l, 0), low_index(l, table_depth_tiles(l, table->type)),
+                  low_index(l, 1), 0, NULL);
+    planes_tile loaded = load_planes_tile(l, c, tiles.counter, low_index(l, 0));
+    for (int64_t slice = 0; slice < parts; slice++) {
+        ir_value *d = low_tile_zero(l, TILE_F32);
+        contract_slice(l, c, &d, tiles.counter, slice, &loaded, low_index(l, 0));
+        ir_value *index = low_mul(l, tiles.counter, low_index(l, parts));
+        store_sum(l, table, d, c->row_tile, low_add(l, index, low_index(l, slice)));
+    }
+    low_loop_end(l, &tiles, NULL);
+}
+
+static void build_sums(lowering *l, const place *table, ir_value *row_tile)
+{
+    contraction c = sum_contraction(l, table, row_tile);
+    int64_t sums = table->type->sums, tiles = table_depth_tiles(l, table->type);
+    if (sums < l->depth) {
+        sum_slices(l, table, &c, l->depth / sums);
+    } else {
+        int64_t group_tiles = (sums + l->depth - 1) / l->depth;
+        sum_groups(l, table, &c, group_tiles < tiles ? group_tiles : tiles);
+    }
+}
+
+bool lower_table(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
+                 bool one_row)
+{
+    if (!activation_name(s->scalar)) {
+        diagnostic_error(l->context->diagnostics, l->at.where,
+                         "tables cannot be built from %s activations; they can be f32, f16, bf16, "
+                         "e4m3, e5m2 or i8",
+                         scalar_rows[s->scalar].name);
+        return false;
+    }
+    bool scaled = table->type->scale == TABLE_SCALE_ROW || table->type->scale == TABLE_SCALE_GROUP;
+    if (scaled)
+        build_scaled(l, table, s, row_tile, one_row);
+    else
+        build_tiles(l, table, s, row_tile, low_index(l, 0), table_depth_tiles(l, table->type), NULL,
+                    one_row);
+    if (table->type->sums)
+        build_sums(l, table, row_tile);
+    return true;
+}

@@ -1,0 +1,479 @@
+// lower-to-tile: every kernel becomes a function over buffers, vectors and tile registers, and
+// every entry a sequence of calls. Kernels that come out equal share one function.
+#include "compiler/passes/lower.h"
+
+#include <string.h>
+
+// ------------------------------------------------------------------ places
+
+static const ir_type *flat_buffer(ir_module *m, const ir_type *t)
+{
+    ir_dim columns = low_columns(t), dims[2] = {{NULL, -1}, columns};
+    if (!ir_dim_is_constant(columns))
+        return ir_type_buffer(m, t->scalar, 1, dims);
+    return ir_type_buffer(m, t->scalar, 2, dims);
+}
+
+static const ir_type *rows_of(ir_module *m, scalar_type t, int64_t columns)
+{
+    ir_dim dims[2] = {{NULL, -1}, ir_dim_constant(columns)};
+    return ir_type_buffer(m, t, 2, dims);
+}
+
+static unsigned table_parts(const lowering *l, const ir_type *t, const ir_type **parts)
+{
+    unsigned n = 0;
+    int64_t scales = table_scale_count(l, t), sums = table_sum_count(l, t);
+    parts[n++] = rows_of(l->module, SCALAR_U8, table_depth_tiles(l, t) * table_entry_bytes(l, t));
+    if (scales)
+        parts[n++] = rows_of(l->module, SCALAR_F32, scales * l->m);
+    if (sums)
+        parts[n++] = rows_of(l->module, SCALAR_F32, sums * l->m);
+    return n;
+}
+
+static const ir_type *weight_buffer(const lowering *l, const ir_type *t)
+{
+    quant_format format;
+    if (!quant_format_parse(t->format, &format))
+        INTERNAL_ERROR("weight format '%s' reached the lowering", t->format);
+    if (format.kind == QUANT_DENSE)
+        return ir_type_buffer(l->module, format.scale, t->rank, t->dims);
+    pack_shape shape = {(unsigned)l->m, (unsigned)l->n};
+    uint64_t size = pack_size(&format, t->dims[0].value, t->dims[1].value, shape);
+    ir_dim dims[1] = {ir_dim_constant((int64_t)size)};
+    return ir_type_buffer(l->module, SCALAR_U8, 1, dims);
+}
+
+// The buffers (or the scalar) that a graph value of type `t` is passed as.
+static unsigned parts_of(const lowering *l, const ir_type *t, const ir_type **parts)
+{
+    switch (t->kind) {
+    case IR_TABLE: return table_parts(l, t, parts);
+    case IR_TENSOR: parts[0] = flat_buffer(l->module, t); return 1;
+    case IR_WEIGHT: parts[0] = weight_buffer(l, t); return 1;
+    default: parts[0] = t; return 1;
+    }
+}
+
+static ir_value **part_slot(place *p, unsigned part)
+{
+    if (p->type->kind == IR_INDEX || p->type->kind == IR_SCALAR)
+        return &p->scalar;
+    if (part == 0)
+        return &p->buffer;
+    bool has_scales = p->type->kind == IR_TABLE && p->type->scale != TABLE_SCALE_NONE;
+    return part == 1 && has_scales ? &p->scales : &p->sums;
+}
+
+// ------------------------------------------------------------------ kernels
+
+static void machine_shape(lowering *l)
+{
+    const machine *target = l->context->machine;
+    l->m = target->tile_m;
+    l->n = target->tile_n;
+    l->depth = machine_tile_depth(target);
+    l->lookups = machine_tile_lookups(target);
+    l->tile_bytes = machine_tile_bytes(target);
+}
+
+static void bind_arguments(lowering *l, place *places, unsigned count, argument_kind kind)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const ir_type *parts[PLACE_MAX_PARTS];
+        unsigned n = parts_of(l, places[i].type, parts);
+        for (unsigned p = 0; p < n; p++) {
+            const char *name = kind == ARGUMENT_INPUT ? l->region->arguments.items[i]->name
+                                                      : ir_operand(l->region->last, i)->name;
+            *part_slot(&places[i], p) = ir_block_argument(l->function->body, parts[p], name);
+            ARRAY_PUSH(l->arena, &l->arguments,
+                       (argument_source){.kind = kind, .index = i, .part = p});
+        }
+    }
+}
+
+static const char *free_function_name(ir_module *m, arena *a, const char *wish)
+{
+    const char *name = wish;
+    for (int i = 2; ir_function_find(m, name); i++)
+        name = arena_format(a, "%s.%d", wish, i);
+    return ir_intern(m, name);
+}
+
+typedef bool kernel_form(lowering *l);
+static kernel_form *form_of(const ir_op *kernel)
+{
+    static const struct {
+        const char *kind;
+        kernel_form *form;
+    } forms[] = {{"rows", lower_rows_kernel},
+                 {"mpgemm", lower_mpgemm_kernel},
+                 {"dense", lower_dense_kernel},
+                 {"copy", lower_copy_kernel}};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        if (ir_name_is(kernel, "kind", forms[i].kind))
+            return forms[i].form;
+    }
+    INTERNAL_ERROR("a kernel of unknown kind");
+}
+
+static place *places_for(arena *a, unsigned count)
+{
+    return ARENA_ARRAY(a, place, count);
+}
+
+// Fills l->function; false: reported.
+static bool lower_kernel(lowering *l)
+{
+    ir_op *yield = l->region->last;
+    l->n_inputs = (unsigned)l->region->arguments.count;
+    l->n_outputs = yield->n_operands;
+    l->inputs = places_for(l->arena, l->n_inputs);
+    l->outputs = places_for(l->arena, l->n_outputs);
+    for (unsigned i = 0; i < l->n_inputs; i++)
+        l->inputs[i].type = l->region->arguments.items[i]->type;
+    for (unsigned i = 0; i < l->n_outputs; i++)
+        l->outputs[i].type = ir_operand(yield, i)->type;
+    const ir_attribute *name = ir_find(l->kernel, "name");
+    l->function = ir_function_create(
+        l->module, free_function_name(l->module, l->arena, name ? name->text : "kernel"), false,
+        l->kernel->where);
+    bind_arguments(l, l->inputs, l->n_inputs, ARGUMENT_INPUT);
+    bind_arguments(l, l->outputs, l->n_outputs, ARGUMENT_OUTPUT);
+    l->at = ir_builder_at_end(l->function->body);
+    l->at.where = l->kernel->where;
+    if (!form_of(l->kernel)(l))
+        return false;
+    l->at.where = l->kernel->where;
+    ir_build(&l->at, IR_RETURN, 0, NULL, 0, NULL);
+    return true;
+}
+
+// ------------------------------------------------------------------ entries
+
+typedef ARRAY_OF(ir_function *) function_list;
+
+typedef struct entry_lowering {
+    ir_module *module;
+    pass_context *context;
+    arena *arena;
+    ir_function *old, *new;
+    ir_builder at;
+    ir_value *zero;
+    lowering shape; // tile shape only, for parts_of
+    ARRAY_OF(place) places;
+    function_list *kernels; // of the whole module, for sharing
+} entry_lowering;
+
+static place *place_of(entry_lowering *e, ir_value *v)
+{
+    if (v->mark == 0) {
+        ARRAY_PUSH(e->arena, &e->places, (place){.type = v->type});
+        v->mark = (int64_t)e->places.count;
+    }
+    return &e->places.items[v->mark - 1];
+}
+
+// What every call needs stands once at the entry's head.
+static ir_builder at_head(entry_lowering *e)
+{
+    ir_block *body = e->new->body;
+    ir_builder b = body->first ? ir_builder_before(body->first) : ir_builder_at_end(body);
+    b.where = e->old->where;
+    return b;
+}
+
+static ir_value *entry_zero(entry_lowering *e)
+{
+    if (!e->zero) {
+        ir_builder head = at_head(e);
+        e->zero = ir_build1(&head, IR_CONSTANT, ir_type_index(e->module), NULL, NULL, NULL);
+        ir_set_number(e->zero->op, "value", 0);
+        e->zero->name = ir_intern(e->module, "c0");
+    }
+    return e->zero;
+}
+
+static ir_value *as_type(entry_lowering *e, ir_value *buffer, const ir_type *type)
+{
+    if (buffer->type == type || type->kind != IR_BUFFER)
+        return buffer;
+    ir_value *operands[1 + IR_MAX_RANK] = {buffer};
+    ir_value *zero = entry_zero(e);
+    for (unsigned i = 0; i < buffer->type->rank; i++)
+        operands[1 + i] = zero;
+    return ir_result(ir_build(&e->at, IR_VIEW, 1 + buffer->type->rank, operands, 1, &type), 0);
+}
+
+static ir_value *allocate(entry_lowering *e, const ir_type *type, const char *name)
+{
+    ir_value *v = ir_build1(&e->at, IR_ALLOC, type, NULL, NULL, NULL);
+    v->name = name;
+    return v;
+}
+
+// The rows a buffer must have room for: tables are kept by row tile.
+static int64_t buffer_rows(const entry_lowering *e, const ir_type *t)
+{
+    int64_t rows = low_maximum_rows(t);
+    return t->kind == IR_TABLE ? (rows + e->shape.m - 1) / e->shape.m : rows;
+}
+
+static ir_value *allocate_part(entry_lowering *e, const ir_type *graph, const ir_type *part,
+                               const char *name)
+{
+    int64_t rows = buffer_rows(e, graph);
+    ir_dim dims[2] = {ir_dim_constant(rows), part->dims[part->rank - 1]};
+    if (part->rank == 1)
+        dims[0] = ir_dim_constant(rows * ir_dim_maximum(low_columns(graph)));
+    return as_type(e, allocate(e, ir_type_buffer(e->module, part->scalar, part->rank, dims), name),
+                   part);
+}
+
+static void bind_global(entry_lowering *e, place *p, ir_value *v)
+{
+    const ir_type *parts[PLACE_MAX_PARTS];
+    parts_of(&e->shape, v->type, parts);
+    ir_value *address = ir_build1(&e->at, IR_ADDRESS, parts[0], v, NULL, NULL);
+    p->buffer = address;
+}
+
+static place *operand_place(entry_lowering *e, ir_value *v)
+{
+    bool fresh = v->mark == 0;
+    place *p = place_of(e, v);
+    if (fresh && v->kind == IR_VALUE_GLOBAL)
+        bind_global(e, p, v);
+    return p;
+}
+
+static void bind_result(entry_lowering *e, ir_value *v)
+{
+    const ir_type *parts[PLACE_MAX_PARTS];
+    unsigned n = parts_of(&e->shape, v->type, parts);
+    for (unsigned i = 0; i < n; i++) {
+        ir_value *part = *part_slot(place_of(e, v), i); // already a function result?
+        if (!part)
+            part = allocate_part(e, v->type, parts[i], v->name);
+        *part_slot(place_of(e, v), i) = part;
+    }
+}
+
+static ir_value *symbol_of(entry_lowering *e, const ir_symbol *symbol)
+{
+    IR_FOR_OPS(op, e->new->body)
+    {
+        if (op->code == IR_DIMENSION && ir_find(op, "symbol")->text == symbol->name)
+            return &op->results[0];
+    }
+    ir_builder head = at_head(e);
+    ir_value *v = ir_build1(&head, IR_DIMENSION, ir_type_index(e->module), NULL, NULL, NULL);
+    ir_set_text(v->op, "symbol", symbol->name);
+    v->name = symbol->name;
+    return v;
+}
+
+static ir_value *argument_value(entry_lowering *e, const lowering *l, const argument_source *s)
+{
+    switch (s->kind) {
+    case ARGUMENT_INPUT: {
+        ir_value *v = ir_operand(l->kernel, s->index);
+        return *part_slot(operand_place(e, v), s->part);
+    }
+    case ARGUMENT_OUTPUT: return *part_slot(place_of(e, &l->kernel->results[s->index]), s->part);
+    case ARGUMENT_SCRATCH: return allocate(e, s->type, "scratch");
+    case ARGUMENT_SYMBOL: return symbol_of(e, s->symbol);
+    }
+    UNREACHABLE();
+}
+
+static ir_function *shared_kernel(entry_lowering *e, ir_function *f)
+{
+    for (size_t i = 0; i < e->kernels->count; i++) {
+        ir_function *other = e->kernels->items[i];
+        if (ir_function_equal(other, f)) {
+            ir_function_remove(f);
+            return other;
+        }
+    }
+    ARRAY_PUSH(e->arena, e->kernels, f);
+    return f;
+}
+
+static bool lower_kernel_op(entry_lowering *e, ir_op *op)
+{
+    lowering l = e->shape;
+    l.kernel = op;
+    l.region = op->regions[0];
+    if (!lower_kernel(&l))
+        return false;
+    for (unsigned i = 0; i < op->n_results; i++)
+        bind_result(e, &op->results[i]);
+    ir_value **arguments = ARENA_ARRAY(e->arena, ir_value *, l.arguments.count);
+    for (size_t i = 0; i < l.arguments.count; i++) {
+        ir_value *v = argument_value(e, &l, &l.arguments.items[i]);
+        arguments[i] = as_type(e, v, l.function->body->arguments.items[i]->type);
+    }
+    ir_function *callee = shared_kernel(e, l.function);
+    ir_op *call = ir_build(&e->at, IR_CALL, (unsigned)l.arguments.count, arguments, 0, NULL);
+    ir_set_text(call, "callee", callee->name);
+    return true;
+}
+
+static void lower_reshape(entry_lowering *e, ir_op *op)
+{
+    ir_value *from = operand_place(e, ir_operand(op, 0))->buffer;
+    place *to = place_of(e, &op->results[0]);
+    if (!to->buffer)
+        to->buffer = as_type(e, from, flat_buffer(e->module, op->results[0].type));
+}
+
+// Index and scalar arithmetic between kernels stays as it is.
+static void lower_scalar_op(entry_lowering *e, ir_op *op)
+{
+    ir_mapping *map = ir_mapping_create(e->arena);
+    for (unsigned i = 0; i < op->n_operands; i++) {
+        if (ir_operand(op, i))
+            ir_mapping_set(map, ir_operand(op, i), operand_place(e, ir_operand(op, i))->scalar);
+    }
+    ir_op *copy = ir_clone(&e->at, op, map);
+    place_of(e, &op->results[0])->scalar = &copy->results[0];
+}
+
+static bool lower_op(entry_lowering *e, ir_op *op)
+{
+    e->at.where = op->where;
+    switch (op->code) {
+    case IR_KERNEL: return lower_kernel_op(e, op);
+    case IR_RESHAPE: lower_reshape(e, op); return true;
+    case IR_RETURN: ir_build(&e->at, IR_RETURN, 0, NULL, 0, NULL); return true;
+    default:
+        if (op->n_results != 1 || op->results[0].type->kind == IR_TENSOR)
+            INTERNAL_ERROR("'%s' outside a kernel", ir_op_rows[op->code].name);
+        lower_scalar_op(e, op);
+        return true;
+    }
+}
+
+// ---- results. A returned value must be written by a kernel straight to its result buffer: what is
+// returned twice, or is an argument, goes through a copying kernel first.
+
+static ir_op *producer(ir_value *v)
+{
+    while (v->kind == IR_VALUE_RESULT && v->op->code == IR_RESHAPE)
+        v = ir_operand(v->op, 0);
+    return v->kind == IR_VALUE_RESULT && v->op->code == IR_KERNEL ? v->op : NULL;
+}
+
+static ir_value *copied(ir_op *ret, ir_value *v)
+{
+    ir_builder b = ir_builder_before(ret);
+    b.where = ret->where;
+    ir_op *kernel = ir_build(&b, IR_KERNEL, 1, &v, 1, &v->type);
+    ir_set_text(kernel, "name", "copy");
+    ir_set_name(kernel, "kind", "rows");
+    ir_builder inside = ir_builder_at_end(kernel->regions[0]);
+    inside.where = ret->where;
+    ir_value *x = ir_block_argument(kernel->regions[0], v->type, v->name);
+    ir_value *y = ir_build1(&inside, IR_CAST, v->type, x, NULL, NULL);
+    ir_build(&inside, IR_YIELD, 1, &y, 0, NULL);
+    return &kernel->results[0];
+}
+
+static void prepare_results(ir_op *ret)
+{
+    for (unsigned i = 0; i < ret->n_operands; i++) {
+        ir_value *v = ir_operand(ret, i);
+        bool again = false;
+        for (unsigned j = 0; j < i; j++)
+            again = again || ir_operand(ret, j) == v;
+        bool reshaped_elsewhere =
+            v->kind == IR_VALUE_RESULT && v->op->code == IR_RESHAPE && v->uses && v->uses->next;
+        if (!producer(v) || again || reshaped_elsewhere)
+            ir_set_operand(ret, i, copied(ret, v));
+    }
+}
+
+static void bind_function_result(entry_lowering *e, ir_value *v, ir_value *buffer)
+{
+    // Through reshapes down to the kernel's own result.
+    for (;; v = ir_operand(v->op, 0)) {
+        const ir_type *type = flat_buffer(e->module, v->type);
+        place_of(e, v)->buffer = as_type(e, buffer, type);
+        if (v->op->code != IR_RESHAPE)
+            return;
+    }
+}
+
+static void bind_signature(entry_lowering *e, ir_op *ret)
+{
+    for (size_t i = 0; i < e->old->body->arguments.count; i++) {
+        ir_value *v = e->old->body->arguments.items[i];
+        const ir_type *parts[PLACE_MAX_PARTS];
+        parts_of(&e->shape, v->type, parts);
+        *part_slot(place_of(e, v), 0) = ir_block_argument(e->new->body, parts[0], v->name);
+    }
+    ir_value **buffers = ARENA_ARRAY(e->arena, ir_value *, ret->n_operands);
+    for (unsigned i = 0; i < ret->n_operands; i++) {
+        const ir_type *type = flat_buffer(e->module, ir_operand(ret, i)->type);
+        buffers[i] = ir_block_argument(e->new->body, type, "result");
+    }
+    for (unsigned i = 0; i < ret->n_operands; i++)
+        bind_function_result(e, ir_operand(ret, i), buffers[i]);
+}
+
+static void clear_mark(ir_op *op, void *context)
+{
+    (void)context;
+    for (unsigned i = 0; i < op->n_results; i++)
+        op->results[i].mark = 0;
+    for (unsigned r = 0; r < op->n_regions; r++) {
+        for (size_t i = 0; i < op->regions[r]->arguments.count; i++)
+            op->regions[r]->arguments.items[i]->mark = 0;
+    }
+}
+
+static void clear_marks(ir_module *m, ir_function *f)
+{
+    for (ir_global *g = m->globals; g; g = g->next)
+        g->value.mark = 0;
+    for (size_t i = 0; i < f->body->arguments.count; i++)
+        f->body->arguments.items[i]->mark = 0;
+    ir_walk(f->body, clear_mark, NULL);
+}
+
+static bool lower_entry(entry_lowering *e)
+{
+    const char *name = e->old->name;
+    ir_op *ret = e->old->body->last;
+    prepare_results(ret);
+    clear_marks(e->module, e->old);
+    e->old->name = ir_intern(e->module, arena_format(e->arena, "%s.graph", name));
+    e->new = ir_function_create(e->module, name, true, e->old->where);
+    e->at = ir_builder_at_end(e->new->body);
+    e->at.where = e->old->where;
+    bind_signature(e, ret);
+    bool good = true;
+    IR_FOR_OPS(op, e->old->body)
+    good = lower_op(e, op) && good;
+    ir_function_remove(e->old);
+    return good;
+}
+
+bool pass_lower_to_tile(ir_module *m, pass_context *c)
+{
+    function_list kernels = {0};
+    bool good = true;
+    function_list entries = {0};
+    for (ir_function *f = m->functions; f; f = f->next)
+        ARRAY_PUSH(c->arena, &entries, f);
+    for (size_t i = 0; i < entries.count; i++) {
+        entry_lowering e = {.module = m, .context = c, .arena = c->arena, .old = entries.items[i]};
+        e.shape = (lowering){.module = m, .context = c, .arena = c->arena};
+        e.kernels = &kernels;
+        machine_shape(&e.shape);
+        good = lower_entry(&e) && good;
+    }
+    return good;
+}
