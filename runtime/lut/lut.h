@@ -33,6 +33,14 @@ typedef struct lut_operands {
     lut_operand item[LUT_MAX_OPERANDS];
 } lut_operands;
 
+// Work done since creation (or since the caller cleared it).
+typedef struct lut_counters {
+    uint64_t lookups;                   // table entries added by lmma: see lut_lookups
+    uint64_t multiply_accumulates;      // of weights by lmma: see lut_multiply_accumulates
+    uint64_t mma_multiply_accumulates;  // by mma
+    uint64_t bytes_read, bytes_written; // memory operands of all Xlut instructions
+} lut_counters;
+
 typedef struct lut_unit lut_unit;
 typedef void lut_function(lut_unit *u, const isa_instruction *in, const lut_operands *memory);
 
@@ -41,9 +49,10 @@ struct lut_unit {
     uint32_t lookups;    // L = 8m: depth of one lmma
     uint32_t tile_bytes; // 4mn
     uint8_t *tiles;      // 32 tiles one after the other, 64-byte aligned
-    // What executes each instruction, by opcode - ISA_XLUT_FIRST. Chosen at creation; every choice
-    // gives the same bits.
+    // What executes each instruction, by opcode (NULL for those that are not Xlut). Chosen at
+    // creation; every choice gives the same bits.
     lut_function *const *functions;
+    lut_counters counters;
 };
 
 // True for the five shapes of docs/xlut.md: m1 n64, m2 n64, m2 n128, m4 n128, m4 n256.
@@ -57,9 +66,9 @@ static inline uint8_t *lut_tile(const lut_unit *u, unsigned number)
     return u->tiles + (size_t)number * u->tile_bytes;
 }
 
-// The memory operands of an Xlut instruction, given the 32 integer registers. False: illegal
-// instruction (a plane or table beyond lt31, an operand that its options exclude, more columns
-// than n). lut.pf has none: it never faults.
+// The memory operands of a decoded Xlut instruction (isa_decode has refused illegal fields), given
+// the 32 integer registers. False: illegal, because a register asks for more columns than n.
+// lut.pf has none: it never faults.
 bool lut_operands_of(const lut_unit *u, const isa_instruction *in, const uint64_t x[32],
                      lut_operands *out);
 

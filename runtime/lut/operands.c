@@ -1,0 +1,102 @@
+// Which memory an Xlut instruction touches. isa_decode has refused what its fields alone make
+// illegal.
+#include "runtime/lut/reference.h"
+
+static lut_operand *add_operand(lut_operands *out, uint64_t address, uint32_t bytes,
+                                uint32_t alignment)
+{
+    lut_operand *o = &out->item[out->count++];
+    *o = (lut_operand){.address = address, .rows = 1, .bytes = bytes, .alignment = alignment};
+    return o;
+}
+
+// Register 0 as stride: one row; any other: m rows, that register's value apart.
+static void set_rows(const lut_unit *u, lut_operand *o, unsigned stride, const uint64_t x[32])
+{
+    if (!stride)
+        return;
+    o->rows = u->m;
+    o->stride = x[stride];
+}
+
+static uint32_t scale_bytes(const isa_instruction *in)
+{
+    return in->scale_type == XLUT_SCALE_F16 ? 2 : 4;
+}
+
+static uint32_t activation_bytes(const isa_instruction *in)
+{
+    switch (in->activation) {
+    case XLUT_ACTIVATION_F32: return 4;
+    case XLUT_ACTIVATION_F16:
+    case XLUT_ACTIVATION_BF16:
+    case XLUT_ACTIVATION_I16HI:
+    case XLUT_ACTIVATION_I16LO: return 2;
+    default: return 1;
+    }
+}
+
+static void tile_operand(const lut_unit *u, const isa_instruction *in, const uint64_t x[32],
+                         lut_operands *out)
+{
+    uint64_t address = x[in->rs1] + (uint64_t)(int64_t)in->imm;
+    add_operand(out, address, in->half ? u->tile_bytes / 2 : u->tile_bytes, LUT_TILE_ALIGNMENT)
+        ->write = in->opcode == ISA_LUT_ST;
+}
+
+static void table_operands(const lut_unit *u, const isa_instruction *in, const uint64_t x[32],
+                           lut_operands *out)
+{
+    uint32_t size = activation_bytes(in);
+    set_rows(u, add_operand(out, x[in->rs1], 4 * u->lookups * size, size), in->rs2, x);
+    if (in->rs3)
+        add_operand(out, x[in->rs3], 4 * u->m, 4)->write = in->table == XLUT_TABLE_I8_DYNAMIC;
+}
+
+// ws[n], and ts[m] unless x0.
+static void scale_operands(const lut_unit *u, const isa_instruction *in, const uint64_t x[32],
+                           lut_operands *out)
+{
+    add_operand(out, x[in->rs1], u->n * scale_bytes(in), scale_bytes(in));
+    if (in->rs2)
+        add_operand(out, x[in->rs2], 4 * u->m, 4);
+}
+
+// u[m] and v[n].
+static void offset_operands(const lut_unit *u, const isa_instruction *in, const uint64_t x[32],
+                            lut_operands *out)
+{
+    add_operand(out, x[in->rs1], 4 * u->m, 4);
+    add_operand(out, x[in->rs2], u->n * scale_bytes(in), scale_bytes(in));
+}
+
+// Register 0 as column count: all n.
+static bool row_operands(const lut_unit *u, const isa_instruction *in, const uint64_t x[32],
+                         lut_operands *out)
+{
+    uint64_t columns = in->rs3 ? x[in->rs3] : u->n;
+    if (columns > u->n)
+        return false;
+    uint32_t size = lut_data_bytes(in);
+    lut_operand *o = add_operand(out, x[in->rs1], (uint32_t)columns * size, size);
+    set_rows(u, o, in->rs2, x);
+    o->write = in->opcode == ISA_LUT_STA;
+    return true;
+}
+
+bool lut_operands_of(const lut_unit *u, const isa_instruction *in, const uint64_t x[32],
+                     lut_operands *out)
+{
+    out->count = 0;
+    switch (in->opcode) {
+    case ISA_LUT_LD:
+    case ISA_LUT_ST: tile_operand(u, in, x, out); break;
+    case ISA_LUT_TBL: table_operands(u, in, x, out); break;
+    case ISA_LUT_DEQ: scale_operands(u, in, x, out); break;
+    case ISA_LUT_OFF: offset_operands(u, in, x, out); break;
+    case ISA_LUT_LDA:
+    case ISA_LUT_STA: return row_operands(u, in, x, out);
+    default: break;
+    }
+    return true;
+}

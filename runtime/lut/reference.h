@@ -1,0 +1,59 @@
+// The defining functions of the LUT unit, one per instruction, and what they share.
+#pragma once
+
+#include "runtime/lut/lut.h"
+
+#include <string.h>
+
+lut_function lut_reference_ld, lut_reference_st, lut_reference_zero, lut_reference_pf;
+lut_function lut_reference_tbl, lut_reference_lmma, lut_reference_mma;
+lut_function lut_reference_deq, lut_reference_off, lut_reference_lda, lut_reference_sta;
+
+// Tile widths are multiples of 64 up to this.
+enum { LUT_MAX_COLUMNS = 256 };
+
+// The same source compiled for wider host vectors as well, chosen by the loader; IEEE operations
+// in a fixed order give the same bits at every width.
+#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__SANITIZE_ADDRESS__) &&             \
+    !defined(LUT_NO_CLONES)
+#define LUT_HOST_CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))
+#else
+#define LUT_HOST_CLONES
+#endif
+
+// The elements of a tile, whose bytes have no type of their own.
+typedef float __attribute__((may_alias)) tile_f32;
+typedef int32_t __attribute__((may_alias)) tile_i32;
+typedef uint32_t __attribute__((may_alias)) tile_u32; // for sums that wrap
+
+static inline tile_f32 *lut_tile_f32(const lut_unit *u, unsigned number)
+{
+    return (tile_f32 *)lut_tile(u, number);
+}
+
+static inline tile_i32 *lut_tile_i32(const lut_unit *u, unsigned number)
+{
+    return (tile_i32 *)lut_tile(u, number);
+}
+
+// NaN results are the canonical NaN, whatever the operands' payloads: hosts differ in those.
+static inline float lut_canonical(float x)
+{
+    return x == x ? x : __builtin_nanf("");
+}
+
+// The lookups [first, first + count) that the slice of an lmma covers.
+typedef struct lut_range {
+    uint32_t first, count;
+} lut_range;
+static inline void lut_canonicalize(tile_f32 *x, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        x[i] = lut_canonical(x[i]);
+}
+
+lut_range lut_slice_range(const lut_unit *u, const isa_instruction *in);
+bool lut_table_is_full(const isa_instruction *in); // 16 entries per lookup, else 8 and signs
+uint32_t lut_rows(const lut_unit *u, const isa_instruction *in); // rows an lmma computes
+uint32_t lut_data_bytes(const isa_instruction *in);              // of an element of lda, sta
+uint32_t lut_mma_depth(const lut_unit *u, const isa_instruction *in);
