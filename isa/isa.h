@@ -3,6 +3,7 @@
 // them into the opcode enum, decoder, encoder, disassembler, xlut.h and manual.
 #pragma once
 
+#include "isa/options.h"
 #include "support/arena.h"
 #include "support/diagnostic.h"
 #include "support/text.h"
@@ -62,16 +63,18 @@ extern const char *const isa_class_names[ISA_CLASS_COUNT];
 // A decoded instruction. Fields that the row does not have are 0. Compressed
 // instructions decode to the instruction they expand to, with length 2.
 typedef struct isa_instruction {
-    uint32_t word;  // as fetched (16 bits for length 2)
-    uint16_t opcode; // isa_opcode
-    uint8_t length; // 2 or 4
+    uint32_t word;             // as fetched (16 bits for length 2)
+    uint16_t opcode;           // isa_opcode
+    uint8_t length;            // 2 or 4
     uint8_t rd, rs1, rs2, rs3; // x, f, v or lt numbers, as the row says
     uint8_t rm;                // rounding mode field
     uint8_t vm;                // 1: unmasked
     uint8_t nf;                // segment loads and stores: fields - 1
     uint8_t aq, rl;
-    int32_t imm;               // sign-extended as the row says; CSR number; zimm of vsetvli
-    // Xlut option fields, as in the row's bit pattern.
+    // Sign-extended as the row says; CSR number; vtype of vsetvli and vsetivli (whose AVL is in
+    // rs1); bits 31:12 of lui and auipc; byte offset of branches, jumps and tiles.
+    int32_t imm;
+    // Xlut option fields (isa/options.h); `type` is an xlut_sum, xlut_data or xlut_mma.
     uint8_t table, form, slice, rows, start, activation, scale_type, type, half;
 } isa_instruction;
 
@@ -85,11 +88,13 @@ bool isa_encode(const isa_instruction *in, uint32_t *word);
 
 typedef struct isa_row {
     const char *mnemonic;  // "lut.ld", "vadd.vv"
-    const char *extension; // "I", "M", ..., "V", "Zvfh", "Xlut"
+    const char *extension; // "I", "M", ..., "V", "Zvfbfmin", "Xlut"
     uint32_t match, mask;
     const char *operands; // as listed in the .isa file
     isa_class class;
-    const char *meaning;  // one line
+    const char *meaning; // one line
+    const char *syntax;  // the mnemonic with its variable parts: "vl{seg}e8.v"
+    const char *bits;    // the pattern, as listed in the .isa file
 } isa_row;
 extern const isa_row isa_rows[ISA_OPCODE_COUNT];
 
@@ -115,11 +120,11 @@ typedef struct machine {
     uint32_t vlen;           // bits
     uint32_t tile_m, tile_n; // 0: no LUT unit
     // timing
-    double clock;                     // Hz
+    double clock;                           // Hz
     uint32_t unit_m, unit_n, unit_k, units; // LUT work per cycle
-    double memory_bandwidth;          // bytes per second
-    double memory_latency;            // seconds
-    uint64_t scratch;                 // bytes of first-level memory
+    double memory_bandwidth;                // bytes per second
+    double memory_latency;                  // seconds
+    uint64_t scratch;                       // bytes of first-level memory
     // Further rates are added with the cycle model.
 } machine;
 
@@ -132,7 +137,16 @@ uint64_t machine_hash(const machine *m);          // of the architectural part
 void machine_print(text *out, const machine *m);  // parses back
 
 // Derived from the tile shape (docs/xlut.md, "Tile shape").
-static inline uint32_t machine_tile_bytes(const machine *m) { return 4 * m->tile_m * m->tile_n; }
-static inline uint32_t machine_tile_lookups(const machine *m) { return 8 * m->tile_m; }
-static inline uint32_t machine_tile_depth(const machine *m) { return 32 * m->tile_m; } // weights
+static inline uint32_t machine_tile_bytes(const machine *m)
+{
+    return 4 * m->tile_m * m->tile_n;
+}
+static inline uint32_t machine_tile_lookups(const machine *m)
+{
+    return 8 * m->tile_m;
+}
+static inline uint32_t machine_tile_depth(const machine *m)
+{
+    return 32 * m->tile_m;
+} // weights
 enum { ISA_TILE_REGISTERS = 32, ISA_TABLE_WIDTH = 4 };
