@@ -79,6 +79,7 @@ typedef enum table_scale {
     TABLE_SCALE_TILE,  // one per row and tile depth, found by lut.tbl itself (dynamic)
 } table_scale;
 
+enum { IR_TILE_REGISTERS = 32 }; // as ISA_TILE_REGISTERS
 typedef enum tile_kind { TILE_PLANE, TILE_TABLE, TILE_I32, TILE_F32 } tile_kind;
 
 struct ir_type {
@@ -343,7 +344,7 @@ void ir_print_op(text *out, const ir_op *op); // one op with its regions, for me
 
 // NULL: errors were reported (several, each with line and caret). The result is
 // verified already. Hostile input: nesting and counts are bounded.
-ir_module *ir_parse(arena *a, diagnostics *d, const source *text);
+ir_module *ir_parse(arena *a, diagnostics *d, const source *input);
 
 // Checks structure, the rows' signatures, and each op's own typing rule
 // (verify.c). False: errors reported at the ops' locations. A pass that leaves

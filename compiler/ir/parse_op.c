@@ -1,0 +1,559 @@
+#include "compiler/ir/parser.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+ir_value parser_poison;
+
+// A statement "%a, %b = name ..." while it is read.
+typedef struct statement {
+    ir_opcode code;
+    token name; // of the op
+    ARRAY_OF(token) results;
+    ARRAY_OF(ir_value *) operands;
+    ARRAY_OF(ir_attribute) attributes;
+    ARRAY_OF(token) arguments; // of the region
+    ARRAY_OF(const ir_type *) argument_types;
+    ARRAY_OF(const ir_type *) types;
+    bool poisoned;
+    location where;
+    size_t visible;
+    ir_op *op; // once its regions can be read
+} statement;
+
+// ---------------------------------------------------------------------- names
+
+static bool is_number_name(const char *name)
+{
+    return *name >= '0' && *name <= '9';
+}
+
+bool parser_define(parser *p, const token *name, ir_value *v)
+{
+    ir_value *hidden = ir_mapping_find(p->names, name->value);
+    if (hidden && v != &parser_poison && hidden != &parser_poison)
+        return parser_error(p, name->where, "%%%s is defined twice", name->value);
+    ir_mapping_put(p->names, name->value, v);
+    ARRAY_PUSH(p->arena, &p->visible, (scoped_name){name->value, hidden});
+    if (v != &parser_poison && !is_number_name(name->value))
+        v->name = name->value;
+    return true;
+}
+
+static void leave_scope(parser *p, size_t visible)
+{
+    while (p->visible.count > visible) {
+        scoped_name s = p->visible.items[--p->visible.count];
+        ir_mapping_put(p->names, s.name, s.hidden);
+    }
+}
+
+static bool parse_value(parser *p, ir_value **out)
+{
+    const token t = p->now;
+    if (t.kind == TOKEN_GLOBAL) {
+        ir_global *g = ir_global_find(p->module, t.value);
+        if (!g)
+            return parser_error(p, t.where, "@%s is not declared; add a 'weight' or 'state' above",
+                                t.value);
+        *out = &g->value;
+    } else if (t.kind == TOKEN_VALUE) {
+        *out = ir_mapping_find(p->names, t.value);
+        if (!*out)
+            return parser_error(p, t.where, "%%%s is not defined here", t.value);
+    } else {
+        return parser_expected(p, "a value like %x or @weight");
+    }
+    parser_advance(p);
+    return true;
+}
+
+static bool add_value(parser *p, statement *s)
+{
+    ir_value *v;
+    if (!parse_value(p, &v))
+        return false;
+    s->poisoned |= v == &parser_poison;
+    ARRAY_PUSH(p->arena, &s->operands, v);
+    return true;
+}
+
+// ------------------------------------------------------------------- attributes
+
+static bool parse_double(parser *p, double *out)
+{
+    const char *s = arena_string(p->arena, p->now.start, p->now.length);
+    bool negative = *s == '-';
+    if ((p->now.kind != TOKEN_NUMBER && p->now.kind != TOKEN_WORD))
+        return parser_expected(p, "a number");
+    if (!strcmp(s + negative, "inf"))
+        *out = negative ? -(double)INFINITY : (double)INFINITY;
+    else if (!strcmp(s + negative, "nan"))
+        *out = (double)NAN;
+    else if (p->now.kind != TOKEN_NUMBER || !text_to_double(s, out))
+        return parser_expected(p, "a number");
+    parser_advance(p);
+    return true;
+}
+
+static bool parse_list(parser *p, ir_attribute *v)
+{
+    ARRAY_OF(int64_t) values = {0};
+    int64_t value;
+    if (!parser_expect(p, "["))
+        return false;
+    while (!parser_accept(p, "]")) {
+        if ((values.count && !parser_expect(p, ",")) ||
+            !parser_integer(p, "a list element", INT64_MIN, INT64_MAX, &value))
+            return false;
+        ARRAY_PUSH(p->arena, &values, value);
+    }
+    v->integer = (int64_t)values.count;
+    v->list = values.items;
+    return true;
+}
+
+static bool parse_boolean(parser *p, ir_attribute *v)
+{
+    v->integer = token_is(&p->now, "true");
+    return parser_accept(p, "true") || parser_accept(p, "false") ||
+           parser_expected(p, "true or false");
+}
+
+static bool parse_choice(parser *p, const ir_attribute_row *row, ir_attribute *v)
+{
+    location where = p->now.where;
+    if (!parser_word(p, "a word", &v->text))
+        return false;
+    return ir_attribute_word_allowed(row, v->text) ||
+           parser_error(p, where, "'%s' is one of {%.*s}, not '%s'", row->name,
+                        (int)strcspn(row->words, "}"), row->words, v->text);
+}
+
+static bool parse_attribute_value(parser *p, statement *s, const ir_attribute_row *row)
+{
+    ir_attribute v = {.name = arena_intern(p->arena, row->name), .kind = row->kind};
+    bool good = false;
+    switch (row->kind) {
+    case IR_ATTR_INTEGER:
+        good = parser_integer(p, "a whole number", INT64_MIN, INT64_MAX, &v.integer);
+        break;
+    case IR_ATTR_NUMBER: good = parse_double(p, &v.number); break;
+    case IR_ATTR_BOOLEAN: good = parse_boolean(p, &v); break;
+    case IR_ATTR_NAME: good = parse_choice(p, row, &v); break;
+    case IR_ATTR_TEXT: good = parser_text(p, "a text in quotes", &v.text); break;
+    case IR_ATTR_LIST: good = parse_list(p, &v); break;
+    }
+    if (good)
+        ARRAY_PUSH(p->arena, &s->attributes, v);
+    return good;
+}
+
+static bool unknown_attribute(parser *p, const statement *s, location where, const char *name)
+{
+    const ir_signature *row = ir_signature_of(s->code);
+    const char *names[IR_MAX_ATTRIBUTES];
+    for (unsigned i = 0; i < row->n_attributes; i++)
+        names[i] = row->attributes[i].name;
+    const char *near = text_nearest(name, names, row->n_attributes);
+    return parser_error(p, where, "'%s' has no attribute '%s'%s%s%s", ir_op_rows[s->code].name,
+                        name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+static bool parse_attribute(parser *p, statement *s)
+{
+    location where = p->now.where;
+    const char *name;
+    if (!parser_word(p, "an attribute's name", &name))
+        return false;
+    const ir_attribute_row *row = ir_attribute_row_of(s->code, name);
+    if (!row)
+        return unknown_attribute(p, s, where, name);
+    for (size_t i = 0; i < s->attributes.count; i++)
+        if (!strcmp(s->attributes.items[i].name, name))
+            return parser_error(p, where, "attribute '%s' is given twice", name);
+    return parser_expect(p, "=") && parse_attribute_value(p, s, row);
+}
+
+// "{name = value, ...}"; a brace that starts a region is left alone.
+static bool parse_attributes(parser *p, statement *s)
+{
+    if (!token_is(&p->now, "{"))
+        return true;
+    token word = parser_peek(p);
+    if (ir_op_rows[s->code].n_regions && (word.first || word.kind != TOKEN_WORD))
+        return true;
+    parser_advance(p);
+    do
+        if (!parse_attribute(p, s))
+            return false;
+    while (parser_accept(p, ","));
+    return parser_expect(p, "}");
+}
+
+// --------------------------------------------------------------------- operands
+
+static unsigned required_operands(const ir_signature *row)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < ir_fixed_operands(row); i++)
+        count += !row->operands[i].optional;
+    return count;
+}
+
+// Puts positional values into the required slots in order, then behind all.
+static bool place_positional(parser *p, statement *s, ir_value **fixed, ir_value *v,
+                             unsigned position)
+{
+    const ir_signature *row = ir_signature_of(s->code);
+    unsigned required = required_operands(row);
+    if (position >= required) {
+        if (!row->variadic)
+            return parser_error(p, p->last.where, "'%s' takes %u operand%s by position%s",
+                                ir_op_rows[s->code].name, required, required == 1 ? "" : "s",
+                                ir_fixed_operands(row) > required ? "; optional ones are named"
+                                                                  : "");
+        ARRAY_PUSH(p->arena, &s->operands, v);
+        return true;
+    }
+    for (unsigned i = 0;; i++) {
+        if (row->operands[i].optional || position--)
+            continue;
+        fixed[i] = v;
+        return true;
+    }
+}
+
+static bool parse_named_operand(parser *p, statement *s, ir_value **fixed)
+{
+    location where = p->now.where;
+    const char *name;
+    ir_value *v;
+    if (!parser_word(p, "an operand", &name))
+        return false;
+    int slot = ir_operand_slot(s->code, name);
+    if (slot < 0 || !ir_signature_of(s->code)->operands[slot].optional)
+        return parser_error(p, where, "'%s' has no optional operand '%s'", ir_op_rows[s->code].name,
+                            name);
+    if (fixed[slot])
+        return parser_error(p, where, "operand '%s' is given twice", name);
+    if (!parser_expect(p, "=") || !parse_value(p, &v))
+        return false;
+    s->poisoned |= v == &parser_poison;
+    fixed[slot] = v;
+    return true;
+}
+
+static bool parse_operand(parser *p, statement *s, ir_value **fixed, unsigned *position)
+{
+    ir_value *v;
+    if (p->now.kind == TOKEN_WORD)
+        return parse_named_operand(p, s, fixed);
+    if (!parse_value(p, &v))
+        return false;
+    s->poisoned |= v == &parser_poison;
+    return place_positional(p, s, fixed, v, (*position)++);
+}
+
+static bool starts_operand(const parser *p)
+{
+    return !p->now.first &&
+           (p->now.kind == TOKEN_VALUE || p->now.kind == TOKEN_GLOBAL || p->now.kind == TOKEN_WORD);
+}
+
+static bool parse_operands(parser *p, statement *s)
+{
+    const ir_signature *row = ir_signature_of(s->code);
+    ir_value *fixed[IR_MAX_SLOTS] = {0};
+    unsigned n = ir_fixed_operands(row), position = 0;
+    for (unsigned i = 0; i < n; i++)
+        ARRAY_PUSH(p->arena, &s->operands, NULL);
+    if (starts_operand(p)) {
+        do
+            if (!parse_operand(p, s, fixed, &position))
+                return false;
+        while (parser_accept(p, ","));
+    }
+    memcpy(s->operands.items, fixed, n * sizeof *fixed);
+    for (unsigned i = 0; i < n; i++)
+        if (!fixed[i] && !row->operands[i].optional)
+            return parser_error(p, s->name.where, "'%s' needs operand '%s'",
+                                ir_op_rows[s->code].name, row->operands[i].name);
+    return true;
+}
+
+// -------------------------------------------------------------------- building
+
+static bool parse_result_types(parser *p, statement *s)
+{
+    const ir_type *type;
+    if (s->results.count == 0)
+        return true;
+    if (!parser_expect(p, ":"))
+        return false;
+    do {
+        if (!parser_type(p, &type))
+            return false;
+        ARRAY_PUSH(p->arena, &s->types, type);
+    } while (parser_accept(p, ","));
+    if (s->types.count == s->results.count)
+        return true;
+    return parser_error(p, s->name.where, "%zu result%s but %zu type%s", s->results.count,
+                        s->results.count == 1 ? "" : "s", s->types.count,
+                        s->types.count == 1 ? "" : "s");
+}
+
+// The results' types of an op with regions stand behind them: such an op is
+// built without and completed afterwards.
+static ir_op *build(parser *p, statement *s, ir_block *b)
+{
+    ir_builder at = ir_builder_at_end(b);
+    at.where = s->name.where;
+    for (size_t i = 0; i < s->operands.count; i++)
+        if (s->operands.items[i] == &parser_poison)
+            s->operands.items[i] = NULL;
+    ir_op *op = ir_build(&at, s->code, (unsigned)s->operands.count, s->operands.items,
+                         (unsigned)s->types.count, s->types.items);
+    for (size_t i = 0; i < s->attributes.count; i++)
+        ARRAY_PUSH(p->arena, &op->attributes, s->attributes.items[i]);
+    return op;
+}
+
+static void set_results(parser *p, statement *s)
+{
+    ir_op *op = s->op;
+    op->n_results = (unsigned)s->types.count;
+    op->results = ARENA_ARRAY(p->arena, ir_value, op->n_results);
+    for (unsigned i = 0; i < op->n_results; i++)
+        op->results[i] =
+            (ir_value){.kind = IR_VALUE_RESULT, .type = s->types.items[i], .op = op, .index = i};
+}
+
+// -------------------------------------------------------------- forms of regions
+
+// "(%a = %x : type, ...)"
+static bool parse_bindings(parser *p, statement *s)
+{
+    if (!parser_expect(p, "("))
+        return false;
+    for (bool more = false; !parser_accept(p, ")"); more = true) {
+        const ir_type *type;
+        if (more && !parser_expect(p, ","))
+            return false;
+        if (p->now.kind != TOKEN_VALUE)
+            return parser_expected(p, "%name = %value : type");
+        ARRAY_PUSH(p->arena, &s->arguments, p->now);
+        parser_advance(p);
+        if (!parser_expect(p, "=") || !add_value(p, s) || !parser_expect(p, ":") ||
+            !parser_type(p, &type))
+            return false;
+        ARRAY_PUSH(p->arena, &s->argument_types, type);
+    }
+    return true;
+}
+
+static bool add_counter(parser *p, statement *s)
+{
+    if (p->now.kind != TOKEN_VALUE)
+        return parser_expected(p, "a name like %i");
+    ARRAY_PUSH(p->arena, &s->arguments, p->now);
+    ARRAY_PUSH(p->arena, &s->argument_types, ir_type_index(p->module));
+    parser_advance(p);
+    return true;
+}
+
+static bool open_region(parser *p, statement *s, ir_block *b)
+{
+    s->op = build(p, s, b);
+    s->visible = p->visible.count;
+    for (size_t i = 0; i < s->arguments.count; i++) {
+        ir_value *v = ir_block_argument(s->op->regions[0], s->argument_types.items[i], NULL);
+        if (!parser_define(p, &s->arguments.items[i], v))
+            return false;
+    }
+    return true;
+}
+
+static bool parse_region(parser *p, statement *s, unsigned index)
+{
+    return parser_block(p, s->op->regions[index], index ? p->visible.count : s->visible,
+                        index ? &(location){0} : &s->where);
+}
+
+static bool parse_kernel(parser *p, statement *s, ir_block *b)
+{
+    return parse_attribute_value(p, s, ir_attribute_row_of(IR_KERNEL, "name")) &&
+           parse_attribute_value(p, s, ir_attribute_row_of(IR_KERNEL, "kind")) &&
+           parse_bindings(p, s) && parse_attributes(p, s) && open_region(p, s, b) &&
+           parse_region(p, s, 0);
+}
+
+static bool parse_carried(parser *p, statement *s)
+{
+    return !parser_accept(p, "carry") || parse_bindings(p, s);
+}
+
+static bool parse_for(parser *p, statement *s, ir_block *b)
+{
+    return add_counter(p, s) && parser_expect(p, "=") && add_value(p, s) &&
+           parser_expect(p, "to") && add_value(p, s) && parser_expect(p, "step") &&
+           add_value(p, s) && parse_carried(p, s) && open_region(p, s, b) && parse_region(p, s, 0);
+}
+
+static bool parse_strip(parser *p, statement *s, ir_block *b)
+{
+    return add_counter(p, s) && parser_expect(p, ",") && add_counter(p, s) &&
+           parser_expect(p, "in") && add_value(p, s) && parse_carried(p, s) &&
+           parse_attributes(p, s) && open_region(p, s, b) && parse_region(p, s, 0);
+}
+
+static bool parse_if(parser *p, statement *s, ir_block *b)
+{
+    return add_value(p, s) && open_region(p, s, b) && parse_region(p, s, 0) &&
+           parser_expect(p, "else") && parse_region(p, s, 1);
+}
+
+// ------------------------------------------------------------- forms of other ops
+
+static bool parse_constant(parser *p, statement *s, ir_block *b)
+{
+    (void)b;
+    return parse_attribute_value(p, s, ir_attribute_row_of(IR_CONSTANT, "value"));
+}
+
+static bool parse_symbol(parser *p, statement *s, ir_block *b)
+{
+    (void)b;
+    ir_attribute v = {.name = arena_intern(p->arena, "symbol"), .kind = IR_ATTR_TEXT};
+    if (!parser_word(p, "a dimension's name", &v.text))
+        return false;
+    ARRAY_PUSH(p->arena, &s->attributes, v);
+    return true;
+}
+
+static bool parse_call(parser *p, statement *s, ir_block *b)
+{
+    (void)b;
+    ir_attribute v = {.name = arena_intern(p->arena, "callee"), .kind = IR_ATTR_TEXT};
+    if (p->now.kind != TOKEN_GLOBAL)
+        return parser_expected(p, "a function like @f");
+    v.text = p->now.value;
+    ARRAY_PUSH(p->arena, &s->attributes, v);
+    parser_advance(p);
+    if (!parser_expect(p, "("))
+        return false;
+    while (!parser_accept(p, ")"))
+        if ((s->operands.count && !parser_expect(p, ",")) || !add_value(p, s))
+            return false;
+    return true;
+}
+
+static bool parse_generic(parser *p, statement *s, ir_block *b)
+{
+    (void)b;
+    return parse_operands(p, s) && parse_attributes(p, s);
+}
+
+static bool parse_form(parser *p, statement *s, ir_block *b)
+{
+    switch (s->code) {
+    case IR_CONSTANT: return parse_constant(p, s, b);
+    case IR_DIMENSION: return parse_symbol(p, s, b);
+    case IR_CALL: return parse_call(p, s, b);
+    case IR_KERNEL: return parse_kernel(p, s, b);
+    case IR_FOR: return parse_for(p, s, b);
+    case IR_STRIP: return parse_strip(p, s, b);
+    case IR_IF: return parse_if(p, s, b);
+    default: return parse_generic(p, s, b);
+    }
+}
+
+// -------------------------------------------------------------------- statements
+
+static bool parse_result_names(parser *p, statement *s)
+{
+    if (p->now.kind != TOKEN_VALUE)
+        return true;
+    do {
+        if (p->now.kind != TOKEN_VALUE)
+            return parser_expected(p, "a result like %y");
+        ARRAY_PUSH(p->arena, &s->results, p->now);
+        parser_advance(p);
+    } while (parser_accept(p, ","));
+    return parser_expect(p, "=");
+}
+
+static bool parse_opcode(parser *p, statement *s)
+{
+    const char *name, *names[IR_OPCODE_COUNT];
+    s->name = p->now;
+    if (!parser_word(p, "an operation", &name))
+        return false;
+    if (ir_opcode_by_name(name, &s->code))
+        return true;
+    for (unsigned i = 0; i < IR_OPCODE_COUNT; i++)
+        names[i] = ir_op_rows[i].name;
+    const char *near = text_nearest(name, names, IR_OPCODE_COUNT);
+    return parser_error(p, s->name.where, "unknown operation '%s'%s%s%s", name,
+                        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+static bool finish_statement(parser *p, statement *s, ir_block *b)
+{
+    location where = s->where;
+    if (!parse_result_types(p, s) || !parser_location(p, &where))
+        return false;
+    if (!p->now.first && !token_is(&p->now, "}"))
+        return parser_expected(p, "the end of the line");
+    if (s->op)
+        set_results(p, s);
+    else if (!s->poisoned)
+        s->op = build(p, s, b);
+    if (s->op && where.source)
+        ARRAY_PUSH(p->arena, &p->locations, (parsed_location){s->op, where});
+    for (size_t i = 0; i < s->results.count; i++)
+        if (!parser_define(p, &s->results.items[i],
+                           s->poisoned ? &parser_poison : &s->op->results[i]))
+            return false;
+    return true;
+}
+
+static void parse_statement(parser *p, ir_block *b)
+{
+    statement s = {0};
+    uint32_t line = p->now.where.line;
+    size_t visible = p->visible.count;
+    unsigned depth = p->depth;
+    if (parse_result_names(p, &s) && parse_opcode(p, &s) && parse_form(p, &s, b) &&
+        finish_statement(p, &s, b))
+        return;
+    p->depth = depth;
+    leave_scope(p, visible);
+    for (size_t i = 0; i < s.results.count; i++)
+        if (!ir_mapping_find(p->names, s.results.items[i].value))
+            parser_define(p, &s.results.items[i], &parser_poison);
+    parser_recover(p, line);
+}
+
+bool parser_block(parser *p, ir_block *b, size_t visible, location *where)
+{
+    if (++p->depth > PARSER_MAX_DEPTH)
+        return parser_error(p, p->now.where, "regions are nested more than %d deep",
+                            PARSER_MAX_DEPTH);
+    if (!parser_expect(p, "{") || !parser_location(p, where))
+        return false;
+    while (!token_is(&p->now, "}")) {
+        if (p->now.kind == TOKEN_END && !p->ended) {
+            p->ended = true;
+            parser_expected(p, "'}'");
+        }
+        if (p->ended || parser_gives_up(p))
+            return false;
+        parse_statement(p, b);
+    }
+    parser_advance(p);
+    leave_scope(p, visible);
+    p->depth--;
+    return true;
+}
