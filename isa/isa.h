@@ -98,14 +98,17 @@ typedef struct isa_row {
 } isa_row;
 extern const isa_row isa_rows[ISA_OPCODE_COUNT];
 
-// Assembly as llvm-mc writes it (aliases excepted), Xlut as docs/xlut.md does.
-// `pc` makes branch targets absolute.
+// Assembly as llvm-mc -M no-aliases writes it (compressed ones by their own names, "c.addi a0, 1"),
+// Xlut as docs/xlut.md does; one blank behind the mnemonic. Branch targets are absolute, or offsets
+// where pc is ISA_NO_PC.
+#define ISA_NO_PC UINT64_MAX
 void isa_disassemble(text *out, const isa_instruction *in, uint64_t pc);
+const char *isa_csr_name(unsigned number); // NULL: none that a user-mode program has
 
 // The assembler statement that produces an Xlut instruction in stock LLVM or gas:
 // ".insn r CUSTOM_0, 1, 3, x8, $0, $1". General registers are written as the
-// given templates ("$0", "a0"; NULL: the number in the field), tile registers as
-// literal xN. False: a field is out of its range.
+// given templates ("$0", "a0", which stand for any register but x0; NULL: the number in the field),
+// tile registers as literal xN. False: a field is out of its range.
 bool isa_insn_directive(text *out, const isa_instruction *in, const char *rd, const char *rs1,
                         const char *rs2, const char *rs3);
 
