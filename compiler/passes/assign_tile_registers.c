@@ -42,14 +42,13 @@ static int web_of(allocation *a, const ir_value *v)
     return find_web(a, (int)v->mark - 1);
 }
 
-static void add_value(allocation *a, ir_value *v, location where)
+static void add_value(allocation *a, ir_value *v, int position, location where)
 {
     if (v->type->kind != IR_TILE)
         return;
     int w = (int)a->webs.count;
-    ARRAY_PUSH(
-        a->context->arena, &a->webs,
-        (web){.parent = w, .run = -1, .start = a->position, .end = a->position, .where = where});
+    ARRAY_PUSH(a->context->arena, &a->webs,
+               (web){.parent = w, .run = -1, .start = position, .end = position, .where = where});
     ARRAY_PUSH(a->context->arena, &a->values, v);
     v->mark = w + 1;
 }
@@ -94,13 +93,14 @@ static void number_op(allocation *a, ir_op *op)
     op->mark = start;
     for (unsigned r = 0; r < op->n_regions; r++) {
         for (size_t i = 0; i < op->regions[r]->arguments.count; i++)
-            add_value(a, op->regions[r]->arguments.items[i], op->where);
+            add_value(a, op->regions[r]->arguments.items[i], start, op->where);
         number_block(a, op->regions[r]);
     }
-    // Behind the regions: a loop's result is defined where the loop ends.
-    a->position++;
+    // An instruction's result is live together with its operands: lmma and lut.deq need them
+    // apart. A loop's result is defined where the loop ends.
+    int end = a->position++;
     for (unsigned i = 0; i < op->n_results; i++)
-        add_value(a, &op->results[i], op->where);
+        add_value(a, &op->results[i], op->n_regions ? end : start, op->where);
 }
 
 static void number_block(allocation *a, ir_block *b)
@@ -113,12 +113,12 @@ static void number_block(allocation *a, ir_block *b)
 // definition stands outside of.
 static int use_position(const ir_value *v, const ir_op *user)
 {
-    int position = (int)user->mark;
+    int position = (int)user->mark + 1;
     const ir_block *defined = v->kind == IR_VALUE_RESULT ? v->op->block : v->block;
     for (const ir_block *b = user->block; b && b != defined;
          b = b->parent ? b->parent->block : NULL) {
         if (b->parent && (b->parent->code == IR_FOR || b->parent->code == IR_STRIP))
-            position = (int)b->last->mark + 1;
+            position = (int)b->last->mark + 2;
     }
     return position;
 }

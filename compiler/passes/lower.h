@@ -55,6 +55,9 @@ typedef struct lowering {
     // the machine's tile
     int64_t m, n, depth, lookups, tile_bytes;
     ir_value *rows; // number of rows the kernel works on
+    // Made by prepare_tables for kernels that build tables, NULL otherwise.
+    ir_value *inverse_scales;    // f32 [m]
+    ir_value *unit_plane, *ones; // a plane of +1 and n scales of 1, in memory
 } lowering;
 
 // ---- small builders (lower_build.c); index arithmetic folds constants
@@ -148,6 +151,8 @@ bool lower_dense_kernel(lowering *l);
 bool lower_copy_kernel(lowering *l);
 
 // ---- tables (lower_tables.c)
+// Sets up what building this table needs; called at the kernel's start.
+void prepare_table(lowering *l, const ir_type *table);
 // Builds the tables of one row tile. `rows`: its valid rows (1 or m forms are chosen); the
 // activations are rows [first_row ..] of `activations`, zero beyond the columns and the rows.
 typedef struct table_source {

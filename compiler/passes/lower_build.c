@@ -121,8 +121,23 @@ ir_value *low_binary(lowering *l, ir_opcode code, ir_value *x, ir_value *y)
     return ir_build1(&l->at, code, x->type, x, y, NULL);
 }
 
+// A narrow value that was only widened comes back as itself.
+static ir_value *widened_from(const ir_value *x, scalar_type t)
+{
+    if (x->kind != IR_VALUE_RESULT || x->op->code != IR_CAST)
+        return NULL;
+    ir_value *narrow = ir_operand(x->op, 0);
+    scalar_type wide = x->type->scalar;
+    bool exact = narrow->type->kind == x->type->kind && narrow->type->scalar == t &&
+                 scalar_size(t) < scalar_size(wide) && scalar_is_float(t) == scalar_is_float(wide);
+    return exact ? narrow : NULL;
+}
+
 ir_value *low_cast(lowering *l, ir_value *x, scalar_type t)
 {
+    ir_value *narrow = widened_from(x, t);
+    if (narrow)
+        return narrow;
     const ir_type *type =
         x->type->kind == IR_VECTOR ? ir_type_vector(l->module, t) : ir_type_scalar(l->module, t);
     return x->type == type ? x : ir_build1(&l->at, IR_CAST, type, x, NULL, NULL);

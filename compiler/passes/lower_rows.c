@@ -441,6 +441,11 @@ static bool build_by_tiles(rows_kernel *k)
 {
     lowering *l = k->l;
     ir_value *m = low_index(l, l->m), *zero = low_index(l, 0);
+    IR_FOR_OPS(op, l->region)
+    {
+        if (op->code == IR_LUT_PRECOMPUTE)
+            prepare_table(l, op->results[0].type);
+    }
     if (k->columns.value != k->padded)
         clear_panels(k, zero, m, low_dim(l, k->columns));
     ir_value *full = low_div(l, l->rows, m);

@@ -65,8 +65,7 @@ static ir_value *largest_entry(lowering *l, const table_source *s, ir_value *row
 
 // Scale and inverse scale of `activations` columns from `column` on, for each row of the tile.
 static void build_scales(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
-                         ir_value *scale_index, ir_value *column, int64_t activations,
-                         ir_value *inverse, bool one_row)
+                         ir_value *scale_index, ir_value *column, int64_t activations, bool one_row)
 {
     ir_value *full = low_number(l, SCALAR_F32, 127), *zero = low_number(l, SCALAR_F32, 0);
     low_loop rows;
@@ -78,8 +77,8 @@ static void build_scales(lowering *l, const place *table, const table_source *s,
     low_store(l, low_binary(l, IR_DIV, most, full), table->scales, row_tile, at);
     ir_value *is_zero = low_compare(l, "eq", most, zero);
     ir_value *quotient = low_binary(l, IR_DIV, full, most);
-    low_store(l, ir_build1(&l->at, IR_SELECT, most->type, is_zero, zero, quotient), inverse,
-              low_index(l, 0), rows.counter);
+    low_store(l, ir_build1(&l->at, IR_SELECT, most->type, is_zero, zero, quotient),
+              l->inverse_scales, low_index(l, 0), rows.counter);
     low_loop_end(l, &rows, NULL);
 }
 
@@ -98,8 +97,22 @@ static const char *activation_name(scalar_type t)
     }
 }
 
+// Scales that lut.tbl reads (the inverse ones) or, dynamic, writes.
+static ir_value *tile_scales(lowering *l, const place *table, ir_value *row_tile, ir_value *tile)
+{
+    switch (table->type->scale) {
+    case TABLE_SCALE_NONE: return NULL;
+    case TABLE_SCALE_TILE: {
+        ir_dim dims[1] = {ir_dim_constant(l->m)};
+        return low_view(l, table->scales, row_tile, low_mul(l, tile, low_index(l, l->m)),
+                        ir_type_buffer(l->module, SCALAR_F32, 1, dims));
+    }
+    default: return l->inverse_scales;
+    }
+}
+
 static void build_tile(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
-                       ir_value *tile, ir_value *scales, const char *entry, bool one_row)
+                       ir_value *tile, bool one_row)
 {
     int64_t row_elements = s->activations->type->dims[1].value;
     ir_dim dims[1] = {ir_dim_constant(l->depth)};
@@ -108,10 +121,11 @@ static void build_tile(lowering *l, const place *table, const table_source *s, i
                  ir_type_buffer(l->module, s->scalar, 1, dims));
     ir_value *stride =
         one_row ? NULL : low_index(l, row_elements * (int64_t)scalar_size(s->scalar));
-    ir_value *t =
-        ir_build1(&l->at, IR_XLUT_TBL, ir_type_tile(l->module, TILE_TABLE), from, stride, scales);
+    ir_value *t = ir_build1(&l->at, IR_XLUT_TBL, ir_type_tile(l->module, TILE_TABLE), from, stride,
+                            tile_scales(l, table, row_tile, tile));
     ir_set_name(t->op, "activation", activation_name(s->scalar));
-    ir_set_name(t->op, "table", entry);
+    bool dynamic = table->type->scale == TABLE_SCALE_TILE;
+    ir_set_name(t->op, "table", dynamic ? "i8dynamic" : scalar_rows[table->type->scalar].name);
     int64_t bytes = table_entry_bytes(l, table->type);
     ir_value *to =
         low_bytes(l, table->buffer, row_tile, low_mul(l, tile, low_index(l, bytes)), bytes);
@@ -122,19 +136,15 @@ static void build_tile(lowering *l, const place *table, const table_source *s, i
 }
 
 static void build_tiles(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
-                        ir_value *first, int64_t count, ir_value *inverse, bool one_row)
+                        ir_value *first, int64_t count, bool one_row)
 {
-    bool dynamic = table->type->scale == TABLE_SCALE_TILE;
-    const char *entry = dynamic ? "i8dynamic" : scalar_rows[table->type->scalar].name;
+    if (count == 1) {
+        build_tile(l, table, s, row_tile, first, one_row);
+        return;
+    }
     low_loop tiles;
     low_for_begin(l, &tiles, low_index(l, 0), low_index(l, count), low_index(l, 1), 0, NULL);
-    ir_value *tile = low_add(l, first, tiles.counter), *scales = inverse;
-    if (dynamic) {
-        ir_dim dims[1] = {ir_dim_constant(l->m)};
-        scales = low_view(l, table->scales, row_tile, low_mul(l, tile, low_index(l, l->m)),
-                          ir_type_buffer(l->module, SCALAR_F32, 1, dims));
-    }
-    build_tile(l, table, s, row_tile, tile, scales, entry, one_row);
+    build_tile(l, table, s, row_tile, low_add(l, first, tiles.counter), one_row);
     low_loop_end(l, &tiles, NULL);
 }
 
@@ -144,18 +154,17 @@ static void build_scaled(lowering *l, const place *table, const table_source *s,
 {
     int64_t tiles = table_depth_tiles(l, table->type), span = low_scale_tiles(l, table->type);
     int64_t full = tiles / span, rest = tiles % span;
-    ir_value *inverse = low_scratch(l, SCALAR_F32, 1, l->m);
     low_loop spans;
     low_for_begin(l, &spans, low_index(l, 0), low_index(l, full), low_index(l, 1), 0, NULL);
     ir_value *first = low_mul(l, spans.counter, low_index(l, span));
     build_scales(l, table, s, row_tile, spans.counter, low_mul(l, first, low_index(l, l->depth)),
-                 span * l->depth, inverse, one_row);
-    build_tiles(l, table, s, row_tile, first, span, inverse, one_row);
+                 span * l->depth, one_row);
+    build_tiles(l, table, s, row_tile, first, span, one_row);
     low_loop_end(l, &spans, NULL);
     if (rest) {
         build_scales(l, table, s, row_tile, low_index(l, full),
-                     low_index(l, full * span * l->depth), rest * l->depth, inverse, one_row);
-        build_tiles(l, table, s, row_tile, low_index(l, full * span), rest, inverse, one_row);
+                     low_index(l, full * span * l->depth), rest * l->depth, one_row);
+        build_tiles(l, table, s, row_tile, low_index(l, full * span), rest, one_row);
     }
 }
 
@@ -181,15 +190,11 @@ static contraction sum_contraction(lowering *l, const place *table, ir_value *ro
                      .row_tile = row_tile,
                      .row_tiles = 1,
                      .format = {.planes = 1, .group = table->type->sums}};
-    ir_value *plane = low_scratch(l, SCALAR_U8, 1, l->tile_bytes);
-    ir_value *ones = low_scratch(l, SCALAR_F16, 1, l->n);
     ir_value *zero = low_index(l, 0);
-    low_fill(l, plane, zero, zero, low_index(l, l->tile_bytes), 0x77); // every weight +1
-    low_fill(l, ones, zero, zero, low_index(l, l->n), 1);
     c.constant_plane =
-        low_tile_load(l, TILE_PLANE, low_bytes(l, plane, zero, zero, l->tile_bytes), false);
+        low_tile_load(l, TILE_PLANE, low_bytes(l, l->unit_plane, zero, zero, l->tile_bytes), false);
     ir_dim dims[1] = {ir_dim_constant(l->n)};
-    c.ones = low_view(l, ones, zero, zero, ir_type_buffer(l->module, SCALAR_F16, 1, dims));
+    c.ones = low_view(l, l->ones, zero, zero, ir_type_buffer(l->module, SCALAR_F16, 1, dims));
     return c;
 }
 
@@ -240,6 +245,20 @@ static void build_sums(lowering *l, const place *table, ir_value *row_tile)
     }
 }
 
+void prepare_table(lowering *l, const ir_type *table)
+{
+    bool scaled = table->scale == TABLE_SCALE_ROW || table->scale == TABLE_SCALE_GROUP;
+    if (scaled && !l->inverse_scales)
+        l->inverse_scales = low_scratch(l, SCALAR_F32, 1, l->m);
+    if (!table->sums || l->unit_plane)
+        return;
+    l->unit_plane = low_scratch(l, SCALAR_U8, 1, l->tile_bytes);
+    l->ones = low_scratch(l, SCALAR_F16, 1, l->n);
+    ir_value *zero = low_index(l, 0);
+    low_fill(l, l->unit_plane, zero, zero, low_index(l, l->tile_bytes), 0x77); // every weight +1
+    low_fill(l, l->ones, zero, zero, low_index(l, l->n), 1);
+}
+
 bool lower_table(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
                  bool one_row)
 {
@@ -254,7 +273,7 @@ bool lower_table(lowering *l, const place *table, const table_source *s, ir_valu
     if (scaled)
         build_scaled(l, table, s, row_tile, one_row);
     else
-        build_tiles(l, table, s, row_tile, low_index(l, 0), table_depth_tiles(l, table->type), NULL,
+        build_tiles(l, table, s, row_tile, low_index(l, 0), table_depth_tiles(l, table->type),
                     one_row);
     if (table->type->sums)
         build_sums(l, table, row_tile);
