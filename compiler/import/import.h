@@ -116,8 +116,9 @@ bool weights_read_rows(const weights *w, diagnostics *d, const weights_tensor *t
 // The tensor that a weight global of the module is filled from; its rank and dimensions are
 // those of the global (leading dimensions of 1 aside). False: reported at the global.
 bool weights_resolve(const weights *w, diagnostics *d, const ir_global *g, weights_tensor *out);
-// The format of a global: of its type, or its element type as a dense format.
-quant_format weights_global_format(const ir_global *g);
+// The format of a global: of its type, or its element type as a dense format. False: not decided
+// yet ("w"), or an element type without a format.
+bool weights_global_format(const ir_global *g, quant_format *out);
 
 // Rows of a plane-format global exactly as they are packed: a row that the source holds in a
 // canonical form which fits the format is converted exactly, every other one is quantized.

@@ -1,0 +1,192 @@
+// GGUF files, versions 2 and 3, little-endian: header, metadata, tensor list.
+#include "compiler/import/source.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { GGUF_MAX_RANK = 4, GGUF_ALIGNMENT = 32 };
+
+typedef struct header {
+    uint64_t tensors, entries;
+    uint64_t alignment;
+} header;
+
+static bool read_version(reader *r)
+{
+    uint32_t version;
+    if (!read_u32(r, &version))
+        return false;
+    if (version && !(version & 0xffff))
+        return read_fail(r, "the file is big-endian; convert it to little-endian "
+                            "(gguf-py: gguf_convert_endian.py FILE little)");
+    if (version != 2 && version != 3)
+        return read_fail(r, "version %u is not supported, only 2 and 3", version);
+    return true;
+}
+
+static bool read_header(reader *r, header *out)
+{
+    char magic[4];
+    r->what = "header";
+    return read_bytes(r, magic, sizeof magic) && read_version(r) && read_u64(r, &out->tensors) &&
+           read_u64(r, &out->entries);
+}
+
+static bool find_alignment(const weights *w, reader *r, header *h)
+{
+    h->alignment = GGUF_ALIGNMENT;
+    const meta_value *v = weights_meta(w, "general.alignment");
+    if (!v)
+        return true;
+    r->what = "metadata 'general.alignment'";
+    if (v->kind != META_INTEGER)
+        return read_fail(r, "expected a number, found %s", v->type);
+    if (v->integer < 8 || v->integer > 1 << 20 || (v->integer & (v->integer - 1)))
+        return read_fail(r, "%lld is not a power of two from 8 to 1048576", (long long)v->integer);
+    h->alignment = (uint64_t)v->integer;
+    return true;
+}
+
+// ----------------------------------------------------------------------- tensors
+
+typedef struct tensor_info {
+    weights_tensor tensor;
+    uint32_t type;
+    uint64_t offset; // behind the header
+} tensor_info;
+
+bool tensor_matrix(weights_tensor *t)
+{
+    int64_t rows = 1, all;
+    for (unsigned i = 0; i + 1 < t->rank; i++)
+        if (__builtin_mul_overflow(rows, t->shape[i], &rows))
+            return false;
+    t->rows = rows;
+    t->columns = t->rank ? t->shape[t->rank - 1] : 1;
+    return !__builtin_mul_overflow(rows, t->columns, &all);
+}
+
+// The file counts dimensions from the fastest: ours are the other way round.
+static bool read_shape(reader *r, weights_tensor *t)
+{
+    if (!read_u32(r, &t->rank))
+        return false;
+    if (t->rank < 1 || t->rank > GGUF_MAX_RANK)
+        return read_fail(r, "%u dimensions, expected 1 to %d", t->rank, GGUF_MAX_RANK);
+    for (unsigned i = t->rank; i-- > 0;) {
+        uint64_t size;
+        if (!read_u64(r, &size))
+            return false;
+        if (size > INT64_MAX)
+            return read_fail(r, "dimension %llu is too large", (unsigned long long)size);
+        t->shape[i] = (int64_t)size;
+    }
+    return true;
+}
+
+static bool read_info(weights *w, reader *r, tensor_info *out)
+{
+    weights_tensor *t = &out->tensor;
+    if (!read_name(r, w->arena, &t->name))
+        return false;
+    t->origin = t->name;
+    r->what = arena_format(w->arena, "tensor '%s'", t->name);
+    return read_shape(r, t) && read_u32(r, &out->type) && read_u64(r, &out->offset);
+}
+
+// What is wrong with one tensor, reported; the others are still looked at.
+#define BAD_TENSOR(...) (diagnostic_error(d, w->where, __VA_ARGS__), false)
+
+static bool check_type(weights *w, diagnostics *d, const tensor_info *info)
+{
+    const weight_type *type = weight_type_find(info->type);
+    if (type && type->dequantize)
+        return true;
+    text list = {0}, name = {0};
+    weight_types_list(&list);
+    if (type)
+        text_printf(&name, "type %s is not supported", type->name);
+    else
+        text_printf(&name, "unknown type %u", info->type);
+    diagnostic_error(d, w->where, "tensor '%s': %s; supported are %s", info->tensor.name,
+                     text_string(&name), text_string(&list));
+    text_free(&list);
+    text_free(&name);
+    return false;
+}
+
+static bool check_size(weights *w, diagnostics *d, weights_tensor *t)
+{
+    if (!tensor_matrix(t))
+        return BAD_TENSOR("tensor '%s': the product of its dimensions overflows", t->name);
+    if (t->columns % t->type->block)
+        return BAD_TENSOR(
+            "tensor '%s': rows of %lld weights are not a multiple of %s's block of %u", t->name,
+            (long long)t->columns, t->type->name, t->type->block);
+    int64_t blocks = t->rows * (t->columns / t->type->block), bytes;
+    if (__builtin_mul_overflow(blocks, (int64_t)t->type->bytes, &bytes))
+        return BAD_TENSOR("tensor '%s': its size in bytes overflows", t->name);
+    t->size = (uint64_t)bytes;
+    return true;
+}
+
+static bool check_place(weights *w, diagnostics *d, tensor_info *info, const header *h,
+                        const uint8_t *start, uint64_t size)
+{
+    weights_tensor *t = &info->tensor;
+    if (info->offset % h->alignment)
+        return BAD_TENSOR("tensor '%s': offset %llu is not a multiple of the alignment %llu",
+                          t->name, (unsigned long long)info->offset,
+                          (unsigned long long)h->alignment);
+    if (info->offset > size || t->size > size - info->offset)
+        return BAD_TENSOR(
+            "tensor '%s': %llu bytes at offset %llu reach beyond the file's %llu bytes "
+            "of data; the file is truncated or its header is wrong",
+            t->name, (unsigned long long)t->size, (unsigned long long)info->offset,
+            (unsigned long long)size);
+    t->data = start + info->offset;
+    return true;
+}
+
+static bool place_tensors(weights *w, diagnostics *d, reader *r, const header *h,
+                          tensor_info *infos)
+{
+    uint64_t start = (r->at + h->alignment - 1) / h->alignment * h->alignment;
+    uint64_t size = start < r->size ? r->size - start : 0;
+    bool good = true;
+    for (uint64_t i = 0; i < h->tensors; i++) {
+        weights_tensor *t = &infos[i].tensor;
+        if (!check_type(w, d, &infos[i])) {
+            good = false;
+            continue;
+        }
+        t->type = weight_type_find(infos[i].type);
+        quant_format_parse(t->type->dense, &t->format);
+        good &= check_size(w, d, t) &&
+                check_place(w, d, &infos[i], h, size ? r->data + start : r->data, size);
+        ARRAY_PUSH(w->arena, &w->tensors, *t);
+    }
+    return good;
+}
+
+bool gguf_parse(weights *w, diagnostics *d, const uint8_t *data, size_t size)
+{
+    enum { LEAST = 8 + 1 + 4 + 8 + 4 + 8 }; // a name of one byte, one dimension
+    reader r = {.data = data, .size = size, .diagnostics = d, .where = w->where};
+    header h;
+    if (!read_header(&r, &h) || !metadata_parse(w, &r, h.entries) || !find_alignment(w, &r, &h))
+        return false;
+    r.what = "header";
+    if (h.tensors > read_left(&r) / LEAST)
+        return read_fail(&r, "%llu tensors cannot fit in the %llu bytes left",
+                         (unsigned long long)h.tensors, (unsigned long long)read_left(&r));
+    tensor_info *infos = ARENA_ARRAY(w->arena, tensor_info, (size_t)h.tensors);
+    for (uint64_t i = 0; i < h.tensors; i++) {
+        r.what = arena_format(w->arena, "tensor %llu of %llu", (unsigned long long)i + 1,
+                              (unsigned long long)h.tensors);
+        if (!read_info(w, &r, &infos[i]))
+            return false;
+    }
+    bool placed = place_tensors(w, d, &r, &h, infos);
+    return tensors_index(w, d) && placed;
+}

@@ -1,0 +1,363 @@
+// Writing packed weight files: header, weights, the source's metadata, directory.
+// All sizes are known before the first byte, so that the file is written forward.
+#include "compiler/import/source.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <xxhash.h>
+
+static uint64_t align_to(uint64_t x, uint64_t alignment)
+{
+    return (x + alignment - 1) / alignment * alignment;
+}
+
+static void matrix_of(const ir_global *g, int64_t *n, int64_t *k)
+{
+    const ir_type *t = g->value.type;
+    *n = 1;
+    *k = t->rank ? t->dims[t->rank - 1].value : 1;
+    for (unsigned i = 0; i + 1 < t->rank; i++)
+        if (__builtin_mul_overflow(*n, t->dims[i].value, n))
+            *n = INT64_MAX; // no size fits: refused where sizes are computed
+}
+
+#define FOR_WEIGHTS(g, m)                                                                          \
+    for (ir_global *g = (m)->globals; g; g = g->next)                                              \
+        if (g->kind == IR_GLOBAL_WEIGHT)
+
+// ------------------------------------------------------------------------- places
+
+static bool report_unpackable(diagnostics *d, const ir_global *g, const quant_format *f,
+                              pack_shape shape)
+{
+    if (f->planes && f->group && f->group * 4 < 32 * (int64_t)shape.tile_m)
+        diagnostic_error(
+            d, g->where,
+            "weight '%s': format %s cannot be packed for tiles of m%u n%u, whose depth "
+            "of %u weights needs groups of at least %u",
+            g->name, f->name, shape.tile_m, shape.tile_n, 32 * shape.tile_m, 8 * shape.tile_m);
+    else
+        diagnostic_error(d, g->where, "weight '%s': format %s cannot be packed: %s", g->name,
+                         f->name, "it is too large, or the machine has no LUT tiles");
+    return false;
+}
+
+static bool size_of(diagnostics *d, const ir_global *g, pack_shape shape, uint64_t *size)
+{
+    quant_format f;
+    int64_t n, k;
+    pack_geometry geometry;
+    if (!weights_global_format(g, &f)) {
+        diagnostic_error(d, g->where, "weight '%s' has no format that can be packed", g->name);
+        return false;
+    }
+    if (f.planes && g->value.type->rank != 2) {
+        diagnostic_error(d, g->where,
+                         "weight '%s': format %s is for matrices, this has %u dimensions", g->name,
+                         f.name, g->value.type->rank);
+        return false;
+    }
+    matrix_of(g, &n, &k);
+    *size = pack_size(&f, n, k, shape);
+    bool possible = f.planes ? pack_geometry_of(&f, n, k, shape, &geometry) : *size || !n || !k;
+    return (possible && *size < UINT64_C(1) << 47) || report_unpackable(d, g, &f, shape);
+}
+
+bool pack_file_place(ir_module *m, diagnostics *d, pack_shape shape)
+{
+    uint64_t at = PACK_HEADER;
+    bool good = true;
+    FOR_WEIGHTS(g, m)
+    {
+        uint64_t size;
+        if (!size_of(d, g, shape, &size)) {
+            good = false;
+            continue;
+        }
+        g->packed = true;
+        g->address = PACK_BASE + at;
+        g->size = size;
+        at = align_to(at + size, PACK_ALIGN);
+        if (at >= UINT64_C(1) << 47) {
+            diagnostic_error(d, g->where, "the weights are larger than 2^47 bytes");
+            return false;
+        }
+    }
+    return good;
+}
+
+// ---------------------------------------------------------------------- directory
+
+// Hashes have a fixed width: the directory's size does not depend on them.
+static void directory_entry(text *out, const ir_global *g, uint64_t hash)
+{
+    quant_format f;
+    weights_global_format(g, &f);
+    const ir_type *t = g->value.type;
+    char digits[17];
+    snprintf(digits, sizeof digits, "%016llx", (unsigned long long)hash);
+    json_t *shape = json_array();
+    for (unsigned i = 0; i < t->rank; i++)
+        json_array_append_new(shape, json_integer(t->dims[i].value));
+    json_t *entry =
+        json_pack("{s:s, s:s?, s:s, s:o, s:I, s:I, s:s}", "name", g->name, "source", g->source,
+                  "format", f.name, "shape", shape, "offset", (json_int_t)(g->address - PACK_BASE),
+                  "size", (json_int_t)g->size, "hash", digits);
+    char *line = entry ? json_dumps(entry, JSON_COMPACT) : NULL;
+    if (!line)
+        INTERNAL_ERROR("the directory entry of '%s' cannot be written", g->name);
+    text_append(out, line);
+    free(line);
+    json_decref(entry);
+}
+
+// hashes: one per weight in order, or NULL for zeros.
+static void directory_print(text *out, const ir_module *m, const uint64_t *hashes)
+{
+    size_t index = 0;
+    FOR_WEIGHTS(g, m)
+    {
+        text_append(out, index ? ",\n" : "[\n");
+        directory_entry(out, g, hashes ? hashes[index] : 0);
+        index++;
+    }
+    text_append(out, index ? "\n]\n" : "[]\n");
+}
+
+typedef struct plan {
+    pack_header header;
+    uint64_t weights, total; // bytes of weights; of the file
+    size_t count;
+} plan;
+
+static plan plan_file(const weights *w, const ir_module *m, pack_shape shape)
+{
+    plan p = {.header = {.version = PACK_VERSION, .tile_m = shape.tile_m, .tile_n = shape.tile_n}};
+    memcpy(p.header.magic, PACK_MAGIC, sizeof p.header.magic);
+    uint64_t end = PACK_HEADER;
+    FOR_WEIGHTS(g, m)
+    {
+        if (!g->packed || g->address < PACK_BASE + end || g->address % PACK_ALIGN)
+            INTERNAL_ERROR("weight '%s' has no place in the packed file", g->name);
+        end = g->address - PACK_BASE + g->size;
+        p.weights += g->size;
+        p.count++;
+    }
+    end = align_to(end, PACK_ALIGN);
+    if (w->meta.count) {
+        p.header.metadata = end;
+        p.header.metadata_size = sizeof(uint64_t) + w->meta_size;
+        end = align_to(end + p.header.metadata_size, PACK_ALIGN);
+    }
+    text directory = {0};
+    directory_print(&directory, m, NULL);
+    p.header.directory = end;
+    p.header.directory_size = directory.length;
+    p.total = end + directory.length;
+    text_free(&directory);
+    return p;
+}
+
+uint64_t pack_file_size(const weights *w, const ir_module *m, pack_shape shape)
+{
+    return plan_file(w, m, shape).total;
+}
+
+// ------------------------------------------------------------------------ writing
+
+typedef struct writer {
+    FILE *stream;
+    diagnostics *d;
+    const weights *w;
+    pack_shape shape;
+    uint64_t at, done, all; // position; bytes of weights
+    XXH3_state_t *hash;
+    progress progress;
+    double start;
+    bool failed;
+} writer;
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static bool put(writer *o, const void *data, uint64_t size)
+{
+    if (!o->failed && size && fwrite(data, (size_t)size, 1, o->stream) != 1) {
+        diagnostic_error(o->d, NOWHERE, "packed weights cannot be written: %s", strerror(errno));
+        o->failed = true;
+    }
+    o->at += size;
+    return !o->failed;
+}
+
+static bool put_zeros(writer *o, uint64_t until)
+{
+    static const uint8_t zeros[PACK_HEADER];
+    while (o->at < until) {
+        uint64_t left = until - o->at;
+        if (!put(o, zeros, left < sizeof zeros ? left : sizeof zeros))
+            return false;
+    }
+    return true;
+}
+
+static bool put_weight(writer *o, const void *data, uint64_t size)
+{
+    char detail[32];
+    XXH3_64bits_update(o->hash, data, (size_t)size);
+    o->done += size;
+    double rate = (double)o->done / 1e9 / (seconds() - o->start + 1e-9);
+    snprintf(detail, sizeof detail, "%.2f GB/s", rate);
+    progress_update(&o->progress, o->all ? (double)o->done / (double)o->all : 1, detail);
+    return put(o, data, size);
+}
+
+static bool put_column_tile(writer *o, arena *a, const ir_global *g, const quant_format *f,
+                            const weights_tensor *t, int64_t first)
+{
+    int64_t count = t->rows - first < o->shape.tile_n ? t->rows - first : o->shape.tile_n;
+    quant_rows rows = quant_rows_create(a, f, count, t->columns);
+    uint64_t size = pack_size(f, count, t->columns, o->shape);
+    uint8_t *packed = arena_alloc(a, (size_t)size);
+    if (!weights_canonical(o->w, o->d, g, first, count, &rows))
+        return false;
+    pack_rows(&rows, o->shape, packed);
+    return put_weight(o, packed, size);
+}
+
+// About a mebibyte of rows at a time.
+static int64_t dense_step(const weights_tensor *t)
+{
+    int64_t rows = (1 << 17) / (t->columns ? t->columns : 1);
+    return rows ? rows : 1;
+}
+
+static bool put_dense_rows(writer *o, arena *a, const ir_global *g, const quant_format *f,
+                           const weights_tensor *t, int64_t first)
+{
+    int64_t step = dense_step(t), count = t->rows - first < step ? t->rows - first : step;
+    size_t all = (size_t)(count * t->columns), size = scalar_size(f->scale);
+    double *values = ARENA_ARRAY(a, double, all);
+    uint8_t *bytes = arena_alloc_array(a, all, size);
+    if (!weights_values(o->w, o->d, g, first, count, values))
+        return false;
+    for (size_t i = 0; i < all; i++)
+        scalar_store(f->scale, bytes + i * size, values[i]);
+    return put_weight(o, bytes, all * size);
+}
+
+// Bytes that are already what is wanted: the same format, and the same tiles if it has planes.
+static bool reusable(const writer *o, const quant_format *f, const weights_tensor *t)
+{
+    bool same_tiles =
+        o->shape.tile_m == o->w->shape.tile_m && o->shape.tile_n == o->w->shape.tile_n;
+    if (o->w->kind == WEIGHTS_PACKED)
+        return strcmp(f->name, t->format.name) == 0 && (same_tiles || !f->planes);
+    return false;
+}
+
+static bool put_copy(writer *o, const weights_tensor *t)
+{
+    enum { CHUNK = 1 << 20 };
+    for (uint64_t at = 0; at < t->size; at += CHUNK) {
+        uint64_t left = t->size - at;
+        if (!put_weight(o, t->data + at, left < CHUNK ? left : CHUNK))
+            return false;
+    }
+    return XXH3_64bits_digest(o->hash) == t->hash || weights_verify(o->w, o->d, t);
+}
+
+static bool put_global(writer *o, const ir_global *g)
+{
+    quant_format f;
+    weights_tensor t;
+    weights_global_format(g, &f);
+    if (!weights_resolve(o->w, o->d, g, &t))
+        return false;
+    if (reusable(o, &f, &t))
+        return put_copy(o, &t);
+    int64_t step = f.planes ? o->shape.tile_n : dense_step(&t);
+    bool good = true;
+    for (int64_t first = 0; first < t.rows && t.columns && good; first += step) {
+        arena *a = arena_create();
+        good = f.planes ? put_column_tile(o, a, g, &f, &t, first)
+                        : put_dense_rows(o, a, g, &f, &t, first);
+        arena_destroy(a);
+    }
+    return good;
+}
+
+static bool put_weights(writer *o, const ir_module *m, uint64_t *hashes)
+{
+    bool good = true;
+    size_t index = 0;
+    FOR_WEIGHTS(g, m)
+    {
+        XXH3_64bits_reset(o->hash);
+        good = put_zeros(o, g->address - PACK_BASE) && put_global(o, g);
+        if (!good)
+            break;
+        if (o->at != g->address - PACK_BASE + g->size)
+            INTERNAL_ERROR("weight '%s' has not the size it was placed with", g->name);
+        hashes[index++] = XXH3_64bits_digest(o->hash);
+    }
+    progress_end(&o->progress);
+    return good;
+}
+
+static bool put_rest(writer *o, const plan *p, const ir_module *m, const uint64_t *hashes)
+{
+    uint64_t count = o->w->meta.count;
+    if (count && !(put_zeros(o, p->header.metadata) && put(o, &count, sizeof count) &&
+                   put(o, o->w->meta_data, o->w->meta_size)))
+        return false;
+    text directory = {0};
+    directory_print(&directory, m, hashes);
+    bool good = put_zeros(o, p->header.directory) && put(o, directory.data, directory.length);
+    text_free(&directory);
+    return good;
+}
+
+// Every missing or misshaped tensor is reported before anything is written.
+static bool resolve_all(diagnostics *d, const weights *w, const ir_module *m)
+{
+    bool good = true;
+    FOR_WEIGHTS(g, m)
+    {
+        weights_tensor t;
+        good &= weights_resolve(w, d, g, &t);
+    }
+    return good;
+}
+
+bool pack_file_write(FILE *out, diagnostics *d, const weights *w, const ir_module *m,
+                     pack_shape shape)
+{
+    if (!resolve_all(d, w, m))
+        return false;
+    plan p = plan_file(w, m, shape);
+    writer o = {.stream = out,
+                .d = d,
+                .w = w,
+                .shape = shape,
+                .all = p.weights,
+                .progress = {.what = "packing"},
+                .start = seconds(),
+                .hash = XXH3_createState()};
+    uint64_t *hashes = calloc(p.count + 1, sizeof *hashes);
+    if (!hashes || !o.hash)
+        INTERNAL_ERROR("out of memory");
+    bool good = put(&o, &p.header, sizeof p.header) && put_zeros(&o, PACK_HEADER) &&
+                put_weights(&o, m, hashes) && put_rest(&o, &p, m, hashes);
+    free(hashes);
+    XXH3_freeState(o.hash);
+    return good;
+}

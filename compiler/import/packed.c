@@ -1,0 +1,190 @@
+// Packed weight files: reading and checking the frame of docs/program.md.
+#include "compiler/import/source.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <string.h>
+#include <xxhash.h>
+
+typedef struct parsing {
+    weights *w;
+    diagnostics *d;
+    const uint8_t *data;
+    uint64_t end; // weights lie before it: the metadata, or else the directory
+    uint64_t at;  // end of the weight before
+    size_t index;
+} parsing;
+
+static bool fail(parsing *p, const char *what, const char *problem)
+{
+    diagnostic_error(p->d, p->w->where, "%s: %s", what, problem);
+    return false;
+}
+
+static bool bad_entry(parsing *p, const char *problem)
+{
+    diagnostic_error(p->d, p->w->where, "directory entry %zu: %s", p->index + 1, problem);
+    return false;
+}
+
+// A part [offset, offset + size) that lies between the header and the file's end.
+static bool part_inside(uint64_t offset, uint64_t size, uint64_t file)
+{
+    return offset >= PACK_HEADER && offset <= file && size <= file - offset;
+}
+
+static bool check_header(parsing *p, const pack_header *h, size_t size)
+{
+    if (h->version != PACK_VERSION) {
+        diagnostic_error(p->d, p->w->where, "header: version %u is not supported, only %d",
+                         h->version, PACK_VERSION);
+        return false;
+    }
+    quant_format probe;
+    pack_geometry g;
+    p->w->shape = (pack_shape){h->tile_m, h->tile_n};
+    quant_format_parse("w1", &probe);
+    if (!pack_geometry_of(&probe, 1, 1, p->w->shape, &g)) {
+        diagnostic_error(p->d, p->w->where, "header: m%u n%u is not a tile shape", h->tile_m,
+                         h->tile_n);
+        return false;
+    }
+    if (!part_inside(h->directory, h->directory_size, size))
+        return fail(p, "header", "the directory lies outside the file, which may be truncated");
+    if (h->metadata_size &&
+        (h->metadata_size < 8 || !part_inside(h->metadata, h->metadata_size, h->directory)))
+        return fail(p, "header", "the metadata does not lie between weights and directory");
+    p->end = h->metadata_size ? h->metadata : h->directory;
+    return true;
+}
+
+// ----------------------------------------------------------------------- entries
+
+static bool entry_shape(parsing *p, json_t *shape, weights_tensor *t)
+{
+    if (!json_is_array(shape) || json_array_size(shape) > WEIGHTS_MAX_RANK)
+        return bad_entry(p, "the shape is not a list of up to 6 sizes");
+    t->rank = (unsigned)json_array_size(shape);
+    for (unsigned i = 0; i < t->rank; i++) {
+        json_t *size = json_array_get(shape, i);
+        if (!json_is_integer(size) || json_integer_value(size) < 0)
+            return bad_entry(p, "a size in the shape is not a whole number");
+        t->shape[i] = json_integer_value(size);
+    }
+    return tensor_matrix(t) || bad_entry(p, "the product of the shape overflows");
+}
+
+// Dense bytes are read as the GGUF type of the same elements.
+static const weight_type *dense_type(const quant_format *f)
+{
+    for (const weight_type *t = weight_types; t->name; t++)
+        if (t->block == 1 && t->dense && strcmp(t->dense, f->name) == 0)
+            return t;
+    return NULL;
+}
+
+static bool entry_place(parsing *p, const json_t *entry, weights_tensor *t)
+{
+    json_t *offset = json_object_get(entry, "offset"), *size = json_object_get(entry, "size");
+    if (!json_is_integer(offset) || !json_is_integer(size) || json_integer_value(offset) < 0 ||
+        json_integer_value(size) < 0)
+        return bad_entry(p, "offset and size are not whole numbers");
+    uint64_t at = (uint64_t)json_integer_value(offset);
+    t->size = (uint64_t)json_integer_value(size);
+    if (at % PACK_ALIGN || at < p->at || at > p->end || t->size > p->end - at)
+        return bad_entry(p, "the weight is misaligned, overlaps its neighbour or leaves the file");
+    pack_geometry g;
+    if (t->format.planes && !pack_geometry_of(&t->format, t->rows, t->columns, p->w->shape, &g))
+        return bad_entry(p, "the format cannot be packed in this tile shape");
+    if (t->size != pack_size(&t->format, t->rows, t->columns, p->w->shape))
+        return bad_entry(p, "the size is not that of the shape and format");
+    t->data = p->data + at;
+    p->at = at + t->size;
+    return true;
+}
+
+static bool entry_hash(parsing *p, const json_t *entry, weights_tensor *t)
+{
+    const char *hash = json_string_value(json_object_get(entry, "hash"));
+    if (!hash || strlen(hash) != 16 || strspn(hash, "0123456789abcdef") != 16)
+        return bad_entry(p, "the hash is not 16 hexadecimal digits");
+    return sscanf(hash, "%" SCNx64, &t->hash) == 1;
+}
+
+static bool parse_entry(parsing *p, const json_t *entry)
+{
+    weights_tensor t = {0};
+    const char *name = json_string_value(json_object_get(entry, "name"));
+    json_t *origin = json_object_get(entry, "source");
+    const char *format = json_string_value(json_object_get(entry, "format"));
+    if (!name || !*name)
+        return bad_entry(p, "it has no name");
+    if (!json_is_string(origin) && !json_is_null(origin))
+        return bad_entry(p, "the source is neither a name nor null");
+    if (!format || !quant_format_parse(format, &t.format))
+        return bad_entry(p, "the format is unknown");
+    t.name = arena_string(p->w->arena, name, strlen(name));
+    t.origin = json_is_string(origin) ? arena_string(p->w->arena, json_string_value(origin),
+                                                     json_string_length(origin))
+                                      : t.name;
+    t.type = t.format.planes ? NULL : dense_type(&t.format);
+    if (!entry_shape(p, json_object_get(entry, "shape"), &t) || !entry_place(p, entry, &t) ||
+        !entry_hash(p, entry, &t))
+        return false;
+    ARRAY_PUSH(p->w->arena, &p->w->tensors, t);
+    return true;
+}
+
+static bool parse_directory(parsing *p, const pack_header *h)
+{
+    json_error_t error;
+    json_t *root = json_loadb((const char *)p->data + h->directory, (size_t)h->directory_size,
+                              JSON_REJECT_DUPLICATES, &error);
+    if (!root) {
+        diagnostic_error(p->d, p->w->where, "directory: %s (line %d)", error.text, error.line);
+        return false;
+    }
+    bool good = json_is_array(root) || fail(p, "directory", "it is not a list of weights");
+    for (p->index = 0; good && p->index < json_array_size(root); p->index++)
+        good = parse_entry(p, json_array_get(root, p->index));
+    json_decref(root);
+    return good;
+}
+
+static bool parse_metadata(parsing *p, const pack_header *h)
+{
+    if (!h->metadata_size)
+        return true;
+    reader r = {.data = p->data,
+                .size = (size_t)(h->metadata + h->metadata_size),
+                .at = (size_t)h->metadata,
+                .diagnostics = p->d,
+                .where = p->w->where,
+                .what = "metadata"};
+    uint64_t count;
+    return read_u64(&r, &count) && metadata_parse(p->w, &r, count);
+}
+
+bool packed_parse(weights *w, diagnostics *d, const uint8_t *data, size_t size)
+{
+    parsing p = {.w = w, .d = d, .data = data, .at = PACK_HEADER};
+    pack_header h;
+    if (size < PACK_HEADER)
+        return fail(&p, "header", "the file is shorter than its header of 4096 bytes");
+    memcpy(&h, data, sizeof h);
+    return check_header(&p, &h, size) && parse_metadata(&p, &h) && parse_directory(&p, &h) &&
+           tensors_index(w, d);
+}
+
+bool weights_verify(const weights *w, diagnostics *d, const weights_tensor *t)
+{
+    if (w->kind != WEIGHTS_PACKED)
+        return true;
+    if (XXH3_64bits(t->data, (size_t)t->size) == t->hash)
+        return true;
+    diagnostic_error(d, w->where,
+                     "weight '%s' is damaged: its bytes do not have the hash that the "
+                     "directory gives",
+                     t->name);
+    return false;
+}

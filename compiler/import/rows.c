@@ -1,0 +1,292 @@
+// Rows of a tensor: as floats, in canonical form, and as a program's weights.
+#include "compiler/import/source.h"
+
+#include <math.h>
+#include <string.h>
+#include <xxhash.h>
+
+// ------------------------------------------------------------------ random values
+
+static uint64_t next_bits(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+// Nearly normal, with variance 1: the sum of eight uniform bytes. Integers, so that it is the
+// same on every machine.
+static float next_normal(uint64_t *state)
+{
+    static const float deviation = 209.0215f; // sqrt(8 * (256^2 - 1) / 12)
+    const uint64_t bytes = 0x00ff00ff00ff00ffu;
+    uint64_t bits = next_bits(state);
+    uint64_t pairs = (bits & bytes) + (bits >> 8 & bytes);
+    int sum = (int)(pairs * 0x0001000100010001u >> 48);
+    return (float)(sum - 8 * 255 / 2) / deviation;
+}
+
+// Every row has a stream of its own. Matrices: variance 1 / K; vectors: around 1.
+static void random_rows(const weights *w, const weights_tensor *t, int64_t first, int64_t count,
+                        float *out)
+{
+    uint64_t hash = XXH3_64bits_withSeed(t->name, strlen(t->name), w->seed);
+    bool vector = t->rank < 2;
+    float scale = vector ? 0.1f : (float)(1 / sqrt((double)t->columns));
+    for (int64_t n = 0; n < count; n++) {
+        uint64_t state = hash + (uint64_t)(first + n) * 0xd1342543de82ef95u;
+        for (int64_t k = 0; k < t->columns; k++)
+            *out++ = next_normal(&state) * scale + (vector ? 1.0f : 0.0f);
+    }
+}
+
+// ----------------------------------------------------------------- canonical form
+
+bool tensor_canonical_format(const weights_tensor *t, quant_format *out)
+{
+    if (t->type)
+        return t->type->canonical && quant_format_parse(t->type->canonical, out);
+    *out = t->format;
+    return t->data && t->format.planes;
+}
+
+// The packed column tiles that hold the rows are unpacked whole.
+static quant_rows unpack_rows(const weights *w, arena *a, const weights_tensor *t, int64_t first,
+                              int64_t count)
+{
+    pack_geometry g;
+    if (!pack_geometry_of(&t->format, t->rows, t->columns, w->shape, &g))
+        INTERNAL_ERROR("'%s' cannot have been packed", t->name);
+    int64_t tile = first / w->shape.tile_n, start = tile * w->shape.tile_n;
+    int64_t end = first + count, whole = end + (w->shape.tile_n - end % w->shape.tile_n);
+    quant_rows rows =
+        quant_rows_create(a, &t->format, (whole < t->rows ? whole : t->rows) - start, t->columns);
+    pack_unpack_rows(t->data + tile * g.column_tile_bytes, w->shape, &rows);
+    return quant_rows_slice(&rows, first - start, count);
+}
+
+static bool row_from_blocks(const weights_tensor *t, int64_t row, const quant_rows *out)
+{
+    const weight_type *type = t->type;
+    int64_t blocks = t->columns / type->block;
+    const uint8_t *block = t->data + row * blocks * type->bytes;
+    bool exact = true;
+    for (int64_t i = 0; i < blocks; i++, block += type->bytes)
+        exact &= type->to_canonical(block, out->codes + i * type->block, &out->scale[i],
+                                    out->offset ? &out->offset[i] : NULL);
+    return exact;
+}
+
+static bool finite_values(const quant_rows *row)
+{
+    for (int64_t g = 0; g < quant_groups(&row->format, row->k); g++)
+        if (!isfinite(row->scale[g]) || (row->offset && !isfinite(row->offset[g])))
+            return false;
+    return true;
+}
+
+quant_rows tensor_canonical(const weights *w, arena *a, const weights_tensor *t, int64_t first,
+                            int64_t count, bool *exact)
+{
+    quant_format format;
+    if (!tensor_canonical_format(t, &format))
+        INTERNAL_ERROR("'%s' has no canonical form", t->name);
+    quant_rows rows = t->type ? quant_rows_create(a, &format, count, t->columns)
+                              : unpack_rows(w, a, t, first, count);
+    for (int64_t n = 0; n < count; n++) {
+        quant_rows row = quant_rows_slice(&rows, n, 1);
+        exact[n] = (!t->type || row_from_blocks(t, first + n, &row)) && finite_values(&row);
+    }
+    return rows;
+}
+
+static bool convertible(const weights *w, const weights_tensor *t, const char *name)
+{
+    enum { ROWS = 64 };
+    quant_format format;
+    quant_format_parse(name, &format);
+    bool good = true, exact[ROWS];
+    for (int64_t first = 0; first < t->rows && good; first += ROWS) {
+        arena *a = arena_create();
+        int64_t count = t->rows - first < ROWS ? t->rows - first : ROWS;
+        quant_rows rows = tensor_canonical(w, a, t, first, count, exact);
+        quant_rows converted = quant_rows_create(a, &format, count, t->columns);
+        for (int64_t n = 0; n < count; n++)
+            good &= exact[n];
+        good = good && quant_convert(&rows, &converted);
+        arena_destroy(a);
+    }
+    return good;
+}
+
+const char *weights_keep_format(const weights *w, const weights_tensor *t)
+{
+    if (!t->type)
+        return t->data && t->format.planes ? t->format.name : NULL;
+    for (size_t i = 0; i < sizeof t->type->keep / sizeof t->type->keep[0] && t->type->keep[i]; i++)
+        if (convertible(w, t, t->type->keep[i]))
+            return t->type->keep[i];
+    return NULL;
+}
+
+const char *weights_dense_format(const weights_tensor *t)
+{
+    return t->type ? t->type->dense : "f32";
+}
+
+// ------------------------------------------------------------------------- floats
+
+static void packed_rows(const weights *w, const weights_tensor *t, int64_t first, int64_t count,
+                        float *out)
+{
+    arena *a = arena_create();
+    quant_rows rows = unpack_rows(w, a, t, first, count);
+    double *values = ARENA_ARRAY(a, double, (size_t)(count * t->columns));
+    quant_dequantize(&rows, values);
+    for (int64_t i = 0; i < count * t->columns; i++)
+        out[i] = (float)values[i];
+    arena_destroy(a);
+}
+
+void tensor_rows(const weights *w, const weights_tensor *t, int64_t first, int64_t count,
+                 float *out)
+{
+    if (count == 0 || t->columns == 0)
+        return;
+    if (w->kind == WEIGHTS_RANDOM) {
+        random_rows(w, t, first, count, out);
+    } else if (t->type) {
+        int64_t row_bytes = t->columns / t->type->block * t->type->bytes;
+        t->type->dequantize(t->data + first * row_bytes, count * t->columns, out);
+    } else {
+        packed_rows(w, t, first, count, out);
+    }
+}
+
+// -1: all are finite. Exponents are compared as integers, which the compiler vectorizes.
+static int64_t first_not_finite(const float *x, int64_t count)
+{
+    uint32_t most = 0;
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        bits &= INT32_MAX;
+        most = bits > most ? bits : most;
+    }
+    if (most < 0x7f800000u)
+        return -1;
+    int64_t i = 0;
+    while (isfinite(x[i]))
+        i++;
+    return i;
+}
+
+bool weights_read_rows(const weights *w, diagnostics *d, const weights_tensor *t, int64_t first,
+                       int64_t count, float *out)
+{
+    if (w->kind == WEIGHTS_NONE) {
+        diagnostic_error(d, NOWHERE, "the values of '%s' are needed, but weights are 'none'",
+                         t->name);
+        return false;
+    }
+    tensor_rows(w, t, first, count, out);
+    int64_t bad = t->columns ? first_not_finite(out, count * t->columns) : -1;
+    if (bad < 0)
+        return true;
+    diagnostic_error(d, w->where, "tensor '%s': row %lld, column %lld is not a finite number (%g)",
+                     t->name, (long long)(first + bad / t->columns), (long long)(bad % t->columns),
+                     (double)out[bad]);
+    return false;
+}
+
+// ------------------------------------------------------------ a program's weights
+
+static bool quantize_rows(const weights *w, diagnostics *d, arena *a, const weights_tensor *t,
+                          int64_t first, quant_rows *out)
+{
+    float *values = ARENA_ARRAY(a, float, (size_t)(out->n * out->k));
+    if (!weights_read_rows(w, d, t, first, out->n, values))
+        return false;
+    quant_quantize(values, out);
+    return true;
+}
+
+static bool convert_or_quantize(const weights *w, diagnostics *d, arena *a, const weights_tensor *t,
+                                int64_t first, quant_rows *out)
+{
+    bool *exact = ARENA_ARRAY(a, bool, (size_t)out->n);
+    quant_rows rows = tensor_canonical(w, a, t, first, out->n, exact);
+    for (int64_t n = 0; n < out->n; n++) {
+        quant_rows from = quant_rows_slice(&rows, n, 1), to = quant_rows_slice(out, n, 1);
+        if (exact[n] && quant_convert(&from, &to))
+            continue;
+        arena_mark mark = arena_save(a);
+        if (!quantize_rows(w, d, a, t, first + n, &to))
+            return false;
+        arena_restore(a, mark);
+    }
+    return true;
+}
+
+bool weights_canonical(const weights *w, diagnostics *d, const ir_global *g, int64_t first,
+                       int64_t count, quant_rows *out)
+{
+    weights_tensor t;
+    quant_format native;
+    if (!weights_resolve(w, d, g, &t))
+        return false;
+    if (out->n != count || out->k != t.columns)
+        INTERNAL_ERROR("rows of '%s' do not fit what they are read into", g->name);
+    arena *a = arena_create();
+    bool good = tensor_canonical_format(&t, &native) ? convert_or_quantize(w, d, a, &t, first, out)
+                                                     : quantize_rows(w, d, a, &t, first, out);
+    arena_destroy(a);
+    return good;
+}
+
+static bool canonical_values(const weights *w, diagnostics *d, const ir_global *g,
+                             const quant_format *f, const weights_tensor *t, int64_t first,
+                             int64_t count, double *out)
+{
+    arena *a = arena_create();
+    quant_rows rows = quant_rows_create(a, f, count, t->columns);
+    bool good = weights_canonical(w, d, g, first, count, &rows);
+    if (good)
+        quant_dequantize(&rows, out);
+    arena_destroy(a);
+    return good;
+}
+
+static bool dense_values(const weights *w, diagnostics *d, const ir_global *g,
+                         const quant_format *f, const weights_tensor *t, int64_t first,
+                         int64_t count, double *out)
+{
+    arena *a = arena_create();
+    int64_t all = count * t->columns;
+    float *values = ARENA_ARRAY(a, float, (size_t)all);
+    bool good = weights_read_rows(w, d, t, first, count, values);
+    for (int64_t i = 0; i < all && good; i++) {
+        out[i] = scalar_round(f->scale, (double)values[i]);
+        good = isfinite(out[i]);
+        if (!good)
+            diagnostic_error(d, g->where,
+                             "weight '%s': %g in tensor '%s' is beyond the range of %s", g->name,
+                             (double)values[i], t->name, f->name);
+    }
+    arena_destroy(a);
+    return good;
+}
+
+bool weights_values(const weights *w, diagnostics *d, const ir_global *g, int64_t first,
+                    int64_t count, double *out)
+{
+    quant_format format;
+    weights_tensor t;
+    if (!weights_global_format(g, &format))
+        INTERNAL_ERROR("the format of '%s' is not decided", g->name);
+    if (!weights_resolve(w, d, g, &t))
+        return false;
+    return format.planes ? canonical_values(w, d, g, &format, &t, first, count, out)
+                         : dense_values(w, d, g, &format, &t, first, count, out);
+}

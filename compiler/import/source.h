@@ -1,0 +1,94 @@
+// Private to import: an opened source, and the bounded reader that files are parsed with.
+#pragma once
+
+#include "compiler/import/import.h"
+#include "support/file.h"
+
+#include <assert.h>
+
+struct weights {
+    weights_kind kind;
+    const char *name;
+    arena *arena;
+    location where; // the file as a whole
+    mapped_file file;
+    bool mapped;
+    uint64_t seed;    // RANDOM
+    pack_shape shape; // PACKED
+    ARRAY_OF(meta_value) meta;
+    ARRAY_OF(weights_tensor) tensors;
+    const meta_value **meta_by_key;              // sorted
+    const weights_tensor **by_name, **by_origin; // sorted
+    // The metadata as it stands in the file: `meta.count` key-value pairs.
+    const uint8_t *meta_data;
+    size_t meta_size;
+};
+
+// ------------------------------------------------------------------------ reader
+
+// Reads forward and never beyond the end. After the first failure, which is reported with what
+// was being read, everything fails.
+typedef struct reader {
+    const uint8_t *data;
+    size_t size, at;
+    diagnostics *diagnostics;
+    location where;
+    const char *what; // "tensor 3 of 10"
+    bool failed;
+} reader;
+
+bool read_bytes(reader *r, void *out, size_t count); // little-endian numbers
+bool read_skip(reader *r, uint64_t count, const uint8_t **start);
+bool read_fail(reader *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool read_u32(reader *r, uint32_t *out);
+bool read_u64(reader *r, uint64_t *out);
+static inline uint64_t read_left(const reader *r)
+{
+    return r->size - r->at;
+}
+// A 64-bit length and that many bytes: a name, that is valid UTF-8 without NUL and not empty,
+// as a NUL-terminated copy.
+bool read_name(reader *r, arena *a, const char **out);
+bool utf8_valid(const char *data, size_t length);
+
+// -------------------------------------------------------------------- the formats
+
+// Each fills *w from the file's bytes; false: reported.
+bool gguf_parse(weights *w, diagnostics *d, const uint8_t *data, size_t size);
+bool packed_parse(weights *w, diagnostics *d, const uint8_t *data, size_t size);
+// `count` key-value pairs at the reader into w->meta.
+bool metadata_parse(weights *w, reader *r, uint64_t count);
+// Sorts the tensors by name; false: reported, two have the same one.
+bool tensors_index(weights *w, diagnostics *d);
+
+// rows, columns from the shape; false: overflow.
+bool tensor_matrix(weights_tensor *t);
+// "f32[2, 3]" without the type: "[2, 3]".
+void shape_print(text *out, unsigned rank, const int64_t *shape);
+const weight_type *weight_type_find(uint32_t id); // NULL: unknown
+void weight_types_list(text *out);                // the supported ones, ", " between
+
+// ------------------------------------------------------------------- reading rows
+
+// Unchecked: rows as floats, from the file's blocks, packed planes or the random stream.
+void tensor_rows(const weights *w, const weights_tensor *t, int64_t first, int64_t count,
+                 float *out);
+// The canonical form that the tensor is stored in; false: it has none.
+bool tensor_canonical_format(const weights_tensor *t, quant_format *out);
+// Rows in that form, in `a`. exact[i]: the row has one, with finite values.
+quant_rows tensor_canonical(const weights *w, arena *a, const weights_tensor *t, int64_t first,
+                            int64_t count, bool *exact);
+
+// ------------------------------------------------------------ the packed file's frame
+
+enum { PACK_VERSION = 1, PACK_HEADER = 4096, PACK_ALIGN = 64 };
+#define PACK_MAGIC "LUTWPACK"
+
+typedef struct pack_header {
+    char magic[8];
+    uint32_t version, tile_m, tile_n, zero;
+    uint64_t directory, directory_size;
+    uint64_t metadata, metadata_size; // u64 count, then key-value pairs as in GGUF; 0: none
+} pack_header;
+static_assert(sizeof(pack_header) == 56, "the header is read and written as it is");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are read in place");
