@@ -1,0 +1,355 @@
+// Machine descriptions: settings as a table, built-in ones, printing, hash.
+#include "isa/machine_parser.h"
+#include "support/file.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "isa/machines.inc"
+
+typedef enum dimension { NUMBER, FREQUENCY, TIME, SIZE, BANDWIDTH, DIMENSIONS } dimension;
+
+static const char *const dimension_names[DIMENSIONS] = {
+    [NUMBER] = "a number without a unit",
+    [FREQUENCY] = "a frequency in Hz, kHz, MHz or GHz",
+    [TIME] = "a time in s, ms, us, ns or ps",
+    [SIZE] = "a size in B, KB, MB or GB (powers of 1024)",
+    [BANDWIDTH] = "a bandwidth in B/s, KB/s, MB/s, GB/s or TB/s (powers of 1000)",
+};
+
+static const struct {
+    const char *name;
+    dimension dimension;
+    double factor;
+} units[] = {
+    {"GHz", FREQUENCY, 1e9},  {"MHz", FREQUENCY, 1e6},   {"kHz", FREQUENCY, 1e3},
+    {"Hz", FREQUENCY, 1},     {"ps", TIME, 1e-12},       {"ns", TIME, 1e-9},
+    {"us", TIME, 1e-6},       {"ms", TIME, 1e-3},        {"s", TIME, 1},
+    {"GB", SIZE, 1073741824}, {"MB", SIZE, 1048576},     {"KB", SIZE, 1024},
+    {"B", SIZE, 1},           {"TB/s", BANDWIDTH, 1e12}, {"GB/s", BANDWIDTH, 1e9},
+    {"MB/s", BANDWIDTH, 1e6}, {"KB/s", BANDWIDTH, 1e3},  {"B/s", BANDWIDTH, 1},
+};
+enum { UNITS = sizeof units / sizeof *units };
+
+typedef enum member_kind { U32, U64, REAL } member_kind;
+typedef struct setting {
+    const char *group, *name;
+    size_t member;
+    member_kind kind;
+    dimension dimension;
+    double least, greatest;
+} setting;
+
+static const setting settings[] = {
+#define SETTING(group, name, member, kind, dimension, least, greatest)                             \
+    {group, name, offsetof(machine, member), kind, dimension, least, greatest},
+#include "isa/machine_settings.def"
+#undef SETTING
+};
+enum { SETTINGS = sizeof settings / sizeof *settings };
+_Static_assert((int)SETTINGS <= MACHINE_MAX_SETTINGS, "seen[] has a place for each");
+
+// The tile shapes that exist (docs/xlut.md, "Tile shape").
+static const struct {
+    uint32_t m, n;
+} shapes[] = {{1, 64}, {2, 64}, {2, 128}, {4, 128}, {4, 256}};
+
+static void store(machine *m, const setting *s, double value)
+{
+    char *at = (char *)m + s->member;
+    switch (s->kind) {
+    case U32: *(uint32_t *)at = (uint32_t)value; break;
+    case U64: *(uint64_t *)at = (uint64_t)value; break;
+    case REAL: *(double *)at = value; break;
+    }
+}
+
+static double fetch(const machine *m, const setting *s)
+{
+    const char *at = (const char *)m + s->member;
+    switch (s->kind) {
+    case U32: return *(const uint32_t *)at;
+    case U64: return (double)*(const uint64_t *)at;
+    default: return *(const double *)at;
+    }
+}
+
+static bool same_group(const char *a, const char *b)
+{
+    return a == b || (a && b && !strcmp(a, b));
+}
+
+static bool of_lut_unit(const setting *s)
+{
+    return s->group && (!strcmp(s->group, "tile") || !strcmp(s->group, "unit"));
+}
+
+// --------------------------------------------------------------- while parsing
+
+void machine_begin(machine_builder *b, machine_name name)
+{
+    if (b->machines++)
+        diagnostic_error(b->diagnostics, name.where,
+                         "a second machine: a file describes one; move '%s' to its own", name.text);
+    else
+        b->machine->name = name.text, b->name = name.where;
+    b->group = NULL;
+    b->group_known = true;
+}
+
+// Reports that `name` is not one of `candidates`.
+static void report_unknown(machine_builder *b, machine_name name, const char *what,
+                           const char *const *candidates, size_t count)
+{
+    const char *near = text_nearest(name.text, candidates, count);
+    diagnostic_error(b->diagnostics, name.where, "unknown %s '%s'%s%s%s", what, name.text,
+                     near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+void machine_group_begin(machine_builder *b, machine_name name)
+{
+    static const char *const groups[] = {"tile", "unit", "memory"};
+    b->group = name.text;
+    b->group_known = false;
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+        b->group_known |= !strcmp(groups[i], name.text);
+    if (!b->group_known)
+        report_unknown(b, name, "group", groups, sizeof groups / sizeof *groups);
+}
+
+void machine_group_end(machine_builder *b)
+{
+    b->group = NULL;
+    b->group_known = true;
+}
+
+static int find_setting(machine_builder *b, machine_name name)
+{
+    const char *candidates[SETTINGS];
+    size_t count = 0;
+    for (int i = 0; i < SETTINGS; i++) {
+        if (!same_group(settings[i].group, b->group))
+            continue;
+        if (!strcmp(settings[i].name, name.text))
+            return i;
+        candidates[count++] = settings[i].name;
+    }
+    if (b->group_known)
+        report_unknown(b, name, "setting", candidates, count);
+    return -1;
+}
+
+// The factor of the unit, 0: reported.
+static double unit_factor(machine_builder *b, const setting *s, machine_number value,
+                          machine_name unit)
+{
+    if (!unit.text && s->dimension == NUMBER)
+        return 1;
+    for (int i = 0; unit.text && i < UNITS; i++)
+        if (units[i].dimension == s->dimension && !strcmp(units[i].name, unit.text))
+            return units[i].factor;
+    diagnostic_error(b->diagnostics, unit.text ? unit.where : value.where,
+                     "'%s' is %s, found %s%s%s", s->name, dimension_names[s->dimension],
+                     unit.text ? "'" : "no unit", unit.text ? unit.text : "", unit.text ? "'" : "");
+    return 0;
+}
+
+// A number as people write it, with the largest unit that reads back as the same number.
+static void print_value(text *t, dimension d, double value)
+{
+    for (int i = 0; i < UNITS; i++) {
+        double scaled = value / units[i].factor;
+        bool suits = d == TIME ? scaled < 1000 : scaled >= 1;
+        if (units[i].dimension != d || (units[i].factor != 1 && !suits) ||
+            scaled * units[i].factor != value)
+            continue;
+        char digits[40];
+        for (int precision = 6; precision <= 17; precision++) {
+            snprintf(digits, sizeof digits, "%.*g", precision, scaled);
+            double back = 0;
+            if (text_to_double(digits, &back) && back == scaled)
+                break;
+        }
+        text_printf(t, "%s %s", digits, units[i].name);
+        return;
+    }
+    text_printf(t, "%.17g", value);
+}
+
+static void report_range(machine_builder *b, const setting *s, machine_number value)
+{
+    text least = {0}, greatest = {0};
+    print_value(&least, s->dimension, s->least);
+    print_value(&greatest, s->dimension, s->greatest);
+    diagnostic_error(b->diagnostics, value.where, "'%s' is %s%s to %s, found %s", s->name,
+                     s->kind == REAL ? "" : "a whole number from ", text_string(&least),
+                     text_string(&greatest), value.text);
+    text_free(&least);
+    text_free(&greatest);
+}
+
+void machine_set(machine_builder *b, machine_name name, machine_number value, machine_name unit)
+{
+    int row = find_setting(b, name);
+    if (row < 0)
+        return;
+    if (b->seen[row].line) {
+        diagnostic_error(b->diagnostics, name.where, "'%s' is set twice", name.text);
+        diagnostic_note(b->diagnostics, b->seen[row], "set here before");
+        return;
+    }
+    b->seen[row] = name.where;
+    const setting *s = &settings[row];
+    double factor = unit_factor(b, s, value, unit), scaled = value.value * factor;
+    if (factor == 0)
+        return;
+    if (!(scaled >= s->least && scaled <= s->greatest) ||
+        (s->kind != REAL && scaled != floor(scaled)))
+        report_range(b, s, value);
+    else
+        store(b->machine, s, scaled);
+}
+
+// ------------------------------------------------------------- when it is parsed
+
+static void check_complete(machine_builder *b)
+{
+    bool lut = false;
+    for (int i = 0; i < SETTINGS; i++)
+        lut |= of_lut_unit(&settings[i]) && b->seen[i].line;
+    for (int i = 0; i < SETTINGS; i++) {
+        const setting *s = &settings[i];
+        if (!b->seen[i].line && (lut || !of_lut_unit(s)))
+            diagnostic_error(b->diagnostics, b->name, "machine '%s' lacks '%s%s%s'",
+                             b->machine->name, s->group ? s->group : "", s->group ? "." : "",
+                             s->name);
+    }
+}
+
+static location seen_at(const machine_builder *b, const char *group, const char *name)
+{
+    for (int i = 0; i < SETTINGS; i++)
+        if (same_group(settings[i].group, group) && !strcmp(settings[i].name, name))
+            return b->seen[i];
+    return b->name;
+}
+
+static void check_architecture(machine_builder *b)
+{
+    const machine *m = b->machine;
+    if (m->vlen & (m->vlen - 1))
+        diagnostic_error(b->diagnostics, seen_at(b, NULL, "vlen"),
+                         "vlen is a power of two from 128 to 1024, found %" PRIu32, m->vlen);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        if (shapes[i].m == m->tile_m && shapes[i].n == m->tile_n)
+            return;
+    if (m->tile_m || m->tile_n)
+        diagnostic_error(
+            b->diagnostics, seen_at(b, "tile", "m"),
+            "tile shapes are m1 n64, m2 n64, m2 n128, m4 n128 and m4 n256, found m%" PRIu32
+            " n%" PRIu32,
+            m->tile_m, m->tile_n);
+}
+
+bool machine_parse(arena *a, diagnostics *d, const source *input, machine *out)
+{
+    size_t before = diagnostics_errors(d);
+    machine_builder b = {.arena = a, .diagnostics = d, .source = input, .machine = out};
+    b.name = (location){.source = input};
+    *out = (machine){0};
+    if (input->length > 1 << 20)
+        diagnostic_error(d, b.name, "too long for a machine description");
+    else
+        machine_parse_text(&b, input->text ? input->text : "", input->length);
+    if (diagnostics_errors(d) == before)
+        check_complete(&b);
+    if (diagnostics_errors(d) == before)
+        check_architecture(&b);
+    return diagnostics_errors(d) == before;
+}
+
+// -------------------------------------------------------------------- loading
+
+static bool load_file(arena *a, diagnostics *d, const char *path, machine *out)
+{
+    mapped_file file;
+    if (!file_map(d, path, &file))
+        return false;
+    const source *s = diagnostics_source(d, path, (const char *)file.data, file.size);
+    file_unmap(&file);
+    return machine_parse(a, d, s, out);
+}
+
+static void report_unknown_machine(diagnostics *d, const char *name)
+{
+    size_t count = 0;
+    text all = {0};
+    for (; machine_builtin_names[count]; count++)
+        text_printf(&all, "%s%s", count ? ", " : "", machine_builtin_names[count]);
+    const char *near = text_nearest(name, machine_builtin_names, count);
+    diagnostic_error(d, NOWHERE, "unknown machine '%s'%s%s%s", name, near ? "; did you mean '" : "",
+                     near ? near : "", near ? "'?" : "");
+    diagnostic_note(d, NOWHERE, "machines are %s, or the path of a .machine file",
+                    text_string(&all));
+    text_free(&all);
+}
+
+bool machine_load(arena *a, diagnostics *d, const char *name, machine *out)
+{
+    if (strchr(name, '/') || text_ends_with(name, ".machine"))
+        return load_file(a, d, name, out);
+    for (size_t i = 0; machine_builtin_names[i]; i++)
+        if (!strcmp(machine_builtin_names[i], name)) {
+            const char *builtin = machine_builtin_texts[i];
+            return machine_parse(a, d, diagnostics_source(d, name, builtin, strlen(builtin)), out);
+        }
+    report_unknown_machine(d, name);
+    return false;
+}
+
+// ------------------------------------------------------------- hash and printing
+
+uint64_t machine_hash(const machine *m)
+{
+    text t = {0};
+    text_printf(&t, "xlut 1 vlen %" PRIu32 " tile %" PRIu32 " %" PRIu32, m->vlen, m->tile_m,
+                m->tile_n);
+    uint64_t hash = 0xcbf29ce484222325; // FNV-1a
+    for (size_t i = 0; i < t.length; i++)
+        hash = (hash ^ (unsigned char)t.data[i]) * 0x100000001b3;
+    text_free(&t);
+    return hash;
+}
+
+static void print_setting(text *out, const machine *m, const setting *s)
+{
+    text_printf(out, "%s = ", s->name);
+    if (s->dimension == NUMBER)
+        text_printf(out, "%.0f", fetch(m, s));
+    else
+        print_value(out, s->dimension, fetch(m, s));
+    text_append(out, ";");
+}
+
+void machine_print(text *out, const machine *m)
+{
+    text_printf(out, "machine %s {\n", m->name);
+    for (int i = 0; i < SETTINGS; i++) {
+        const setting *s = &settings[i];
+        if (of_lut_unit(s) && !m->tile_m)
+            continue;
+        bool opens = s->group && (i == 0 || !same_group(settings[i - 1].group, s->group));
+        bool closes =
+            s->group && (i + 1 == SETTINGS || !same_group(settings[i + 1].group, s->group));
+        if (!s->group || opens)
+            text_append(out, "    ");
+        if (opens)
+            text_printf(out, "%s {", s->group);
+        text_append(out, s->group ? " " : "");
+        print_setting(out, m, s);
+        text_append(out, closes ? " }\n" : s->group ? "" : "\n");
+    }
+    text_append(out, "}\n");
+}
