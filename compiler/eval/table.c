@@ -1,0 +1,139 @@
+// Tables: their entries as the machine rounds them (docs/xlut.md, lut.tbl), and
+// the noise that this rounding is expected to bring.
+#include "compiler/eval/internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static float activation(const double *x, int64_t columns, int64_t at)
+{
+    return at < columns ? (float)x[at] : 0;
+}
+
+// The 8 sums of 4 activations in f32, in the order that lut.tbl defines.
+static void exact_entries(const double *x, int64_t columns, int64_t lookup, float t[8])
+{
+    float a[4];
+    for (int j = 0; j < 4; j++)
+        a[j] = activation(x, columns, 4 * lookup + j);
+    for (unsigned entry = 0; entry < 8; entry++) {
+        float x0 = entry & 1 ? a[0] : -a[0], x1 = entry & 2 ? a[1] : -a[1];
+        float x2 = entry & 4 ? a[2] : -a[2];
+        t[entry] = (x0 + x1) + (x2 + a[3]);
+    }
+}
+
+// The greatest |entry| of lookups first .. last - 1: the greatest sum of four |activations|.
+static float largest_entry(const double *x, int64_t columns, int64_t first, int64_t last)
+{
+    float largest = 0;
+    for (int64_t lookup = first; lookup < last; lookup++) {
+        float sum = 0;
+        for (int64_t j = 4 * lookup; j < 4 * lookup + 4; j++)
+            sum += fabsf(activation(x, columns, j));
+        largest = fmaxf(largest, sum);
+    }
+    return largest;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+// Activations under one scale of an i8 table.
+static int64_t scale_span(const ir_type *table, int64_t tile_depth, int64_t columns)
+{
+    switch (table->scale) {
+    case TABLE_SCALE_GROUP: return table->group;
+    case TABLE_SCALE_TILE: return tile_depth;
+    default: return columns + 3;
+    }
+}
+
+static void i8_span(const double *x, int64_t columns, int64_t first, int64_t last, double *entries)
+{
+    float largest = largest_entry(x, columns, first, last), t[8];
+    float scale = largest / 127, inverse = largest == 0 ? 0 : 127 / largest;
+    for (int64_t lookup = first; lookup < last; lookup++) {
+        exact_entries(x, columns, lookup, t);
+        for (int i = 0; i < 8; i++) {
+            double rounded = rint((double)(t[i] * inverse));
+            entries[8 * lookup + i] = fmax(-127, fmin(127, rounded)) * (double)scale;
+        }
+    }
+}
+
+void table_entries(const ir_type *table, int64_t tile_depth, const double *x, int64_t columns,
+                   double *entries)
+{
+    int64_t lookups = (columns + 3) / 4;
+    if (table->scalar == SCALAR_I8) {
+        int64_t span = scale_span(table, tile_depth, columns) / 4;
+        for (int64_t first = 0; first < lookups; first += span)
+            i8_span(x, columns, first, least(first + span, lookups), entries);
+        return;
+    }
+    for (int64_t lookup = 0; lookup < lookups; lookup++) {
+        float t[8];
+        exact_entries(x, columns, lookup, t);
+        for (int i = 0; i < 8; i++)
+            entries[8 * lookup + i] = scalar_round(table->scalar, (double)t[i]);
+    }
+}
+
+// ------------------------------------------------------------------ expected noise
+
+// Sum over the planes of alpha_p^2, and of beta^2 for the sum that the offset takes.
+static double squared_weights(const quant_rows *w, int64_t n, int64_t group)
+{
+    int64_t at = n * quant_groups(&w->format, w->k) + group;
+    double scale = (double)w->scale[at], sum = 0;
+    for (unsigned p = 0; p < w->format.planes; p++) {
+        double alpha = w->format.kind == QUANT_UNIFORM ? ldexp(scale, (int)p) : scale;
+        sum += alpha * alpha;
+    }
+    return sum + (w->offset ? (double)w->offset[at] * (double)w->offset[at] : 0);
+}
+
+// Per weight group, the sum over its lookups of scale^2 / 12.
+static void group_variances(const double *x, const quant_rows *w, int64_t span, double *out)
+{
+    int64_t lookups = (w->k + 3) / 4, groups = quant_groups(&w->format, w->k);
+    int64_t per_group = w->format.group ? w->format.group / 4 : lookups;
+    for (int64_t g = 0; g < groups; g++)
+        out[g] = 0;
+    for (int64_t first = 0; first < lookups; first += span) {
+        int64_t last = least(first + span, lookups);
+        double scale = (double)largest_entry(x, w->k, first, last) / 127;
+        for (int64_t lookup = first; lookup < last; lookup++)
+            out[lookup / per_group] += scale * scale / 12;
+    }
+}
+
+double eval_predict_table_noise(const array *x, const quant_rows *w, int64_t span)
+{
+    int64_t groups = quant_groups(&w->format, w->k), rows = w->k ? array_count(x) / w->k : 0;
+    double *row = calloc((size_t)(w->k + groups + 1), sizeof *row), noise = 0, power = 0;
+    double *values = calloc((size_t)(w->n * w->k + 1), sizeof *values);
+    if (!row || !values)
+        INTERNAL_ERROR("out of memory");
+    double *variance = row + w->k;
+    quant_dequantize(w, values);
+    for (int64_t m = 0; m < rows; m++) {
+        for (int64_t k = 0; k < w->k; k++)
+            row[k] = array_get(x, m * w->k + k);
+        group_variances(row, w, span ? span / 4 : (w->k + 3) / 4, variance);
+        for (int64_t n = 0; n < w->n; n++) {
+            double y = 0;
+            for (int64_t k = 0; k < w->k; k++)
+                y += row[k] * values[n * w->k + k];
+            power += y * y;
+            for (int64_t g = 0; g < groups; g++)
+                noise += variance[g] * squared_weights(w, n, g);
+        }
+    }
+    free(row);
+    free(values);
+    return noise == 0 ? 0 : noise / power;
+}
