@@ -97,22 +97,51 @@ static bool read_info(weights *w, reader *r, tensor_info *out)
 // What is wrong with one tensor, reported; the others are still looked at.
 #define BAD_TENSOR(...) (diagnostic_error(d, w->where, __VA_ARGS__), false)
 
-static bool check_type(weights *w, diagnostics *d, const tensor_info *info)
+static bool supported(uint32_t id)
 {
-    const weight_type *type = weight_type_find(info->type);
-    if (type && type->dequantize)
-        return true;
-    text list = {0}, name = {0};
-    weight_types_list(&list);
+    const weight_type *type = weight_type_find(id);
+    return type && type->dequantize;
+}
+
+static void report_type(weights *w, diagnostics *d, const tensor_info *first, uint64_t others)
+{
+    const weight_type *type = weight_type_find(first->type);
+    text message = {0};
+    text_printf(&message, "tensor '%s'", first->tensor.name);
+    if (others)
+        text_printf(&message, " and %llu more", (unsigned long long)others);
     if (type)
-        text_printf(&name, "type %s is not supported", type->name);
+        text_printf(&message, ": type %s is not supported", type->name);
     else
-        text_printf(&name, "unknown type %u", info->type);
-    diagnostic_error(d, w->where, "tensor '%s': %s; supported are %s", info->tensor.name,
-                     text_string(&name), text_string(&list));
+        text_printf(&message, ": unknown type %u", first->type);
+    diagnostic_error(d, w->where, "%s", text_string(&message));
+    text_free(&message);
+}
+
+// One message for each type that is not supported, and one list of those that are.
+static bool check_types(weights *w, diagnostics *d, const tensor_info *infos, uint64_t count)
+{
+    enum { SHOWN = 16 };
+    uint32_t seen[SHOWN];
+    size_t n_seen = 0;
+    for (uint64_t i = 0; i < count && n_seen < SHOWN; i++) {
+        bool known = supported(infos[i].type);
+        for (size_t j = 0; j < n_seen; j++)
+            known |= seen[j] == infos[i].type;
+        if (known)
+            continue;
+        uint64_t others = 0;
+        for (uint64_t j = i + 1; j < count; j++)
+            others += infos[j].type == infos[i].type;
+        report_type(w, d, &infos[i], others);
+        seen[n_seen++] = infos[i].type;
+    }
+    text list = {0};
+    weight_types_list(&list);
+    if (n_seen)
+        diagnostic_note(d, NOWHERE, "supported types: %s", text_string(&list));
     text_free(&list);
-    text_free(&name);
-    return false;
+    return n_seen == 0;
 }
 
 static bool check_size(weights *w, diagnostics *d, weights_tensor *t)
@@ -153,14 +182,12 @@ static bool place_tensors(weights *w, diagnostics *d, reader *r, const header *h
 {
     uint64_t start = (r->at + h->alignment - 1) / h->alignment * h->alignment;
     uint64_t size = start < r->size ? r->size - start : 0;
-    bool good = true;
+    bool good = check_types(w, d, infos, h->tensors);
     for (uint64_t i = 0; i < h->tensors; i++) {
         weights_tensor *t = &infos[i].tensor;
-        if (!check_type(w, d, &infos[i])) {
-            good = false;
-            continue;
-        }
         t->type = weight_type_find(infos[i].type);
+        if (!supported(infos[i].type))
+            continue;
         quant_format_parse(t->type->dense, &t->format);
         good &= check_size(w, d, t) &&
                 check_place(w, d, &infos[i], h, size ? r->data + start : r->data, size);
