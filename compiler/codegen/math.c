@@ -1,0 +1,148 @@
+// Elementary functions of f32, scalar or vector. Only additions, multiplications,
+// fma, division and integer operations on the bits are used, so that every
+// machine gives the same bits. Polynomials are minimax fits (Remez exchange, the
+// relative error of the whole function weighted) made for these intervals.
+//
+//   function      largest error, against the exact value
+//   exp           1 ulp; 0 below -103.98, infinity above 88.73, subnormals rounded
+//   tanh          2 ulp
+//   erf           2 ulp
+//   sigmoid       3 ulp above 2^-126; smaller results lose bits, 0 below -88.73
+//   silu          4 ulp where sigmoid is normal
+//   gelu          2^-22 |x|, but at least a subnormal step
+//
+// NaN gives NaN in all of them. tests/unit/codegen_math_test.c holds them to it.
+#include "compiler/codegen/emit.h"
+
+static LLVMValueRef add(emitter *e, LLVMValueRef x, LLVMValueRef y)
+{
+    return primitive2(e, P_FADD, x, y);
+}
+
+static LLVMValueRef sub(emitter *e, LLVMValueRef x, LLVMValueRef y)
+{
+    return primitive2(e, P_FSUB, x, y);
+}
+
+static LLVMValueRef mul(emitter *e, LLVMValueRef x, LLVMValueRef y)
+{
+    return primitive2(e, P_FMUL, x, y);
+}
+
+static LLVMValueRef fma_(emitter *e, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z)
+{
+    return primitive3(e, P_FMA, x, y, z);
+}
+
+// c[0] + c[1] x + ... + c[n - 1] x^(n - 1)
+static LLVMValueRef polynomial(emitter *e, LLVMValueRef x, const float *c, unsigned n)
+{
+    LLVMValueRef y = constant_like(x, c[n - 1]);
+    for (unsigned i = n - 1; i-- > 0;)
+        y = fma_(e, y, x, constant_like(x, c[i]));
+    return y;
+}
+#define POLYNOMIAL(e, x, c) polynomial(e, x, c, sizeof(c) / sizeof *(c))
+
+// 2^n as a float, n an i32 in -126..127.
+static LLVMValueRef power_of_two(emitter *e, LLVMValueRef n)
+{
+    LLVMValueRef biased = primitive2(e, P_ADD, n, bits_like(n, 127));
+    return reinterpret(e, primitive2(e, P_SHL, biased, bits_like(n, 23)),
+                       LLVMFloatTypeInContext(e->context));
+}
+
+// exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2. Adding 1.5 * 2^23
+// rounds to an integer that then stands in the low bits. 2^n is multiplied in two
+// halves, so that overflow and underflow happen, correctly rounded, at the end.
+LLVMValueRef math_exp(emitter *e, LLVMValueRef x)
+{
+    static const float q[] = {0x1.fffffcp-2f, 0x1.555490p-3f, 0x1.5558f8p-5f, 0x1.123b02p-7f,
+                              0x1.6a2250p-10f};
+    const double magic = 0x1.8p23, log2_e = 0x1.715476p0;
+    const double ln2_high = 0x1.62e4p-1,
+                 ln2_low = 0x1.7f7d1cp-20; // high: 15 bits, n * high is exact
+    LLVMTypeRef i32 = int_type(e, 32);
+    // Not max: a NaN has to stay one. Beyond the upper bound r itself overflows.
+    LLVMValueRef low = constant_like(x, -104.0);
+    x = choose(e, compare_float(e, LLVMRealOLT, x, low), low, x);
+    LLVMValueRef scaled =
+        primitive2(e, P_MINNUM, mul(e, x, constant_like(x, log2_e)), constant_like(x, 129.0));
+    LLVMValueRef shifted = add(e, scaled, constant_like(x, magic));
+    LLVMValueRef n = sub(e, shifted, constant_like(x, magic));
+    LLVMValueRef r = fma_(e, n, constant_like(x, -ln2_high), x);
+    r = fma_(e, n, constant_like(x, -ln2_low), r);
+    LLVMValueRef tail = mul(e, mul(e, r, r), POLYNOMIAL(e, r, q));
+    LLVMValueRef y = add(e, constant_like(x, 1.0), add(e, r, tail));
+    LLVMValueRef bits = reinterpret(e, shifted, i32);
+    LLVMValueRef k = primitive2(e, P_SUB, bits, bits_like(bits, 0x4b400000));
+    LLVMValueRef half = primitive2(e, P_ASHR, k, bits_like(k, 1));
+    y = mul(e, y, power_of_two(e, half));
+    return mul(e, y, power_of_two(e, primitive2(e, P_SUB, k, half)));
+}
+
+// |x| < 0.625: x + x^3 q(x^2); beyond: 1 - 2 / (exp(2 |x|) + 1) with x's sign.
+LLVMValueRef math_tanh(emitter *e, LLVMValueRef x)
+{
+    static const float q[] = {-0x1.555532p-2f, 0x1.110726p-3f, -0x1.b83c5ap-5f, 0x1.52269cp-6f,
+                              -0x1.75e1d0p-8f};
+    LLVMValueRef one = constant_like(x, 1.0), two = constant_like(x, 2.0);
+    LLVMValueRef size = primitive1(e, P_FABS, x), square = mul(e, x, x);
+    LLVMValueRef small = fma_(e, mul(e, square, x), POLYNOMIAL(e, square, q), x);
+    LLVMValueRef power = math_exp(e, add(e, size, size));
+    LLVMValueRef large = sub(e, one, primitive2(e, P_FDIV, two, add(e, power, one)));
+    large = primitive2(e, P_COPYSIGN, large, x);
+    return choose(e, compare_float(e, LLVMRealOLT, size, constant_like(x, 0.625)), small, large);
+}
+
+// |x| < 1: x + x p(x^2); beyond: 1 - exp(q(|x|)) with x's sign, q a fit of the
+// logarithm of erfc up to 4, where erf has become 1.
+LLVMValueRef math_erf(emitter *e, LLVMValueRef x)
+{
+    static const float p[] = {0x1.06eba8p-3f, -0x1.81273ep-2f,  0x1.ce2cf8p-4f, -0x1.b7f90ep-6f,
+                              0x1.5405b2p-8f, -0x1.a3f700p-11f, 0x1.496a34p-14f};
+    static const float q[] = {-0x1.662170p-12f, -0x1.2088eap+0f, -0x1.46baf0p-1f, -0x1.a6532cp-4f,
+                              0x1.65cb4cp-6f,   -0x1.825aa4p-9f, 0x1.86dcfep-13f};
+    LLVMValueRef one = constant_like(x, 1.0), four = constant_like(x, 4.0);
+    LLVMValueRef size = primitive1(e, P_FABS, x), square = mul(e, x, x);
+    LLVMValueRef small = fma_(e, x, POLYNOMIAL(e, square, p), x);
+    LLVMValueRef bounded = choose(e, compare_float(e, LLVMRealOGT, size, four), four, size);
+    LLVMValueRef large = sub(e, one, math_exp(e, POLYNOMIAL(e, bounded, q)));
+    large = primitive2(e, P_COPYSIGN, large, x);
+    return choose(e, compare_float(e, LLVMRealOLT, size, one), small, large);
+}
+
+static LLVMValueRef one_plus_exp_minus(emitter *e, LLVMValueRef x)
+{
+    return add(e, constant_like(x, 1.0), math_exp(e, primitive1(e, P_FNEG, x)));
+}
+
+LLVMValueRef math_sigmoid(emitter *e, LLVMValueRef x)
+{
+    return primitive2(e, P_FDIV, constant_like(x, 1.0), one_plus_exp_minus(e, x));
+}
+
+LLVMValueRef math_silu(emitter *e, LLVMValueRef x)
+{
+    return primitive2(e, P_FDIV, x, one_plus_exp_minus(e, x));
+}
+
+// x / 2 (1 + y)
+static LLVMValueRef half_one_plus(emitter *e, LLVMValueRef x, LLVMValueRef y)
+{
+    LLVMValueRef half = mul(e, x, constant_like(x, 0.5));
+    return fma_(e, half, y, half);
+}
+
+LLVMValueRef math_gelu_erf(emitter *e, LLVMValueRef x)
+{
+    LLVMValueRef scaled = mul(e, x, constant_like(x, 0x1.6a09e6p-1)); // 1 / sqrt 2
+    return half_one_plus(e, x, math_erf(e, scaled));
+}
+
+LLVMValueRef math_gelu_tanh(emitter *e, LLVMValueRef x)
+{
+    const double root = 0x1.988454p-1, cubic = 0x1.6e4e26p-5; // sqrt(2 / pi), 0.044715
+    LLVMValueRef inner = fma_(e, mul(e, mul(e, x, x), constant_like(x, cubic)), x, x);
+    return half_one_plus(e, x, math_tanh(e, mul(e, inner, constant_like(x, root))));
+}

@@ -1,0 +1,194 @@
+// The RISC-V target: a module is verified, optimized, and written out as text,
+// assembly or an object.
+#include "compiler/codegen/emit.h"
+
+#include <llvm-c/Analysis.h>
+#include <llvm-c/Target.h>
+#include <llvm-c/TargetMachine.h>
+#include <llvm-c/Transforms/PassBuilder.h>
+#include <string.h>
+
+#include <stdlib.h>
+struct codegen_unit {
+    LLVMContextRef context;
+    LLVMModuleRef llvm;
+    LLVMTargetMachineRef target;
+    char *messages; // LLVM's complaints since the last check
+};
+
+// Straight-line and loop clean-up of what emit.c writes plainly. Vectorisation
+// has happened already; inlining is not wanted, kernels keep their names.
+static const char pipeline[] =
+    "function(early-cse<memssa>,simplifycfg,instcombine<no-verify-fixpoint>,"
+    "loop-mssa(loop-rotate,licm),gvn,instcombine<no-verify-fixpoint>,"
+    "loop-mssa(licm),early-cse,simplifycfg)";
+
+// ---------------------------------------------------------------------- target
+
+static void initialize(void)
+{
+    LLVMInitializeRISCVTargetInfo();
+    LLVMInitializeRISCVTarget();
+    LLVMInitializeRISCVTargetMC();
+    LLVMInitializeRISCVAsmParser();
+    LLVMInitializeRISCVAsmPrinter();
+}
+
+static LLVMTargetMachineRef create_target(const machine *m)
+{
+    LLVMTargetRef target;
+    char *message = NULL, features[200];
+    initialize();
+    if (LLVMGetTargetFromTriple("riscv64", &target, &message))
+        INTERNAL_ERROR("LLVM has no RISC-V target: %s", message);
+    snprintf(features, sizeof features,
+             "+m,+a,+f,+d,+c,+v,+zba,+zbb,+zbs,+zicbop,+zfh,+zvfh,+zfbfmin,+zvfbfmin,+zvl%ub",
+             m->vlen);
+    LLVMTargetMachineOptionsRef options = LLVMCreateTargetMachineOptions();
+    LLVMTargetMachineOptionsSetCPU(options, "generic-rv64");
+    LLVMTargetMachineOptionsSetFeatures(options, features);
+    LLVMTargetMachineOptionsSetABI(options, "lp64d");
+    LLVMTargetMachineOptionsSetCodeGenOptLevel(options, LLVMCodeGenLevelDefault);
+    LLVMTargetMachineOptionsSetRelocMode(options, LLVMRelocStatic);
+    LLVMTargetMachineOptionsSetCodeModel(options, LLVMCodeModelMedium);
+    LLVMTargetMachineRef t = LLVMCreateTargetMachineWithOptions(target, "riscv64", options);
+    LLVMDisposeTargetMachineOptions(options);
+    return t;
+}
+
+static void set_target(codegen_unit *u)
+{
+    LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(u->target);
+    char *triple = LLVMGetTargetMachineTriple(u->target);
+    LLVMSetModuleDataLayout(u->llvm, layout);
+    LLVMSetTarget(u->llvm, triple);
+    LLVMDisposeMessage(triple);
+    LLVMDisposeTargetData(layout);
+}
+
+// ----------------------------------------------------------------- diagnostics
+
+// A wrong inline assembly is a success for LLVM, so its errors are collected.
+static void collect_message(LLVMDiagnosticInfoRef info, void *context)
+{
+    codegen_unit *u = context;
+    if (LLVMGetDiagInfoSeverity(info) != LLVMDSError)
+        return;
+    char *description = LLVMGetDiagInfoDescription(info);
+    if (!u->messages)
+        u->messages = strdup(description);
+    LLVMDisposeMessage(description);
+}
+
+static void check_messages(const codegen_unit *u, const char *when)
+{
+    if (u->messages)
+        INTERNAL_ERROR("LLVM, %s: %s", when, u->messages);
+}
+
+static void verify(const codegen_unit *u)
+{
+    char *message = NULL;
+    if (!LLVMVerifyModule(u->llvm, LLVMReturnStatusAction, &message)) {
+        LLVMDisposeMessage(message);
+        return;
+    }
+    INTERNAL_ERROR("the LLVM module is wrong: %s", message);
+}
+
+// -------------------------------------------------------------------- building
+
+static void optimize(codegen_unit *u)
+{
+    LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
+    LLVMErrorRef error = LLVMRunPasses(u->llvm, pipeline, u->target, options);
+    LLVMDisposePassBuilderOptions(options);
+    if (error)
+        INTERNAL_ERROR("LLVM, optimizing: %s", LLVMGetErrorMessage(error));
+    check_messages(u, "optimizing");
+}
+
+static codegen_unit *create_unit(const char *name, const machine *m)
+{
+    codegen_unit *u = calloc(1, sizeof *u);
+    if (!u)
+        INTERNAL_ERROR("out of memory");
+    u->context = LLVMContextCreate();
+    LLVMContextSetDiagnosticHandler(u->context, collect_message, u);
+    u->llvm = LLVMModuleCreateWithNameInContext(name, u->context);
+    u->target = create_target(m);
+    set_target(u);
+    return u;
+}
+
+static void emit_into(codegen_unit *u, diagnostics *d, ir_module *m, const codegen_options *options)
+{
+    emitter e = {.arena = arena_create(),
+                 .diagnostics = d,
+                 .options = options,
+                 .module = m,
+                 .context = u->context,
+                 .llvm = u->llvm};
+    e.builder = LLVMCreateBuilderInContext(u->context);
+    emit_module(&e);
+    LLVMDisposeBuilder(e.builder);
+    arena_destroy(e.arena);
+}
+
+codegen_unit *codegen_build(diagnostics *d, ir_module *m, const codegen_options *options)
+{
+    size_t before = diagnostics_errors(d);
+    codegen_unit *u = create_unit(m->name, options->machine);
+    emit_into(u, d, m, options);
+    if (diagnostics_errors(d) != before) {
+        codegen_destroy(u);
+        return NULL;
+    }
+    verify(u);
+    if (!options->no_optimization)
+        optimize(u);
+    return u;
+}
+
+void codegen_destroy(codegen_unit *u)
+{
+    if (!u)
+        return;
+    LLVMDisposeModule(u->llvm);
+    LLVMDisposeTargetMachine(u->target);
+    LLVMContextDispose(u->context);
+    free(u->messages);
+    free(u);
+}
+
+// -------------------------------------------------------------------- emitting
+
+static void append_llvm(const codegen_unit *u, text *out)
+{
+    char *llvm = LLVMPrintModuleToString(u->llvm);
+    text_append(out, llvm);
+    LLVMDisposeMessage(llvm);
+}
+
+// Emitting changes the module, so a copy is emitted.
+static void append_machine_code(codegen_unit *u, LLVMCodeGenFileType type, text *out)
+{
+    LLVMModuleRef copy = LLVMCloneModule(u->llvm);
+    LLVMMemoryBufferRef buffer = NULL;
+    char *message = NULL;
+    if (LLVMTargetMachineEmitToMemoryBuffer(u->target, copy, type, &message, &buffer))
+        INTERNAL_ERROR("LLVM, emitting: %s", message);
+    check_messages(u, "emitting");
+    text_append_n(out, LLVMGetBufferStart(buffer), LLVMGetBufferSize(buffer));
+    LLVMDisposeMemoryBuffer(buffer);
+    LLVMDisposeModule(copy);
+}
+
+void codegen_emit(codegen_unit *u, codegen_stage stage, text *out)
+{
+    switch (stage) {
+    case CODEGEN_LLVM: append_llvm(u, out); return;
+    case CODEGEN_ASSEMBLY: append_machine_code(u, LLVMAssemblyFile, out); return;
+    case CODEGEN_OBJECT: append_machine_code(u, LLVMObjectFile, out); return;
+    }
+}

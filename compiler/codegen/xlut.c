@@ -1,0 +1,312 @@
+// Tile operations become .insn statements: tile registers are literal numbers,
+// general registers are operands. Each is volatile with a memory clobber, which
+// keeps them in order, and carries its mnemonic as a comment.
+#include "compiler/codegen/emit.h"
+
+#include "isa/options.h"
+
+#include <ctype.h>
+#include <string.h>
+
+// An instruction and the values of its general registers; a NULL value leaves
+// the field as it is (x0, or a tile register).
+typedef struct xlut_statement {
+    isa_instruction instruction;
+    LLVMValueRef rs1, rs2, rs3;
+} xlut_statement;
+
+// -------------------------------------------------------------- tile registers
+
+// The register that holds a tile value; loops and branches keep it in place.
+static int tile_register(const ir_value *v)
+{
+    while (v->kind == IR_VALUE_ARGUMENT || v->op->n_regions) {
+        const ir_op *op = v->kind == IR_VALUE_ARGUMENT ? v->block->parent : v->op;
+        if (!op || (op->code != IR_FOR && v->kind == IR_VALUE_ARGUMENT))
+            return -1;
+        if (op->code == IR_IF)
+            v = ir_operand(op->regions[0]->last, v->index);
+        else if (op->code == IR_FOR)
+            v = ir_operand(op, v->kind == IR_VALUE_ARGUMENT ? v->index + 2 : v->index + 3);
+        else
+            return -1;
+    }
+    const ir_attribute *a = ir_find(v->op, "register");
+    return a ? (int)a->integer : -1;
+}
+
+static uint8_t tile(emitter *e, const ir_op *op, const char *operand)
+{
+    const ir_value *v = operand ? ir_operand_named(op, operand) : &op->results[0];
+    int number = tile_register(v);
+    if (number < 0 || number >= ISA_TILE_REGISTERS) {
+        emit_error(e, "a tile of '%s' has no register yet; assign-tile-registers sets it",
+                   ir_op_rows[op->code].name);
+        return 0;
+    }
+    return (uint8_t)number;
+}
+
+// An instruction that updates a tile in place has its operand and its result in
+// one register.
+static uint8_t updated_tile(emitter *e, const ir_op *op, const char *operand)
+{
+    uint8_t number = tile(e, op, operand);
+    if (number != tile(e, op, NULL))
+        emit_error(e,
+                   "'%s' updates a tile in place, but its operand is in lt%u and its result in "
+                   "lt%u",
+                   ir_op_rows[op->code].name, number, tile(e, op, NULL));
+    return number;
+}
+
+static unsigned first_plane(void)
+{
+    return (unsigned)ir_operand_slot(IR_XLUT_MMA, "planes");
+}
+
+// The register of the first index plane; the others must follow it.
+static uint8_t plane_tiles(emitter *e, const ir_op *op)
+{
+    int first = tile_register(ir_operand(op, first_plane()));
+    for (unsigned i = first_plane(); i < op->n_operands; i++)
+        if (first < 0 || tile_register(ir_operand(op, i)) != first + (int)(i - first_plane())) {
+            emit_error(e, "the planes of an xlut.mma must stand in consecutive tile registers");
+            return 0;
+        }
+    return (uint8_t)first;
+}
+
+// --------------------------------------------------------------------- options
+
+static uint8_t option(emitter *e, const ir_op *op, const char *attribute, const char *const *names,
+                      unsigned n)
+{
+    const char *word = ir_name(op, attribute);
+    if (!strcmp(word, "i8dynamic"))
+        return XLUT_TABLE_I8_DYNAMIC;
+    for (unsigned i = 0; i < n; i++)
+        if (names[i] && !strcmp(names[i], word))
+            return (uint8_t)i;
+    emit_error(e, "the machine has no '%s' as %s of '%s'", word, attribute,
+               ir_op_rows[op->code].name);
+    return 0;
+}
+#define OPTION(e, op, attribute, names)                                                            \
+    option((e), (op), (attribute), (names), sizeof(names) / sizeof *(names))
+
+static uint8_t form_of(emitter *e, const ir_op *op)
+{
+    unsigned planes = op->n_operands - first_plane();
+    unsigned form = ir_name_is(op, "form", "ternary") ? XLUT_FORM_TERNARY
+                    : ir_name_is(op, "form", "full")  ? XLUT_FORM_FULL
+                                                      : XLUT_FORM_PLANES1 + planes - 1;
+    if (!planes || planes > 4 || xlut_form_planes(form) != planes) {
+        emit_error(e, "an xlut.mma of this form cannot have %u planes", planes);
+        return 0;
+    }
+    return (uint8_t)form;
+}
+
+// -------------------------------------------------------------- the statements
+
+static LLVMValueRef register_operand(emitter *e, const ir_op *op, const char *name)
+{
+    const ir_value *v = ir_operand_named(op, name);
+    return v ? value_of(e, v) : NULL;
+}
+
+// Constant multiples of a line go into the immediate, as far as it reaches.
+static void set_address(emitter *e, xlut_statement *s, const ir_value *buffer)
+{
+    enum { LINE = 64, REACH = 1 << 16 };
+    int64_t constant;
+    LLVMValueRef base = split_address(e, buffer, &constant);
+    bool fits = constant % LINE == 0 && constant >= -REACH && constant < REACH;
+    s->rs1 = fits ? base : value_of(e, buffer);
+    s->instruction.imm = fits ? (int32_t)constant : 0;
+}
+
+static xlut_statement move_tile(emitter *e, const ir_op *op)
+{
+    xlut_statement s = {0};
+    isa_instruction *i = &s.instruction;
+    bool load = op->code == IR_XLUT_LD;
+    i->opcode = load ? ISA_LUT_LD : ISA_LUT_ST;
+    i->half = ir_boolean(op, "half");
+    *(load ? &i->rd : &i->rs2) = tile(e, op, load ? NULL : "t");
+    set_address(e, &s, ir_operand_named(op, load ? "from" : "to"));
+    return s;
+}
+
+static xlut_statement prefetch(emitter *e, const ir_op *op)
+{
+    xlut_statement s = {.instruction.opcode = ISA_LUT_PF};
+    set_address(e, &s, ir_operand_named(op, "from"));
+    return s;
+}
+
+static xlut_statement zero(emitter *e, const ir_op *op)
+{
+    return (xlut_statement){.instruction = {.opcode = ISA_LUT_ZERO, .rd = tile(e, op, NULL)}};
+}
+
+static xlut_statement table(emitter *e, const ir_op *op)
+{
+    xlut_statement s = {.instruction.opcode = ISA_LUT_TBL};
+    s.instruction.rd = tile(e, op, NULL);
+    s.instruction.activation = OPTION(e, op, "activation", xlut_activation_names);
+    s.instruction.table = OPTION(e, op, "table", xlut_table_names);
+    s.rs1 = register_operand(e, op, "from");
+    s.rs2 = register_operand(e, op, "stride");
+    s.rs3 = register_operand(e, op, "scales");
+    return s;
+}
+
+static xlut_statement multiply(emitter *e, const ir_op *op)
+{
+    xlut_statement s = {.instruction.opcode = ISA_LMMA};
+    isa_instruction *i = &s.instruction;
+    i->start = !ir_operand_named(op, "accumulator");
+    i->rd = i->start ? tile(e, op, NULL) : updated_tile(e, op, "accumulator");
+    i->rs1 = tile(e, op, "table");
+    i->rs2 = plane_tiles(e, op);
+    i->table = OPTION(e, op, "entry", xlut_table_names);
+    i->form = form_of(e, op);
+    i->rows = OPTION(e, op, "rows", xlut_rows_names);
+    i->slice = OPTION(e, op, "slice", xlut_slice_names);
+    return s;
+}
+
+static xlut_statement dequantize(emitter *e, const ir_op *op)
+{
+    xlut_statement s = {.instruction.opcode = ISA_LUT_DEQ};
+    s.instruction.rd = updated_tile(e, op, "d");
+    s.instruction.rs3 = tile(e, op, "c");
+    bool floating = ir_operand_named(op, "c")->type->tile == TILE_F32;
+    s.instruction.type = floating ? XLUT_SUM_F32 : XLUT_SUM_I32;
+    s.instruction.scale_type = OPTION(e, op, "scale", xlut_scale_names);
+    s.rs1 = register_operand(e, op, "weight_scale");
+    s.rs2 = register_operand(e, op, "table_scale");
+    return s;
+}
+
+static xlut_statement offset(emitter *e, const ir_op *op)
+{
+    xlut_statement s = {.instruction.opcode = ISA_LUT_OFF};
+    s.instruction.rd = updated_tile(e, op, "d");
+    s.instruction.scale_type = OPTION(e, op, "offset", xlut_scale_names);
+    s.rs1 = register_operand(e, op, "u");
+    s.rs2 = register_operand(e, op, "v");
+    return s;
+}
+
+static xlut_statement move_rows(emitter *e, const ir_op *op)
+{
+    bool load = op->code == IR_XLUT_LDA;
+    xlut_statement s = {.instruction.opcode = load ? ISA_LUT_LDA : ISA_LUT_STA};
+    s.instruction.rd = tile(e, op, load ? NULL : "c");
+    s.instruction.type = OPTION(e, op, "type", xlut_data_names);
+    s.rs1 = register_operand(e, op, load ? "from" : "to");
+    s.rs2 = register_operand(e, op, "stride");
+    s.rs3 = register_operand(e, op, "columns");
+    return s;
+}
+
+static const struct xlut_row {
+    ir_opcode code;
+    xlut_statement (*make)(emitter *e, const ir_op *op);
+} xlut_rows_of_ops[] = {
+    {IR_XLUT_LD, move_tile},   {IR_XLUT_ST, move_tile}, {IR_XLUT_PF, prefetch},
+    {IR_XLUT_ZERO, zero},      {IR_XLUT_TBL, table},    {IR_XLUT_MMA, multiply},
+    {IR_XLUT_DEQ, dequantize}, {IR_XLUT_OFF, offset},   {IR_XLUT_LDA, move_rows},
+    {IR_XLUT_STA, move_rows},
+};
+
+// --------------------------------------------------------------- inline assembly
+
+// The disassembly with "a0", "a1", "a2" replaced by operands $0, $1, $2.
+static void append_mnemonic(text *out, const char *line)
+{
+    for (const char *p = line; *p; p++) {
+        bool name = p[0] == 'a' && p[1] >= '0' && p[1] <= '2' && !isalnum((unsigned char)p[2]) &&
+                    (p == line || (!isalnum((unsigned char)p[-1]) && p[-1] != '.'));
+        text_char(out, name ? '$' : *p);
+    }
+}
+
+// Fields of general registers get a0, a1, ... in the order of the operands.
+static unsigned place_operands(xlut_statement *s, LLVMValueRef *operands, const char **templates)
+{
+    static const char *const names[] = {"$0", "$1", "$2"};
+    enum { A0 = 10 };
+    LLVMValueRef values[] = {s->rs1, s->rs2, s->rs3};
+    uint8_t *fields[] = {&s->instruction.rs1, &s->instruction.rs2, &s->instruction.rs3};
+    unsigned n = 0;
+    for (unsigned i = 0; i < 3; i++) {
+        if (!values[i])
+            continue;
+        operands[n] = values[i];
+        templates[i] = names[n];
+        *fields[i] = (uint8_t)(A0 + n++);
+    }
+    return n;
+}
+
+static bool is_legal(const isa_instruction *i)
+{
+    isa_instruction decoded;
+    uint32_t word;
+    if (!isa_encode(i, &word))
+        return false;
+    isa_decode(word, &decoded);
+    return decoded.opcode == i->opcode;
+}
+
+static void call_assembly(emitter *e, const text *statement, unsigned n, LLVMValueRef *operands)
+{
+    static const char *const constraints[] = {"~{memory}", "r,~{memory}", "r,r,~{memory}",
+                                              "r,r,r,~{memory}"};
+    LLVMTypeRef types[3];
+    for (unsigned i = 0; i < n; i++)
+        types[i] = LLVMTypeOf(operands[i]);
+    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), types, n, false);
+    LLVMValueRef assembly =
+        LLVMGetInlineAsm(type, statement->data, statement->length, constraints[n],
+                         strlen(constraints[n]), true, false, LLVMInlineAsmDialectATT, false);
+    LLVMBuildCall2(e->builder, type, assembly, operands, n, "");
+}
+
+static void emit_statement(emitter *e, const ir_op *op, xlut_statement s)
+{
+    LLVMValueRef operands[3];
+    const char *templates[3] = {0};
+    unsigned n = place_operands(&s, operands, templates);
+    text statement = {0}, line = {0};
+    if (!is_legal(&s.instruction) ||
+        !isa_insn_directive(&statement, &s.instruction, NULL, templates[0], templates[1],
+                            templates[2])) {
+        isa_disassemble(&line, &s.instruction, 0);
+        emit_error(e, "'%s' asks for an instruction that the machine does not have: %s",
+                   ir_op_rows[op->code].name, text_string(&line));
+    } else {
+        isa_disassemble(&line, &s.instruction, 0);
+        text_append(&statement, "\t# ");
+        append_mnemonic(&statement, text_string(&line));
+        call_assembly(e, &statement, n, operands);
+    }
+    text_free(&statement);
+    text_free(&line);
+}
+
+void emit_xlut(emitter *e, ir_op *op)
+{
+    size_t before = diagnostics_errors(e->diagnostics);
+    for (size_t i = 0; i < sizeof xlut_rows_of_ops / sizeof *xlut_rows_of_ops; i++) {
+        if (xlut_rows_of_ops[i].code != op->code)
+            continue;
+        xlut_statement s = xlut_rows_of_ops[i].make(e, op);
+        if (diagnostics_errors(e->diagnostics) == before)
+            emit_statement(e, op, s);
+    }
+}
