@@ -1,0 +1,346 @@
+// Built-in functions: arguments to slots, compile-time folding, result types.
+#include "compiler/frontend/elaborate.h"
+
+#include <math.h>
+#include <string.h>
+
+static builtin_rule rule_float, rule_numeric, rule_pair, rule_rowwise, rule_quantize;
+static double fold_square(double x)
+{
+    return x * x;
+}
+static double fold_rsqrt(double x)
+{
+    return 1 / sqrt(x);
+}
+
+static const builtin_row rows[] = {
+#define BUILTIN(name, code, more, rule, fold) {name, IR_##code, more, rule, fold},
+#include "compiler/frontend/builtins.def"
+};
+static const char *const names[] = {
+#define BUILTIN(name, ...) name,
+#include "compiler/frontend/builtins.def"
+};
+enum { N_BUILTINS = sizeof rows / sizeof *rows };
+
+const char *const *builtin_names(size_t *count)
+{
+    *count = N_BUILTINS;
+    return names;
+}
+
+// ------------------------------------------------------------------- arguments
+
+static void describe_usage(text *out, const builtin_row *row)
+{
+    const ir_signature *s = ir_signature_of(row->code);
+    text_printf(out, "%s(", row->name);
+    for (unsigned i = 0; i < s->n_operands; i++)
+        text_printf(out, s->operands[i].optional ? "%s[%s]" : "%s%s", i ? ", " : "",
+                    s->operands[i].name);
+    if (strstr(row->more, "bias"))
+        text_append(out, ", [bias]");
+    for (unsigned i = 0; i < s->n_attributes; i++)
+        text_printf(out, ", [%s = ..]", s->attributes[i].name);
+    if (strstr(row->more, "type"))
+        text_append(out, ", [type = ..]");
+    text_char(out, ')');
+}
+
+static value usage_error(frontend *f, location where, const builtin_call *c, const char *problem)
+{
+    text usage = {0};
+    describe_usage(&usage, c->row);
+    fail(f, where, "%s; it is called as %s", problem, text_string(&usage));
+    text_free(&usage);
+    return poison();
+}
+
+static ast_node **slot_by_name(builtin_call *c, const char *name)
+{
+    const ir_signature *s = c->signature;
+    for (unsigned i = 0; i < s->n_operands; i++)
+        if (!strcmp(s->operands[i].name, name))
+            return &c->operands[i];
+    for (unsigned i = 0; i < s->n_attributes; i++)
+        if (!strcmp(s->attributes[i].name, name))
+            return &c->attributes[i];
+    if (strstr(c->row->more, name) && !strcmp(name, "bias"))
+        return &c->bias;
+    return strstr(c->row->more, name) && !strcmp(name, "type") ? &c->type : NULL;
+}
+
+static value unknown_argument(frontend *f, builtin_call *c, const ast_node *n)
+{
+    const char *known[IR_MAX_SLOTS + IR_MAX_ATTRIBUTES + 2] = {"bias", "type"};
+    size_t count = 2;
+    for (unsigned i = 0; i < c->signature->n_operands; i++)
+        known[count++] = c->signature->operands[i].name;
+    for (unsigned i = 0; i < c->signature->n_attributes; i++)
+        known[count++] = c->signature->attributes[i].name;
+    size_t first = *c->row->more ? (strstr(c->row->more, "bias") ? 0 : 1) : 2;
+    return usage_error(f, n->name_at, c,
+                       arena_format(f->arena, "'%s' has no argument '%s'%s", c->row->name, n->name,
+                                    suggestion(f, n->name, known + first, count - first)));
+}
+
+static bool sort_arguments(frontend *f, builtin_call *c)
+{
+    unsigned next = 0;
+    bool named = false;
+    for (size_t i = 0; i < c->syntax->children.count; i++) {
+        ast_node *n = ast_child(c->syntax, i), **slot;
+        if (n->kind == AST_ARGUMENT) {
+            named = true;
+            slot = slot_by_name(c, n->name);
+            if (!slot)
+                return unknown_argument(f, c, n).kind;
+            n = ast_child(n, 0);
+        } else if (named || next >= c->signature->n_operands) {
+            return usage_error(
+                       f, n->where, c,
+                       named ? "arguments without a name come first"
+                             : arena_format(f->arena, "'%s' has too many arguments", c->row->name))
+                .kind;
+        } else {
+            slot = &c->operands[next++];
+        }
+        if (*slot)
+            return usage_error(f, n->where, c, "an argument is given twice").kind;
+        *slot = n;
+    }
+    return true;
+}
+
+static bool evaluate_operands(frontend *f, builtin_call *c)
+{
+    bool good = true;
+    for (unsigned i = 0; i < c->signature->n_operands; i++) {
+        if (c->operands[i]) {
+            c->values[i] = evaluate(f, c->operands[i]);
+            good &= !is_poison(c->values[i]);
+        } else if (!c->signature->operands[i].optional) {
+            return usage_error(f, c->syntax->where, c,
+                               arena_format(f->arena, "'%s' lacks its argument '%s'", c->row->name,
+                                            c->signature->operands[i].name))
+                .kind;
+        }
+    }
+    return good;
+}
+
+static bool fold(frontend *f, const builtin_call *c, value *out)
+{
+    bool numbers =
+        is_number(c->values[0]) && (c->signature->n_operands == 1 || is_number(c->values[1]));
+    if (!numbers || (!c->row->fold && c->row->rule != rule_pair))
+        return false;
+    if (c->row->rule == rule_pair) {
+        bool first = value_as_double(c->values[0]) > value_as_double(c->values[1]);
+        *out = c->values[first == (c->row->code == IR_MAX) ? 0 : 1];
+        return true;
+    }
+    double x = c->row->fold(value_as_double(c->values[0]));
+    bool whole =
+        c->values[0].kind == VALUE_INTEGER && c->row->rule == rule_numeric && fabs(x) < 0x1p53;
+    if (isfinite(x))
+        *out = whole ? value_integer((int64_t)x) : value_number(x);
+    else
+        *out = fail(f, c->syntax->where, "'%s' of %s is not a finite number", c->row->name,
+                    describe(f, c->values[0]));
+    return true;
+}
+
+value evaluate_builtin(frontend *f, ast_node *call, bool *known)
+{
+    builtin_call c = {.syntax = call};
+    for (size_t i = 0; i < N_BUILTINS && !c.row; i++)
+        if (!strcmp(rows[i].name, call->name))
+            c.row = &rows[i];
+    *known = c.row != NULL;
+    if (!c.row)
+        return poison();
+    value folded;
+    c.signature = ir_signature_of(c.row->code);
+    if (!sort_arguments(f, &c) || !evaluate_operands(f, &c))
+        return poison();
+    if (fold(f, &c, &folded))
+        return folded;
+    if (!f->builder)
+        return fail(f, call->where,
+                    "'%s' works on run-time values; they exist only inside functions", call->name);
+    return c.row->rule(f, &c);
+}
+
+// ------------------------------------------------------------------- for rules
+
+ir_value *builtin_operand(frontend *f, const builtin_call *c, unsigned slot)
+{
+    return c->operands[slot] ? runtime(f, c->operands[slot], c->values[slot], NULL) : NULL;
+}
+
+bool builtin_type(frontend *f, const builtin_call *c, scalar_type otherwise, scalar_type *out)
+{
+    *out = otherwise;
+    if (!c->type || (c->type->kind == AST_NAME && scalar_by_name(c->type->name, out)))
+        return true;
+    fail(f, c->type->where, "'type' is the name of a scalar type, such as f32; this is '%s'",
+         describe_syntax(f, c->type));
+    return false;
+}
+
+static bool set_word(frontend *f, const ir_attribute_row *row, const ast_node *n, ir_op *op)
+{
+    if (n->kind == AST_NAME && ir_attribute_word_allowed(row, n->name)) {
+        ir_set_name(op, row->name, n->name);
+        return true;
+    }
+    fail(f, n->where, "'%s' is one of: %.*s", row->name, (int)strcspn(row->words, "}"), row->words);
+    return false;
+}
+
+static bool set_attribute(frontend *f, const ir_attribute_row *row, ast_node *n, ir_op *op)
+{
+    if (row->kind == IR_ATTR_NAME)
+        return set_word(f, row, n, op);
+    value v = evaluate(f, n);
+    if (is_poison(v))
+        return false;
+    if (row->kind == IR_ATTR_NUMBER && is_number(v))
+        ir_set_number(op, row->name, value_as_double(v));
+    else if (row->kind == IR_ATTR_INTEGER && v.kind == VALUE_INTEGER)
+        ir_set_integer(op, row->name, v.integer);
+    else if (row->kind == IR_ATTR_BOOLEAN && v.kind == VALUE_BOOLEAN)
+        ir_set_boolean(op, row->name, v.integer != 0);
+    else if (row->kind == IR_ATTR_TEXT && v.kind == VALUE_TEXT)
+        ir_set_text(op, row->name, v.text);
+    else
+        return fail(f, n->where, "'%s' must be %s known at compile time, this is %s", row->name,
+                    row->kind == IR_ATTR_NUMBER    ? "a number"
+                    : row->kind == IR_ATTR_INTEGER ? "a whole number"
+                    : row->kind == IR_ATTR_BOOLEAN ? "true or false"
+                                                   : "a text",
+                    describe(f, v))
+            .kind;
+    return true;
+}
+
+bool builtin_attributes(frontend *f, const builtin_call *c, ir_op *op)
+{
+    bool good = true;
+    for (unsigned i = 0; i < c->signature->n_attributes; i++)
+        if (c->attributes[i])
+            good &= set_attribute(f, &c->signature->attributes[i], c->attributes[i], op);
+    return good;
+}
+
+static value finish(frontend *f, const builtin_call *c, ir_value *v)
+{
+    return builtin_attributes(f, c, v->op) ? runtime_value(v) : poison();
+}
+
+static value wrong_operand(frontend *f, const builtin_call *c, unsigned slot, const char *wanted,
+                           const ir_type *t)
+{
+    return fail(f, c->operands[slot]->where, "'%s' needs %s as '%s', this is %s", c->row->name,
+                wanted, c->signature->operands[slot].name, describe_type(f, t));
+}
+
+// ----------------------------------------------------------------------- rules
+
+static value rule_numeric(frontend *f, const builtin_call *c)
+{
+    ir_value *x = builtin_operand(f, c, 0);
+    if (!x)
+        return poison();
+    return finish(f, c, emit(f, c->syntax->where, c->row->code, x->type, x, NULL, NULL));
+}
+
+static value rule_float(frontend *f, const builtin_call *c)
+{
+    ir_value *x = builtin_operand(f, c, 0);
+    if (!x)
+        return poison();
+    if (!ir_type_is_float(x->type))
+        return wrong_operand(f, c, 0, "floats (convert: f32(...))", x->type);
+    return finish(f, c, emit(f, c->syntax->where, c->row->code, x->type, x, NULL, NULL));
+}
+
+static value rule_pair(frontend *f, const builtin_call *c)
+{
+    return evaluate_elementwise(f, c->syntax->where, c->row->name, c->row->code, c->operands[0],
+                                c->values[0], c->operands[1], c->values[1]);
+}
+
+static bool is_float_tensor(const ir_type *t)
+{
+    return t->kind == IR_TENSOR && t->rank && ir_type_is_float(t);
+}
+
+// gain and bias of a norm: a vector over the last dimension.
+static bool check_vector(frontend *f, const builtin_call *c, unsigned slot, const ir_value *v,
+                         const ir_type *x)
+{
+    ir_dim last = x->dims[x->rank - 1];
+    if (is_float_tensor(v->type) && v->type->rank == 1 && ir_dim_equal(v->type->dims[0], last))
+        return true;
+    wrong_operand(f, c, slot,
+                  arena_format(f->arena, "a float vector of %s elements (x is %s)",
+                               describe_dim(f, last), describe_type(f, x)),
+                  v->type);
+    if (v->global)
+        note(f, v->global->where, "'%s' is declared here", v->global->name);
+    return false;
+}
+
+static value rule_rowwise(frontend *f, const builtin_call *c)
+{
+    ir_value *operands[IR_MAX_SLOTS] = {NULL};
+    for (unsigned i = 0; i < c->signature->n_operands; i++) {
+        operands[i] = builtin_operand(f, c, i);
+        if (c->operands[i] && !operands[i])
+            return poison();
+    }
+    const ir_type *x = operands[0]->type;
+    if (!is_float_tensor(x))
+        return wrong_operand(f, c, 0, "a float tensor", x);
+    for (unsigned i = 1; i < c->signature->n_operands; i++)
+        if (operands[i] && !check_vector(f, c, i, operands[i], x))
+            return poison();
+    return finish(
+        f, c, emit(f, c->syntax->where, c->row->code, x, operands[0], operands[1], operands[2]));
+}
+
+static value rule_quantize(frontend *f, const builtin_call *c)
+{
+    scalar_type s;
+    ir_value *x = builtin_operand(f, c, 0);
+    if (!x || !builtin_type(f, c, SCALAR_I8, &s))
+        return poison();
+    if (!is_float_tensor(x->type))
+        return wrong_operand(f, c, 0, "a float tensor", x->type);
+    if (s != SCALAR_I8 && s != SCALAR_I16)
+        return fail(f, c->type->where, "'quantize' gives i8 or i16, not %s", scalar_rows[s].name);
+    const ir_type *results[2] = {
+        ir_type_with_scalar(f->module, x->type, s),
+        ir_type_tensor(f->module, SCALAR_F32, x->type->rank - 1, x->type->dims)};
+    f->builder->where = c->syntax->where;
+    ir_op *op = ir_build(f->builder, IR_QUANTIZE, 1, &x, 2, results);
+    value *items = ARENA_ARRAY(f->arena, value, 2);
+    items[0] = runtime_value(ir_result(op, 0));
+    items[1] = runtime_value(ir_result(op, 1));
+    return (value){.kind = VALUE_TUPLE, .items = items, .count = 2};
+}
+
+// ------------------------------------------------------------------------ list
+
+void frontend_list_functions(text *out)
+{
+    for (size_t i = 0; i < N_BUILTINS; i++) {
+        text line = {0};
+        describe_usage(&line, &rows[i]);
+        text_printf(out, "%-52s %s\n", text_string(&line), ir_op_rows[rows[i].code].doc);
+        text_free(&line);
+    }
+}
