@@ -99,6 +99,12 @@ static void rounding(const context *c)
     text_append(c->out, names[c->in->rm & 7]);
 }
 
+static void exact(const context *c)
+{
+    if (c->in->rm)
+        rounding(c);
+}
+
 static void mask(const context *c)
 {
     if (!c->in->vm)
@@ -193,31 +199,23 @@ static const struct {
     const char *name;
     part_function *print;
 } parts[] = {
-    {"rd", x_rd},       {"rs1", x_rs1},
-    {"rs2", x_rs2},     {"rs3", x_rs3},
-    {"rd'", x_rd},      {"rs1'", x_rs1},
-    {"rs2'", x_rs2},    {"fd", f_rd},
-    {"fs1", f_rs1},     {"fs2", f_rs2},
-    {"fs3", f_rs3},     {"fd'", f_rd},
-    {"fs2'", f_rs2},    {"vd", v_rd},
-    {"vs1", v_rs1},     {"vs2", v_rs2},
-    {"vs3", v_rs3},     {"lt", lt_rd},
-    {"ltd", lt_rd},     {"ltc", lt_rd},
-    {"ltt", lt_rs1},    {"lta", lt_rs1},
-    {"ltw", lt_rs2},    {"ltb", lt_rs2},
-    {"lts2", lt_rs2},   {"lts", lt_rs3},
-    {"zimm", zimm},     {"imm", imm},
-    {"uimm", imm},      {"tile", imm},
-    {"upper", upper},   {"nonzero", nonzero},
-    {"target", target}, {"csr", csr},
-    {"rm", rounding},   {"vm", mask},
-    {"fence", fence},   {"vtype", vtype},
-    {"{order}", order}, {"{seg}", segments},
-    {"{half}", half},   {"{table}", table},
-    {"{form}", form},   {"{activation}", activation},
-    {"{sum}", sum},     {"{scale}", scale},
-    {"{data}", data},   {"{mma}", mma},
-    {"{sums}", sums},   {"{options}", lmma_options},
+    {"rd", x_rd},       {"rs1", x_rs1},       {"rs2", x_rs2},
+    {"rs3", x_rs3},     {"rd'", x_rd},        {"rs1'", x_rs1},
+    {"rs2'", x_rs2},    {"fd", f_rd},         {"fs1", f_rs1},
+    {"fs2", f_rs2},     {"fs3", f_rs3},       {"fd'", f_rd},
+    {"fs2'", f_rs2},    {"vd", v_rd},         {"vs1", v_rs1},
+    {"vs2", v_rs2},     {"vs3", v_rs3},       {"lt", lt_rd},
+    {"ltd", lt_rd},     {"ltc", lt_rd},       {"ltt", lt_rs1},
+    {"lta", lt_rs1},    {"ltw", lt_rs2},      {"ltb", lt_rs2},
+    {"lts2", lt_rs2},   {"lts", lt_rs3},      {"zimm", zimm},
+    {"imm", imm},       {"uimm", imm},        {"tile", imm},
+    {"upper", upper},   {"nonzero", nonzero}, {"target", target},
+    {"csr", csr},       {"rm", rounding},     {"exact", exact},
+    {"vm", mask},       {"fence", fence},     {"vtype", vtype},
+    {"{order}", order}, {"{seg}", segments},  {"{half}", half},
+    {"{table}", table}, {"{form}", form},     {"{activation}", activation},
+    {"{sum}", sum},     {"{scale}", scale},   {"{data}", data},
+    {"{mma}", mma},     {"{sums}", sums},     {"{options}", lmma_options},
 };
 
 static part_function *part_by_name(const char *name, size_t length)
@@ -275,7 +273,7 @@ static void print_operands(const context *c, const char *operands)
 {
     for (bool first = true; *operands; first = false) {
         size_t separator = strcspn(operands, "abcdefghijklmnopqrstuvwxyz");
-        size_t comma = c->out->length + strcspn(operands, ",");
+        size_t comma = c->out->length + (first ? 0 : strcspn(operands, ","));
         text_append(c->out, first ? " " : "");
         text_append_n(c->out, operands, separator);
         operands += separator;
