@@ -67,9 +67,9 @@ bool eval_call(evaluator *e, arena *a, const ir_function *f, size_t n_inputs,
 // A copy of a state's content.
 bool eval_state(evaluator *e, arena *a, const char *name, array *out);
 
-// The NMSE that rounding the entries of i8 tables adds to x w^T when every
-// rounding error is independent and uniform: an entry is a multiple of its
-// scale (largest entry of the span / 127), so each lookup of a plane brings the
-// variance scale^2 / 12 times the square of the plane's weight. `x` has w->k
-// columns; `span` activations share a scale (0: the whole row).
+// The NMSE that rounding the entries of i8 tables adds to x w^T when the rounding
+// errors of entries are independent and uniform: an entry is a multiple of its
+// scale (largest entry of the span / 127), so it is off with variance scale^2 /
+// 12, times the square of what the planes that look it up weigh together. `x`
+// has w->k columns; `span` activations share a scale (0: the whole row).
 double eval_predict_table_noise(const array *x, const quant_rows *w, int64_t span);

@@ -84,56 +84,77 @@ void table_entries(const ir_type *table, int64_t tile_depth, const double *x, in
 
 // ------------------------------------------------------------------ expected noise
 
-// Sum over the planes of alpha_p^2, and of beta^2 for the sum that the offset takes.
-static double squared_weights(const quant_rows *w, int64_t n, int64_t group)
+static unsigned plane_bits(const quant_rows *w, int64_t n, int64_t lookup, unsigned plane)
 {
-    int64_t at = n * quant_groups(&w->format, w->k) + group;
-    double scale = (double)w->scale[at], sum = 0;
-    for (unsigned p = 0; p < w->format.planes; p++) {
-        double alpha = w->format.kind == QUANT_UNIFORM ? ldexp(scale, (int)p) : scale;
-        sum += alpha * alpha;
-    }
-    return sum + (w->offset ? (double)w->offset[at] * (double)w->offset[at] : 0);
+    unsigned bits = 0;
+    for (int64_t j = 0; j < 4 && 4 * lookup + j < w->k; j++)
+        bits |= (w->codes[n * w->k + 4 * lookup + j] >> plane & 1u) << j;
+    return bits;
 }
 
-// Per weight group, the sum over its lookups of scale^2 / 12.
-static void group_variances(const double *x, const quant_rows *w, int64_t span, double *out)
+// What the 8 entries of a lookup are multiplied by in y[n], squared and added: planes that pick
+// the same entry share its error.
+static double squared_weights(const quant_rows *w, int64_t n, int64_t lookup)
 {
-    int64_t lookups = (w->k + 3) / 4, groups = quant_groups(&w->format, w->k);
-    int64_t per_group = w->format.group ? w->format.group / 4 : lookups;
-    for (int64_t g = 0; g < groups; g++)
-        out[g] = 0;
+    int64_t group = w->format.group ? 4 * lookup / w->format.group : 0;
+    int64_t at = n * quant_groups(&w->format, w->k) + group;
+    double factor[8] = {0}, sum = 0;
+    for (unsigned p = 0; p < w->format.planes; p++) {
+        unsigned bits = plane_bits(w, n, lookup, p);
+        double alpha = ldexp((double)w->scale[at], w->format.kind == QUANT_UNIFORM ? (int)p : 0);
+        factor[(bits & 8 ? bits : ~bits) & 7] += bits & 8 ? alpha : -alpha;
+    }
+    if (w->offset)
+        factor[7] += (double)w->offset[at];
+    for (int i = 0; i < 8; i++)
+        sum += factor[i] * factor[i];
+    return sum;
+}
+
+static void *zeroed(int64_t count)
+{
+    void *p = calloc((size_t)count + 1, sizeof(double));
+    if (!p)
+        INTERNAL_ERROR("out of memory");
+    return p;
+}
+
+// Sum over the lookups of scale^2 / 12 times `weights`.
+static double row_noise(const double *x, int64_t columns, int64_t span, const double *weights)
+{
+    int64_t lookups = (columns + 3) / 4;
+    double noise = 0;
     for (int64_t first = 0; first < lookups; first += span) {
         int64_t last = least(first + span, lookups);
-        double scale = (double)largest_entry(x, w->k, first, last) / 127;
+        double scale = (double)largest_entry(x, columns, first, last) / 127;
         for (int64_t lookup = first; lookup < last; lookup++)
-            out[lookup / per_group] += scale * scale / 12;
+            noise += scale * scale / 12 * weights[lookup];
     }
+    return noise;
 }
 
 double eval_predict_table_noise(const array *x, const quant_rows *w, int64_t span)
 {
-    int64_t groups = quant_groups(&w->format, w->k), rows = w->k ? array_count(x) / w->k : 0;
-    double *row = calloc((size_t)(w->k + groups + 1), sizeof *row), noise = 0, power = 0;
-    double *values = calloc((size_t)(w->n * w->k + 1), sizeof *values);
-    if (!row || !values)
-        INTERNAL_ERROR("out of memory");
-    double *variance = row + w->k;
+    int64_t lookups = (w->k + 3) / 4, rows = w->k ? array_count(x) / w->k : 0;
+    double *row = zeroed(w->k), *weights = zeroed(lookups), *values = zeroed(w->n * w->k);
+    double noise = 0, power = 0;
     quant_dequantize(w, values);
+    for (int64_t n = 0; n < w->n; n++)
+        for (int64_t lookup = 0; lookup < lookups; lookup++)
+            weights[lookup] += squared_weights(w, n, lookup);
     for (int64_t m = 0; m < rows; m++) {
         for (int64_t k = 0; k < w->k; k++)
             row[k] = array_get(x, m * w->k + k);
-        group_variances(row, w, span ? span / 4 : (w->k + 3) / 4, variance);
+        noise += row_noise(row, w->k, span ? span / 4 : lookups, weights);
         for (int64_t n = 0; n < w->n; n++) {
             double y = 0;
             for (int64_t k = 0; k < w->k; k++)
                 y += row[k] * values[n * w->k + k];
             power += y * y;
-            for (int64_t g = 0; g < groups; g++)
-                noise += variance[g] * squared_weights(w, n, g);
         }
     }
     free(row);
+    free(weights);
     free(values);
     return noise == 0 ? 0 : noise / power;
 }
