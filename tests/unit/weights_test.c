@@ -280,7 +280,7 @@ static void the_simplest_exact_format_is_kept(void **state)
     assert_string_equal(kept("TQ2_0", tq, sizeof tq, 2, 512), "ternaryg256f");
     tq[0] = 3; // 2 d: no ternary weight
     assert_null(kept("TQ2_0", tq, sizeof tq, 2, 512));
-    assert_null(kept("F16", tq, 512, 1, 256));
+    assert_null(kept("F16", tq, 256, 1, 128));
 }
 
 static void dense_formats_are_exact(void **state)
