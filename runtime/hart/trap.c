@@ -1,0 +1,99 @@
+// Faults leave the instruction in progress by a jump back into hart_run, whether raised by the
+// interpreter or by the host's memory protection.
+
+#include "runtime/hart/internal.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+
+static const char *const cause_names[] = {
+    [HART_FETCH_MISALIGNED] = "instruction address misaligned",
+    [HART_FETCH_FAULT] = "instruction access fault",
+    [HART_ILLEGAL_INSTRUCTION] = "illegal instruction",
+    [HART_BREAKPOINT] = "breakpoint",
+    [HART_LOAD_MISALIGNED] = "load address misaligned",
+    [HART_LOAD_FAULT] = "load access fault",
+    [HART_STORE_MISALIGNED] = "store address misaligned",
+    [HART_STORE_FAULT] = "store access fault",
+};
+
+const char *hart_cause_name(hart_cause cause)
+{
+    return cause_names[cause];
+}
+
+static _Thread_local hart *volatile running;
+
+void hart_set_running(hart *h)
+{
+    running = h;
+}
+hart *hart_running(void)
+{
+    return running;
+}
+
+_Noreturn void hart_raise(hart *h, hart_cause cause, uint64_t address)
+{
+    h->cause = cause;
+    h->fault_address = address;
+    siglongjmp(*(sigjmp_buf *)h->recovery, 1);
+}
+
+_Noreturn void hart_raise_illegal(hart *h)
+{
+    hart_raise(h, HART_ILLEGAL_INSTRUCTION, h->op->in.word);
+}
+
+static bool stores(unsigned opcode)
+{
+    switch (isa_rows[opcode].class) {
+    case ISA_CLASS_STORE:
+    case ISA_CLASS_VECTOR_STORE:
+    case ISA_CLASS_TILE_STORE: return true;
+    case ISA_CLASS_ATOMIC: return opcode != ISA_LR_W && opcode != ISA_LR_D;
+    default: return false;
+    }
+}
+
+_Noreturn void hart_raise_access(hart *h, uint64_t address)
+{
+    hart_raise(h, stores(h->op->in.opcode) ? HART_STORE_FAULT : HART_LOAD_FAULT, address);
+}
+
+static struct sigaction previous_segv, previous_bus;
+
+static void pass_on(int number, siginfo_t *info, void *context)
+{
+    const struct sigaction *previous = number == SIGBUS ? &previous_bus : &previous_segv;
+    if (previous->sa_flags & SA_SIGINFO)
+        previous->sa_sigaction(number, info, context);
+    else if (previous->sa_handler != SIG_DFL && previous->sa_handler != SIG_IGN)
+        previous->sa_handler(number);
+    else
+        signal(number, SIG_DFL); // the access is repeated and ends the process
+}
+
+static void on_host_fault(int number, siginfo_t *info, void *context)
+{
+    hart *h = running;
+    uintptr_t at = (uintptr_t)info->si_addr;
+    if (h && h->op && at - (uintptr_t)h->memory_base < h->memory_limit + (1 << 20))
+        hart_raise_access(h, at - (uintptr_t)h->memory_base);
+    pass_on(number, info, context);
+}
+
+static void install(void)
+{
+    struct sigaction action = {.sa_sigaction = on_host_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGSEGV, &action, &previous_segv);
+    sigaction(SIGBUS, &action, &previous_bus);
+}
+
+void hart_catch_host_faults(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, install);
+}

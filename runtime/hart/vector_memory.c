@@ -1,0 +1,240 @@
+// Vector loads and stores. Element by element in order, vstart showing the element in progress, so
+// that a fault is precise; unmasked unit-stride accesses go by whole runs within a page.
+
+#include "runtime/hart/vector.h"
+
+enum { RUN_BYTES = 4096 }; // no host page is smaller
+
+// One access: which elements, where, in which registers.
+typedef struct vector_access {
+    bool store;
+    unsigned eew;       // log2 of the element's bytes
+    unsigned fields;    // of a segment
+    unsigned group;     // registers per field
+    unsigned registers; // the first: vd or vs3
+    bool unmasked;
+    uint64_t base;
+} vector_access;
+
+static void move_element(hart *h, const vector_access *a, uint64_t address, unsigned field,
+                         uint64_t i)
+{
+    uint8_t *at = vector_register(h, a->registers + field * a->group) + (i << a->eew);
+    uint8_t *host = hart_host(h, address);
+    switch (a->eew << 1 | a->store) {
+#define WIDTH(eew, bits)                                                                           \
+    case eew << 1: *(uint##bits##_t *)at = GUEST(bits, host); break;                               \
+    case eew << 1 | 1: GUEST(bits, host) = *(uint##bits##_t *)at; break;
+        WIDTH(0, 8)
+        WIDTH(1, 16)
+        WIDTH(2, 32)
+        WIDTH(3, 64)
+#undef WIDTH
+    default: UNREACHABLE();
+    }
+}
+
+static void move_segment(hart *h, const vector_access *a, uint64_t address, uint64_t i)
+{
+    h->vstart = i;
+    for (unsigned field = 0; field < a->fields; field++)
+        move_element(h, a, address + ((uint64_t)field << a->eew), field, i);
+}
+
+// Elements from vstart to `end` of an unmasked contiguous access.
+static void move_runs(hart *h, const vector_access *a, uint64_t end)
+{
+    uint64_t i = h->vstart;
+    while (i < end) {
+        uint64_t address = a->base + (i << a->eew);
+        uint64_t in_page = (RUN_BYTES - address % RUN_BYTES) >> a->eew;
+        uint64_t count = in_page == 0 ? 1 : in_page < end - i ? in_page : end - i;
+        uint8_t *at = vector_register(h, a->registers) + (i << a->eew);
+        h->vstart = i;
+        if (in_page == 0) {
+            move_element(h, a, address, 0, i);
+        } else if (a->store) {
+            memcpy(hart_host(h, address), at, count << a->eew);
+        } else {
+            memcpy(at, hart_host(h, address), count << a->eew);
+        }
+        i += count;
+    }
+    h->vstart = 0;
+}
+
+static bool active(const hart *h, const vector_access *a, uint64_t i)
+{
+    return a->unmasked || vector_mask_bit(h->v, i);
+}
+
+static void move_strided(hart *h, const vector_access *a, uint64_t stride, uint64_t end)
+{
+    for (uint64_t i = h->vstart; i < end; i++)
+        if (active(h, a, i))
+            move_segment(h, a, a->base + i * stride, i);
+    h->vstart = 0;
+}
+
+static vector_access begin(hart *h, const isa_instruction *in, bool store, unsigned eew, int emul)
+{
+    vector_access a = {.store = store,
+                       .eew = eew,
+                       .fields = in->nf + 1u,
+                       .registers = store ? in->rs3 : in->rd,
+                       .unmasked = in->vm,
+                       .base = h->x[in->rs1]};
+    require_vtype(h);
+    require_group(h, a.registers, emul);
+    a.group = vector_group(emul);
+    hart_require(h, a.fields * a.group <= 8 && a.registers + a.fields * a.group <= 32);
+    return a;
+}
+
+static int emul_of(const hart *h, unsigned eew)
+{
+    return h->lmul + (int)eew - h->sew;
+}
+
+static void unit_stride(hart *h, const isa_instruction *in, bool store, unsigned eew)
+{
+    vector_access a = begin(h, in, store, eew, emul_of(h, eew));
+    if (a.unmasked && a.fields == 1)
+        move_runs(h, &a, h->vl);
+    else
+        move_strided(h, &a, (uint64_t)a.fields << eew, h->vl);
+}
+
+// A fault behind element 0 shortens vl instead.
+static void fault_only_first(hart *h, const isa_instruction *in, unsigned eew)
+{
+    vector_access a = begin(h, in, false, eew, emul_of(h, eew));
+    uint64_t size = (uint64_t)a.fields << eew;
+    uint64_t known = hart_memory_extent(h->memory, a.base, HART_READ) / size;
+    for (uint64_t i = h->vstart; i < h->vl; i++) {
+        if (!active(h, &a, i))
+            continue;
+        uint64_t address = a.base + i * size;
+        if (i > 0 && i >= known && hart_memory_extent(h->memory, address, HART_READ) < size) {
+            h->vl = i;
+            break;
+        }
+        move_segment(h, &a, address, i);
+    }
+    h->vstart = 0;
+}
+
+static void strided(hart *h, const isa_instruction *in, bool store, unsigned eew)
+{
+    vector_access a = begin(h, in, store, eew, emul_of(h, eew));
+    move_strided(h, &a, h->x[in->rs2], h->vl);
+}
+
+static uint64_t index_element(const uint8_t *indices, unsigned eew, uint64_t i)
+{
+    uint64_t value = 0;
+    memcpy(&value, indices + (i << eew), (size_t)1 << eew);
+    return value;
+}
+
+static void indexed(hart *h, const isa_instruction *in, bool store, unsigned index_eew)
+{
+    int index_emul = emul_of(h, index_eew);
+    vector_access a = begin(h, in, store, h->sew, h->lmul);
+    require_group(h, in->rs2, index_emul);
+    if (!store && a.fields > 1)
+        require_apart(h, in->rd, a.fields * a.group, in->rs2, vector_group(index_emul));
+    else if (!store)
+        require_overlap(h, in->rd, h->lmul, h->sew, in->rs2, index_emul, (int)index_eew);
+    // The load may write where its indices are.
+    vector_buffer indices;
+    memcpy(indices.bytes, vector_register(h, in->rs2), h->vl << index_eew);
+    for (uint64_t i = h->vstart; i < h->vl; i++)
+        if (active(h, &a, i))
+            move_segment(h, &a, a.base + index_element(indices.bytes, index_eew, i), i);
+    h->vstart = 0;
+}
+
+// Bytes, whatever SEW and LMUL.
+static void mask_register(hart *h, const isa_instruction *in, bool store)
+{
+    vector_access a = begin(h, in, store, 0, 0);
+    move_runs(h, &a, (h->vl + 7) / 8);
+}
+
+// Needs no valid vtype.
+static void whole_registers(hart *h, const isa_instruction *in, bool store, unsigned eew,
+                            unsigned count)
+{
+    vector_access a = {.store = store,
+                       .eew = eew,
+                       .fields = 1,
+                       .group = count,
+                       .registers = store ? in->rs3 : in->rd,
+                       .unmasked = true,
+                       .base = h->x[in->rs1]};
+    move_runs(h, &a, (uint64_t)count * h->vlenb >> eew);
+}
+
+//   ROW(name with the element width, log2 of bytes)
+#define WIDTH_ROWS(ROW, prefix, suffix, ...)                                                       \
+    ROW(prefix##8##suffix, 0, __VA_ARGS__)                                                         \
+    ROW(prefix##16##suffix, 1, __VA_ARGS__)                                                        \
+    ROW(prefix##32##suffix, 2, __VA_ARGS__)                                                        \
+    ROW(prefix##64##suffix, 3, __VA_ARGS__)
+#define ACCESS_ROWS(ROW)                                                                           \
+    WIDTH_ROWS(ROW, VLE, _V, unit_stride, false)                                                   \
+    WIDTH_ROWS(ROW, VSE, _V, unit_stride, true)                                                    \
+    WIDTH_ROWS(ROW, VLSE, _V, strided, false)                                                      \
+    WIDTH_ROWS(ROW, VSSE, _V, strided, true)                                                       \
+    WIDTH_ROWS(ROW, VLUXEI, _V, indexed, false)                                                    \
+    WIDTH_ROWS(ROW, VLOXEI, _V, indexed, false)                                                    \
+    WIDTH_ROWS(ROW, VSUXEI, _V, indexed, true)                                                     \
+    WIDTH_ROWS(ROW, VSOXEI, _V, indexed, true)
+#define FIRST_ROWS(ROW)                                                                            \
+    ROW(VLE8FF_V, 0)                                                                               \
+    ROW(VLE16FF_V, 1)                                                                              \
+    ROW(VLE32FF_V, 2)                                                                              \
+    ROW(VLE64FF_V, 3)
+#define WHOLE_ROWS(ROW)                                                                            \
+    WIDTH_ROWS(ROW, VL1RE, _V, false, 1)                                                           \
+    WIDTH_ROWS(ROW, VL2RE, _V, false, 2)                                                           \
+    WIDTH_ROWS(ROW, VL4RE, _V, false, 4)                                                           \
+    WIDTH_ROWS(ROW, VL8RE, _V, false, 8)                                                           \
+    ROW(VS1R_V, 0, true, 1)                                                                        \
+    ROW(VS2R_V, 0, true, 2)                                                                        \
+    ROW(VS4R_V, 0, true, 4)                                                                        \
+    ROW(VS8R_V, 0, true, 8)
+
+#define DEFINE_ACCESS(E, eew, run, store)                                                          \
+    static void execute_##E(hart *h, const isa_instruction *in)                                    \
+    {                                                                                              \
+        run(h, in, store, eew);                                                                    \
+    }
+#define DEFINE_FIRST(E, eew)                                                                       \
+    static void execute_##E(hart *h, const isa_instruction *in)                                    \
+    {                                                                                              \
+        fault_only_first(h, in, eew);                                                              \
+    }
+#define DEFINE_WHOLE(E, eew, store, count)                                                         \
+    static void execute_##E(hart *h, const isa_instruction *in)                                    \
+    {                                                                                              \
+        whole_registers(h, in, store, eew, count);                                                 \
+    }
+ACCESS_ROWS(DEFINE_ACCESS)
+FIRST_ROWS(DEFINE_FIRST)
+WHOLE_ROWS(DEFINE_WHOLE)
+static void execute_VLM_V(hart *h, const isa_instruction *in)
+{
+    mask_register(h, in, false);
+}
+static void execute_VSM_V(hart *h, const isa_instruction *in)
+{
+    mask_register(h, in, true);
+}
+
+const hart_handler_row hart_vector_memory_rows[] = {
+#define ROW(E, ...) {ISA_##E, execute_##E},
+    ACCESS_ROWS(ROW) FIRST_ROWS(ROW) WHOLE_ROWS(ROW) ROW(VLM_V) ROW(VSM_V){ISA_ILLEGAL, NULL},
+#undef ROW
+};
