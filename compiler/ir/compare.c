@@ -11,7 +11,7 @@ static bool values_equal(const ir_mapping *map, const ir_value *a, const ir_valu
     return ir_mapping_find(map, a) == b;
 }
 
-static bool attributes_equal(const ir_op *a, const ir_op *b)
+bool ir_same_attributes(const ir_op *a, const ir_op *b)
 {
     const ir_signature *s = ir_signature_of(a->code);
     for (unsigned i = 0; i < s->n_attributes; i++) {
@@ -28,7 +28,7 @@ static bool blocks_equal(ir_mapping *map, const ir_block *a, const ir_block *b);
 static bool ops_equal(ir_mapping *map, const ir_op *a, const ir_op *b)
 {
     if (a->code != b->code || a->n_operands != b->n_operands || a->n_results != b->n_results ||
-        !attributes_equal(a, b))
+        !ir_same_attributes(a, b))
         return false;
     for (unsigned i = 0; i < a->n_operands; i++)
         if (!values_equal(map, a->operands[i].value, b->operands[i].value))

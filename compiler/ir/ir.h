@@ -351,6 +351,8 @@ ir_module *ir_parse(arena *a, diagnostics *d, const source *input);
 // an invalid module behind has a bug: the pass manager turns that into one.
 bool ir_verify(diagnostics *d, const ir_module *m);
 
+// Of two ops of one opcode: the same values, defaults included.
+bool ir_same_attributes(const ir_op *a, const ir_op *b);
 // Structural equality of two functions' bodies, names aside (kernel sharing).
 bool ir_function_equal(const ir_function *a, const ir_function *b);
 uint64_t ir_function_hash(const ir_function *f);

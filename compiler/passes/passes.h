@@ -29,9 +29,13 @@ typedef struct pass_context {
 
 void pass_remark(pass_context *c, remark_kind kind, location where, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+// The same under another name than the running pass's: "lut" for what stays off the LUT path.
+void pass_remark_as(pass_context *c, const char *name, remark_kind kind, location where,
+                    const char *format, ...) __attribute__((format(printf, 5, 6)));
 // The argument's value, or the default in the pass's row.
 const char *pass_argument_text(const pass_context *c, const char *name);
 long long pass_argument_integer(const pass_context *c, const char *name);
+bool pass_argument_boolean(const pass_context *c, const char *name);
 
 // Changes the module in place. False: errors were reported to c->diagnostics.
 typedef bool pass_function(ir_module *m, pass_context *c);
@@ -39,10 +43,12 @@ typedef bool pass_function(ir_module *m, pass_context *c);
 typedef struct pass_row {
     const char *name;       // "split-precompute"
     pass_function *run;
-    const char *parameters; // "type = i8, scale = row": names with their defaults; "" for none
+    const char *parameters; // as passes.def describes; "" for none
     const char *doc;
 } pass_row;
 extern const pass_row pass_rows[]; // passes.def; ended by a NULL name
+#define PASS(name, function, ...) pass_function function;
+#include "compiler/passes/passes.def"
 const pass_row *pass_find(const char *name);
 
 // One step of a pipeline.
@@ -54,7 +60,7 @@ typedef struct pipeline {
     ARRAY_OF(pipeline_step) steps;
 } pipeline;
 
-// "a,b(c=1),d". Unknown passes and parameters are reported, with a did-you-mean.
+// 'a,b(c=1),d(e="x;y")'. Unknown passes, parameters and values are reported, with a did-you-mean.
 bool pipeline_parse(arena *a, diagnostics *d, const char *text, pipeline *out);
 void pipeline_print(text *out, const pipeline *p);
 // The whole way from the graph to tiles with registers and a memory plan.
@@ -63,8 +69,9 @@ extern const char pipeline_default[];
 // What happens around each pass.
 typedef struct pipeline_observer {
     void *context;
-    // index counts from 1; 0 is the input. Called after each pass with its wall seconds.
+    // index counts from 1; 0 is the input, called "input". Called after each pass, when the module
+    // has been verified, with the pass's wall seconds.
     void (*after)(void *context, unsigned index, const char *pass, const ir_module *m, double seconds);
 } pipeline_observer;
-// Verifies after every pass; an invalid module is an internal error naming the pass.
+// Runs the passes in order until one reports errors (then false). Verifies after every pass; an invalid module is an internal error naming the pass.
 bool pipeline_run(const pipeline *p, ir_module *m, pass_context *c, const pipeline_observer *o);

@@ -1,0 +1,41 @@
+#include "compiler/passes/graph.h"
+
+#include <string.h>
+
+const char *graph_value_name(const ir_value *v)
+{
+    if (v->kind == IR_VALUE_GLOBAL)
+        return v->global->name;
+    return v->name ? v->name : "a value";
+}
+
+int64_t graph_rows(const ir_type *t)
+{
+    int64_t rows = 1;
+    for (unsigned i = 0; i + 1 < t->rank; i++)
+        if (__builtin_mul_overflow(rows, ir_dim_maximum(t->dims[i]), &rows))
+            return INT64_MAX;
+    return rows;
+}
+
+bool graph_same_dims(const ir_type *a, const ir_type *b)
+{
+    if (a->rank != b->rank)
+        return false;
+    for (unsigned i = 0; i < a->rank; i++)
+        if (!ir_dim_equal(a->dims[i], b->dims[i]))
+            return false;
+    return true;
+}
+
+void graph_list_add(text *list, const char *name)
+{
+    text_printf(list, "%s%s", list->length ? ", " : "", name);
+}
+
+void graph_number_ops(ir_block *b)
+{
+    int64_t number = 0;
+    IR_FOR_OPS(op, b)
+    op->mark = ++number;
+}

@@ -1,0 +1,111 @@
+// quantize-tables: entry types and scales of the tables of float activations.
+//
+// An i8 table has one scale per row, per group of activations, or per tile depth. The finest
+// scale that a consumer applies is per tile depth (lut.deq runs at least once per tile), and
+// what is coarser than its weight groups costs precision for nothing: auto takes the consumers'
+// own groups.
+#include "compiler/passes/graph.h"
+#include "compiler/quant/quant.h"
+
+#include <string.h>
+
+typedef struct table_choice {
+    table_scale scale;
+    int64_t group;
+    const char *reason;
+} table_choice;
+
+// The weight group of a consumer; 0: row scales.
+static int64_t weight_group(const ir_op *mpgemm)
+{
+    quant_format f;
+    return quant_format_parse(ir_operand(mpgemm, 1)->type->format, &f) ? f.group : 0;
+}
+
+// The smallest weight group among the consumers (0 when all have row scales), and whether all
+// agree.
+static int64_t smallest_group(const ir_value *table, bool *agree)
+{
+    int64_t smallest = -1;
+    *agree = true;
+    for (const ir_use *use = table->uses; use; use = use->next) {
+        int64_t group = weight_group(use->op);
+        *agree &= smallest < 0 || group == smallest;
+        if (smallest < 0 || !smallest || (group && group < smallest))
+            smallest = group;
+    }
+    return smallest < 0 ? 0 : smallest;
+}
+
+static table_choice by_tile(const char *reason)
+{
+    return (table_choice){TABLE_SCALE_TILE, 0, reason};
+}
+
+static table_choice by_group(int64_t group, int64_t depth)
+{
+    if (group < depth)
+        return by_tile("groups are smaller than the tile depth");
+    return (table_choice){TABLE_SCALE_GROUP, group, "as the weights"};
+}
+
+static table_choice choose(const pass_context *c, const ir_value *table)
+{
+    const char *wish = pass_argument_text(c, "scale");
+    int64_t depth = machine_tile_depth(c->machine);
+    bool agree;
+    int64_t group = smallest_group(table, &agree);
+    if (!strcmp(wish, "row"))
+        return (table_choice){TABLE_SCALE_ROW, 0, "as asked for"};
+    if (!strcmp(wish, "tile"))
+        return by_tile("as asked for");
+    if (!strcmp(wish, "group"))
+        return group ? by_group(group, depth) : by_tile("the weights have row scales");
+    if (!group)
+        return (table_choice){TABLE_SCALE_ROW, 0, "as the weights"};
+    return agree ? by_group(group, depth) : by_tile("the consumers' groups differ");
+}
+
+static bool can_change(pass_context *c, const ir_op *op)
+{
+    for (const ir_use *use = op->results[0].uses; use; use = use->next) {
+        if (use->op->code == IR_LUT_MPGEMM)
+            continue;
+        diagnostic_error(c->diagnostics, op->where,
+                         "the tables of '%s' are used by '%s': run quantize-tables before fuse",
+                         graph_value_name(ir_operand(op, 0)), ir_op_rows[use->op->code].name);
+        return false;
+    }
+    return true;
+}
+
+static void quantize(ir_module *m, pass_context *c, ir_op *op)
+{
+    ir_value *table = &op->results[0];
+    const ir_type *t = table->type;
+    table_choice choice = choose(c, table);
+    table->type =
+        ir_type_table(m, SCALAR_I8, choice.scale, choice.group, t->sums, t->rank, t->dims);
+    text type = {0};
+    ir_type_print(&type, table->type);
+    pass_remark(c, REMARK_APPLIED, op->where, "table of '%s' becomes %s: %s",
+                graph_value_name(ir_operand(op, 0)), text_string(&type), choice.reason);
+    text_free(&type);
+}
+
+bool pass_quantize_tables(ir_module *m, pass_context *c)
+{
+    bool good = true, wanted = !strcmp(pass_argument_text(c, "type"), "i8");
+    for (ir_function *f = m->functions; f && wanted; f = f->next) {
+        IR_FOR_OPS(op, f->body)
+        {
+            if (op->code != IR_LUT_PRECOMPUTE || op->results[0].type->scalar != SCALAR_F16)
+                continue;
+            if (can_change(c, op))
+                quantize(m, c, op);
+            else
+                good = false;
+        }
+    }
+    return good;
+}

@@ -1,0 +1,217 @@
+// split-precompute: a linear whose weight has planes becomes lookups in tables
+// of its activations; the tables are built once per activation and table type.
+#include "compiler/passes/graph.h"
+#include "compiler/quant/quant.h"
+
+#include <string.h>
+
+// A linear on its way to the LUT path.
+typedef struct candidate {
+    ir_op *op;
+    ir_value *x; // the activations
+    quant_format format;
+    int64_t sums;         // activations per sum that its zero points need; 0: none
+    const char *obstacle; // why it stays, or NULL
+} candidate;
+
+typedef struct split {
+    ir_module *module;
+    pass_context *context;
+    ARRAY_OF(candidate) candidates; // of one function, in order
+    double total;                   // multiply-accumulates per row of all of them
+} split;
+
+static double macs(const ir_op *op)
+{
+    const ir_type *w = ir_operand(op, 1)->type;
+    return (double)w->dims[0].value * (double)w->dims[1].value *
+           (double)graph_rows(op->results[0].type);
+}
+
+// ------------------------------------------------------------------- obstacles
+
+static const char *weight_obstacle(split *s, const ir_op *op, const quant_format *f)
+{
+    const machine *target = s->context->machine;
+    const ir_type *w = ir_operand(op, 1)->type;
+    pack_shape shape = {target->tile_m, target->tile_n};
+    arena *a = s->context->arena;
+    if (f->kind == QUANT_DENSE)
+        return arena_format(a, "weights are %s (use --quant %s=w4g32)", w->format,
+                            graph_value_name(ir_operand(op, 1)));
+    if (!target->tile_m)
+        return arena_format(a, "machine '%s' has no LUT unit", target->name);
+    if (!w->dims[0].value || !w->dims[1].value)
+        return "the matrix is empty";
+    if (!pack_size(f, w->dims[0].value, w->dims[1].value, shape))
+        return arena_format(a, "groups of %lld are less than a quarter of the tile depth %u",
+                            (long long)f->group, machine_tile_depth(target));
+    return NULL;
+}
+
+// i32 accumulators hold the lookups of a whole group: entries of i16 tables are at most 512 in
+// magnitude, and the planes of a weight add up to at most 15.
+static bool may_overflow(const ir_op *op, const quant_format *f)
+{
+    int64_t k = ir_operand(op, 1)->type->dims[1].value;
+    int64_t depth = f->group && f->group < k ? f->group : k;
+    return (double)depth / ISA_TABLE_WIDTH * 512 * 15 >= 0x1p31;
+}
+
+static const char *obstacle(split *s, const ir_op *op, const quant_format *f)
+{
+    scalar_type x = ir_operand(op, 0)->type->scalar;
+    if (x != SCALAR_F16 && x != SCALAR_F32 && x != SCALAR_BF16 && x != SCALAR_I8)
+        return arena_format(s->context->arena, "tables of %s activations are not available",
+                            scalar_rows[x].name);
+    const char *reason = weight_obstacle(s, op, f);
+    if (!reason && may_overflow(op, f))
+        reason = "the depth is too large for 32-bit accumulators";
+    return reason;
+}
+
+static int64_t sums_of(const ir_op *op, const quant_format *f)
+{
+    if (!f->offset)
+        return 0;
+    return f->group ? f->group : ir_operand(op, 1)->type->dims[1].value;
+}
+
+static bool collect(split *s, ir_function *f)
+{
+    bool good = true;
+    s->candidates.count = 0;
+    s->total = 0;
+    graph_number_ops(f->body);
+    IR_FOR_OPS(op, f->body)
+    {
+        candidate k = {.op = op};
+        if (op->code != IR_LINEAR)
+            continue;
+        const char *format = ir_operand(op, 1)->type->format;
+        if (!quant_format_parse(format, &k.format)) {
+            diagnostic_error(s->context->diagnostics, op->where, "weight '%s' has %s format '%s'",
+                             graph_value_name(ir_operand(op, 1)),
+                             strcmp(format, "w") ? "the unknown" : "the open", format);
+            good = false;
+            continue;
+        }
+        k.x = ir_operand(op, 0);
+        k.sums = sums_of(op, &k.format);
+        k.obstacle = obstacle(s, op, &k.format);
+        s->total += macs(op);
+        ARRAY_PUSH(s->context->arena, &s->candidates, k);
+    }
+    return good;
+}
+
+// ---------------------------------------------------------------------- tables
+
+// A consumer without offsets takes the table of the first one with.
+static int64_t shared_sums(const split *s, const candidate *k)
+{
+    int64_t sums = k->sums;
+    for (size_t i = 0; !sums && i < s->candidates.count; i++) {
+        const candidate *other = &s->candidates.items[i];
+        if (!other->obstacle && other->x == k->x)
+            sums = other->sums;
+    }
+    return sums;
+}
+
+static const ir_type *table_type(const split *s, const candidate *k)
+{
+    const ir_type *x = k->x->type;
+    scalar_type entry = x->scalar == SCALAR_I8 ? SCALAR_I16 : SCALAR_F16;
+    return ir_type_table(s->module, entry, TABLE_SCALE_NONE, 0, shared_sums(s, k), x->rank,
+                         x->dims);
+}
+
+// The table that exists already before `op`, or a new one there.
+static ir_value *table_for(split *s, candidate *k)
+{
+    ir_value *x = k->x;
+    const ir_type *type = table_type(s, k);
+    for (ir_use *use = x->uses; use; use = use->next)
+        if (use->op->code == IR_LUT_PRECOMPUTE && use->op->results[0].type == type &&
+            use->op->block == k->op->block && use->op->mark <= k->op->mark)
+            return &use->op->results[0];
+    ir_builder b = ir_builder_before(k->op);
+    if (x->kind == IR_VALUE_RESULT)
+        b.where = x->op->where;
+    ir_value *t = ir_build1(&b, IR_LUT_PRECOMPUTE, type, x, NULL, NULL);
+    t->op->mark = k->op->mark;
+    if (x->name)
+        t->name = ir_intern(s->module, arena_format(s->context->arena, "%s.table", x->name));
+    return t;
+}
+
+static void replace(split *s, candidate *k)
+{
+    ir_op *op = k->op;
+    ir_value *table = table_for(s, k);
+    ir_builder b = ir_builder_before(op);
+    ir_value *y = ir_build1(&b, IR_LUT_MPGEMM, op->results[0].type, table, ir_operand(op, 1),
+                            ir_operand_named(op, "scale"));
+    y->name = op->results[0].name;
+    ir_replace_uses(&op->results[0], y);
+    ir_op_remove(op);
+}
+
+// --------------------------------------------------------------------- remarks
+
+static void remark_missed(split *s, const candidate *k)
+{
+    pass_remark_as(s->context, "lut", REMARK_MISSED, k->op->where,
+                   "'%s' not on the LUT path: %s; %.1f %% of multiply-accumulates",
+                   graph_value_name(ir_operand(k->op, 1)), k->obstacle,
+                   s->total > 0 ? 100 * macs(k->op) / s->total : 0);
+}
+
+static void remark_table(split *s, const ir_op *precompute)
+{
+    const ir_value *x = ir_operand(precompute, 0), *t = &precompute->results[0];
+    text names = {0};
+    unsigned n = 0, tables = 0;
+    IR_FOR_OPS(op, precompute->block)
+    {
+        if (op->code != IR_LUT_MPGEMM || ir_operand(op, 0) != t)
+            continue;
+        graph_list_add(&names, graph_value_name(ir_operand(op, 1)));
+        n++;
+    }
+    pass_remark_as(s->context, "lut", REMARK_APPLIED, precompute->where,
+                   "1 table of '%s' for %u consumer%s (%s)", graph_value_name(x), n,
+                   n == 1 ? "" : "s", text_string(&names));
+    for (const ir_use *use = x->uses; use; use = use->next)
+        tables += use->op->code == IR_LUT_PRECOMPUTE;
+    if (tables > 1)
+        pass_remark_as(s->context, "lut", REMARK_MISSED, precompute->where,
+                       "'%s' needs %u tables: its consumers have zero points of different groups",
+                       graph_value_name(x), tables);
+    text_free(&names);
+}
+
+static void remark_tables(split *s, ir_function *f)
+{
+    IR_FOR_OPS(op, f->body)
+    if (op->code == IR_LUT_PRECOMPUTE)
+        remark_table(s, op);
+}
+
+bool pass_split_precompute(ir_module *m, pass_context *c)
+{
+    split s = {.module = m, .context = c};
+    bool good = true;
+    for (ir_function *f = m->functions; f; f = f->next) {
+        good &= collect(&s, f);
+        for (size_t i = 0; i < s.candidates.count; i++)
+            if (s.candidates.items[i].obstacle)
+                remark_missed(&s, &s.candidates.items[i]);
+        for (size_t i = 0; i < s.candidates.count; i++)
+            if (!s.candidates.items[i].obstacle)
+                replace(&s, &s.candidates.items[i]);
+        remark_tables(&s, f);
+    }
+    return good;
+}

@@ -1,0 +1,20 @@
+// How a kernel's work is cut into blocks, by a small analytic model of the machine: bytes that
+// stream from memory against the cycles of the LUT array.
+#pragma once
+
+#include "compiler/ir/ir.h"
+#include "isa/isa.h"
+
+typedef struct kernel_schedule {
+    int64_t row_block;    // row tiles (m rows each) handled per sweep over the weights
+    int64_t column_block; // column tiles (n columns each) per step of the sweep
+    unsigned registers;   // tile registers that takes
+    double seconds;       // the model's estimate for the mean number of rows
+} kernel_schedule;
+
+// The best schedule of an mpgemm kernel whose register demand fits the register file. `wish`: a
+// row_block to take if it fits, 0: free choice.
+kernel_schedule schedule_mpgemm(const machine *target, const ir_op *kernel, int64_t wish);
+// Tile registers for a row block: an accumulator and a result tile per row tile, the planes, and
+// the table (one per row tile where a tile holds several groups).
+unsigned schedule_registers(const machine *target, const ir_op *kernel, int64_t row_block);
