@@ -1,0 +1,130 @@
+// Running programs: load an ELF file, call its entries or run it as a process, explain faults,
+// count what happened. `lutrun` is a thin main over this.
+//
+//   host_program *p = host_open(a, d, "model.elf");
+//   host_load(p, &(host_options){0});
+//   host_call *c = host_call_create(p, entry, dims, inputs);
+//   host_outcome o = host_call_run(c, &limits);
+//   array y = host_call_output(c, a, 0);
+#pragma once
+
+#include "isa/isa.h"
+#include "runtime/hart/hart.h"
+#include "runtime/host/description.h"
+#include "runtime/host/elf.h"
+#include "runtime/host/weights.h"
+#include "support/array.h"
+#include "support/options.h"
+#include "support/text.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+// ---------------------------------------------------------------------- loading
+
+typedef struct host_options {
+    const char *machine; // name or file; NULL: the program's own, or m2n64k4
+    uint32_t vlen;       // 0: the machine's
+} host_options;
+
+typedef struct host_program host_program;
+
+// Reads the file, its ELF structure and its description. NULL: reported to `d`. `a` and `d` must
+// outlive the program.
+host_program *host_open(arena *a, diagnostics *d, const char *path);
+// Machine, guest memory, weights, hart: ready to run. Once; false: reported.
+bool host_load(host_program *p, const host_options *options);
+void host_close(host_program *p); // NULL is fine
+
+// NULL: a plain ELF program, without the note.
+const program_description *host_description(const host_program *p);
+const packed_file *host_weights(const host_program *p); // count 0: none
+const machine *host_machine(const host_program *p);
+const elf_image *host_image(const host_program *p);
+hart *host_hart(const host_program *p);
+
+// --------------------------------------------------------------------- arguments
+
+// What an entry is called with: a value per dim, an array per input.
+typedef struct host_arguments {
+    const int64_t *dims;
+    const array *inputs;
+} host_arguments;
+
+// By name; NULL: the only entry, or `main`. NULL result: reported, with the list of entries.
+const program_entry *host_choose_entry(const host_program *p, const char *name);
+// From --input specs ("x=@x.npy", "x=random:1", "pos=3") and --dim settings ("T=17"). Dims follow
+// from the shapes of files and from --dim, and must agree. False: every problem is reported.
+bool host_bind_arguments(host_program *p, const program_entry *entry, const option_values *inputs,
+                         const option_values *dims, host_arguments *out);
+// The output of that name, its position in *index; NULL: reported.
+const program_value *host_find_output(const host_program *p, const program_entry *entry,
+                                      const char *name, size_t *index);
+
+// -------------------------------------------------------------------- execution
+
+typedef struct host_limits {
+    uint64_t instructions; // 0: none
+    double seconds;        // 0: none
+} host_limits;
+
+typedef enum host_end {
+    HOST_RETURNED, // the entry
+    HOST_EXITED,   // by a service; see exit_code
+    HOST_FAULTED,  // see the hart, and host_report_fault
+    HOST_INSTRUCTION_LIMIT,
+    HOST_TIME_LIMIT,
+} host_end;
+
+typedef struct host_outcome {
+    host_end end;
+    int exit_code;
+    uint64_t instructions;
+    double seconds; // on the host
+} host_outcome;
+
+// A call of an entry: its arguments in guest memory. Inputs have the types of the description and
+// the shapes that `dims` (one value per dim, within its range) gives. Inputs are read-only for the
+// guest; outputs and workspace begin as all ones (NaNs), so that what was never written shows.
+// NULL: reported. One call at a time.
+typedef struct host_call host_call;
+host_call *host_call_create(host_program *p, const program_entry *entry, const int64_t *dims,
+                            const array *inputs);
+host_outcome host_call_run(host_call *c, const host_limits *limits); // may be repeated
+array host_call_output(const host_call *c, arena *a, size_t index);
+
+// A plain program from its entry point, with a stack in the Linux manner. argv ends with NULL, as
+// does `environment`. Called once. False in *ok: reported, nothing has run.
+host_outcome host_run_process(host_program *p, const char *const *argv,
+                              const char *const *environment, const host_limits *limits, bool *ok);
+
+// --------------------------------------------------------------------- reporting
+
+// What went wrong at the end of a run that faulted or ran into a limit: cause, pc, symbol, source
+// line, instructions around it, and what lies at the address.
+void host_report_stop(host_program *p, const host_outcome *outcome, FILE *stream);
+// The exit code of the process for an outcome: 0, the guest's, or 128 + signal (SIGILL 4, SIGTRAP
+// 5, SIGBUS 7, SIGSEGV 11; SIGXCPU 24 for limits).
+int host_exit_code(const host_program *p, const host_outcome *outcome);
+
+// All counts since loading. Units: docs/stats.md.
+typedef struct host_statistics {
+    uint64_t instructions;
+    uint64_t by_class[ISA_CLASS_COUNT];
+    uint64_t by_opcode[ISA_OPCODE_COUNT];
+    lut_counters lut;
+    uint64_t scalar_bytes_loaded, scalar_bytes_stored;
+    uint64_t runs;
+    double seconds; // of all runs
+    double fastest; // run
+} host_statistics;
+void host_statistics_get(const host_program *p, host_statistics *out);
+void host_statistics_print(const host_program *p, const host_statistics *s, FILE *stream);
+// One JSON object, schema version 1, and a newline.
+void host_statistics_print_json(const host_program *p, const host_statistics *s, FILE *stream);
+
+// "main+0x38", "0x10458" where no symbol covers it.
+void host_print_place(const host_program *p, uint64_t address, text *out);
+// "ffn.lut:14:5"; false: no line information.
+bool host_source_line(host_program *p, uint64_t address, text *out);

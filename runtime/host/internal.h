@@ -1,0 +1,54 @@
+// What the files of runtime/host share.
+#pragma once
+
+#include "runtime/host/host.h"
+
+#include "support/file.h"
+
+// A piece of guest memory with a name, for fault reports. Guard pages around the ones that the
+// host lays out belong to none.
+typedef struct host_region {
+    const char *name;
+    uint64_t address, size;
+} host_region;
+
+typedef struct source_lines source_lines;
+
+struct host_program {
+    arena *arena;
+    diagnostics *diagnostics;
+    const char *path;
+    mapped_file file, weight_file;
+    elf_image image;
+    bool is_model;
+    program_description description;
+    packed_file weights;
+    machine machine;
+    hart_memory *memory;
+    lut_unit *lut;
+    hart *hart;
+    ARRAY_OF(host_region) regions;
+    uint64_t next_address;   // where the next region goes
+    uint64_t return_address; // of entries: a page that stays unmapped
+    uint64_t stack_top, state_address;
+    ARRAY_OF(uint64_t) refused_services; // numbers warned about
+    uint64_t runs;
+    double seconds, fastest;
+    source_lines *lines; // opened on the first question
+};
+
+static inline location host_where(const host_program *p)
+{
+    return (location){.source = diagnostics_source(p->diagnostics, p->path, NULL, 0)};
+}
+
+// A named region of at least `size` bytes behind a guard page, its end flush with the next guard
+// page up to alignment 64. 0: reported.
+uint64_t host_add_region(host_program *p, const char *name, uint64_t size, unsigned access);
+
+host_outcome host_run(host_program *p, const host_limits *limits);
+
+// Acts on the ecall that stopped the hart. False: the program has ended with *exit_code.
+bool host_service(host_program *p, int *exit_code);
+
+void source_lines_close(source_lines *lines); // NULL is fine

@@ -1,0 +1,372 @@
+// lutrun: runs compiled models and plain RISC-V programs, instruction by instruction.
+#include "runtime/host/host.h"
+
+#include "runtime/host/refuse.h"
+#include "support/options.h"
+#include "support/text.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+static const char tool[] = "lutrun";
+static const char synopsis[] = "MODEL.elf [options]\n"
+                               "       lutrun [options] PROGRAM.elf [its arguments]";
+
+typedef struct settings {
+    const char *entry, *stats, *machine;
+    option_values inputs, dims, outputs, expects, environment;
+    long long vlen, instructions, repeat;
+    double timeout;
+    bool list, help;
+} settings;
+
+typedef struct session {
+    arena *arena;
+    diagnostics *diagnostics;
+    settings settings;
+    host_program *program;
+} session;
+
+#define REPORT(s, ...) refuse((s)->diagnostics, NOWHERE, __VA_ARGS__)
+
+enum { OPTION_ROWS = 15 };
+
+static void option_table(settings *s, option_row rows[OPTION_ROWS])
+{
+    const option_row table[OPTION_ROWS] = {
+        {"--entry", "-e", OPTION_STRING, &s->entry, "NAME",
+         "the entry to call (default: the only one, or main)"},
+        {"--input", "-i", OPTION_LIST, &s->inputs, "NAME=@FILE.npy",
+         "an input: a file, zeros, ones, iota, random[:SEED[:SCALE]] or a number"},
+        {"--dim", "-d", OPTION_LIST, &s->dims, "NAME=N", "the value of a dimension"},
+        {"--output", "-o", OPTION_LIST, &s->outputs, "NAME=@FILE.npy",
+         "where an output goes (default: all are summarised)"},
+        {"--expect", NULL, OPTION_LIST, &s->expects, "NAME=@FILE.npy[,rtol=X]",
+         "compare an output; also atol=X, nmse=X, exact"},
+        {"--list", "-l", OPTION_FLAG, &s->list, NULL,
+         "show entries, inputs, outputs and weights, run nothing"},
+        {"--repeat", NULL, OPTION_INTEGER, &s->repeat, "N", "call the entry N times", 1, 1000000},
+        {"--stats", "-s", OPTION_OPTIONAL, &s->stats, "json",
+         "counts to stderr, as text or json (docs/stats.md)"},
+        {"--machine", "-m", OPTION_STRING, &s->machine, "NAME",
+         "machine description: a name or a file"},
+        {"--vlen", NULL, OPTION_INTEGER, &s->vlen, "BITS", "vector register length", 128,
+         HART_MAX_VLEN},
+        {"--max-instructions", NULL, OPTION_INTEGER, &s->instructions, "N",
+         "stop after N instructions", 1, INT64_MAX},
+        {"--timeout", NULL, OPTION_NUMBER, &s->timeout, "SECONDS", "stop after this long"},
+        {"--env", NULL, OPTION_LIST, &s->environment, "NAME=VALUE",
+         "a variable in the environment of a plain program"},
+        {"--help", "-h", OPTION_FLAG, &s->help, NULL, "show this help"},
+        {NULL}};
+    memcpy(rows, table, sizeof table);
+}
+
+// ------------------------------------------------------------------------ list
+
+static void list_values(const program_description *d, const char *what, const program_values *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        text t = {0};
+        description_print_value(&t, d, &list->items[i]);
+        printf("    %-7s %-24s %s\n", what, list->items[i].name, text_string(&t));
+        text_free(&t);
+    }
+}
+
+static void list_weights(const packed_file *weights)
+{
+    if (weights->count > 0)
+        printf("weights\n");
+    for (size_t i = 0; i < weights->count; i++) {
+        const packed_weight *w = &weights->weights[i];
+        printf("    %-32s %-10s %-14s %12" PRIu64 " bytes\n", w->name, w->format, w->shape,
+               w->size);
+    }
+}
+
+static int list_program(const host_program *p)
+{
+    const program_description *d = host_description(p);
+    const machine *m = host_machine(p);
+    printf("machine %s: vlen %" PRIu32 ", tile m%" PRIu32 " n%" PRIu32 "\n", m->name, m->vlen,
+           m->tile_m, m->tile_n);
+    for (size_t i = 0; i < d->dim_count; i++)
+        printf("dim %s in %" PRId64 "..%" PRId64 "\n", d->dims[i].name, d->dims[i].minimum,
+               d->dims[i].maximum);
+    for (size_t i = 0; i < d->entry_count; i++) {
+        printf("entry %s\n", d->entries[i].name);
+        list_values(d, "input", &d->entries[i].inputs);
+        list_values(d, "output", &d->entries[i].outputs);
+    }
+    if (d->states.count > 0)
+        printf("states (%" PRIu64 " bytes)\n", d->state_size);
+    list_values(d, "state", &d->states);
+    list_weights(host_weights(p));
+    return EXIT_OK;
+}
+
+// --------------------------------------------------------------------- outputs
+
+typedef struct output_request {
+    size_t index;
+    const char *path;
+} output_request;
+
+typedef struct expectation {
+    size_t index;
+    expect_spec spec;
+} expectation;
+
+typedef struct requests {
+    ARRAY_OF(output_request) outputs;
+    ARRAY_OF(expectation) expects;
+} requests;
+
+// NAME=@FILE
+static bool read_output(session *s, const program_entry *entry, const char *argument, requests *r)
+{
+    const char *equals = strchr(argument, '=');
+    if (!equals || equals == argument || equals[1] != '@' || !equals[2])
+        return REPORT(s, "--output '%s': expected NAME=@FILE.npy", argument);
+    output_request o = {.path = equals + 2};
+    const char *name = arena_string(s->arena, argument, (size_t)(equals - argument));
+    if (!host_find_output(s->program, entry, name, &o.index))
+        return false;
+    ARRAY_PUSH(s->arena, &r->outputs, o);
+    return true;
+}
+
+static bool read_expect(session *s, const program_entry *entry, const char *argument, requests *r)
+{
+    expectation e;
+    if (!expect_spec_parse(s->arena, s->diagnostics, argument, &e.spec) ||
+        !host_find_output(s->program, entry, e.spec.name, &e.index))
+        return false;
+    ARRAY_PUSH(s->arena, &r->expects, e);
+    return true;
+}
+
+static bool read_requests(session *s, const program_entry *entry, requests *r)
+{
+    bool ok = true;
+    for (size_t i = 0; i < s->settings.outputs.count; i++)
+        ok &= read_output(s, entry, s->settings.outputs.items[i], r);
+    for (size_t i = 0; i < s->settings.expects.count; i++)
+        ok &= read_expect(s, entry, s->settings.expects.items[i], r);
+    return ok;
+}
+
+// Name, type, shape; the first elements; smallest, largest, mean.
+static void summarise(const program_value *v, const array *x)
+{
+    enum { SHOWN = 6 };
+    int64_t count = array_count(x), not_numbers = 0;
+    double smallest = INFINITY, largest = -INFINITY, sum = 0;
+    text t = {0};
+    text_printf(&t, "%s: %s", v->name, description_type_name(v));
+    if (x->rank > 0)
+        array_print_shape(&t, x->rank, x->shape);
+    printf("%s\n ", text_string(&t));
+    for (int64_t i = 0; i < count && i < SHOWN; i++)
+        printf(" %.6g", array_get(x, i));
+    printf("%s\n", count > SHOWN ? " ..." : "");
+    for (int64_t i = 0; i < count; i++) {
+        double value = array_get(x, i);
+        not_numbers += value != value;
+        smallest = fmin(smallest, value);
+        largest = fmax(largest, value);
+        sum += value;
+    }
+    if (count > 1)
+        printf("  min %.6g  max %.6g  mean %.6g%s\n", smallest, largest, sum / (double)count,
+               not_numbers ? "  (contains NaN)" : "");
+    text_free(&t);
+}
+
+static bool deliver(session *s, const host_call *call, const program_entry *entry,
+                    const requests *r)
+{
+    bool ok = true;
+    for (size_t i = 0; i < r->outputs.count; i++) {
+        array x = host_call_output(call, s->arena, r->outputs.items[i].index);
+        ok &= array_write_npy(s->diagnostics, r->outputs.items[i].path, &x);
+    }
+    for (size_t i = 0; i < r->expects.count; i++) {
+        array x = host_call_output(call, s->arena, r->expects.items[i].index);
+        array_difference difference;
+        ok &= expect_check(s->arena, s->diagnostics, &r->expects.items[i].spec, &x, &difference);
+    }
+    for (size_t i = 0; r->outputs.count + r->expects.count == 0 && i < entry->outputs.count; i++) {
+        array x = host_call_output(call, s->arena, i);
+        summarise(&entry->outputs.items[i], &x);
+    }
+    return ok;
+}
+
+// ------------------------------------------------------------------------- run
+
+static host_limits limits_of(const settings *s)
+{
+    return (host_limits){(uint64_t)s->instructions, s->timeout};
+}
+
+static void print_statistics(const session *s)
+{
+    host_statistics statistics;
+    if (!s->settings.stats)
+        return;
+    host_statistics_get(s->program, &statistics);
+    if (strcmp(s->settings.stats, "json") == 0)
+        host_statistics_print_json(s->program, &statistics, stderr);
+    else
+        host_statistics_print(s->program, &statistics, stderr);
+}
+
+static int finish(session *s, const host_outcome *outcome)
+{
+    diagnostics_flush(s->diagnostics);
+    host_report_stop(s->program, outcome, stderr);
+    print_statistics(s);
+    return host_exit_code(s->program, outcome);
+}
+
+static int run_model(session *s)
+{
+    host_arguments arguments;
+    requests r = {0};
+    const program_entry *entry = host_choose_entry(s->program, s->settings.entry);
+    if (!entry)
+        return EXIT_USER_ERROR;
+    bool bound =
+        host_bind_arguments(s->program, entry, &s->settings.inputs, &s->settings.dims, &arguments);
+    if (!read_requests(s, entry, &r) || !bound)
+        return EXIT_USER_ERROR;
+    host_call *call = host_call_create(s->program, entry, arguments.dims, arguments.inputs);
+    if (!call)
+        return EXIT_USER_ERROR;
+    host_limits limits = limits_of(&s->settings);
+    host_outcome outcome = {0};
+    for (long long i = 0; i < s->settings.repeat && outcome.end == HOST_RETURNED; i++)
+        outcome = host_call_run(call, &limits);
+    bool delivered = outcome.end != HOST_RETURNED || deliver(s, call, entry, &r);
+    int code = finish(s, &outcome);
+    return delivered ? code : EXIT_USER_ERROR;
+}
+
+// Options of model programs mean nothing to a plain one.
+static bool check_plain(session *s, const char *path)
+{
+    const settings *t = &s->settings;
+    const struct {
+        const char *name;
+        bool given;
+    } rows[] = {{"--entry", t->entry != NULL},      {"--input", t->inputs.count > 0},
+                {"--dim", t->dims.count > 0},       {"--output", t->outputs.count > 0},
+                {"--expect", t->expects.count > 0}, {"--list", t->list},
+                {"--repeat", t->repeat != 1}};
+    bool ok = true;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].given)
+            ok = REPORT(s, "%s: '%s' is a plain program (it has no Lutra note): it has no entries",
+                        rows[i].name, path);
+    return ok;
+}
+
+static int run_plain(session *s, int count, char **arguments, const char *path)
+{
+    if (!check_plain(s, path))
+        return EXIT_USER_ERROR;
+    const char **argv = ARENA_ARRAY(s->arena, const char *, (size_t)count + 2);
+    argv[0] = path;
+    for (int i = 0; i < count; i++)
+        argv[i + 1] = arguments[i];
+    ARRAY_PUSH(s->arena, &s->settings.environment, NULL);
+    bool ok;
+    host_limits limits = limits_of(&s->settings);
+    host_outcome outcome =
+        host_run_process(s->program, argv, s->settings.environment.items, &limits, &ok);
+    return ok ? finish(s, &outcome) : EXIT_USER_ERROR;
+}
+
+// Options of a model may follow its file name; a plain program's arguments do.
+static bool parse_rest(session *s, int argc, char **argv, int first)
+{
+    option_row rows[OPTION_ROWS];
+    options_result rest;
+    option_table(&s->settings, rows);
+    if (!options_parse(tool, rows, argc - first + 1, argv + first - 1, false, s->arena, &rest))
+        return false;
+    if (rest.positional.count == 0)
+        return true;
+    fprintf(stderr, "lutrun: error: unexpected argument '%s'; inputs are given by --input\n",
+            rest.positional.items[0]);
+    return false;
+}
+
+static bool check_settings(const settings *s)
+{
+    if (s->stats && *s->stats && strcmp(s->stats, "json") != 0) {
+        fprintf(stderr, "lutrun: error: --stats=%s: expected --stats or --stats=json\n", s->stats);
+        return false;
+    }
+    if (!(s->timeout >= 0)) {
+        fprintf(stderr, "lutrun: error: --timeout: expected a number of seconds >= 0\n");
+        return false;
+    }
+    return true;
+}
+
+static int help(void)
+{
+    settings unused;
+    option_row rows[OPTION_ROWS];
+    option_table(&unused, rows);
+    options_help(tool, synopsis, rows);
+    return EXIT_OK;
+}
+
+static int run(session *s, int argc, char **argv)
+{
+    option_row rows[OPTION_ROWS];
+    options_result first;
+    option_table(&s->settings, rows);
+    if (!options_parse(tool, rows, argc, argv, true, s->arena, &first))
+        return EXIT_USAGE;
+    if (s->settings.help)
+        return help();
+    if (first.positional.count == 0) {
+        fprintf(stderr, "lutrun: error: no program given; see lutrun --help\n");
+        return EXIT_USAGE;
+    }
+    s->program = host_open(s->arena, s->diagnostics, first.positional.items[0]);
+    if (!s->program)
+        return EXIT_USER_ERROR;
+    bool plain = host_description(s->program) == NULL;
+    if (!plain && !parse_rest(s, argc, argv, first.first_unparsed))
+        return EXIT_USAGE;
+    if (s->settings.help)
+        return help();
+    if (!check_settings(&s->settings))
+        return EXIT_USAGE;
+    if (!host_load(s->program, &(host_options){s->settings.machine, (uint32_t)s->settings.vlen}))
+        return EXIT_USER_ERROR;
+    if (plain)
+        return run_plain(s, argc - first.first_unparsed, argv + first.first_unparsed,
+                         first.positional.items[0]);
+    return s->settings.list ? list_program(s->program) : run_model(s);
+}
+
+int main(int argc, char **argv)
+{
+    session s = {.arena = arena_create(),
+                 .diagnostics = diagnostics_create(stderr),
+                 .settings = {.repeat = 1}};
+    int code = run(&s, argc, argv);
+    diagnostics_flush(s.diagnostics);
+    host_close(s.program);
+    diagnostics_destroy(s.diagnostics);
+    arena_destroy(s.arena);
+    return code;
+}

@@ -1,0 +1,25 @@
+// Packed weight files (docs/program.md): header and directory, checked.
+#pragma once
+
+#include "support/arena.h"
+#include "support/diagnostic.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct packed_weight {
+    const char *name, *source, *format;
+    const char *shape; // "2560x6912"
+    uint64_t offset, size;
+} packed_weight;
+
+typedef struct packed_file {
+    uint32_t tile_m, tile_n;
+    const packed_weight *weights;
+    size_t count;
+} packed_file;
+
+// `data` is the whole file (or segment) and is not kept. False: every problem is reported.
+bool packed_file_parse(arena *a, diagnostics *d, const char *name, const uint8_t *data,
+                       uint64_t size, packed_file *out);
