@@ -7,7 +7,7 @@
     OPTION(XLUT_TABLE_I8, 0, "i8")                                                                 \
     OPTION(XLUT_TABLE_I16, 1, "i16")                                                               \
     OPTION(XLUT_TABLE_F16, 2, "f16")                                                               \
-    OPTION(XLUT_TABLE_I8_DYNAMIC, 3, "i8d") /* lut.tbl only: finds the scale itself */
+    OPTION(XLUT_TABLE_I8_DYNAMIC, 3, "i8dynamic") /* lut.tbl only: finds the scale itself */
 
 #define XLUT_FORMS(OPTION)             /* what the index planes of an lmma stand for */            \
     OPTION(XLUT_FORM_PLANES1, 0, "w1") /* planes weighted 2^p, symmetric table */                  \

