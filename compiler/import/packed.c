@@ -44,7 +44,8 @@ static bool check_header(parsing *p, const pack_header *h, size_t size)
     pack_geometry g;
     p->w->shape = (pack_shape){h->tile_m, h->tile_n};
     quant_format_parse("w1", &probe);
-    if (!pack_geometry_of(&probe, 1, 1, p->w->shape, &g)) {
+    bool dense_only = !h->tile_m && !h->tile_n; // a machine without LUT tiles
+    if (!dense_only && !pack_geometry_of(&probe, 1, 1, p->w->shape, &g)) {
         diagnostic_error(p->d, p->w->where, "header: m%u n%u is not a tile shape", h->tile_m,
                          h->tile_n);
         return false;
@@ -71,7 +72,7 @@ static bool entry_shape(parsing *p, json_t *shape, weights_tensor *t)
             return bad_entry(p, "a size in the shape is not a whole number");
         t->shape[i] = json_integer_value(size);
     }
-    return tensor_matrix(t) || bad_entry(p, "the product of the shape overflows");
+    return tensor_matrix(t) || bad_entry(p, "the sizes in the shape are too large");
 }
 
 // Dense bytes are read as the GGUF type of the same elements.

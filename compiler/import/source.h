@@ -61,7 +61,7 @@ bool metadata_parse(weights *w, reader *r, uint64_t count);
 // Sorts the tensors by name; false: reported, two have the same one.
 bool tensors_index(weights *w, diagnostics *d);
 
-// rows, columns from the shape; false: overflow.
+// rows, columns from the shape; false: too large.
 bool tensor_matrix(weights_tensor *t);
 // "f32[2, 3]" without the type: "[2, 3]".
 void shape_print(text *out, unsigned rank, const int64_t *shape);

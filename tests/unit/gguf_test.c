@@ -337,6 +337,10 @@ static void product_overflow(bytes *b)
 {
     one_tensor(b, 1ull << 40, 1ull << 40, 0, 0);
 }
+static void empty_but_huge(bytes *b)
+{
+    one_tensor(b, 1ull << 41, 0, 0, 0);
+}
 static void bytes_overflow(bytes *b)
 {
     one_tensor(b, 1ull << 31, 1ull << 31, 0, 0);
@@ -465,7 +469,8 @@ static const struct {
           BAD "tensor 'w': 4294967295 dimensions, expected 1 to 4 (at byte 37)\n"),
     WRONG(dimension_negative,
           BAD "tensor 'w': dimension 18446744073709551615 is too large (at byte 45)\n"),
-    WRONG(product_overflow, BAD "tensor 'w': the product of its dimensions overflows\n"),
+    WRONG(product_overflow, BAD "tensor 'w': its dimensions are too large\n"),
+    WRONG(empty_but_huge, BAD "tensor 'w': its dimensions are too large\n"),
     WRONG(bytes_overflow, BAD "tensor 'w': its size in bytes overflows\n"),
     WRONG(type_not_supported,
           BAD "tensor 'w': type Q4_K is not supported\n"

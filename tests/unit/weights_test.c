@@ -527,6 +527,18 @@ static void other_tiles_hold_the_same_values(void **state)
     assert_same_values(p, q, m);
 }
 
+static void machines_without_tiles_have_dense_weights(void **state)
+{
+    (void)state;
+    weights *w = small_model();
+    ir_module *m = small_program("f16");
+    text file = packed(w, m, (pack_shape){0, 0});
+    weights *p = weights_parse(a, d, "dense.lutw", file.data, file.length);
+    assert_non_null(p);
+    assert_same_values(w, p, m);
+    assert_false(pack_file_place(small_program("w2"), d, (pack_shape){0, 0}));
+}
+
 static void damaged_weights_are_not_copied(void **state)
 {
     (void)state;
@@ -760,6 +772,7 @@ int main(void)
         TEST(the_packed_bytes_are_those_of_pack_rows),
         TEST(packing_again_copies_and_gives_the_same_file),
         TEST(other_tiles_hold_the_same_values),
+        TEST(machines_without_tiles_have_dense_weights),
         TEST(damaged_weights_are_not_copied),
         TEST(what_cannot_be_packed_is_explained),
         TEST(full_disks_are_reported),

@@ -1,0 +1,61 @@
+// What both fuzzers of weight files do: open, look at everything, read every row.
+#pragma once
+
+#include "compiler/import/import.h"
+
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static inline void touch_metadata(const weights *w)
+{
+    for (size_t i = 0; i < weights_meta_count(w); i++) {
+        const meta_value *v = weights_meta_at(w, i);
+        if (weights_meta(w, v->key) != v)
+            __builtin_trap();
+        for (uint64_t j = 0; v->kind == META_ARRAY && j < v->count; j++)
+            if (v->element == META_TEXT && meta_text_at(v, j).length > 1u << 20)
+                __builtin_trap();
+            else if (v->element != META_TEXT && meta_number_at(v, j) != meta_number_at(v, j) &&
+                     v->element != META_NUMBER)
+                __builtin_trap();
+    }
+}
+
+static inline void touch_tensor(const weights *w, diagnostics *d, const weights_tensor *t)
+{
+    if (!weights_find(w, t->name) || t->rows * t->columns > 1 << 22)
+        return;
+    arena *a = arena_create();
+    float *row = ARENA_ARRAY(a, float, (size_t)t->columns);
+    for (int64_t n = 0; n < t->rows && n < 256 && t->columns; n++)
+        weights_read_rows(w, d, t, n, 1, row);
+    weights_keep_format(w, t);
+    weights_verify(w, d, t);
+    arena_destroy(a);
+}
+
+static inline int try_weights(const char *name, const char *magic, size_t length,
+                              const uint8_t *data, size_t size)
+{
+    if (size < length || memcmp(data, magic, length) != 0)
+        return 0;
+    arena *a = arena_create();
+    FILE *nowhere = fopen("/dev/null", "w");
+    diagnostics *d = diagnostics_create(nowhere);
+    weights *w = weights_parse(a, d, name, data, size);
+    text shown = {0};
+    if (!w && !diagnostics_errors(d))
+        __builtin_trap(); // refused without a word
+    if (w) {
+        touch_metadata(w);
+        for (size_t i = 0; i < weights_count(w); i++)
+            touch_tensor(w, d, weights_at(w, i));
+        weights_print(&shown, w);
+    }
+    text_free(&shown);
+    diagnostics_destroy(d);
+    fclose(nowhere);
+    arena_destroy(a);
+    return 0;
+}
