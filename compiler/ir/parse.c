@@ -17,7 +17,7 @@ token parser_peek(const parser *p)
     return lexer_next(&copy);
 }
 
-bool parser_error(parser *p, location where, const char *format, ...)
+bool lir_parser_error(parser *p, location where, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -26,22 +26,28 @@ bool parser_error(parser *p, location where, const char *format, ...)
     return false;
 }
 
+bool parser_unexpected(parser *p, const char *what)
+{
+    const token *t = &p->now;
+    int shown = t->length < 40 ? (int)t->length : 40;
+    if (t->kind == TOKEN_BAD)
+        return lir_parser_error(p, t->where, "expected %s, found %s", what, t->value);
+    if (t->kind == TOKEN_END)
+        return lir_parser_error(p, t->where, "expected %s, found the end of the text", what);
+    return lir_parser_error(p, t->where, "expected %s, found '%.*s'", what, shown, t->start);
+}
+
 bool parser_expected(parser *p, const char *what)
 {
     const token *t = &p->now;
-    if (t->kind == TOKEN_BAD)
-        return parser_error(p, t->where, "expected %s, found %s", what, t->value);
     if ((t->first || t->kind == TOKEN_LOCATION) && p->last.start) {
         location behind = p->last.where;
         behind.column += behind.length;
         behind.length = 1;
-        return parser_error(p, behind, "expected %s, found the end of the %s", what,
+        return lir_parser_error(p, behind, "expected %s, found the end of the %s", what,
                             t->kind == TOKEN_END ? "text" : "line");
     }
-    if (t->kind == TOKEN_END)
-        return parser_error(p, t->where, "expected %s, found the end of the text", what);
-    int shown = t->length < 40 ? (int)t->length : 40;
-    return parser_error(p, t->where, "expected %s, found '%.*s'", what, shown, t->start);
+    return parser_unexpected(p, what);
 }
 
 bool parser_accept(parser *p, const char *s)
@@ -84,7 +90,7 @@ bool parser_integer(parser *p, const char *what, int64_t minimum, int64_t maximu
         return parser_expected(p, what);
     if (!text_to_int64(arena_string(p->arena, p->now.start, p->now.length), &value) ||
         value < minimum || value > maximum)
-        return parser_error(p, p->now.where, "expected %s, a whole number in %lld..%lld", what,
+        return lir_parser_error(p, p->now.where, "expected %s, a whole number in %lld..%lld", what,
                             (long long)minimum, (long long)maximum);
     *out = value;
     parser_advance(p);
@@ -129,7 +135,7 @@ bool parser_location(parser *p, location *out)
     uint32_t line_number = line ? small_number(line + 1, column) : 0;
     uint32_t column_number = line ? small_number(column + 1, end) : 0;
     if (!line_number || !column_number || line == s)
-        return parser_error(p, p->now.where,
+        return lir_parser_error(p, p->now.where,
                             "expected a location 'file:line:column' behind //; comments start "
                             "with ';'");
     *out = (location){file_source(p, s, (size_t)(line - s)), line_number, column_number, 1};
@@ -173,9 +179,9 @@ static bool parse_dim(parser *p)
         !parser_location(p, &where))
         return false;
     if (!ir_is_word(name) || strchr(name, '.'))
-        return parser_error(p, where, "a dimension's name has no '.'");
+        return lir_parser_error(p, where, "a dimension's name has no '.'");
     if (ir_symbol_find(p->module, name))
-        return parser_error(p, where, "dimension '%s' is declared twice", name);
+        return lir_parser_error(p, where, "dimension '%s' is declared twice", name);
     ir_symbol_create(p->module, name, minimum, maximum, where);
     return true;
 }
@@ -209,7 +215,7 @@ static bool parse_global(parser *p, ir_global_kind kind)
     if ((packed && !parse_address(p, &address, &size)) || !parser_location(p, &where))
         return false;
     if (ir_global_find(p->module, name.value))
-        return parser_error(p, name.where, "@%s is declared twice", name.value);
+        return lir_parser_error(p, name.where, "@%s is declared twice", name.value);
     ir_global *g = ir_global_create(p->module, kind, name.value, type, origin, where);
     g->packed = packed;
     g->address = address;
@@ -258,7 +264,7 @@ static bool parse_function(parser *p, bool entry)
         return parser_expected(p, "a function name like @main");
     parser_advance(p);
     if (ir_function_find(p->module, name.value))
-        return parser_error(p, name.where, "function @%s is defined twice", name.value);
+        return lir_parser_error(p, name.where, "function @%s is defined twice", name.value);
     p->function = ir_function_create(p->module, name.value, entry, where);
     p->names = ir_mapping_create(p->arena);
     p->visible.count = 0;
@@ -279,7 +285,7 @@ static bool parse_item(parser *p)
         return parser_expect(p, "func") && parse_function(p, true);
     if (parser_accept(p, "func"))
         return parse_function(p, false);
-    return parser_expected(p, "dim, weight, state, func or entry func");
+    return parser_unexpected(p, "dim, weight, state, func or entry func");
 }
 
 static bool parse_header(parser *p)
@@ -307,7 +313,7 @@ static void parse_items(parser *p)
     while (p->now.kind != TOKEN_END && !parser_gives_up(p)) {
         line = p->now.where.line;
         if (!p->now.first)
-            parser_expected(p, "the end of the line");
+            parser_unexpected(p, "the end of the line");
         else if (parse_item(p))
             continue;
         parser_recover(p, line);

@@ -33,7 +33,7 @@ bool parser_define(parser *p, const token *name, ir_value *v)
 {
     ir_value *hidden = ir_mapping_find(p->names, name->value);
     if (hidden && v != &parser_poison && hidden != &parser_poison)
-        return parser_error(p, name->where, "%%%s is defined twice", name->value);
+        return lir_parser_error(p, name->where, "%%%s is defined twice", name->value);
     ir_mapping_put(p->names, name->value, v);
     ARRAY_PUSH(p->arena, &p->visible, (scoped_name){name->value, hidden});
     if (v != &parser_poison && !is_number_name(name->value))
@@ -55,13 +55,13 @@ static bool parse_value(parser *p, ir_value **out)
     if (t.kind == TOKEN_GLOBAL) {
         ir_global *g = ir_global_find(p->module, t.value);
         if (!g)
-            return parser_error(p, t.where, "@%s is not declared; add a 'weight' or 'state' above",
+            return lir_parser_error(p, t.where, "@%s is not declared; add a 'weight' or 'state' above",
                                 t.value);
         *out = &g->value;
     } else if (t.kind == TOKEN_VALUE) {
         *out = ir_mapping_find(p->names, t.value);
         if (!*out)
-            return parser_error(p, t.where, "%%%s is not defined here", t.value);
+            return lir_parser_error(p, t.where, "%%%s is not defined here", t.value);
     } else {
         return parser_expected(p, "a value like %x or @weight");
     }
@@ -127,7 +127,7 @@ static bool parse_choice(parser *p, const ir_attribute_row *row, ir_attribute *v
     if (!parser_word(p, "a word", &v->text))
         return false;
     return ir_attribute_word_allowed(row, v->text) ||
-           parser_error(p, where, "'%s' is one of {%.*s}, not '%s'", row->name,
+           lir_parser_error(p, where, "'%s' is one of {%.*s}, not '%s'", row->name,
                         (int)strcspn(row->words, "}"), row->words, v->text);
 }
 
@@ -157,7 +157,7 @@ static bool unknown_attribute(parser *p, const statement *s, location where, con
     for (unsigned i = 0; i < row->n_attributes; i++)
         names[i] = row->attributes[i].name;
     const char *near = text_nearest(name, names, row->n_attributes);
-    return parser_error(p, where, "'%s' has no attribute '%s'%s%s%s", ir_op_rows[s->code].name,
+    return lir_parser_error(p, where, "'%s' has no attribute '%s'%s%s%s", ir_op_rows[s->code].name,
                         name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
@@ -172,7 +172,7 @@ static bool parse_attribute(parser *p, statement *s)
         return unknown_attribute(p, s, where, name);
     for (size_t i = 0; i < s->attributes.count; i++)
         if (!strcmp(s->attributes.items[i].name, name))
-            return parser_error(p, where, "attribute '%s' is given twice", name);
+            return lir_parser_error(p, where, "attribute '%s' is given twice", name);
     return parser_expect(p, "=") && parse_attribute_value(p, s, row);
 }
 
@@ -210,7 +210,7 @@ static bool place_positional(parser *p, statement *s, ir_value **fixed, ir_value
     unsigned required = required_operands(row);
     if (position >= required) {
         if (!row->variadic)
-            return parser_error(p, p->last.where, "'%s' takes %u operand%s by position%s",
+            return lir_parser_error(p, p->last.where, "'%s' takes %u operand%s by position%s",
                                 ir_op_rows[s->code].name, required, required == 1 ? "" : "s",
                                 ir_fixed_operands(row) > required ? "; optional ones are named"
                                                                   : "");
@@ -234,10 +234,10 @@ static bool parse_named_operand(parser *p, statement *s, ir_value **fixed)
         return false;
     int slot = ir_operand_slot(s->code, name);
     if (slot < 0 || !ir_signature_of(s->code)->operands[slot].optional)
-        return parser_error(p, where, "'%s' has no optional operand '%s'", ir_op_rows[s->code].name,
+        return lir_parser_error(p, where, "'%s' has no optional operand '%s'", ir_op_rows[s->code].name,
                             name);
     if (fixed[slot])
-        return parser_error(p, where, "operand '%s' is given twice", name);
+        return lir_parser_error(p, where, "operand '%s' is given twice", name);
     if (!parser_expect(p, "=") || !parse_value(p, &v))
         return false;
     s->poisoned |= v == &parser_poison;
@@ -258,8 +258,8 @@ static bool parse_operand(parser *p, statement *s, ir_value **fixed, unsigned *p
 
 static bool starts_operand(const parser *p)
 {
-    return !p->now.first &&
-           (p->now.kind == TOKEN_VALUE || p->now.kind == TOKEN_GLOBAL || p->now.kind == TOKEN_WORD);
+    return !p->now.first && (p->now.kind == TOKEN_VALUE || p->now.kind == TOKEN_GLOBAL ||
+                             p->now.kind == TOKEN_WORD || p->now.kind == TOKEN_BAD);
 }
 
 static bool parse_operands(parser *p, statement *s)
@@ -278,7 +278,7 @@ static bool parse_operands(parser *p, statement *s)
     memcpy(s->operands.items, fixed, n * sizeof *fixed);
     for (unsigned i = 0; i < n; i++)
         if (!fixed[i] && !row->operands[i].optional)
-            return parser_error(p, s->name.where, "'%s' needs operand '%s'",
+            return lir_parser_error(p, s->name.where, "'%s' needs operand '%s'",
                                 ir_op_rows[s->code].name, row->operands[i].name);
     return true;
 }
@@ -299,7 +299,7 @@ static bool parse_result_types(parser *p, statement *s)
     } while (parser_accept(p, ","));
     if (s->types.count == s->results.count)
         return true;
-    return parser_error(p, s->name.where, "%zu result%s but %zu type%s", s->results.count,
+    return lir_parser_error(p, s->name.where, "%zu result%s but %zu type%s", s->results.count,
                         s->results.count == 1 ? "" : "s", s->types.count,
                         s->types.count == 1 ? "" : "s");
 }
@@ -488,6 +488,8 @@ static bool parse_opcode(parser *p, statement *s)
 {
     const char *name, *names[IR_OPCODE_COUNT];
     s->name = p->now;
+    if (s->name.kind != TOKEN_WORD && !s->results.count)
+        return parser_unexpected(p, "an operation");
     if (!parser_word(p, "an operation", &name))
         return false;
     if (ir_opcode_by_name(name, &s->code))
@@ -495,7 +497,7 @@ static bool parse_opcode(parser *p, statement *s)
     for (unsigned i = 0; i < IR_OPCODE_COUNT; i++)
         names[i] = ir_op_rows[i].name;
     const char *near = text_nearest(name, names, IR_OPCODE_COUNT);
-    return parser_error(p, s->name.where, "unknown operation '%s'%s%s%s", name,
+    return lir_parser_error(p, s->name.where, "unknown operation '%s'%s%s%s", name,
                         near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
@@ -539,7 +541,7 @@ static void parse_statement(parser *p, ir_block *b)
 bool parser_block(parser *p, ir_block *b, size_t visible, location *where)
 {
     if (++p->depth > PARSER_MAX_DEPTH)
-        return parser_error(p, p->now.where, "regions are nested more than %d deep",
+        return lir_parser_error(p, p->now.where, "regions are nested more than %d deep",
                             PARSER_MAX_DEPTH);
     if (!parser_expect(p, "{") || !parser_location(p, where))
         return false;

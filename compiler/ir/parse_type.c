@@ -18,14 +18,14 @@ static bool parse_dim_size(parser *p, bool unknown_allowed, ir_dim *out)
         if (!parser_accept(p, "*"))
             return true;
         if (value < 1)
-            return parser_error(p, where, "expected a coefficient of at least 1");
+            return lir_parser_error(p, where, "expected a coefficient of at least 1");
         where = p->now.where;
     }
     if (!parser_word(p, "a size: a number, a dimension, or 8*T", &name))
         return false;
     const ir_symbol *symbol = ir_symbol_find(p->module, name);
     if (!symbol)
-        return parser_error(p, where, "dimension '%s' is not declared; add 'dim %s in 1..N'", name,
+        return lir_parser_error(p, where, "dimension '%s' is not declared; add 'dim %s in 1..N'", name,
                             name);
     *out = (ir_dim){symbol, value};
     return true;
@@ -40,7 +40,7 @@ static bool parse_dims(parser *p, bool buffer, unsigned *rank, ir_dim *dims)
         if (*rank && !parser_expect(p, ","))
             return false;
         if (*rank == IR_MAX_RANK)
-            return parser_error(p, p->now.where, "more than %d dimensions", IR_MAX_RANK);
+            return lir_parser_error(p, p->now.where, "more than %d dimensions", IR_MAX_RANK);
         if (!parse_dim_size(p, buffer && *rank == 0, &dims[*rank]))
             return false;
         ++*rank;
@@ -55,7 +55,7 @@ static bool parse_scalar(parser *p, scalar_type *out)
     if (!parser_word(p, "a scalar type", &name))
         return false;
     return scalar_by_name(name, out) ||
-           parser_error(p, where, "expected a scalar type like f16, found '%s'", name);
+           lir_parser_error(p, where, "expected a scalar type like f16, found '%s'", name);
 }
 
 static bool parse_scale(parser *p, ir_type *t)
@@ -69,7 +69,7 @@ static bool parse_scale(parser *p, ir_type *t)
     else if (!strcmp(word, "tile"))
         t->scale = TABLE_SCALE_TILE;
     else if (strcmp(word, "group"))
-        return parser_error(p, where, "expected a scale of row, group(N) or tile");
+        return lir_parser_error(p, where, "expected a scale of row, group(N) or tile");
     if (strcmp(word, "group"))
         return true;
     t->scale = TABLE_SCALE_GROUP;
@@ -132,7 +132,7 @@ static bool parse_tile(parser *p, const ir_type **out)
             return parser_expect(p, ">");
         }
     }
-    return parser_error(p, where, "expected a tile of plane, table, i32 or f32, found '%s'", word);
+    return lir_parser_error(p, where, "expected a tile of plane, table, i32 or f32, found '%s'", word);
 }
 
 static bool parse_weight(parser *p, const char *format, const ir_type **out)
@@ -175,7 +175,7 @@ static bool unknown_type(parser *p, location where, const char *word)
     for (size_t i = 0; i < sizeof type_forms / sizeof *type_forms; i++)
         names[n++] = type_forms[i].word;
     const char *near = text_nearest(word, names, n);
-    return parser_error(p, where, "unknown type '%s'%s%s%s", word, near ? "; did you mean '" : "",
+    return lir_parser_error(p, where, "unknown type '%s'%s%s%s", word, near ? "; did you mean '" : "",
                         near ? near : "", near ? "'?" : "");
 }
 

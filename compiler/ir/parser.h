@@ -41,9 +41,11 @@ typedef struct parser {
 // ---- tokens (parse.c)
 void parser_advance(parser *p);
 token parser_peek(const parser *p); // the token behind `now`
-bool parser_error(parser *p, location where, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));         // always false
-bool parser_expected(parser *p, const char *what); // "expected what, found .."; always false
+bool lir_parser_error(parser *p, location where, const char *format, ...)
+    __attribute__((format(printf, 3, 4))); // always false
+// "expected what, found ..", at the end of the line before where a new line starts; always false.
+bool parser_expected(parser *p, const char *what);
+bool parser_unexpected(parser *p, const char *what); // where a new line may start
 bool parser_accept(parser *p, const char *s);
 bool parser_expect(parser *p, const char *s);
 bool parser_word(parser *p, const char *what, const char **out);
