@@ -297,10 +297,21 @@ const elf_symbol *elf_find_symbol(const elf_image *image, const char *name)
     return NULL;
 }
 
-// Symbols without a size (assembly labels) reach to the next symbol.
-static bool covers(const elf_symbol *s, uint64_t address)
+static const elf_segment *segment_at(const elf_image *image, uint64_t address)
 {
-    return s->size == 0 || address - s->address < s->size;
+    for (size_t i = 0; i < image->segment_count; i++)
+        if (address - image->segments[i].address < image->segments[i].memory_size)
+            return &image->segments[i];
+    return NULL;
+}
+
+// Symbols without a size (assembly labels) reach to the next symbol or the end of their segment.
+static bool covers(const elf_image *image, const elf_symbol *s, uint64_t address)
+{
+    if (s->size > 0)
+        return address - s->address < s->size;
+    const elf_segment *segment = segment_at(image, address);
+    return segment && segment == segment_at(image, s->address);
 }
 
 const elf_symbol *elf_symbol_at(const elf_image *image, uint64_t address)
@@ -313,5 +324,6 @@ const elf_symbol *elf_symbol_at(const elf_image *image, uint64_t address)
         else
             high = middle;
     }
-    return low > 0 && covers(&image->symbols[low - 1], address) ? &image->symbols[low - 1] : NULL;
+    return low > 0 && covers(image, &image->symbols[low - 1], address) ? &image->symbols[low - 1]
+                                                                       : NULL;
 }

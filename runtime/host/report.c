@@ -45,8 +45,7 @@ int host_exit_code(const host_program *p, const host_outcome *outcome)
 void host_print_place(const host_program *p, uint64_t address, text *out)
 {
     const elf_symbol *s = elf_symbol_at(&p->image, address);
-    bool inside = hart_memory_range(p->memory, address, 1, HART_READ) != NULL;
-    if (!s || !inside)
+    if (!s)
         text_printf(out, "0x%" PRIx64, address);
     else if (s->address == address)
         text_append(out, s->name);
@@ -170,12 +169,11 @@ static void print_surroundings(const host_program *p, uint64_t address, FILE *st
     bool inside = false;
     const host_region *r = nearest_region(p, address, &inside);
     fprintf(stream, "  address 0x%" PRIx64 ": ", address);
-    if (!r) {
-        fprintf(stream,
-                address < hart_memory_page() ? "a null pointer\n" : "nothing is mapped near it\n");
-        return;
-    }
-    if (inside) {
+    if (!inside && address < hart_memory_page()) {
+        fprintf(stream, "a null pointer");
+    } else if (!r) {
+        fprintf(stream, "nothing is mapped near it");
+    } else if (inside) {
         fprintf(stream, "%" PRIu64 " bytes into ", address - r->address);
         print_region(r, stream);
         fprintf(stream, ", which allows %s", access_words(access_at(p, address)));

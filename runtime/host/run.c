@@ -85,13 +85,15 @@ static uint64_t budget(const host_limits *limits, uint64_t done)
 // True when the program has ended, with the reason in *outcome.
 static bool has_ended(host_program *p, hart_stop stop, host_outcome *outcome)
 {
+    bool goes_on;
     switch (stop) {
     case HART_STOP_RETURN: outcome->end = HOST_RETURNED; return true;
     case HART_STOP_FAULT: outcome->end = HOST_FAULTED; return true;
     case HART_STOP_ECALL:
-        hart_finish_ecall(p->hart);
         outcome->end = HOST_EXITED;
-        return !host_service(p, &outcome->exit_code);
+        goes_on = host_service(p, &outcome->exit_code);
+        hart_finish_ecall(p->hart);
+        return !goes_on;
     default: return false;
     }
 }
