@@ -170,6 +170,12 @@ static void leave(verifier *v, size_t scope)
         ir_mapping_put(v->defined, v->scope.items[--v->scope.count], NULL);
 }
 
+static bool may_name_states(ir_opcode code)
+{
+    return code == IR_STATE_READ || code == IR_STATE_WRITE || code == IR_KERNEL ||
+           code == IR_ADDRESS;
+}
+
 static bool check_visible(verifier *v, const ir_op *op)
 {
     for (unsigned i = 0; i < op->n_operands; i++) {
@@ -179,6 +185,9 @@ static bool check_visible(verifier *v, const ir_op *op)
         if (x->kind != IR_VALUE_GLOBAL && !ir_mapping_find(v->defined, x))
             return verify_error(v, op, "uses operand %u%s%s before or outside its definition", i,
                                 x->name ? ", %" : "", x->name ? x->name : "");
+        if (x->kind == IR_VALUE_GLOBAL && x->global->kind == IR_GLOBAL_STATE &&
+            !may_name_states(op->code))
+            return verify_error(v, op, "uses state @%s; read it with state.read", x->global->name);
         if (x->kind == IR_VALUE_GLOBAL && v->kernel)
             return verify_error(v, op, "uses @%s inside a kernel; pass it as an input",
                                 x->global->name);

@@ -313,7 +313,8 @@ static bool rule_state_write(verifier *v, const ir_op *op)
 
 static bool check_count(verifier *v, const ir_op *op, const char *what, size_t want, size_t got)
 {
-    return want == got || verify_error(v, op, "needs %zu %s, not %zu", want, what, got);
+    return want == got || verify_error(v, op, "has %zu %s%s where %zu %s needed", got, what,
+                                       got == 1 ? "" : "s", want, want == 1 ? "is" : "are");
 }
 
 static bool check_pair(verifier *v, const ir_op *op, const char *what, size_t i,
@@ -324,10 +325,9 @@ static bool check_pair(verifier *v, const ir_op *op, const char *what, size_t i,
 }
 
 // The values that `end` passes on are of the types `want[0..n)`.
-static bool check_passed(verifier *v, const ir_op *end, const char *what, size_t n,
-                         const ir_type *const *want)
+static bool check_passed(verifier *v, const ir_op *end, size_t n, const ir_type *const *want)
 {
-    bool good = check_count(v, end, what, n, end->n_operands);
+    bool good = check_count(v, end, "value", n, end->n_operands);
     for (unsigned i = 0; good && i < n; i++)
         good = check_pair(v, end, "value", i, want[i], end->operands[i].value->type);
     return good;
@@ -335,8 +335,7 @@ static bool check_passed(verifier *v, const ir_op *end, const char *what, size_t
 
 static bool rule_return(verifier *v, const ir_op *op)
 {
-    return check_passed(v, op, "values, as the function has results", v->function->results.count,
-                        v->function->results.items);
+    return check_passed(v, op, v->function->results.count, v->function->results.items);
 }
 
 static bool rule_yield(verifier *v, const ir_op *op)
@@ -345,15 +344,13 @@ static bool rule_yield(verifier *v, const ir_op *op)
     const ir_type **types = ARENA_ARRAY(v->module->arena, const ir_type *, parent->n_results);
     for (unsigned i = 0; i < parent->n_results; i++)
         types[i] = parent->results[i].type;
-    return check_passed(v, op, "values, as the operation around it has results", parent->n_results,
-                        types);
+    return check_passed(v, op, parent->n_results, types);
 }
 
 static bool rule_kernel(verifier *v, const ir_op *op)
 {
     const ir_block *b = op->regions[0];
-    bool good =
-        check_count(v, op, "region arguments, one per input", op->n_operands, b->arguments.count);
+    bool good = check_count(v, op, "region argument", op->n_operands, b->arguments.count);
     for (unsigned i = 0; good && i < op->n_operands; i++)
         good = check_pair(v, op, "region argument", i, op->operands[i].value->type,
                           b->arguments.items[i]->type);
@@ -367,8 +364,8 @@ static bool check_carried(verifier *v, const ir_op *op, unsigned counters, unsig
 {
     const ir_block *b = op->regions[0];
     unsigned n = op->n_operands - first;
-    bool good = check_count(v, op, "results, one per carried value", n, op->n_results) &&
-                check_count(v, op, "region arguments", counters + n, b->arguments.count);
+    bool good = check_count(v, op, "result", n, op->n_results) &&
+                check_count(v, op, "region argument", counters + n, b->arguments.count);
     for (unsigned i = 0; good && i < counters; i++)
         good = check_pair(v, op, "region argument", i, ir_type_index((ir_module *)v->module),
                           b->arguments.items[i]->type);
@@ -400,7 +397,7 @@ static bool rule_if(verifier *v, const ir_op *op)
     const ir_type *t = op->operands[0].value->type;
     if (t->scalar != SCALAR_I1)
         return verify_error(v, op, "needs a condition of type i1, not %s", verify_type(v, t));
-    return check_count(v, op, "region arguments", 0,
+    return check_count(v, op, "region argument", 0,
                        op->regions[0]->arguments.count + op->regions[1]->arguments.count);
 }
 
@@ -410,8 +407,8 @@ static bool rule_call(verifier *v, const ir_op *op)
     if (!f)
         return verify_error(v, op, "names function @%s, which is not defined",
                             ir_name(op, "callee"));
-    bool good = check_count(v, op, "arguments", f->body->arguments.count, op->n_operands) &&
-                check_count(v, op, "results", f->results.count, op->n_results);
+    bool good = check_count(v, op, "argument", f->body->arguments.count, op->n_operands) &&
+                check_count(v, op, "result", f->results.count, op->n_results);
     for (unsigned i = 0; good && i < op->n_operands; i++)
         good = check_pair(v, op, "argument", i, f->body->arguments.items[i]->type,
                           op->operands[i].value->type);

@@ -62,7 +62,8 @@ static bool rule_view(verifier *v, const ir_op *op)
 {
     const ir_type *t = op->operands[0].value->type;
     return op->n_operands - 1 <= t->rank ||
-           verify_error(v, op, "has %u indices for %s", op->n_operands - 1, verify_type(v, t));
+           verify_error(v, op, "takes at most %u indices for %s, not %u", t->rank,
+                        verify_type(v, t), op->n_operands - 1);
 }
 
 static bool inside_strip(const ir_op *op)
@@ -78,8 +79,8 @@ static bool check_access(verifier *v, const ir_op *op, const ir_type *x, const i
                          unsigned first)
 {
     if (op->n_operands - first != b->rank)
-        return verify_error(v, op, "has %u indices for %s", op->n_operands - first,
-                            verify_type(v, b));
+        return verify_error(v, op, "needs %u indices for %s, not %u", b->rank, verify_type(v, b),
+                            op->n_operands - first);
     if (x->scalar != b->scalar)
         return verify_error(v, op, "moves elements of %s as %s; cast or view", verify_type(v, b),
                             verify_type(v, x));
