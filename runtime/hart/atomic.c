@@ -44,13 +44,15 @@ typedef uint64_t type_U64;
     DEFINE_SIZE(E##_D, 64, type_##kind##64, expression)
 AMO_ROWS(DEFINE)
 
-// A store-conditional succeeds when its address is reserved and memory still holds what was read.
+// A store-conditional succeeds when it has the address and size of the last load-reserved and
+// memory still holds what was read.
 #define DEFINE_RESERVED(suffix, size)                                                              \
     static void execute_LR_##suffix(hart *h, const isa_instruction *in)                            \
     {                                                                                              \
         uint##size##_t *at = atomic_host(h, in, size / 8);                                         \
         uint##size##_t value = __atomic_load_n(at, __ATOMIC_SEQ_CST);                              \
         h->reservation = h->x[in->rs1];                                                            \
+        h->reservation_bits = size;                                                                \
         h->reserved_value = value;                                                                 \
         hart_write_x(h, in->rd, (uint64_t)(int64_t)(int##size##_t)value);                          \
     }                                                                                              \
@@ -58,7 +60,7 @@ AMO_ROWS(DEFINE)
     {                                                                                              \
         uint##size##_t *at = atomic_host(h, in, size / 8);                                         \
         uint##size##_t expected = (uint##size##_t)h->reserved_value;                               \
-        bool done = h->reservation == h->x[in->rs1] &&                                             \
+        bool done = h->reservation == h->x[in->rs1] && h->reservation_bits == size &&              \
                     __atomic_compare_exchange_n(at, &expected, (uint##size##_t)h->x[in->rs2],      \
                                                 false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);        \
         h->reservation = 1;                                                                        \

@@ -135,7 +135,8 @@ struct hart {
     uint64_t withheld;  // of the budget, while an observer looks at every instruction
     uint64_t run_start; // retired + remaining + withheld when hart_run began
     uint64_t reservation, reserved_value; // of LR; reservation 1: none
-    void *recovery;                       // where faults jump to, a sigjmp_buf
+    uint8_t reservation_bits;
+    void *recovery; // where faults jump to, a sigjmp_buf
 };
 
 // VLEN is a power of two, 128 .. 1024. `lut` and `memory` are borrowed. All registers are zero, frm
