@@ -43,6 +43,7 @@ static LLVMValueRef bf16_from_f32(emitter *e, LLVMValueRef x)
     LLVMTypeRef bits = int_type(e, 16);
     if (!is_vector(x))
         return reinterpret(e, convert(e, C_FPTRUNC, x, bfloat_type(e)), bits);
+    fits_registers(e, x);
     LLVMTypeRef to = like(x, bfloat_type(e));
     LLVMTypeRef overloads[] = {to, LLVMTypeOf(x), int_type(e, 64)};
     LLVMValueRef arguments[] = {LLVMGetPoison(to), x, int_constant(e, 64, ROUND_AS_FRM_SAYS),
@@ -137,6 +138,7 @@ static LLVMValueRef convert_vector_to_int(emitter *e, LLVMValueRef x, unsigned b
         {"llvm.riscv.vfncvt.xu.f.w", "llvm.riscv.vfcvt.xu.f.v", "llvm.riscv.vfwcvt.xu.f.v"},
         {"llvm.riscv.vfncvt.x.f.w", "llvm.riscv.vfcvt.x.f.v", "llvm.riscv.vfwcvt.x.f.v"}};
     unsigned from = LLVMGetTypeKind(element_of(x)) == LLVMDoubleTypeKind ? 64 : 32;
+    fits_registers(e, x);
     LLVMTypeRef to = like(x, int_type(e, bits));
     LLVMTypeRef overloads[] = {to, LLVMTypeOf(x), int_type(e, 64)};
     LLVMValueRef arguments[] = {LLVMGetPoison(to), x, int_constant(e, 64, ROUND_AS_FRM_SAYS),
@@ -153,7 +155,8 @@ static LLVMValueRef clamp_int(emitter *e, LLVMValueRef x, bool x_signed, unsigne
     if (!x_signed)
         return primitive2(e, P_UMIN, x, bits_like(x, high));
     x = primitive2(e, P_SMAX, x, bits_like(x, sign ? -high - 1 : 0));
-    return primitive2(e, P_SMIN, x, bits_like(x, high));
+    bool reaches = LLVMGetIntTypeWidth(element_of(x)) > bits; // otherwise nothing is too large
+    return reaches ? primitive2(e, P_SMIN, x, bits_like(x, high)) : x;
 }
 
 static LLVMValueRef vector_float_to_int(emitter *e, LLVMValueRef x, scalar_type to)

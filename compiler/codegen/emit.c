@@ -16,6 +16,8 @@ void emit_error(emitter *e, const char *format, ...)
 
 void bind_value(emitter *e, ir_value *v, LLVMValueRef llvm)
 {
+    if (is_vector(llvm))
+        fits_registers(e, llvm);
     v->mark = (int64_t)e->values.count;
     ARRAY_PUSH(e->arena, &e->values, llvm);
 }

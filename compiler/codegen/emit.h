@@ -67,6 +67,9 @@ LLVMValueRef int_constant(emitter *e, unsigned bits, int64_t value);
 LLVMValueRef constant_like(LLVMValueRef shape, double value); // a scalar of shape's element type
 LLVMValueRef bits_like(LLVMValueRef shape, int64_t value);
 LLVMValueRef vector_of(emitter *e, LLVMValueRef v, unsigned lanes);
+// At most eight vector registers; false: reported. Operations that LLVM can split
+// may go beyond on their way, values and RISC-V's own intrinsics may not.
+bool fits_registers(emitter *e, LLVMValueRef v);
 
 // primitive.c: operations on scalars and on a strip's vectors alike. When one
 // operand is a vector, scalars are taken for vectors of equal lanes.

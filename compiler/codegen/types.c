@@ -71,3 +71,24 @@ LLVMValueRef vector_of(emitter *e, LLVMValueRef v, unsigned lanes)
     LLVMValueRef first = LLVMBuildInsertElement(e->builder, poison, v, int_constant(e, 64, 0), "");
     return LLVMBuildShuffleVector(e->builder, first, poison, zero, "");
 }
+
+static unsigned element_bits(LLVMTypeRef t)
+{
+    switch (LLVMGetTypeKind(t)) {
+    case LLVMIntegerTypeKind: return LLVMGetIntTypeWidth(t);
+    case LLVMHalfTypeKind:
+    case LLVMBFloatTypeKind: return 16;
+    case LLVMFloatTypeKind: return 32;
+    default: return 64;
+    }
+}
+
+bool fits_registers(emitter *e, LLVMValueRef v)
+{
+    enum { LARGEST_GROUP = 8 * 64 };
+    if (lanes_of(v) * element_bits(element_of(v)) <= LARGEST_GROUP)
+        return true;
+    emit_error(e, "this strip's lanes do not fit the vector registers here; give it the width of "
+                  "its widest element");
+    return false;
+}
