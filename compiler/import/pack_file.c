@@ -7,7 +7,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 static uint64_t align_to(uint64_t x, uint64_t alignment)
@@ -240,11 +242,22 @@ static int64_t dense_step(const weights_tensor *t)
     return rows ? rows : 1;
 }
 
+// A dense tensor of the very format is written as it is, once its values are known to be finite.
+static bool put_raw_rows(writer *o, arena *a, const weights_tensor *t, int64_t first, int64_t count)
+{
+    uint64_t row = (uint64_t)t->columns * t->type->bytes;
+    float *values = ARENA_ARRAY(a, float, (size_t)(count * t->columns));
+    return weights_read_rows(o->w, o->d, t, first, count, values) &&
+           put_weight(o, t->data + (uint64_t)first * row, (uint64_t)count * row);
+}
+
 static bool put_dense_rows(writer *o, arena *a, const ir_global *g, const quant_format *f,
                            const weights_tensor *t, int64_t first)
 {
     int64_t step = dense_step(t), count = t->rows - first < step ? t->rows - first : step;
     size_t all = (size_t)(count * t->columns), size = scalar_size(f->scale);
+    if (t->type && t->type->block == 1 && strcmp(t->type->dense, f->name) == 0)
+        return put_raw_rows(o, a, t, first, count);
     double *values = ARENA_ARRAY(a, double, all);
     uint8_t *bytes = arena_alloc_array(a, all, size);
     if (!weights_values(o->w, o->d, g, first, count, values))
@@ -275,6 +288,22 @@ static bool put_copy(writer *o, const weights_tensor *t)
     return XXH3_64bits_digest(o->hash) == t->hash || weights_verify(o->w, o->d, t);
 }
 
+// The rows' pages in the mapped file are not needed again: a model larger than memory is packed
+// without keeping it resident.
+static void release_rows(const weights *w, const weights_tensor *t, int64_t first, int64_t end)
+{
+    if (!w->mapped || w->file.descriptor < 0 || !t->type)
+        return;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uint64_t row = (uint64_t)(t->columns / t->type->block) * t->type->bytes;
+    uintptr_t from = (uintptr_t)t->data + (uint64_t)first * row;
+    uintptr_t until = (uintptr_t)t->data + (uint64_t)end * row;
+    from = (from + page - 1) / page * page;
+    until = until / page * page;
+    if (from < until)
+        madvise((void *)from, until - from, MADV_DONTNEED);
+}
+
 static bool put_global(writer *o, const ir_global *g)
 {
     quant_format f;
@@ -291,6 +320,7 @@ static bool put_global(writer *o, const ir_global *g)
         good = f.planes ? put_column_tile(o, a, g, &f, &t, first)
                         : put_dense_rows(o, a, g, &f, &t, first);
         arena_destroy(a);
+        release_rows(o->w, &t, first, first + step < t.rows ? first + step : t.rows);
     }
     return good;
 }

@@ -107,7 +107,7 @@ static bool convertible(const weights *w, const weights_tensor *t, const char *n
     quant_format format;
     quant_format_parse(name, &format);
     bool good = true, exact[ROWS];
-    for (int64_t first = 0; first < t->rows && good; first += ROWS) {
+    for (int64_t first = 0; first < t->rows && t->columns && good; first += ROWS) {
         arena *a = arena_create();
         int64_t count = t->rows - first < ROWS ? t->rows - first : ROWS;
         quant_rows rows = tensor_canonical(w, a, t, first, count, exact);

@@ -184,8 +184,8 @@ const weight_type weight_types[] = {
     {"BF16", 30, 1, 2, "bf16", dequantize_bf16},
     {"Q8_0", 8, 32, 34, "f32", dequantize_q8_0},
     {"Q4_0", 2, 32, 18, "f32", dequantize_q4_0, "w4g32zf", {"w4g32z", "w4g32zf"}, canonical_q4_0},
-    {"TQ1_0", 34, 256, 54, "f32", dequantize_tq1_0, "ternaryg256f", TERNARY_KEEP, canonical_tq1_0},
-    {"TQ2_0", 35, 256, 66, "f32", dequantize_tq2_0, "ternaryg256f", TERNARY_KEEP, canonical_tq2_0},
+    {"TQ1_0", 34, 256, 54, "f16", dequantize_tq1_0, "ternaryg256f", TERNARY_KEEP, canonical_tq1_0},
+    {"TQ2_0", 35, 256, 66, "f16", dequantize_tq2_0, "ternaryg256f", TERNARY_KEEP, canonical_tq2_0},
     // Known by name only.
     // clang-format off
     {"Q4_1", 3}, {"Q5_0", 6}, {"Q5_1", 7}, {"Q8_1", 9}, {"Q2_K", 10}, {"Q3_K", 11},

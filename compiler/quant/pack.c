@@ -46,32 +46,22 @@ static uint32_t indices(const uint64_t codes[2], unsigned p)
 }
 
 // Up to 16 codes of a column; `valid` keeps the lookups within K.
-typedef struct column_codes {
+typedef struct line_codes {
     uint64_t words[2];
     uint32_t valid;
-} column_codes;
+} line_codes;
 
-static column_codes load_codes(const uint8_t *codes, int64_t left)
+// codes NULL: a column beyond N.
+static line_codes load_codes(const uint8_t *codes, int64_t left)
 {
-    if (left >= LINE_CODES)
-        return (column_codes){{load64(codes), load64(codes + 8)}, 0x0f0f0f0fu};
     uint8_t padded[LINE_CODES] = {0};
-    if (left <= 0)
-        return (column_codes){{0, 0}, 0};
+    if (!codes || left <= 0)
+        return (line_codes){{0, 0}, 0};
+    if (left >= LINE_CODES)
+        return (line_codes){{load64(codes), load64(codes + 8)}, 0x0f0f0f0fu};
     memcpy(padded, codes, (size_t)left);
     int lookups = (int)(left + 3) / 4;
-    return (column_codes){{load64(padded), load64(padded + 8)}, 0x0f0f0f0fu >> 8 * (4 - lookups)};
-}
-
-// A pair of columns 16 apart shares four bytes of a line, for each plane.
-static void pack_pair(const column_codes *low, const column_codes *high, unsigned planes,
-                      int64_t plane_bytes, uint8_t *out)
-{
-    for (unsigned p = 0; p < planes; p++) {
-        uint32_t word =
-            (indices(low->words, p) & low->valid) | (indices(high->words, p) & high->valid) << 4;
-        store32(out + p * plane_bytes, word);
-    }
+    return (line_codes){{load64(padded), load64(padded + 8)}, 0x0f0f0f0fu >> 8 * (4 - lookups)};
 }
 
 // What one column tile is packed from: columns beyond `columns` are padding.
@@ -81,29 +71,37 @@ typedef struct packing {
     int64_t first, columns, tile_n;
 } packing;
 
-static column_codes column_line(const packing *p, int64_t column, int64_t k)
+static const uint8_t *column_codes(const packing *p, int64_t column, int64_t k)
 {
-    if (column >= p->columns || k >= p->rows->k)
-        return (column_codes){{0, 0}, 0};
-    return load_codes(p->rows->codes + (p->first + column) * p->rows->k + k, p->rows->k - k);
+    return column < p->columns ? p->rows->codes + (p->first + column) * p->rows->k + k : NULL;
 }
 
-static void pack_line(const packing *p, int64_t column, int64_t k, uint8_t *out)
+// A pair of columns 16 apart shares four bytes of each line; `out` is their place in the first
+// line of plane 0. All lines of a depth tile in turn: that reads a column's cache lines once.
+static void pack_pair(const packing *p, int64_t column, int64_t k, uint8_t *out)
 {
-    for (int64_t c = 0; c < LINE_COLUMNS / 2; c++) {
-        column_codes low = column_line(p, column + c, k);
-        column_codes high = column_line(p, column + c + LINE_COLUMNS / 2, k);
-        pack_pair(&low, &high, p->rows->format.planes, p->geometry->plane_bytes, out + 4 * c);
+    const uint8_t *low = column_codes(p, column, k);
+    const uint8_t *high = column_codes(p, column + LINE_COLUMNS / 2, k);
+    const int64_t plane_bytes = p->geometry->plane_bytes;
+    const unsigned planes = p->rows->format.planes;
+    for (int64_t i = 0; i < p->geometry->depth; i += LINE_CODES) {
+        line_codes x = load_codes(low ? low + i : NULL, p->rows->k - k - i);
+        line_codes y = load_codes(high ? high + i : NULL, p->rows->k - k - i);
+        for (unsigned plane = 0; plane < planes; plane++) {
+            uint32_t word =
+                (indices(x.words, plane) & x.valid) | (indices(y.words, plane) & y.valid) << 4;
+            store32(out + plane * plane_bytes, word);
+        }
+        out += p->tile_n / LINE_COLUMNS * LINE_BYTES;
     }
 }
 
 static uint8_t *pack_planes(const packing *p, int64_t depth_tile, uint8_t *out)
 {
     uint8_t *line = out;
-    int64_t start = depth_tile * p->geometry->depth;
-    for (int64_t k = start; k < start + p->geometry->depth; k += LINE_CODES)
-        for (int64_t column = 0; column < p->tile_n; column += LINE_COLUMNS, line += LINE_BYTES)
-            pack_line(p, column, k, line);
+    for (int64_t column = 0; column < p->tile_n; column += LINE_COLUMNS, line += LINE_BYTES)
+        for (int64_t c = 0; c < LINE_COLUMNS / 2; c++)
+            pack_pair(p, column + c, depth_tile * p->geometry->depth, line + 4 * c);
     return out + p->rows->format.planes * p->geometry->plane_bytes;
 }
 
