@@ -5,19 +5,19 @@
 
 // --------------------------------------------------------------------- tokens
 
-void parser_advance(parser *p)
+void lir_advance(parser *p)
 {
     p->last = p->now;
     p->now = lexer_next(&p->lexer);
 }
 
-token parser_peek(const parser *p)
+token lir_peek(const parser *p)
 {
     lexer copy = p->lexer;
     return lexer_next(&copy);
 }
 
-bool lir_parser_error(parser *p, location where, const char *format, ...)
+bool lir_error(parser *p, location where, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -26,74 +26,74 @@ bool lir_parser_error(parser *p, location where, const char *format, ...)
     return false;
 }
 
-bool parser_unexpected(parser *p, const char *what)
+bool lir_unexpected(parser *p, const char *what)
 {
     const token *t = &p->now;
     int shown = t->length < 40 ? (int)t->length : 40;
     if (t->kind == TOKEN_BAD)
-        return lir_parser_error(p, t->where, "expected %s, found %s", what, t->value);
+        return lir_error(p, t->where, "expected %s, found %s", what, t->value);
     if (t->kind == TOKEN_END)
-        return lir_parser_error(p, t->where, "expected %s, found the end of the text", what);
-    return lir_parser_error(p, t->where, "expected %s, found '%.*s'", what, shown, t->start);
+        return lir_error(p, t->where, "expected %s, found the end of the text", what);
+    return lir_error(p, t->where, "expected %s, found '%.*s'", what, shown, t->start);
 }
 
-bool parser_expected(parser *p, const char *what)
+bool lir_expected(parser *p, const char *what)
 {
     const token *t = &p->now;
     if ((t->first || t->kind == TOKEN_LOCATION) && p->last.start) {
         location behind = p->last.where;
         behind.column += behind.length;
         behind.length = 1;
-        return lir_parser_error(p, behind, "expected %s, found the end of the %s", what,
-                            t->kind == TOKEN_END ? "text" : "line");
+        return lir_error(p, behind, "expected %s, found the end of the %s", what,
+                         t->kind == TOKEN_END ? "text" : "line");
     }
-    return parser_unexpected(p, what);
+    return lir_unexpected(p, what);
 }
 
-bool parser_accept(parser *p, const char *s)
+bool lir_accept(parser *p, const char *s)
 {
     bool found = token_is(&p->now, s);
     if (found)
-        parser_advance(p);
+        lir_advance(p);
     return found;
 }
 
-bool parser_expect(parser *p, const char *s)
+bool lir_expect(parser *p, const char *s)
 {
     char what[16];
     snprintf(what, sizeof what, "'%s'", s);
-    return parser_accept(p, s) || parser_expected(p, what);
+    return lir_accept(p, s) || lir_expected(p, what);
 }
 
-bool parser_word(parser *p, const char *what, const char **out)
+bool lir_word(parser *p, const char *what, const char **out)
 {
     if (p->now.kind != TOKEN_WORD)
-        return parser_expected(p, what);
+        return lir_expected(p, what);
     *out = arena_intern_n(p->arena, p->now.start, p->now.length);
-    parser_advance(p);
+    lir_advance(p);
     return true;
 }
 
-bool parser_text(parser *p, const char *what, const char **out)
+bool lir_text(parser *p, const char *what, const char **out)
 {
     if (p->now.kind != TOKEN_TEXT)
-        return parser_expected(p, what);
+        return lir_expected(p, what);
     *out = p->now.value;
-    parser_advance(p);
+    lir_advance(p);
     return true;
 }
 
-bool parser_integer(parser *p, const char *what, int64_t minimum, int64_t maximum, int64_t *out)
+bool lir_integer(parser *p, const char *what, int64_t minimum, int64_t maximum, int64_t *out)
 {
     long long value;
     if (p->now.kind != TOKEN_NUMBER)
-        return parser_expected(p, what);
+        return lir_expected(p, what);
     if (!text_to_int64(arena_string(p->arena, p->now.start, p->now.length), &value) ||
         value < minimum || value > maximum)
-        return lir_parser_error(p, p->now.where, "expected %s, a whole number in %lld..%lld", what,
-                            (long long)minimum, (long long)maximum);
+        return lir_error(p, p->now.where, "expected %s, a whole number in %lld..%lld", what,
+                         (long long)minimum, (long long)maximum);
     *out = value;
-    parser_advance(p);
+    lir_advance(p);
     return true;
 }
 
@@ -126,7 +126,7 @@ static const char *last_colon(const char *from, const char *to)
     return to > from ? to - 1 : NULL;
 }
 
-bool parser_location(parser *p, location *out)
+bool lir_location(parser *p, location *out)
 {
     if (p->now.kind != TOKEN_LOCATION)
         return true;
@@ -135,17 +135,17 @@ bool parser_location(parser *p, location *out)
     uint32_t line_number = line ? small_number(line + 1, column) : 0;
     uint32_t column_number = line ? small_number(column + 1, end) : 0;
     if (!line_number || !column_number || line == s)
-        return lir_parser_error(p, p->now.where,
-                            "expected a location 'file:line:column' behind //; comments start "
-                            "with ';'");
+        return lir_error(p, p->now.where,
+                         "expected a location 'file:line:column' behind //; comments start "
+                         "with ';'");
     *out = (location){file_source(p, s, (size_t)(line - s)), line_number, column_number, 1};
-    parser_advance(p);
+    lir_advance(p);
     return true;
 }
 
 // -------------------------------------------------------------------- recovery
 
-void parser_recover(parser *p, uint32_t line)
+void lir_recover(parser *p, uint32_t line)
 {
     unsigned open = 0;
     while (p->now.kind != TOKEN_END) {
@@ -155,11 +155,11 @@ void parser_recover(parser *p, uint32_t line)
             open++;
         else if (token_is(&p->now, "}") && open)
             open--;
-        parser_advance(p);
+        lir_advance(p);
     }
 }
 
-bool parser_gives_up(const parser *p)
+bool lir_gives_up(const parser *p)
 {
     return diagnostics_errors(p->diagnostics) - p->errors >= PARSER_MAX_ERRORS;
 }
@@ -171,17 +171,17 @@ static bool parse_dim(parser *p)
     location where = p->now.where;
     const char *name = NULL;
     int64_t minimum = 0, maximum = 0;
-    if (!parser_word(p, "the dimension's name", &name) || !parser_expect(p, "in") ||
-        !parser_integer(p, "the smallest size", 0, INT64_C(1) << 40, &minimum) ||
-        !parser_expect(p, "..") ||
-        !parser_integer(p, "the largest size, not below the smallest", minimum, INT64_C(1) << 40,
-                        &maximum) ||
-        !parser_location(p, &where))
+    if (!lir_word(p, "the dimension's name", &name) || !lir_expect(p, "in") ||
+        !lir_integer(p, "the smallest size", 0, INT64_C(1) << 40, &minimum) ||
+        !lir_expect(p, "..") ||
+        !lir_integer(p, "the largest size, not below the smallest", minimum, INT64_C(1) << 40,
+                     &maximum) ||
+        !lir_location(p, &where))
         return false;
     if (!ir_is_word(name) || strchr(name, '.'))
-        return lir_parser_error(p, where, "a dimension's name has no '.'");
+        return lir_error(p, where, "a dimension's name has no '.'");
     if (ir_symbol_find(p->module, name))
-        return lir_parser_error(p, where, "dimension '%s' is declared twice", name);
+        return lir_error(p, where, "dimension '%s' is declared twice", name);
     ir_symbol_create(p->module, name, minimum, maximum, where);
     return true;
 }
@@ -189,8 +189,8 @@ static bool parse_dim(parser *p)
 static bool parse_address(parser *p, uint64_t *address, uint64_t *size)
 {
     int64_t a, n;
-    if (!parser_integer(p, "an address", 0, INT64_MAX, &a) || !parser_expect(p, "size") ||
-        !parser_integer(p, "a size in bytes", 0, INT64_MAX, &n))
+    if (!lir_integer(p, "an address", 0, INT64_MAX, &a) || !lir_expect(p, "size") ||
+        !lir_integer(p, "a size in bytes", 0, INT64_MAX, &n))
         return false;
     *address = (uint64_t)a;
     *size = (uint64_t)n;
@@ -205,17 +205,17 @@ static bool parse_global(parser *p, ir_global_kind kind)
     const char *origin = NULL;
     uint64_t address = 0, size = 0;
     if (name.kind != TOKEN_GLOBAL)
-        return parser_expected(p, "a name like @norm");
-    parser_advance(p);
-    if (!parser_expect(p, ":") || !parser_type(p, &type))
+        return lir_expected(p, "a name like @norm");
+    lir_advance(p);
+    if (!lir_expect(p, ":") || !lir_type(p, &type))
         return false;
-    if (parser_accept(p, "=") && !parser_text(p, "the tensor's name in quotes", &origin))
+    if (lir_accept(p, "=") && !lir_text(p, "the tensor's name in quotes", &origin))
         return false;
-    bool packed = parser_accept(p, "at");
-    if ((packed && !parse_address(p, &address, &size)) || !parser_location(p, &where))
+    bool packed = lir_accept(p, "at");
+    if ((packed && !parse_address(p, &address, &size)) || !lir_location(p, &where))
         return false;
     if (ir_global_find(p->module, name.value))
-        return lir_parser_error(p, name.where, "@%s is declared twice", name.value);
+        return lir_error(p, name.where, "@%s is declared twice", name.value);
     ir_global *g = ir_global_create(p->module, kind, name.value, type, origin, where);
     g->packed = packed;
     g->address = address;
@@ -225,19 +225,19 @@ static bool parse_global(parser *p, ir_global_kind kind)
 
 static bool parse_arguments(parser *p, ir_function *f)
 {
-    if (!parser_expect(p, "("))
+    if (!lir_expect(p, "("))
         return false;
-    while (!parser_accept(p, ")")) {
+    while (!lir_accept(p, ")")) {
         token name = p->now;
         const ir_type *type;
-        if (f->body->arguments.count && !parser_expect(p, ","))
+        if (f->body->arguments.count && !lir_expect(p, ","))
             return false;
         name = p->now;
         if (name.kind != TOKEN_VALUE)
-            return parser_expected(p, "an argument like %x: f16[T, 64]");
-        parser_advance(p);
-        if (!parser_expect(p, ":") || !parser_type(p, &type) ||
-            !parser_define(p, &name, ir_block_argument(f->body, type, NULL)))
+            return lir_expected(p, "an argument like %x: f16[T, 64]");
+        lir_advance(p);
+        if (!lir_expect(p, ":") || !lir_type(p, &type) ||
+            !lir_define(p, &name, ir_block_argument(f->body, type, NULL)))
             return false;
     }
     return true;
@@ -246,10 +246,10 @@ static bool parse_arguments(parser *p, ir_function *f)
 static bool parse_results(parser *p, ir_function *f)
 {
     const ir_type *type;
-    if (!parser_expect(p, "->") || !parser_expect(p, "("))
+    if (!lir_expect(p, "->") || !lir_expect(p, "("))
         return false;
-    while (!parser_accept(p, ")")) {
-        if ((f->results.count && !parser_expect(p, ",")) || !parser_type(p, &type))
+    while (!lir_accept(p, ")")) {
+        if ((f->results.count && !lir_expect(p, ",")) || !lir_type(p, &type))
             return false;
         ARRAY_PUSH(p->arena, &f->results, type);
     }
@@ -261,62 +261,62 @@ static bool parse_function(parser *p, bool entry)
     token name = p->now;
     location where = name.where;
     if (name.kind != TOKEN_GLOBAL)
-        return parser_expected(p, "a function name like @main");
-    parser_advance(p);
+        return lir_expected(p, "a function name like @main");
+    lir_advance(p);
     if (ir_function_find(p->module, name.value))
-        return lir_parser_error(p, name.where, "function @%s is defined twice", name.value);
+        return lir_error(p, name.where, "function @%s is defined twice", name.value);
     p->function = ir_function_create(p->module, name.value, entry, where);
     p->names = ir_mapping_create(p->arena);
     p->visible.count = 0;
     p->depth = 0;
     return parse_arguments(p, p->function) && parse_results(p, p->function) &&
-           parser_block(p, p->function->body, 0, &p->function->where);
+           lir_block(p, p->function->body, 0, &p->function->where);
 }
 
 static bool parse_item(parser *p)
 {
-    if (parser_accept(p, "dim"))
+    if (lir_accept(p, "dim"))
         return parse_dim(p);
-    if (parser_accept(p, "weight"))
+    if (lir_accept(p, "weight"))
         return parse_global(p, IR_GLOBAL_WEIGHT);
-    if (parser_accept(p, "state"))
+    if (lir_accept(p, "state"))
         return parse_global(p, IR_GLOBAL_STATE);
-    if (parser_accept(p, "entry"))
-        return parser_expect(p, "func") && parse_function(p, true);
-    if (parser_accept(p, "func"))
+    if (lir_accept(p, "entry"))
+        return lir_expect(p, "func") && parse_function(p, true);
+    if (lir_accept(p, "func"))
         return parse_function(p, false);
-    return parser_unexpected(p, "dim, weight, state, func or entry func");
+    return lir_unexpected(p, "dim, weight, state, func or entry func");
 }
 
 static bool parse_header(parser *p)
 {
     const char *name = NULL, *machine = NULL;
-    if (!parser_expect(p, "module") || !parser_text(p, "the module's name in quotes", &name))
+    if (!lir_expect(p, "module") || !lir_text(p, "the module's name in quotes", &name))
         return false;
     p->module->name = name;
-    if (!parser_accept(p, "{"))
+    if (!lir_accept(p, "{"))
         return true;
-    if (!parser_expect(p, "machine") || !parser_expect(p, "="))
+    if (!lir_expect(p, "machine") || !lir_expect(p, "="))
         return false;
-    if (!(p->now.kind == TOKEN_TEXT ? parser_text(p, "a machine", &machine)
-                                    : parser_word(p, "a machine's name", &machine)))
+    if (!(p->now.kind == TOKEN_TEXT ? lir_text(p, "a machine", &machine)
+                                    : lir_word(p, "a machine's name", &machine)))
         return false;
     p->module->machine = machine;
-    return parser_expect(p, "}");
+    return lir_expect(p, "}");
 }
 
 static void parse_items(parser *p)
 {
     uint32_t line = p->now.where.line;
     if (!parse_header(p))
-        parser_recover(p, line);
-    while (p->now.kind != TOKEN_END && !parser_gives_up(p)) {
+        lir_recover(p, line);
+    while (p->now.kind != TOKEN_END && !lir_gives_up(p)) {
         line = p->now.where.line;
         if (!p->now.first)
-            parser_unexpected(p, "the end of the line");
+            lir_unexpected(p, "the end of the line");
         else if (parse_item(p))
             continue;
-        parser_recover(p, line);
+        lir_recover(p, line);
     }
 }
 
@@ -333,7 +333,7 @@ ir_module *ir_parse(arena *a, diagnostics *d, const source *input)
     p.module->text = input;
     p.files = ir_mapping_create(a);
     p.lexer = lexer_create(a, input);
-    parser_advance(&p);
+    lir_advance(&p);
     parse_items(&p);
     if (diagnostics_errors(d) != p.errors || !ir_verify(d, p.module))
         return NULL;

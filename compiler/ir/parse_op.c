@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-ir_value parser_poison;
+ir_value lir_poison;
 
 // A statement "%a, %b = name ..." while it is read.
 typedef struct statement {
@@ -29,14 +29,14 @@ static bool is_number_name(const char *name)
     return *name >= '0' && *name <= '9';
 }
 
-bool parser_define(parser *p, const token *name, ir_value *v)
+bool lir_define(parser *p, const token *name, ir_value *v)
 {
     ir_value *hidden = ir_mapping_find(p->names, name->value);
-    if (hidden && v != &parser_poison && hidden != &parser_poison)
-        return lir_parser_error(p, name->where, "%%%s is defined twice", name->value);
+    if (hidden && v != &lir_poison && hidden != &lir_poison)
+        return lir_error(p, name->where, "%%%s is defined twice", name->value);
     ir_mapping_put(p->names, name->value, v);
     ARRAY_PUSH(p->arena, &p->visible, (scoped_name){name->value, hidden});
-    if (v != &parser_poison && !is_number_name(name->value))
+    if (v != &lir_poison && !is_number_name(name->value))
         v->name = name->value;
     return true;
 }
@@ -55,17 +55,17 @@ static bool parse_value(parser *p, ir_value **out)
     if (t.kind == TOKEN_GLOBAL) {
         ir_global *g = ir_global_find(p->module, t.value);
         if (!g)
-            return lir_parser_error(p, t.where, "@%s is not declared; add a 'weight' or 'state' above",
-                                t.value);
+            return lir_error(p, t.where, "@%s is not declared; add a 'weight' or 'state' above",
+                             t.value);
         *out = &g->value;
     } else if (t.kind == TOKEN_VALUE) {
         *out = ir_mapping_find(p->names, t.value);
         if (!*out)
-            return lir_parser_error(p, t.where, "%%%s is not defined here", t.value);
+            return lir_error(p, t.where, "%%%s is not defined here", t.value);
     } else {
-        return parser_expected(p, "a value like %x or @weight");
+        return lir_expected(p, "a value like %x or @weight");
     }
-    parser_advance(p);
+    lir_advance(p);
     return true;
 }
 
@@ -74,7 +74,7 @@ static bool add_value(parser *p, statement *s)
     ir_value *v;
     if (!parse_value(p, &v))
         return false;
-    s->poisoned |= v == &parser_poison;
+    s->poisoned |= v == &lir_poison;
     ARRAY_PUSH(p->arena, &s->operands, v);
     return true;
 }
@@ -86,14 +86,14 @@ static bool parse_double(parser *p, double *out)
     const char *s = arena_string(p->arena, p->now.start, p->now.length);
     bool negative = *s == '-';
     if ((p->now.kind != TOKEN_NUMBER && p->now.kind != TOKEN_WORD))
-        return parser_expected(p, "a number");
+        return lir_expected(p, "a number");
     if (!strcmp(s + negative, "inf"))
         *out = negative ? -(double)INFINITY : (double)INFINITY;
     else if (!strcmp(s + negative, "nan"))
         *out = (double)NAN;
     else if (p->now.kind != TOKEN_NUMBER || !text_to_double(s, out))
-        return parser_expected(p, "a number");
-    parser_advance(p);
+        return lir_expected(p, "a number");
+    lir_advance(p);
     return true;
 }
 
@@ -101,11 +101,11 @@ static bool parse_list(parser *p, ir_attribute *v)
 {
     ARRAY_OF(int64_t) values = {0};
     int64_t value;
-    if (!parser_expect(p, "["))
+    if (!lir_expect(p, "["))
         return false;
-    while (!parser_accept(p, "]")) {
-        if ((values.count && !parser_expect(p, ",")) ||
-            !parser_integer(p, "a list element", INT64_MIN, INT64_MAX, &value))
+    while (!lir_accept(p, "]")) {
+        if ((values.count && !lir_expect(p, ",")) ||
+            !lir_integer(p, "a list element", INT64_MIN, INT64_MAX, &value))
             return false;
         ARRAY_PUSH(p->arena, &values, value);
     }
@@ -117,18 +117,17 @@ static bool parse_list(parser *p, ir_attribute *v)
 static bool parse_boolean(parser *p, ir_attribute *v)
 {
     v->integer = token_is(&p->now, "true");
-    return parser_accept(p, "true") || parser_accept(p, "false") ||
-           parser_expected(p, "true or false");
+    return lir_accept(p, "true") || lir_accept(p, "false") || lir_expected(p, "true or false");
 }
 
 static bool parse_choice(parser *p, const ir_attribute_row *row, ir_attribute *v)
 {
     location where = p->now.where;
-    if (!parser_word(p, "a word", &v->text))
+    if (!lir_word(p, "a word", &v->text))
         return false;
     return ir_attribute_word_allowed(row, v->text) ||
-           lir_parser_error(p, where, "'%s' is one of {%.*s}, not '%s'", row->name,
-                        (int)strcspn(row->words, "}"), row->words, v->text);
+           lir_error(p, where, "'%s' is one of {%.*s}, not '%s'", row->name,
+                     (int)strcspn(row->words, "}"), row->words, v->text);
 }
 
 static bool parse_attribute_value(parser *p, statement *s, const ir_attribute_row *row)
@@ -137,12 +136,12 @@ static bool parse_attribute_value(parser *p, statement *s, const ir_attribute_ro
     bool good = false;
     switch (row->kind) {
     case IR_ATTR_INTEGER:
-        good = parser_integer(p, "a whole number", INT64_MIN, INT64_MAX, &v.integer);
+        good = lir_integer(p, "a whole number", INT64_MIN, INT64_MAX, &v.integer);
         break;
     case IR_ATTR_NUMBER: good = parse_double(p, &v.number); break;
     case IR_ATTR_BOOLEAN: good = parse_boolean(p, &v); break;
     case IR_ATTR_NAME: good = parse_choice(p, row, &v); break;
-    case IR_ATTR_TEXT: good = parser_text(p, "a text in quotes", &v.text); break;
+    case IR_ATTR_TEXT: good = lir_text(p, "a text in quotes", &v.text); break;
     case IR_ATTR_LIST: good = parse_list(p, &v); break;
     }
     if (good)
@@ -157,23 +156,23 @@ static bool unknown_attribute(parser *p, const statement *s, location where, con
     for (unsigned i = 0; i < row->n_attributes; i++)
         names[i] = row->attributes[i].name;
     const char *near = text_nearest(name, names, row->n_attributes);
-    return lir_parser_error(p, where, "'%s' has no attribute '%s'%s%s%s", ir_op_rows[s->code].name,
-                        name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return lir_error(p, where, "'%s' has no attribute '%s'%s%s%s", ir_op_rows[s->code].name, name,
+                     near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 static bool parse_attribute(parser *p, statement *s)
 {
     location where = p->now.where;
     const char *name;
-    if (!parser_word(p, "an attribute's name", &name))
+    if (!lir_word(p, "an attribute's name", &name))
         return false;
     const ir_attribute_row *row = ir_attribute_row_of(s->code, name);
     if (!row)
         return unknown_attribute(p, s, where, name);
     for (size_t i = 0; i < s->attributes.count; i++)
         if (!strcmp(s->attributes.items[i].name, name))
-            return lir_parser_error(p, where, "attribute '%s' is given twice", name);
-    return parser_expect(p, "=") && parse_attribute_value(p, s, row);
+            return lir_error(p, where, "attribute '%s' is given twice", name);
+    return lir_expect(p, "=") && parse_attribute_value(p, s, row);
 }
 
 // "{name = value, ...}"; a brace that starts a region is left alone.
@@ -181,15 +180,15 @@ static bool parse_attributes(parser *p, statement *s)
 {
     if (!token_is(&p->now, "{"))
         return true;
-    token word = parser_peek(p);
+    token word = lir_peek(p);
     if (ir_op_rows[s->code].n_regions && (word.first || word.kind != TOKEN_WORD))
         return true;
-    parser_advance(p);
+    lir_advance(p);
     do
         if (!parse_attribute(p, s))
             return false;
-    while (parser_accept(p, ","));
-    return parser_expect(p, "}");
+    while (lir_accept(p, ","));
+    return lir_expect(p, "}");
 }
 
 // --------------------------------------------------------------------- operands
@@ -210,10 +209,9 @@ static bool place_positional(parser *p, statement *s, ir_value **fixed, ir_value
     unsigned required = required_operands(row);
     if (position >= required) {
         if (!row->variadic)
-            return lir_parser_error(p, p->last.where, "'%s' takes %u operand%s by position%s",
-                                ir_op_rows[s->code].name, required, required == 1 ? "" : "s",
-                                ir_fixed_operands(row) > required ? "; optional ones are named"
-                                                                  : "");
+            return lir_error(p, p->last.where, "'%s' takes %u operand%s by position%s",
+                             ir_op_rows[s->code].name, required, required == 1 ? "" : "s",
+                             ir_fixed_operands(row) > required ? "; optional ones are named" : "");
         ARRAY_PUSH(p->arena, &s->operands, v);
         return true;
     }
@@ -230,17 +228,17 @@ static bool parse_named_operand(parser *p, statement *s, ir_value **fixed)
     location where = p->now.where;
     const char *name;
     ir_value *v;
-    if (!parser_word(p, "an operand", &name))
+    if (!lir_word(p, "an operand", &name))
         return false;
     int slot = ir_operand_slot(s->code, name);
     if (slot < 0 || !ir_signature_of(s->code)->operands[slot].optional)
-        return lir_parser_error(p, where, "'%s' has no optional operand '%s'", ir_op_rows[s->code].name,
-                            name);
+        return lir_error(p, where, "'%s' has no optional operand '%s'", ir_op_rows[s->code].name,
+                         name);
     if (fixed[slot])
-        return lir_parser_error(p, where, "operand '%s' is given twice", name);
-    if (!parser_expect(p, "=") || !parse_value(p, &v))
+        return lir_error(p, where, "operand '%s' is given twice", name);
+    if (!lir_expect(p, "=") || !parse_value(p, &v))
         return false;
-    s->poisoned |= v == &parser_poison;
+    s->poisoned |= v == &lir_poison;
     fixed[slot] = v;
     return true;
 }
@@ -252,7 +250,7 @@ static bool parse_operand(parser *p, statement *s, ir_value **fixed, unsigned *p
         return parse_named_operand(p, s, fixed);
     if (!parse_value(p, &v))
         return false;
-    s->poisoned |= v == &parser_poison;
+    s->poisoned |= v == &lir_poison;
     return place_positional(p, s, fixed, v, (*position)++);
 }
 
@@ -273,13 +271,13 @@ static bool parse_operands(parser *p, statement *s)
         do
             if (!parse_operand(p, s, fixed, &position))
                 return false;
-        while (parser_accept(p, ","));
+        while (lir_accept(p, ","));
     }
     memcpy(s->operands.items, fixed, n * sizeof *fixed);
     for (unsigned i = 0; i < n; i++)
         if (!fixed[i] && !row->operands[i].optional)
-            return lir_parser_error(p, s->name.where, "'%s' needs operand '%s'",
-                                ir_op_rows[s->code].name, row->operands[i].name);
+            return lir_error(p, s->name.where, "'%s' needs operand '%s'", ir_op_rows[s->code].name,
+                             row->operands[i].name);
     return true;
 }
 
@@ -290,18 +288,18 @@ static bool parse_result_types(parser *p, statement *s)
     const ir_type *type;
     if (s->results.count == 0)
         return true;
-    if (!parser_expect(p, ":"))
+    if (!lir_expect(p, ":"))
         return false;
     do {
-        if (!parser_type(p, &type))
+        if (!lir_type(p, &type))
             return false;
         ARRAY_PUSH(p->arena, &s->types, type);
-    } while (parser_accept(p, ","));
+    } while (lir_accept(p, ","));
     if (s->types.count == s->results.count)
         return true;
-    return lir_parser_error(p, s->name.where, "%zu result%s but %zu type%s", s->results.count,
-                        s->results.count == 1 ? "" : "s", s->types.count,
-                        s->types.count == 1 ? "" : "s");
+    return lir_error(p, s->name.where, "%zu result%s but %zu type%s", s->results.count,
+                     s->results.count == 1 ? "" : "s", s->types.count,
+                     s->types.count == 1 ? "" : "s");
 }
 
 // The results' types of an op with regions stand behind them: such an op is
@@ -311,7 +309,7 @@ static ir_op *build(parser *p, statement *s, ir_block *b)
     ir_builder at = ir_builder_at_end(b);
     at.where = s->name.where;
     for (size_t i = 0; i < s->operands.count; i++)
-        if (s->operands.items[i] == &parser_poison)
+        if (s->operands.items[i] == &lir_poison)
             s->operands.items[i] = NULL;
     ir_op *op = ir_build(&at, s->code, (unsigned)s->operands.count, s->operands.items,
                          (unsigned)s->types.count, s->types.items);
@@ -335,18 +333,17 @@ static void set_results(parser *p, statement *s)
 // "(%a = %x : type, ...)"
 static bool parse_bindings(parser *p, statement *s)
 {
-    if (!parser_expect(p, "("))
+    if (!lir_expect(p, "("))
         return false;
-    for (bool more = false; !parser_accept(p, ")"); more = true) {
+    for (bool more = false; !lir_accept(p, ")"); more = true) {
         const ir_type *type;
-        if (more && !parser_expect(p, ","))
+        if (more && !lir_expect(p, ","))
             return false;
         if (p->now.kind != TOKEN_VALUE)
-            return parser_expected(p, "%name = %value : type");
+            return lir_expected(p, "%name = %value : type");
         ARRAY_PUSH(p->arena, &s->arguments, p->now);
-        parser_advance(p);
-        if (!parser_expect(p, "=") || !add_value(p, s) || !parser_expect(p, ":") ||
-            !parser_type(p, &type))
+        lir_advance(p);
+        if (!lir_expect(p, "=") || !add_value(p, s) || !lir_expect(p, ":") || !lir_type(p, &type))
             return false;
         ARRAY_PUSH(p->arena, &s->argument_types, type);
     }
@@ -356,10 +353,10 @@ static bool parse_bindings(parser *p, statement *s)
 static bool add_counter(parser *p, statement *s)
 {
     if (p->now.kind != TOKEN_VALUE)
-        return parser_expected(p, "a name like %i");
+        return lir_expected(p, "a name like %i");
     ARRAY_PUSH(p->arena, &s->arguments, p->now);
     ARRAY_PUSH(p->arena, &s->argument_types, ir_type_index(p->module));
-    parser_advance(p);
+    lir_advance(p);
     return true;
 }
 
@@ -369,7 +366,7 @@ static bool open_region(parser *p, statement *s, ir_block *b)
     s->visible = p->visible.count;
     for (size_t i = 0; i < s->arguments.count; i++) {
         ir_value *v = ir_block_argument(s->op->regions[0], s->argument_types.items[i], NULL);
-        if (!parser_define(p, &s->arguments.items[i], v))
+        if (!lir_define(p, &s->arguments.items[i], v))
             return false;
     }
     return true;
@@ -377,8 +374,8 @@ static bool open_region(parser *p, statement *s, ir_block *b)
 
 static bool parse_region(parser *p, statement *s, unsigned index)
 {
-    return parser_block(p, s->op->regions[index], index ? p->visible.count : s->visible,
-                        index ? &(location){0} : &s->where);
+    return lir_block(p, s->op->regions[index], index ? p->visible.count : s->visible,
+                     index ? &(location){0} : &s->where);
 }
 
 static bool parse_kernel(parser *p, statement *s, ir_block *b)
@@ -391,27 +388,27 @@ static bool parse_kernel(parser *p, statement *s, ir_block *b)
 
 static bool parse_carried(parser *p, statement *s)
 {
-    return !parser_accept(p, "carry") || parse_bindings(p, s);
+    return !lir_accept(p, "carry") || parse_bindings(p, s);
 }
 
 static bool parse_for(parser *p, statement *s, ir_block *b)
 {
-    return add_counter(p, s) && parser_expect(p, "=") && add_value(p, s) &&
-           parser_expect(p, "to") && add_value(p, s) && parser_expect(p, "step") &&
-           add_value(p, s) && parse_carried(p, s) && open_region(p, s, b) && parse_region(p, s, 0);
+    return add_counter(p, s) && lir_expect(p, "=") && add_value(p, s) && lir_expect(p, "to") &&
+           add_value(p, s) && lir_expect(p, "step") && add_value(p, s) && parse_carried(p, s) &&
+           open_region(p, s, b) && parse_region(p, s, 0);
 }
 
 static bool parse_strip(parser *p, statement *s, ir_block *b)
 {
-    return add_counter(p, s) && parser_expect(p, ",") && add_counter(p, s) &&
-           parser_expect(p, "in") && add_value(p, s) && parse_carried(p, s) &&
-           parse_attributes(p, s) && open_region(p, s, b) && parse_region(p, s, 0);
+    return add_counter(p, s) && lir_expect(p, ",") && add_counter(p, s) && lir_expect(p, "in") &&
+           add_value(p, s) && parse_carried(p, s) && parse_attributes(p, s) &&
+           open_region(p, s, b) && parse_region(p, s, 0);
 }
 
 static bool parse_if(parser *p, statement *s, ir_block *b)
 {
     return add_value(p, s) && open_region(p, s, b) && parse_region(p, s, 0) &&
-           parser_expect(p, "else") && parse_region(p, s, 1);
+           lir_expect(p, "else") && parse_region(p, s, 1);
 }
 
 // ------------------------------------------------------------- forms of other ops
@@ -426,7 +423,7 @@ static bool parse_symbol(parser *p, statement *s, ir_block *b)
 {
     (void)b;
     ir_attribute v = {.name = arena_intern(p->arena, "symbol"), .kind = IR_ATTR_TEXT};
-    if (!parser_word(p, "a dimension's name", &v.text))
+    if (!lir_word(p, "a dimension's name", &v.text))
         return false;
     ARRAY_PUSH(p->arena, &s->attributes, v);
     return true;
@@ -437,14 +434,14 @@ static bool parse_call(parser *p, statement *s, ir_block *b)
     (void)b;
     ir_attribute v = {.name = arena_intern(p->arena, "callee"), .kind = IR_ATTR_TEXT};
     if (p->now.kind != TOKEN_GLOBAL)
-        return parser_expected(p, "a function like @f");
+        return lir_expected(p, "a function like @f");
     v.text = p->now.value;
     ARRAY_PUSH(p->arena, &s->attributes, v);
-    parser_advance(p);
-    if (!parser_expect(p, "("))
+    lir_advance(p);
+    if (!lir_expect(p, "("))
         return false;
-    while (!parser_accept(p, ")"))
-        if ((s->operands.count && !parser_expect(p, ",")) || !add_value(p, s))
+    while (!lir_accept(p, ")"))
+        if ((s->operands.count && !lir_expect(p, ",")) || !add_value(p, s))
             return false;
     return true;
 }
@@ -477,11 +474,11 @@ static bool parse_result_names(parser *p, statement *s)
         return true;
     do {
         if (p->now.kind != TOKEN_VALUE)
-            return parser_expected(p, "a result like %y");
+            return lir_expected(p, "a result like %y");
         ARRAY_PUSH(p->arena, &s->results, p->now);
-        parser_advance(p);
-    } while (parser_accept(p, ","));
-    return parser_expect(p, "=");
+        lir_advance(p);
+    } while (lir_accept(p, ","));
+    return lir_expect(p, "=");
 }
 
 static bool parse_opcode(parser *p, statement *s)
@@ -489,25 +486,25 @@ static bool parse_opcode(parser *p, statement *s)
     const char *name, *names[IR_OPCODE_COUNT];
     s->name = p->now;
     if (s->name.kind != TOKEN_WORD && !s->results.count)
-        return parser_unexpected(p, "an operation");
-    if (!parser_word(p, "an operation", &name))
+        return lir_unexpected(p, "an operation");
+    if (!lir_word(p, "an operation", &name))
         return false;
     if (ir_opcode_by_name(name, &s->code))
         return true;
     for (unsigned i = 0; i < IR_OPCODE_COUNT; i++)
         names[i] = ir_op_rows[i].name;
     const char *near = text_nearest(name, names, IR_OPCODE_COUNT);
-    return lir_parser_error(p, s->name.where, "unknown operation '%s'%s%s%s", name,
-                        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return lir_error(p, s->name.where, "unknown operation '%s'%s%s%s", name,
+                     near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 static bool finish_statement(parser *p, statement *s, ir_block *b)
 {
     location where = s->where;
-    if (!parse_result_types(p, s) || !parser_location(p, &where))
+    if (!parse_result_types(p, s) || !lir_location(p, &where))
         return false;
     if (!p->now.first && !token_is(&p->now, "}"))
-        return parser_expected(p, "the end of the line");
+        return lir_expected(p, "the end of the line");
     if (s->op)
         set_results(p, s);
     else if (!s->poisoned)
@@ -515,8 +512,7 @@ static bool finish_statement(parser *p, statement *s, ir_block *b)
     if (s->op && where.source)
         ARRAY_PUSH(p->arena, &p->locations, (parsed_location){s->op, where});
     for (size_t i = 0; i < s->results.count; i++)
-        if (!parser_define(p, &s->results.items[i],
-                           s->poisoned ? &parser_poison : &s->op->results[i]))
+        if (!lir_define(p, &s->results.items[i], s->poisoned ? &lir_poison : &s->op->results[i]))
             return false;
     return true;
 }
@@ -534,27 +530,26 @@ static void parse_statement(parser *p, ir_block *b)
     leave_scope(p, visible);
     for (size_t i = 0; i < s.results.count; i++)
         if (!ir_mapping_find(p->names, s.results.items[i].value))
-            parser_define(p, &s.results.items[i], &parser_poison);
-    parser_recover(p, line);
+            lir_define(p, &s.results.items[i], &lir_poison);
+    lir_recover(p, line);
 }
 
-bool parser_block(parser *p, ir_block *b, size_t visible, location *where)
+bool lir_block(parser *p, ir_block *b, size_t visible, location *where)
 {
     if (++p->depth > PARSER_MAX_DEPTH)
-        return lir_parser_error(p, p->now.where, "regions are nested more than %d deep",
-                            PARSER_MAX_DEPTH);
-    if (!parser_expect(p, "{") || !parser_location(p, where))
+        return lir_error(p, p->now.where, "regions are nested more than %d deep", PARSER_MAX_DEPTH);
+    if (!lir_expect(p, "{") || !lir_location(p, where))
         return false;
     while (!token_is(&p->now, "}")) {
         if (p->now.kind == TOKEN_END && !p->ended) {
             p->ended = true;
-            parser_expected(p, "'}'");
+            lir_expected(p, "'}'");
         }
-        if (p->ended || parser_gives_up(p))
+        if (p->ended || lir_gives_up(p))
             return false;
         parse_statement(p, b);
     }
-    parser_advance(p);
+    lir_advance(p);
     leave_scope(p, visible);
     p->depth--;
     return true;

@@ -7,26 +7,26 @@ static bool parse_dim_size(parser *p, bool unknown_allowed, ir_dim *out)
     const char *name;
     int64_t value = 1;
     location where = p->now.where;
-    if (unknown_allowed && parser_accept(p, "?")) {
+    if (unknown_allowed && lir_accept(p, "?")) {
         *out = ir_dim_constant(-1);
         return true;
     }
     if (p->now.kind == TOKEN_NUMBER) {
-        if (!parser_integer(p, "a size", 0, INT64_C(1) << 40, &value))
+        if (!lir_integer(p, "a size", 0, INT64_C(1) << 40, &value))
             return false;
         *out = ir_dim_constant(value);
-        if (!parser_accept(p, "*"))
+        if (!lir_accept(p, "*"))
             return true;
         if (value < 1)
-            return lir_parser_error(p, where, "expected a coefficient of at least 1");
+            return lir_error(p, where, "expected a coefficient of at least 1");
         where = p->now.where;
     }
-    if (!parser_word(p, "a size: a number, a dimension, or 8*T", &name))
+    if (!lir_word(p, "a size: a number, a dimension, or 8*T", &name))
         return false;
     const ir_symbol *symbol = ir_symbol_find(p->module, name);
     if (!symbol)
-        return lir_parser_error(p, where, "dimension '%s' is not declared; add 'dim %s in 1..N'", name,
-                            name);
+        return lir_error(p, where, "dimension '%s' is not declared; add 'dim %s in 1..N'", name,
+                         name);
     *out = (ir_dim){symbol, value};
     return true;
 }
@@ -34,13 +34,13 @@ static bool parse_dim_size(parser *p, bool unknown_allowed, ir_dim *out)
 static bool parse_dims(parser *p, bool buffer, unsigned *rank, ir_dim *dims)
 {
     *rank = 0;
-    if (!parser_expect(p, "["))
+    if (!lir_expect(p, "["))
         return false;
-    while (!parser_accept(p, "]")) {
-        if (*rank && !parser_expect(p, ","))
+    while (!lir_accept(p, "]")) {
+        if (*rank && !lir_expect(p, ","))
             return false;
         if (*rank == IR_MAX_RANK)
-            return lir_parser_error(p, p->now.where, "more than %d dimensions", IR_MAX_RANK);
+            return lir_error(p, p->now.where, "more than %d dimensions", IR_MAX_RANK);
         if (!parse_dim_size(p, buffer && *rank == 0, &dims[*rank]))
             return false;
         ++*rank;
@@ -52,47 +52,46 @@ static bool parse_scalar(parser *p, scalar_type *out)
 {
     const char *name;
     location where = p->now.where;
-    if (!parser_word(p, "a scalar type", &name))
+    if (!lir_word(p, "a scalar type", &name))
         return false;
     return scalar_by_name(name, out) ||
-           lir_parser_error(p, where, "expected a scalar type like f16, found '%s'", name);
+           lir_error(p, where, "expected a scalar type like f16, found '%s'", name);
 }
 
 static bool parse_scale(parser *p, ir_type *t)
 {
     location where = p->now.where;
     const char *word;
-    if (!parser_expect(p, "=") || !parser_word(p, "row, group(N) or tile", &word))
+    if (!lir_expect(p, "=") || !lir_word(p, "row, group(N) or tile", &word))
         return false;
     if (!strcmp(word, "row"))
         t->scale = TABLE_SCALE_ROW;
     else if (!strcmp(word, "tile"))
         t->scale = TABLE_SCALE_TILE;
     else if (strcmp(word, "group"))
-        return lir_parser_error(p, where, "expected a scale of row, group(N) or tile");
+        return lir_error(p, where, "expected a scale of row, group(N) or tile");
     if (strcmp(word, "group"))
         return true;
     t->scale = TABLE_SCALE_GROUP;
-    return parser_expect(p, "(") &&
-           parser_integer(p, "the group's size", 1, INT64_C(1) << 40, &t->group) &&
-           parser_expect(p, ")");
+    return lir_expect(p, "(") &&
+           lir_integer(p, "the group's size", 1, INT64_C(1) << 40, &t->group) && lir_expect(p, ")");
 }
 
 static bool parse_table(parser *p, const ir_type **out)
 {
     ir_type t = {.kind = IR_TABLE};
-    if (!parser_expect(p, "<") || !parse_scalar(p, &t.scalar))
+    if (!lir_expect(p, "<") || !parse_scalar(p, &t.scalar))
         return false;
-    while (parser_accept(p, ",")) {
-        if (parser_accept(p, "scale")) {
+    while (lir_accept(p, ",")) {
+        if (lir_accept(p, "scale")) {
             if (!parse_scale(p, &t))
                 return false;
-        } else if (!parser_expect(p, "sums") || !parser_expect(p, "=") ||
-                   !parser_integer(p, "activations per sum", 1, INT64_C(1) << 40, &t.sums)) {
+        } else if (!lir_expect(p, "sums") || !lir_expect(p, "=") ||
+                   !lir_integer(p, "activations per sum", 1, INT64_C(1) << 40, &t.sums)) {
             return false;
         }
     }
-    if (!parser_expect(p, ">") || !parse_dims(p, false, &t.rank, t.dims))
+    if (!lir_expect(p, ">") || !parse_dims(p, false, &t.rank, t.dims))
         return false;
     *out = ir_type_table(p->module, t.scalar, t.scale, t.group, t.sums, t.rank, t.dims);
     return true;
@@ -101,7 +100,7 @@ static bool parse_table(parser *p, const ir_type **out)
 static bool parse_buffer(parser *p, const ir_type **out)
 {
     ir_type t = {.kind = IR_BUFFER};
-    if (!parser_expect(p, "<") || !parse_scalar(p, &t.scalar) || !parser_expect(p, ">") ||
+    if (!lir_expect(p, "<") || !parse_scalar(p, &t.scalar) || !lir_expect(p, ">") ||
         !parse_dims(p, true, &t.rank, t.dims))
         return false;
     *out = ir_type_buffer(p->module, t.scalar, t.rank, t.dims);
@@ -111,7 +110,7 @@ static bool parse_buffer(parser *p, const ir_type **out)
 static bool parse_vector(parser *p, const ir_type **out)
 {
     scalar_type s;
-    if (!parser_expect(p, "<") || !parse_scalar(p, &s) || !parser_expect(p, ">"))
+    if (!lir_expect(p, "<") || !parse_scalar(p, &s) || !lir_expect(p, ">"))
         return false;
     *out = ir_type_vector(p->module, s);
     return true;
@@ -121,18 +120,18 @@ static bool parse_tile(parser *p, const ir_type **out)
 {
     const char *word;
     location where;
-    if (!parser_expect(p, "<"))
+    if (!lir_expect(p, "<"))
         return false;
     where = p->now.where;
-    if (!parser_word(p, "plane, table, i32 or f32", &word))
+    if (!lir_word(p, "plane, table, i32 or f32", &word))
         return false;
     for (unsigned i = 0; i <= TILE_F32; i++) {
         if (!strcmp(word, ir_tile_kind_words[i])) {
             *out = ir_type_tile(p->module, (tile_kind)i);
-            return parser_expect(p, ">");
+            return lir_expect(p, ">");
         }
     }
-    return lir_parser_error(p, where, "expected a tile of plane, table, i32 or f32, found '%s'", word);
+    return lir_error(p, where, "expected a tile of plane, table, i32 or f32, found '%s'", word);
 }
 
 static bool parse_weight(parser *p, const char *format, const ir_type **out)
@@ -148,8 +147,8 @@ static bool parse_weight(parser *p, const char *format, const ir_type **out)
 static bool parse_explicit_weight(parser *p, const ir_type **out)
 {
     const char *format;
-    return parser_expect(p, "<") && parser_word(p, "a weight format", &format) &&
-           parser_expect(p, ">") && parse_weight(p, format, out);
+    return lir_expect(p, "<") && lir_word(p, "a weight format", &format) && lir_expect(p, ">") &&
+           parse_weight(p, format, out);
 }
 
 static bool parse_index(parser *p, const ir_type **out)
@@ -175,18 +174,18 @@ static bool unknown_type(parser *p, location where, const char *word)
     for (size_t i = 0; i < sizeof type_forms / sizeof *type_forms; i++)
         names[n++] = type_forms[i].word;
     const char *near = text_nearest(word, names, n);
-    return lir_parser_error(p, where, "unknown type '%s'%s%s%s", word, near ? "; did you mean '" : "",
-                        near ? near : "", near ? "'?" : "");
+    return lir_error(p, where, "unknown type '%s'%s%s%s", word, near ? "; did you mean '" : "",
+                     near ? near : "", near ? "'?" : "");
 }
 
-bool parser_type(parser *p, const ir_type **out)
+bool lir_type(parser *p, const ir_type **out)
 {
     const char *word;
     scalar_type s;
     unsigned rank;
     ir_dim dims[IR_MAX_RANK];
     location where = p->now.where;
-    if (!parser_word(p, "a type", &word))
+    if (!lir_word(p, "a type", &word))
         return false;
     for (size_t i = 0; i < sizeof type_forms / sizeof *type_forms; i++)
         if (!strcmp(word, type_forms[i].word))

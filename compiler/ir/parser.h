@@ -39,32 +39,32 @@ typedef struct parser {
 } parser;
 
 // ---- tokens (parse.c)
-void parser_advance(parser *p);
-token parser_peek(const parser *p); // the token behind `now`
-bool lir_parser_error(parser *p, location where, const char *format, ...)
+void lir_advance(parser *p);
+token lir_peek(const parser *p); // the token behind `now`
+bool lir_error(parser *p, location where, const char *format, ...)
     __attribute__((format(printf, 3, 4))); // always false
 // "expected what, found ..", at the end of the line before where a new line starts; always false.
-bool parser_expected(parser *p, const char *what);
-bool parser_unexpected(parser *p, const char *what); // where a new line may start
-bool parser_accept(parser *p, const char *s);
-bool parser_expect(parser *p, const char *s);
-bool parser_word(parser *p, const char *what, const char **out);
-bool parser_text(parser *p, const char *what, const char **out);
-bool parser_integer(parser *p, const char *what, int64_t minimum, int64_t maximum, int64_t *out);
+bool lir_expected(parser *p, const char *what);
+bool lir_unexpected(parser *p, const char *what); // where a new line may start
+bool lir_accept(parser *p, const char *s);
+bool lir_expect(parser *p, const char *s);
+bool lir_word(parser *p, const char *what, const char **out);
+bool lir_text(parser *p, const char *what, const char **out);
+bool lir_integer(parser *p, const char *what, int64_t minimum, int64_t maximum, int64_t *out);
 // An optional trailing location; *out stays as it is without one.
-bool parser_location(parser *p, location *out);
+bool lir_location(parser *p, location *out);
 // Skips to the next statement after an error in the one that began on `line`.
-void parser_recover(parser *p, uint32_t line);
-bool parser_gives_up(const parser *p);
+void lir_recover(parser *p, uint32_t line);
+bool lir_gives_up(const parser *p);
 
 // ---- parse_type.c
-bool parser_type(parser *p, const ir_type **out);
+bool lir_type(parser *p, const ir_type **out);
 
 // ---- parse_op.c
-bool parser_define(parser *p, const token *name, ir_value *v);
+bool lir_define(parser *p, const token *name, ir_value *v);
 // "{ ops }" into a block whose arguments are defined already; the names defined
 // since `visible` are forgotten at its end. *where: a location behind "{".
-bool parser_block(parser *p, ir_block *b, size_t visible, location *where);
+bool lir_block(parser *p, ir_block *b, size_t visible, location *where);
 // Stands for a value whose definition was in error: its uses are not reported. Never linked
 // into a use.
-extern ir_value parser_poison;
+extern ir_value lir_poison;
