@@ -230,6 +230,13 @@ void diagnostics_flush(diagnostics *d)
     forget_messages(d);
 }
 
+static void (*on_internal_error)(void);
+
+void internal_error_hook(void (*hook)(void))
+{
+    on_internal_error = hook;
+}
+
 void internal_error(const char *file, int line, const char *format, ...)
 {
     va_list args;
@@ -240,5 +247,9 @@ void internal_error(const char *file, int line, const char *format, ...)
     va_end(args);
     fputs("\nThis is a bug in Lutra, not in your input. Please report it with the input.\n",
           stderr);
+    void (*hook)(void) = on_internal_error;
+    on_internal_error = NULL; // the hook may fail as well
+    if (hook)
+        hook();
     exit(EXIT_BUG);
 }

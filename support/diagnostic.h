@@ -17,8 +17,8 @@
 
 // A text that locations point into. Owned by the diagnostics that registered it.
 typedef struct source {
-    const char *name;  // as the user wrote it
-    const char *text;  // may be NULL: locations are then shown without the line
+    const char *name; // as the user wrote it
+    const char *text; // may be NULL: locations are then shown without the line
     size_t length;
 } source;
 
@@ -31,7 +31,7 @@ typedef struct location {
 
 typedef enum severity {
     SEVERITY_REMARK,
-    SEVERITY_NOTE,    // belongs to the message before it
+    SEVERITY_NOTE, // belongs to the message before it
     SEVERITY_WARNING,
     SEVERITY_ERROR,
 } severity;
@@ -66,6 +66,8 @@ void diagnostics_clear(diagnostics *d);
 // One problem in our own code: message, then exit code 3. Never for bad input.
 _Noreturn void internal_error(const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+// Called once by internal_error, after the message: to leave a reproducer. NULL: none.
+void internal_error_hook(void (*hook)(void));
 #define INTERNAL_ERROR(...) internal_error(__FILE__, __LINE__, __VA_ARGS__)
 #define UNREACHABLE() INTERNAL_ERROR("reached a place that must not be reached")
 

@@ -24,7 +24,7 @@ void file_unmap(mapped_file *f);
 typedef struct output_file output_file;
 output_file *output_open(diagnostics *d, const char *path); // NULL: reported
 FILE *output_stream(output_file *f);
-const char *output_path(const output_file *f); // the temporary's path, for tools that write it
+const char *output_path(const output_file *f);      // the temporary's path, for tools that write it
 bool output_commit(diagnostics *d, output_file *f); // frees f; false: reported, nothing left
 void output_abandon(output_file *f);                // frees f; NULL is fine
 void output_make_executable(output_file *f);

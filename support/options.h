@@ -23,12 +23,12 @@ typedef struct option_values {
 } option_values;
 
 typedef struct option_row {
-    const char *name;     // "--output" (NULL ends the table)
-    const char *alias;    // "-o" or NULL
+    const char *name;  // "--output" (NULL ends the table)
+    const char *alias; // "-o" or NULL
     option_kind kind;
     void *target;
-    const char *argument; // "FILE", shown in help; NULL for flags
-    const char *help;     // one sentence, lower case, no full stop
+    const char *argument;       // "FILE", shown in help; NULL for flags
+    const char *help;           // one sentence, lower case, no full stop
     long long minimum, maximum; // OPTION_INTEGER only
 } option_row;
 

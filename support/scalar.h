@@ -38,8 +38,14 @@ typedef struct scalar_row {
 
 extern const scalar_row scalar_rows[SCALAR_COUNT];
 
-static inline size_t scalar_size(scalar_type t) { return scalar_rows[t].bits / 8; }
-static inline bool scalar_is_float(scalar_type t) { return scalar_rows[t].class == 'f'; }
+static inline size_t scalar_size(scalar_type t)
+{
+    return scalar_rows[t].bits / 8;
+}
+static inline bool scalar_is_float(scalar_type t)
+{
+    return scalar_rows[t].class == 'f';
+}
 static inline bool scalar_is_integer(scalar_type t)
 {
     return scalar_rows[t].class == 'i' || scalar_rows[t].class == 'u';

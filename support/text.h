@@ -1,10 +1,10 @@
 // A growable, always NUL-terminated text on the heap, and helpers over names.
 #pragma once
 
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 typedef struct text {
     char *data; // NULL until the first append; then NUL-terminated

@@ -1,0 +1,285 @@
+// lutc FILE: the way from text to a program, as far as --emit says. Also opt
+// and pack, which are parts of it.
+#include "compiler/driver/driver.h"
+
+#include "compiler/codegen/codegen.h"
+#include "compiler/frontend/frontend.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum stage { AST, GRAPH, KERNEL, TILE, LLVM, ASM, OBJECT, PROGRAM } stage;
+
+static const struct {
+    const char *name, *extension; // NULL: text, to stdout when no --output is given
+} stages[] = {
+    [AST] = {"ast", NULL},    [GRAPH] = {"graph", NULL},   [KERNEL] = {"kernel", NULL},
+    [TILE] = {"tile", NULL},  [LLVM] = {"llvm", NULL},     [ASM] = {"asm", NULL},
+    [OBJECT] = {"obj", ".o"}, [PROGRAM] = {"elf", ".elf"},
+};
+enum { STAGES = sizeof stages / sizeof *stages };
+
+static int find_stage(const driver *d, stage *out)
+{
+    const char *names[STAGES], *wanted = d->emit ? d->emit : "elf";
+    for (size_t i = 0; i < STAGES; i++) {
+        names[i] = stages[i].name;
+        if (strcmp(wanted, names[i]) == 0) {
+            *out = (stage)i;
+            return EXIT_OK;
+        }
+    }
+    const char *nearest = text_nearest(wanted, names, STAGES);
+    fprintf(stderr, "lutc: error: --emit: unknown stage '%s'%s%s%s\n", wanted,
+            nearest ? "; did you mean '" : "", nearest ? nearest : "",
+            nearest ? "'?" : ": ast, graph, kernel, tile, llvm, asm, obj, elf");
+    return EXIT_USAGE;
+}
+
+static const char *output_name(driver *d, const char *extension)
+{
+    if (d->output)
+        return d->output;
+    return extension ? derived_name(d, d->files.items[0], extension) : "-";
+}
+
+static bool write_module(driver *d)
+{
+    text printed = {0};
+    ir_print_module(&printed, d->module);
+    bool ok = write_output(d, output_name(d, NULL), &printed);
+    text_free(&printed);
+    return ok;
+}
+
+static bool write_tree(driver *d)
+{
+    text printed = {0};
+    const source *s = load_text(d, d->files.items[0]);
+    bool ok = s && frontend_print_ast(d->arena, d->diagnostics, s, &printed) &&
+              write_output(d, output_name(d, NULL), &printed);
+    text_free(&printed);
+    return ok;
+}
+
+// ------------------------------------------------------------------ weights
+
+static pack_shape shape_of(const driver *d)
+{
+    return (pack_shape){d->machine.tile_m, d->machine.tile_n};
+}
+
+// A program may be compiled without the weights' values, for its code.
+static bool has_weight_values(driver *d)
+{
+    bool some = false;
+    for (const ir_global *g = d->module->globals; g; g = g->next)
+        some = some || (g->kind == IR_GLOBAL_WEIGHT && g->packed);
+    if (some && weights_kind_of(d->weights) == WEIGHTS_NONE) {
+        diagnostic_warning(d->diagnostics, NOWHERE,
+                           "the program has no weights (--weights none): it cannot be run");
+        return false;
+    }
+    return some;
+}
+
+static bool write_weights(void *context, diagnostics *messages, FILE *stream)
+{
+    driver *d = context;
+    return pack_file_write(stream, messages, d->weights, d->module, shape_of(d));
+}
+
+// How the program names its weight file: relative to its own folder.
+static const char *name_beside(driver *d, const char *program, const char *file)
+{
+    const char *slash = strrchr(program, '/');
+    size_t folder = slash ? (size_t)(slash - program) + 1 : 0;
+    if (strncmp(program, file, folder) == 0 && !strchr(file + folder, '/'))
+        return file + folder;
+    const char *last = strrchr(file, '/');
+    char *absolute =
+        realpath(last ? arena_string(d->arena, file, (size_t)(last - file + 1)) : ".", NULL);
+    if (!absolute)
+        return file;
+    const char *name = arena_format(d->arena, "%s/%s", absolute, last ? last + 1 : file);
+    free(absolute);
+    return name;
+}
+
+static bool write_packed(driver *d, const char *path)
+{
+    double start = now();
+    output_file *f = output_open(d->diagnostics, path);
+    if (!f)
+        return false;
+    if (!write_weights(d, d->diagnostics, output_stream(f))) {
+        output_abandon(f);
+        return false;
+    }
+    bool ok = output_commit(d->diagnostics, f);
+    add_time(d, "write weights", start);
+    return ok;
+}
+
+// ------------------------------------------------------------------ programs
+
+typedef struct build {
+    driver *d;
+    stage stage;
+    program_description *program;
+    codegen_unit *unit;
+    bool with_weights; // their values are written
+} build;
+
+static bool describe(build *b)
+{
+    b->program = program_describe(b->d->arena, b->d->diagnostics, b->d->module);
+    return b->program;
+}
+
+static bool generate(build *b)
+{
+    driver *d = b->d;
+    double start = now();
+    b->with_weights = b->stage == PROGRAM && has_weight_values(d);
+    if (b->with_weights)
+        b->program->weights_size = pack_file_size(d->weights, d->module, shape_of(d));
+    if (b->with_weights && d->packed)
+        b->program->weights_file = name_beside(d, output_name(d, ".elf"), d->packed);
+    if (!program_plan_workspace(b->program, d->diagnostics, d->module))
+        return false;
+    codegen_options options = {
+        .machine = &d->machine, .program = b->program, .no_debug = d->no_debug};
+    b->unit = codegen_build(d->diagnostics, d->module, &options);
+    add_time(d, "LLVM", start);
+    return b->unit;
+}
+
+static void emit(build *b, codegen_stage what, text *out)
+{
+    double start = now();
+    codegen_emit(b->unit, what, out);
+    add_time(b->d, what == CODEGEN_OBJECT ? "object" : "listing", start);
+}
+
+static bool dump_listings(build *b)
+{
+    static const struct {
+        codegen_stage stage;
+        const char *name, *extension;
+    } listings[] = {{CODEGEN_LLVM, "llvm", ".ll"}, {CODEGEN_ASSEMBLY, "xlut", ".s"}};
+    for (size_t i = 0; b->d->dump_dir && i < 2; i++) {
+        text listing = {0};
+        emit(b, listings[i].stage, &listing);
+        bool ok = dump_text(b->d, listings[i].name, listings[i].extension, &listing);
+        text_free(&listing);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+static uint64_t position(output_file *f)
+{
+    long at = ftell(output_stream(f));
+    return at > 0 ? (uint64_t)at : 0;
+}
+
+static bool link_program(build *b, const text *object)
+{
+    driver *d = b->d;
+    weight_source content = {b->program->weights_size, write_weights, d};
+    bool inside = b->with_weights && !d->packed;
+    if (!b->program->entries.count) {
+        diagnostic_error(d->diagnostics, NOWHERE, "the program has no entry: write 'entry fn'");
+        return false;
+    }
+    if (b->with_weights && d->packed && !write_packed(d, d->packed))
+        return false;
+    double start = now();
+    output_file *f = output_open(d->diagnostics, output_name(d, ".elf"));
+    if (!f)
+        return false;
+    if (!codegen_link(d->diagnostics, object, b->program->entries.items[0].symbol,
+                      inside ? &content : NULL, f)) {
+        output_abandon(f);
+        return false;
+    }
+    uint64_t bytes = position(f);
+    bool ok = output_commit(d->diagnostics, f);
+    add_time(d, inside ? "link, write weights" : "link", start);
+    count_module(d->module, &d->counts);
+    show_stats(d, code_size(object), bytes);
+    return ok;
+}
+
+static bool finish(build *b)
+{
+    static const codegen_stage forms[] = {[LLVM] = CODEGEN_LLVM,
+                                          [ASM] = CODEGEN_ASSEMBLY,
+                                          [OBJECT] = CODEGEN_OBJECT,
+                                          [PROGRAM] = CODEGEN_OBJECT};
+    text result = {0};
+    bool ok = dump_listings(b);
+    emit(b, forms[b->stage], &result);
+    if (ok && b->stage == PROGRAM)
+        ok = link_program(b, &result);
+    else if (ok)
+        ok = write_output(b->d, output_name(b->d, stages[b->stage].extension), &result);
+    text_free(&result);
+    return ok;
+}
+
+static bool compile(build *b)
+{
+    driver *d = b->d;
+    if (b->stage == AST)
+        return write_tree(d);
+    if (!load_module(d))
+        return false;
+    if (b->stage == GRAPH)
+        return write_module(d);
+    if (!choose_pipeline(d, b->stage == KERNEL ? "lower-to-tile" : NULL))
+        return false;
+    if (b->stage <= TILE)
+        return run_pipeline(d) && write_module(d);
+    return describe(b) && run_pipeline(d) && generate(b) && finish(b);
+}
+
+int command_compile(driver *d)
+{
+    build b = {.d = d};
+    int code = find_stage(d, &b.stage);
+    if (code != EXIT_OK)
+        return code;
+    if (d->stats && *d->stats && strcmp(d->stats, "json") != 0) {
+        fprintf(stderr, "lutc: error: --stats is text, or --stats=json\n");
+        return EXIT_USAGE;
+    }
+    bool ok = compile(&b);
+    codegen_destroy(b.unit);
+    show_times(d);
+    return ok ? EXIT_OK : EXIT_USER_ERROR;
+}
+
+int command_opt(driver *d)
+{
+    const source *s = load_text(d, d->files.items[0]);
+    d->module = s ? ir_parse(d->arena, d->diagnostics, s) : NULL;
+    bool ok = d->module && load_machine(d) && choose_pipeline(d, NULL) && run_pipeline(d) &&
+              write_module(d);
+    show_times(d);
+    return ok ? EXIT_OK : EXIT_USER_ERROR;
+}
+
+int command_pack(driver *d)
+{
+    bool ok = load_module(d);
+    if (ok && weights_kind_of(d->weights) == WEIGHTS_NONE) {
+        diagnostic_error(d->diagnostics, NOWHERE, "nothing to pack: give --weights");
+        ok = false;
+    }
+    ok = ok && pack_file_place(d->module, d->diagnostics, shape_of(d)) &&
+         write_packed(d, output_name(d, ".lutw"));
+    return ok ? EXIT_OK : EXIT_USER_ERROR;
+}

@@ -1,0 +1,84 @@
+// lutc: what its commands share. A command is a row of main.c; it gets the
+// parsed options, reports to the diagnostics and returns an exit code.
+#pragma once
+
+#include "compiler/import/import.h"
+#include "compiler/ir/ir.h"
+#include "compiler/passes/passes.h"
+#include "isa/isa.h"
+#include "support/array.h"
+#include "support/file.h"
+#include "support/options.h"
+
+typedef struct phase_time {
+    const char *name;
+    double seconds;
+} phase_time;
+
+// What --stats shows of a module.
+typedef struct module_counts {
+    unsigned lut_linears, other_linears, kernels, weights;
+    double lut_macs, other_macs; // per row of activations
+    uint64_t weight_bytes;
+} module_counts;
+typedef struct driver {
+    arena *arena;
+    diagnostics *diagnostics;
+    const char *command; // "lutc", "lutc opt"
+    option_values files; // positional arguments
+
+    // options
+    const char *weights_spec, *quant, *machine_name, *output, *emit, *dump_dir, *print_after,
+        *passes, *remarks, *stats, *packed, *entry, *tables;
+    option_values defines, inputs, outputs, expectations, dims;
+    bool time_passes, no_debug, help;
+
+    // found on the way
+    machine machine;
+    weights *weights;
+    ir_module *module;
+    pipeline pipeline;
+    unsigned dumped; // number of the last file in dump_dir
+    ARRAY_OF(phase_time) times;
+    module_counts counts;
+} driver;
+
+// load.c: reads what the options name. False: reported.
+bool load_machine(driver *d);
+bool load_weights(driver *d);
+// The positional file: .lir is IR, everything else the tensor language; then the
+// formats that --quant decides. Opens weights and machine first.
+bool load_module(driver *d);
+const source *load_text(driver *d, const char *path); // NULL: reported
+bool is_ir(const char *path);
+// `path` without folder and extension, with another one.
+const char *derived_name(driver *d, const char *path, const char *extension);
+
+// quantize.c: decides open formats; NULL spec: the default.
+bool choose_formats(driver *d, const char *spec);
+
+// pipeline.c: runs d->pipeline with everything that is shown around passes.
+// `until`: stops before that pass (NULL: runs all).
+bool choose_pipeline(driver *d, const char *until);
+bool run_pipeline(driver *d);
+bool dump_text(driver *d, const char *name, const char *extension, const text *content);
+void add_time(driver *d, const char *name, double start);
+void show_times(driver *d);
+double now(void);
+
+// Writes a text under the --output name (default: stdout), whole or not at all.
+bool write_output(driver *d, const char *path, const text *content);
+
+// stats.c
+void count_products(const ir_module *m, module_counts *out); // at graph level
+void count_module(const ir_module *m, module_counts *out);   // at tile level, packed
+uint64_t code_size(const text *object);                      // executable sections
+void show_stats(driver *d, uint64_t code_bytes, uint64_t program_bytes);
+
+// The commands.
+int command_compile(driver *d);
+int command_opt(driver *d);
+int command_inspect(driver *d);
+int command_list(driver *d);
+int command_eval(driver *d);
+int command_pack(driver *d);

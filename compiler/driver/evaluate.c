@@ -1,0 +1,232 @@
+// lutc eval: an entry evaluated by the oracle, with the inputs, outputs and
+// expectations that lutrun takes.
+#include "compiler/driver/driver.h"
+
+#include "compiler/eval/eval.h"
+
+#include <string.h>
+
+enum { MOST_VALUES = 64, SHOWN = 8 };
+
+typedef struct evaluation {
+    driver *d;
+    evaluator *e;
+    const ir_function *entry;
+    named_array inputs[MOST_VALUES], outputs[MOST_VALUES];
+    size_t n_inputs, n_outputs;
+} evaluation;
+
+static bool refuse(evaluation *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static bool refuse(evaluation *v, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    diagnostic_vreport(v->d->diagnostics, SEVERITY_ERROR, NOWHERE, format, args);
+    va_end(args);
+    return false;
+}
+
+// ------------------------------------------------------------------ weights
+
+static bool read_values(void *context, diagnostics *d, const ir_global *g, int64_t first,
+                        int64_t count, double *out)
+{
+    return weights_values(context, d, g, first, count, out);
+}
+
+static bool read_canonical(void *context, diagnostics *d, const ir_global *g, int64_t first,
+                           int64_t count, quant_rows *out)
+{
+    return weights_canonical(context, d, g, first, count, out);
+}
+
+// ------------------------------------------------------------------ entry and dimensions
+
+static bool choose_entry(evaluation *v)
+{
+    const char *names[MOST_VALUES], *wanted = v->d->entry;
+    size_t count = 0;
+    for (const ir_function *f = v->d->module->functions; f; f = f->next) {
+        if (wanted ? !strcmp(f->name, wanted) : f->entry && !v->entry)
+            v->entry = f;
+        if (f->entry && count < MOST_VALUES)
+            names[count++] = f->name;
+    }
+    if (v->entry && (wanted || count == 1))
+        return true;
+    const char *nearest = wanted ? text_nearest(wanted, names, count) : NULL;
+    if (!wanted && count > 1)
+        return refuse(v, "the program has %zu entries; choose one with --entry", count);
+    if (nearest)
+        return refuse(v, "there is no entry '%s'; did you mean '%s'?", wanted, nearest);
+    return wanted ? refuse(v, "there is no entry '%s'", wanted)
+                  : refuse(v, "the program has no entry");
+}
+
+static bool set_dimension(evaluation *v, const char *spec)
+{
+    const char *equals = strchr(spec, '=');
+    long long value;
+    if (!equals || !text_to_int64(equals + 1, &value))
+        return refuse(v, "--dim '%s': expected NAME=N", spec);
+    return eval_set_dim(v->e, arena_string(v->d->arena, spec, (size_t)(equals - spec)), value);
+}
+
+// ------------------------------------------------------------------ inputs
+
+static const ir_value *find_argument(const evaluation *v, const char *name)
+{
+    for (size_t i = 0; i < v->entry->body->arguments.count; i++) {
+        const ir_value *a = v->entry->body->arguments.items[i];
+        if (a->name && strcmp(a->name, name) == 0)
+            return a;
+    }
+    return NULL;
+}
+
+static bool unknown_input(evaluation *v, const char *name)
+{
+    const char *names[MOST_VALUES];
+    size_t count = 0;
+    for (size_t i = 0; i < v->entry->body->arguments.count && count < MOST_VALUES; i++)
+        if (v->entry->body->arguments.items[i]->name)
+            names[count++] = v->entry->body->arguments.items[i]->name;
+    const char *nearest = text_nearest(name, names, count);
+    return nearest ? refuse(v, "entry '%s' has no input '%s'; did you mean '%s'?", v->entry->name,
+                            name, nearest)
+                   : refuse(v, "entry '%s' has no input '%s'", v->entry->name, name);
+}
+
+static bool match_file(evaluation *v, const ir_value *argument, const input_spec *s)
+{
+    array file;
+    return s->kind != INPUT_FILE ||
+           (array_read_npy(v->d->arena, v->d->diagnostics, s->path, &file) &&
+            eval_match_shape(v->e, s->name, argument->type, file.rank, file.shape));
+}
+
+static bool make_input(evaluation *v, const ir_value *argument, const input_spec *s)
+{
+    int64_t shape[IR_MAX_RANK];
+    named_array *x = &v->inputs[v->n_inputs];
+    x->name = s->name;
+    if (!eval_shape_of(v->e, s->name, argument->type, shape) ||
+        !input_make(v->d->arena, v->d->diagnostics, s, eval_scalar_of(argument->type),
+                    argument->type->rank, shape, &x->value))
+        return false;
+    v->n_inputs++;
+    return true;
+}
+
+// Files first: their shapes say what the dimensions of generated inputs are.
+static bool make_inputs(evaluation *v)
+{
+    input_spec specs[MOST_VALUES];
+    const ir_value *arguments[MOST_VALUES];
+    size_t count = v->d->inputs.count;
+    bool ok = count <= MOST_VALUES || refuse(v, "more than %d inputs", MOST_VALUES);
+    for (size_t i = 0; ok && i < count; i++) {
+        ok = input_spec_parse(v->d->arena, v->d->diagnostics, v->d->inputs.items[i], &specs[i]);
+        arguments[i] = ok ? find_argument(v, specs[i].name) : NULL;
+        ok = ok && (arguments[i] || unknown_input(v, specs[i].name)) &&
+             match_file(v, arguments[i], &specs[i]);
+    }
+    for (size_t i = 0; ok && i < count; i++)
+        ok = make_input(v, arguments[i], &specs[i]);
+    return ok;
+}
+
+// ------------------------------------------------------------------ outputs
+
+static const named_array *find_output(evaluation *v, const char *name)
+{
+    for (size_t i = 0; i < v->n_outputs; i++)
+        if (strcmp(v->outputs[i].name, name) == 0)
+            return &v->outputs[i];
+    refuse(v, "there is no result '%s'; results are called %s%s", name,
+           eval_result_name(v->d->arena, v->entry, 0), v->n_outputs > 1 ? ", result1..." : "");
+    return NULL;
+}
+
+static bool write_result(evaluation *v, const char *spec)
+{
+    const char *equals = strchr(spec, '=');
+    if (!equals || equals[1] != '@' || !equals[2])
+        return refuse(v, "--output '%s': expected NAME=@FILE.npy", spec);
+    const named_array *x = find_output(v, arena_string(v->d->arena, spec, (size_t)(equals - spec)));
+    return x && array_write_npy(v->d->diagnostics, equals + 2, &x->value);
+}
+
+static bool check_result(evaluation *v, const char *spec)
+{
+    expect_spec s;
+    array_difference difference;
+    if (!expect_spec_parse(v->d->arena, v->d->diagnostics, spec, &s))
+        return false;
+    const named_array *x = find_output(v, s.name);
+    if (!x || !expect_check(v->d->arena, v->d->diagnostics, &s, &x->value, &difference))
+        return false;
+    fprintf(stderr, "%s: as expected, nmse %.3g\n", s.name, difference.nmse);
+    return true;
+}
+
+static void show_result(const named_array *x)
+{
+    text line = {0};
+    int64_t count = array_count(&x->value);
+    text_printf(&line, "%s: %s", x->name, scalar_rows[x->value.type].name);
+    array_print_shape(&line, x->value.rank, x->value.shape);
+    for (int64_t i = 0; i < count && i < SHOWN; i++)
+        text_printf(&line, " %.9g", array_get(&x->value, i));
+    puts(text_string(&line));
+    text_free(&line);
+}
+
+static bool give_results(evaluation *v)
+{
+    bool ok = true;
+    for (size_t i = 0; i < v->d->outputs.count; i++)
+        ok = write_result(v, v->d->outputs.items[i]) && ok;
+    for (size_t i = 0; i < v->d->expectations.count; i++)
+        ok = check_result(v, v->d->expectations.items[i]) && ok;
+    for (size_t i = 0; !v->d->outputs.count && !v->d->expectations.count && i < v->n_outputs; i++)
+        show_result(&v->outputs[i]);
+    return ok;
+}
+
+// ------------------------------------------------------------------ the command
+
+static bool evaluate(evaluation *v)
+{
+    bool ok = choose_entry(v);
+    for (size_t i = 0; ok && i < v->d->dims.count; i++)
+        ok = set_dimension(v, v->d->dims.items[i]);
+    if (!ok || !make_inputs(v))
+        return false;
+    v->n_outputs = v->entry->results.count;
+    if (v->n_outputs > MOST_VALUES)
+        return refuse(v, "more than %d results", MOST_VALUES);
+    return eval_call(v->e, v->d->arena, v->entry, v->n_inputs, v->inputs, v->outputs) &&
+           give_results(v);
+}
+
+int command_eval(driver *d)
+{
+    bool rounded = d->tables && !strcmp(d->tables, "rounded");
+    if (d->tables && !rounded && strcmp(d->tables, "ideal") != 0) {
+        fprintf(stderr, "lutc eval: error: --tables is 'ideal' or 'rounded', not '%s'\n",
+                d->tables);
+        return EXIT_USAGE;
+    }
+    if (!load_module(d) || (d->passes && !(choose_pipeline(d, NULL) && run_pipeline(d))))
+        return EXIT_USER_ERROR;
+    eval_weights reader = {d->weights, read_values, read_canonical};
+    eval_options options = {&reader, rounded, machine_tile_depth(&d->machine)};
+    evaluation *v = ARENA_NEW(d->arena, evaluation);
+    v->d = d;
+    v->e = eval_create(d->diagnostics, d->module, &options);
+    bool ok = evaluate(v);
+    eval_destroy(v->e);
+    return ok ? EXIT_OK : EXIT_USER_ERROR;
+}

@@ -1,0 +1,117 @@
+// Reading machine, weights and program.
+#include "compiler/driver/driver.h"
+
+#include "compiler/frontend/frontend.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool load_machine(driver *d)
+{
+    const char *name = d->machine_name;
+    if (!name && d->module)
+        name = d->module->machine;
+    return machine_load(d->arena, d->diagnostics, name ? name : "m2n64k4", &d->machine);
+}
+
+bool load_weights(driver *d)
+{
+    d->weights = weights_open(d->arena, d->diagnostics, d->weights_spec ? d->weights_spec : "none");
+    return d->weights;
+}
+
+bool is_ir(const char *path)
+{
+    return text_ends_with(path, ".lir");
+}
+
+const source *load_text(driver *d, const char *path)
+{
+    mapped_file f;
+    if (!file_map(d->diagnostics, path, &f))
+        return NULL;
+    const source *s = diagnostics_source(d->diagnostics, strcmp(path, "-") ? path : "<stdin>",
+                                         f.data ? (const char *)f.data : "", f.size);
+    file_unmap(&f);
+    return s;
+}
+
+const char *derived_name(driver *d, const char *path, const char *extension)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const char *dot = strrchr(name, '.');
+    int length = dot && dot != name ? (int)(dot - name) : (int)strlen(name);
+    return arena_format(d->arena, "%.*s%s", length, name, extension);
+}
+
+// ------------------------------------------------------------------ what the front end asks
+
+static bool find_meta(void *context, const char *key, frontend_meta *out)
+{
+    static const frontend_meta_kind kinds[] = {
+        [META_INTEGER] = FRONTEND_META_INTEGER, [META_NUMBER] = FRONTEND_META_NUMBER,
+        [META_BOOLEAN] = FRONTEND_META_BOOLEAN, [META_TEXT] = FRONTEND_META_TEXT,
+        [META_ARRAY] = FRONTEND_META_ARRAY,
+    };
+    driver *d = context;
+    const meta_value *v = weights_meta(d->weights, key);
+    if (!v)
+        return false;
+    *out = (frontend_meta){.kind = kinds[v->kind],
+                           .integer = v->kind == META_ARRAY ? (int64_t)v->count : v->integer,
+                           .number = v->number};
+    if (v->kind == META_TEXT)
+        out->text = arena_string(d->arena, v->text.data, v->text.length);
+    return true;
+}
+
+static bool find_tensor(void *context, const char *name, frontend_tensor *out)
+{
+    driver *d = context;
+    const weights_tensor *t = weights_find(d->weights, name);
+    if (!t)
+        return false;
+    *out = (frontend_tensor){.type = t->type ? t->type->name : t->format.name, .rank = t->rank};
+    memcpy(out->shape, t->shape, sizeof out->shape);
+    return true;
+}
+
+static const char *nearest_key(void *context, const char *key)
+{
+    return weights_meta_nearest(((driver *)context)->weights, key);
+}
+
+static const char *nearest_tensor(void *context, const char *name)
+{
+    return weights_nearest(((driver *)context)->weights, name);
+}
+
+static ir_module *compile_program(driver *d, const source *text_in)
+{
+    weights_kind kind = weights_kind_of(d->weights);
+    frontend_metadata metadata = {
+        d, weights_name(d->weights), find_meta, find_tensor, nearest_key, nearest_tensor};
+    option_values defines = d->defines;
+    ARRAY_PUSH(d->arena, &defines, NULL);
+    bool has_file = kind == WEIGHTS_GGUF || kind == WEIGHTS_PACKED;
+    frontend_options options = {.metadata = has_file ? &metadata : NULL, .defines = defines.items};
+    return frontend_compile(d->arena, d->diagnostics, text_in, &options);
+}
+
+bool load_module(driver *d)
+{
+    const char *path = d->files.items[0];
+    const source *s = load_text(d, path);
+    if (!s || !load_weights(d))
+        return false;
+    double start = now();
+    d->module = is_ir(path) ? ir_parse(d->arena, d->diagnostics, s) : compile_program(d, s);
+    add_time(d, is_ir(path) ? "parse" : "front end", start);
+    if (!d->module || !load_machine(d))
+        return false;
+    d->module->machine = ir_intern(d->module, d->machine.name);
+    start = now();
+    bool ok = choose_formats(d, d->quant);
+    add_time(d, "choose formats", start);
+    return ok;
+}

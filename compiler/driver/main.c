@@ -1,0 +1,192 @@
+// lutc: commands and options as tables.
+#include "compiler/driver/driver.h"
+
+#include <stdio.h>
+#include <string.h>
+
+// Which commands take an option.
+enum { COMPILE = 1, OPT = 2, INSPECT = 4, LIST = 8, EVAL = 16, PACK = 32, ALL = 63 };
+enum { MOST_OPTIONS = 40 };
+
+static const struct command {
+    const char *name; // NULL: without a command word
+    unsigned bit, least_files, most_files;
+    int (*run)(driver *d);
+    const char *synopsis, *help;
+} commands[] = {
+    {NULL, COMPILE, 1, 1, command_compile, "FILE.lut [options]", "compile a program"},
+    {"opt", OPT, 1, 1, command_opt, "opt FILE.lir [options]", "run passes over IR"},
+    {"inspect", INSPECT, 1, 1, command_inspect, "inspect FILE",
+     "describe a GGUF, packed, npy, IR or ELF file"},
+    {"list", LIST, 1, 1, command_list, "list ops|passes|functions|insns|machines|formats",
+     "show a table of the compiler"},
+    {"eval", EVAL, 1, 1, command_eval, "eval FILE.lut|FILE.lir [options]",
+     "evaluate an entry in double precision (the oracle)"},
+    {"pack", PACK, 1, 1, command_pack, "pack FILE.lut [options]",
+     "write a program's packed weights"},
+};
+#define FOR_COMMANDS(c)                                                                            \
+    for (const struct command *c = commands; c < commands + sizeof commands / sizeof *commands; c++)
+
+// The option table of one command, ended by a NULL name.
+static void build_options(driver *d, unsigned command, option_row *out)
+{
+    const struct {
+        unsigned commands;
+        option_row row;
+    } all[] = {
+        {COMPILE | OPT | PACK,
+         {"--output", "-o", OPTION_STRING, &d->output, "FILE",
+          "where the result goes; - is stdout"}},
+        {COMPILE | EVAL | PACK,
+         {"--weights", NULL, OPTION_STRING, &d->weights_spec, "SOURCE",
+          "FILE.gguf, FILE.lutw, random:SEED or none (default)"}},
+        {COMPILE | EVAL | PACK,
+         {"--quant", NULL, OPTION_STRING, &d->quant, "RULES",
+          "FORMAT, keep or none, then ,PATTERN=FORMAT...; default: keep what is lossless, else "
+          "w4g32"}},
+        {COMPILE | OPT | EVAL | PACK,
+         {"--machine", NULL, OPTION_STRING, &d->machine_name, "NAME",
+          "a machine of 'lutc list machines' or a .machine file (default m2n64k4)"}},
+        {COMPILE,
+         {"--emit", NULL, OPTION_STRING, &d->emit, "STAGE",
+          "ast, graph, kernel, tile, llvm, asm, obj or elf (default)"}},
+        {COMPILE | OPT | EVAL,
+         {"--passes", NULL, OPTION_STRING, &d->passes, "LIST",
+          "passes to run, 'a,b(c=1),d', instead of the usual ones"}},
+        {COMPILE | OPT,
+         {"--print-after", NULL, OPTION_STRING, &d->print_after, "PASS",
+          "print the module to stderr after a pass, or after all"}},
+        {COMPILE | OPT,
+         {"--dump-dir", NULL, OPTION_STRING, &d->dump_dir, "DIR",
+          "write the module after every pass into this folder"}},
+        {COMPILE | OPT | EVAL,
+         {"--remarks", NULL, OPTION_OPTIONAL, &d->remarks, "REGEX",
+          "say what passes did and did not do, and why"}},
+        {COMPILE | OPT,
+         {"--time-passes", NULL, OPTION_FLAG, &d->time_passes, NULL, "show how long phases took"}},
+        {COMPILE,
+         {"--stats", NULL, OPTION_OPTIONAL, &d->stats, "json",
+          "count multiply-accumulates, bytes and kernels"}},
+        {COMPILE,
+         {"--packed", NULL, OPTION_STRING, &d->packed, "FILE",
+          "write the weights to a file beside the program instead of into it"}},
+        {COMPILE, {"--no-debug", NULL, OPTION_FLAG, &d->no_debug, NULL, "leave out line tables"}},
+        {COMPILE | EVAL | PACK,
+         {"--define", "-D", OPTION_LIST, &d->defines, "NAME=VALUE",
+          "the value of a constant of the program"}},
+        {EVAL, {"--entry", NULL, OPTION_STRING, &d->entry, "NAME", "the function to evaluate"}},
+        {EVAL,
+         {"--input", NULL, OPTION_LIST, &d->inputs, "NAME=WHAT",
+          "@FILE.npy, zeros, ones, iota, random[:SEED[:SCALE]] or a number"}},
+        {EVAL, {"--output", "-o", OPTION_LIST, &d->outputs, "NAME=@FILE", "write a result as npy"}},
+        {EVAL,
+         {"--expect", NULL, OPTION_LIST, &d->expectations, "NAME=@FILE",
+          "compare with an npy file; then ,rtol=X ,atol=X ,nmse=X ,exact"}},
+        {EVAL, {"--dim", NULL, OPTION_LIST, &d->dims, "NAME=N", "the size of a dimension"}},
+        {EVAL,
+         {"--tables", NULL, OPTION_STRING, &d->tables, "HOW",
+          "ideal (default), or rounded as the machine rounds them"}},
+        {ALL, {"--help", "-h", OPTION_FLAG, &d->help, NULL, "this text"}},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].commands & command)
+            *out++ = all[i].row;
+    *out = (option_row){0};
+}
+
+static void print_commands(void)
+{
+    printf("\ncommands:\n");
+    FOR_COMMANDS(c)
+    {
+        if (c->name)
+            printf("  %-10s%s\n", c->name, c->help);
+    }
+    printf("\n'lutc COMMAND --help' shows a command's options.\n");
+}
+
+static const struct command *find_command(const char *word)
+{
+    FOR_COMMANDS(c)
+    {
+        if (c->name && word && strcmp(c->name, word) == 0)
+            return c;
+    }
+    return commands;
+}
+
+// A lone word that is no file is a mistyped command more often than a program.
+static bool looks_mistyped(const char *word)
+{
+    const char *names[sizeof commands / sizeof *commands];
+    size_t count = 0;
+    FOR_COMMANDS(c)
+    {
+        if (c->name)
+            names[count++] = c->name;
+    }
+    const char *nearest = text_nearest(word, names, count);
+    if (!nearest || strpbrk(word, "./-"))
+        return false;
+    fprintf(stderr, "lutc: error: there is no command '%s'; did you mean '%s'?\n", word, nearest);
+    return true;
+}
+
+static int check_files(const driver *d, const struct command *c)
+{
+    size_t count = d->files.count;
+    if (count >= c->least_files && count <= c->most_files)
+        return EXIT_OK;
+    if (count < c->least_files)
+        fprintf(stderr, "%s: error: an argument is missing\n", d->command);
+    else
+        fprintf(stderr, "%s: error: unexpected argument '%s'\n", d->command,
+                d->files.items[c->most_files]);
+    fprintf(stderr, "usage: lutc %s\n", c->synopsis);
+    return EXIT_USAGE;
+}
+
+static int run_command(driver *d, const struct command *c, int argc, char **argv)
+{
+    option_row rows[MOST_OPTIONS];
+    options_result result;
+    d->command = c->name ? arena_format(d->arena, "lutc %s", c->name) : "lutc";
+    build_options(d, c->bit, rows);
+    if (!options_parse(d->command, rows, argc, argv, false, d->arena, &result))
+        return EXIT_USAGE;
+    d->files = result.positional;
+    if (d->help) {
+        options_help("lutc", c->synopsis, rows);
+        if (!c->name)
+            print_commands();
+        return EXIT_OK;
+    }
+    int code = check_files(d, c);
+    if (code != EXIT_OK)
+        return code;
+    if (!c->name && looks_mistyped(d->files.items[0]))
+        return EXIT_USAGE;
+    code = c->run(d);
+    return code == EXIT_OK && diagnostics_errors(d->diagnostics) ? EXIT_USER_ERROR : code;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        printf("lutc %s\n", LUTRA_VERSION);
+        return EXIT_OK;
+    }
+    driver d = {.arena = arena_create(), .diagnostics = diagnostics_create(stderr)};
+    const struct command *c = find_command(argc > 1 ? argv[1] : NULL);
+    int skip = c->name != NULL;
+    int code = run_command(&d, c, argc - skip, argv + skip);
+    weights_close(d.weights);
+    diagnostics_destroy(d.diagnostics);
+    arena_destroy(d.arena);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        perror("lutc: error: stdout");
+        return EXIT_USER_ERROR;
+    }
+    return code;
+}

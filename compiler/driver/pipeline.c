@@ -1,0 +1,213 @@
+// Running passes, and what can be seen of it: dumps, prints, times, remarks.
+#include "compiler/driver/driver.h"
+
+#include <errno.h>
+#include <regex.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+// ------------------------------------------------------------------ times
+
+void add_time(driver *d, const char *name, double start)
+{
+    ARRAY_PUSH(d->arena, &d->times, (phase_time){name, now() - start});
+}
+
+void show_times(driver *d)
+{
+    double total = 0;
+    if (!d->time_passes)
+        return;
+    for (size_t i = 0; i < d->times.count; i++)
+        total += d->times.items[i].seconds;
+    fprintf(stderr, "%10s %6s  phase\n", "ms", "%");
+    for (size_t i = 0; i < d->times.count; i++)
+        fprintf(stderr, "%10.3f %6.1f  %s\n", 1e3 * d->times.items[i].seconds,
+                total > 0 ? 100 * d->times.items[i].seconds / total : 0, d->times.items[i].name);
+    fprintf(stderr, "%10.3f %6.1f  total\n", 1e3 * total, 100.0);
+}
+
+// ------------------------------------------------------------------ outputs
+
+bool write_output(driver *d, const char *path, const text *content)
+{
+    output_file *f = output_open(d->diagnostics, path);
+    if (!f)
+        return false;
+    fwrite(text_string(content), 1, content->length, output_stream(f));
+    return output_commit(d->diagnostics, f);
+}
+
+bool dump_text(driver *d, const char *name, const char *extension, const text *content)
+{
+    if (!d->dump_dir)
+        return true;
+    if (mkdir(d->dump_dir, 0777) != 0 && errno != EEXIST) {
+        diagnostic_error(d->diagnostics, NOWHERE, "%s: cannot make the folder: %s", d->dump_dir,
+                         strerror(errno));
+        return false;
+    }
+    const char *path =
+        arena_format(d->arena, "%s/%02u-%s%s", d->dump_dir, d->dumped++, name, extension);
+    return write_output(d, path, content);
+}
+
+// ------------------------------------------------------------------ around a pass
+
+static bool wants_print(const driver *d, const char *pass)
+{
+    return d->print_after && (!strcmp(d->print_after, "all") || !strcmp(d->print_after, pass));
+}
+
+static void after_pass(void *context, unsigned index, const char *pass, const ir_module *m,
+                       double seconds)
+{
+    driver *d = context;
+    const char *name = index ? pass : "graph";
+    if (index)
+        ARRAY_PUSH(d->arena, &d->times, (phase_time){pass, seconds});
+    module_counts counts = {0};
+    count_products(m, &counts);
+    if (counts.lut_linears + counts.other_linears)
+        d->counts = counts; // products are gone once they are lowered
+    if (!d->dump_dir && !wants_print(d, name))
+        return;
+    text printed = {0};
+    ir_print_module(&printed, m);
+    if (wants_print(d, name))
+        fprintf(stderr, "// ---- after %s\n%s", name, text_string(&printed));
+    dump_text(d, name, ".lir", &printed);
+    text_free(&printed);
+}
+
+static bool check_print_after(driver *d)
+{
+    if (!d->print_after || !strcmp(d->print_after, "all") || !strcmp(d->print_after, "graph") ||
+        pass_find(d->print_after))
+        return true;
+    const char *names[64];
+    size_t count = 0;
+    for (const pass_row *row = pass_rows; row->name && count < 64; row++)
+        names[count++] = row->name;
+    const char *nearest = text_nearest(d->print_after, names, count);
+    diagnostic_error(d->diagnostics, NOWHERE, "--print-after: there is no pass '%s'%s%s%s",
+                     d->print_after, nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                     nearest ? "'?" : "; see 'lutc list passes'");
+    return false;
+}
+
+// ------------------------------------------------------------------ remarks
+
+static bool compile_filter(driver *d, regex_t *out)
+{
+    char reason[200];
+    int code = regcomp(out, d->remarks, REG_EXTENDED | REG_NOSUB);
+    if (!code)
+        return true;
+    regerror(code, out, reason, sizeof reason);
+    diagnostic_error(d->diagnostics, NOWHERE, "--remarks: '%s' is not a regular expression: %s",
+                     d->remarks, reason);
+    return false;
+}
+
+// "[fuse] applied: ..." where the expression is found in that text.
+static bool show_remarks(driver *d, const pass_context *c)
+{
+    static const char *const kinds[] = {
+        [REMARK_APPLIED] = "applied", [REMARK_MISSED] = "missed", [REMARK_NOTE] = "note"};
+    regex_t filter;
+    if (!d->remarks)
+        return true;
+    if (!compile_filter(d, &filter))
+        return false;
+    for (size_t i = 0; i < c->remarks.count; i++) {
+        const remark *r = &c->remarks.items[i];
+        const char *line =
+            arena_format(d->arena, "[%s] %s: %s", r->pass, kinds[r->kind], r->message);
+        if (regexec(&filter, line, 0, NULL, 0) == 0)
+            diagnostic_report(d->diagnostics, SEVERITY_REMARK, r->where, "%s", line);
+    }
+    regfree(&filter);
+    diagnostics_flush(d->diagnostics);
+    return true;
+}
+
+// The slow path is never taken in silence.
+static void warn_of_misses(driver *d, const pass_context *c)
+{
+    unsigned misses = 0;
+    for (size_t i = 0; i < c->remarks.count; i++)
+        misses +=
+            c->remarks.items[i].kind == REMARK_MISSED && !strcmp(c->remarks.items[i].pass, "lut");
+    if (misses && !d->remarks)
+        diagnostic_warning(d->diagnostics, NOWHERE,
+                           "%u matrix product%s off the LUT path; --remarks=lut says why", misses,
+                           misses == 1 ? " stays" : "s stay");
+}
+
+// ------------------------------------------------------------------ the run
+
+bool choose_pipeline(driver *d, const char *until)
+{
+    const char *list = d->passes ? d->passes : pipeline_default;
+    if (!check_print_after(d) || !pipeline_parse(d->arena, d->diagnostics, list, &d->pipeline))
+        return false;
+    for (size_t i = 0; until && !d->passes && i < d->pipeline.steps.count; i++)
+        if (!strcmp(d->pipeline.steps.items[i].pass->name, until))
+            d->pipeline.steps.count = i;
+    return true;
+}
+
+// What reproduces a bug of ours: the module before the passes, and the command.
+static struct {
+    text module;
+    char *passes, *machine;
+} reproducer;
+
+static void write_reproducer(void)
+{
+    char path[64];
+    snprintf(path, sizeof path, "lutc-bug-%d.lir", (int)getpid());
+    FILE *f = fopen(path, "w");
+    if (!f)
+        return;
+    fputs(text_string(&reproducer.module), f);
+    fclose(f);
+    fprintf(stderr, "It happens with: lutc opt %s --machine %s --passes '%s' -o -\n", path,
+            reproducer.machine, reproducer.passes);
+}
+
+static void prepare_reproducer(driver *d)
+{
+    text list = {0};
+    text_clear(&reproducer.module);
+    ir_print_module(&reproducer.module, d->module);
+    pipeline_print(&list, &d->pipeline);
+    reproducer.passes = arena_string(d->arena, text_string(&list), list.length);
+    reproducer.machine = (char *)d->machine.name;
+    text_free(&list);
+    internal_error_hook(write_reproducer);
+}
+
+bool run_pipeline(driver *d)
+{
+    pass_context c = {.arena = d->arena, .diagnostics = d->diagnostics, .machine = &d->machine};
+    pipeline_observer observer = {d, after_pass};
+    prepare_reproducer(d);
+    bool ok = pipeline_run(&d->pipeline, d->module, &c, &observer);
+    internal_error_hook(NULL);
+    text_free(&reproducer.module);
+    if (ok)
+        warn_of_misses(d, &c);
+    return show_remarks(d, &c) && ok && !diagnostics_errors(d->diagnostics);
+}
