@@ -162,11 +162,11 @@ static int run_command(driver *d, const struct command *c, int argc, char **argv
             print_commands();
         return EXIT_OK;
     }
+    if (!c->name && d->files.count && looks_mistyped(d->files.items[0]))
+        return EXIT_USAGE;
     int code = check_files(d, c);
     if (code != EXIT_OK)
         return code;
-    if (!c->name && looks_mistyped(d->files.items[0]))
-        return EXIT_USAGE;
     code = c->run(d);
     return code == EXIT_OK && diagnostics_errors(d->diagnostics) ? EXIT_USER_ERROR : code;
 }

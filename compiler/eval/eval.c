@@ -57,7 +57,7 @@ void eval_destroy(evaluator *e)
     if (!e)
         return;
     for (ir_global *g = e->module->globals; g; g = g->next)
-        tensor_release(&e->globals[g->value.mark].value);
+        eval_release(&e->globals[g->value.mark].value);
     arena_destroy(e->arena);
 }
 
@@ -264,9 +264,9 @@ bool eval_call(evaluator *e, arena *a, const ir_function *f, size_t n_inputs,
     }
     ok = run(e, a, f, outputs);
     for (int64_t i = 0; i < e->n_slots; i++)
-        slot_release(&e->slots[i]);
+        eval_release_slot(&e->slots[i]);
     for (size_t i = 0; i < n; i++)
-        tensor_release(&held[i]);
+        eval_release(&held[i]);
     return ok;
 }
 

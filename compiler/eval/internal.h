@@ -54,9 +54,9 @@ tensor *eval_result(evaluator *e, const ir_op *op, unsigned index);
 bool eval_error(evaluator *e, const ir_op *op, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-int64_t tensor_columns(const tensor *t); // the last dimension; 1 for scalars
-int64_t tensor_rows(const tensor *t);    // all the others
-void tensor_release(tensor *t);
+int64_t eval_columns(const tensor *t); // the last dimension; 1 for scalars
+int64_t eval_rows(const tensor *t);    // all the others
+void eval_release(tensor *t);
 
 // One function per kind of operation; false: reported.
 bool eval_elementwise(evaluator *e, const ir_op *op);
@@ -71,14 +71,14 @@ bool eval_mpgemm(evaluator *e, const ir_op *op);
 const ir_op *eval_block(evaluator *e, const ir_block *block);
 // `value` stays the caller's and outlives the block.
 void eval_bind_argument(evaluator *e, const ir_value *argument, const tensor *value);
-void slot_release(slot *s);
+void eval_release_slot(slot *s);
 
 // The entries of a row's tables after rounding, as the values they stand for: 8
 // per 4 activations, ceil(columns / 4) of them.
-void table_entries(const ir_type *table, int64_t tile_depth, const double *x, int64_t columns,
-                   double *entries);
+void eval_table_entries(const ir_type *table, int64_t tile_depth, const double *x, int64_t columns,
+                        double *entries);
 // What nibble `bits` (bit j: weight j is +1) picks.
-static inline double table_lookup(const double *entries, unsigned bits)
+static inline double eval_table_lookup(const double *entries, unsigned bits)
 {
     return bits & 8 ? entries[bits & 7] : -entries[~bits & 7];
 }

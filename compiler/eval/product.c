@@ -161,11 +161,11 @@ static double through_table(const product *p, const weight_block *b, int64_t m, 
             unsigned bits = 0;
             for (int64_t j = 0; j < 4 && 4 * lookup + j < p->k; j++)
                 bits |= (codes[4 * lookup + j] >> plane & 1u) << j;
-            sum += plane_weight(p, plane) * table_lookup(entries, bits);
+            sum += plane_weight(p, plane) * eval_table_lookup(entries, bits);
         }
         y += sum * (double)b->rows.scale[group];
         if (b->rows.offset)
-            y += table_lookup(entries, 15) * (double)b->rows.offset[group];
+            y += eval_table_lookup(entries, 15) * (double)b->rows.offset[group];
     }
     return p->scale ? y * row_scale(p, m) : y;
 }
@@ -202,8 +202,8 @@ static void build_entries(product *p)
     if (!p->entries)
         INTERNAL_ERROR("out of memory");
     for (int64_t m = 0; m < p->rows; m++)
-        table_entries(p->table, p->e->options.tile_depth, p->x->data + m * p->k, p->k,
-                      p->entries + m * lookups * 8);
+        eval_table_entries(p->table, p->e->options.tile_depth, p->x->data + m * p->k, p->k,
+                           p->entries + m * lookups * 8);
 }
 
 static bool find_weight(product *p)
@@ -218,9 +218,9 @@ static bool find_weight(product *p)
         return eval_error(p->e, p->op,
                           "weight '%s' has no format yet ('%s'); run quantize-weights first",
                           p->weight->name, w->type->format);
-    if (tensor_columns(p->x) != p->k)
+    if (eval_columns(p->x) != p->k)
         return eval_error(p->e, p->op, "x has %lld columns, weight '%s' %lld",
-                          (long long)tensor_columns(p->x), p->weight->name, (long long)p->k);
+                          (long long)eval_columns(p->x), p->weight->name, (long long)p->k);
     return true;
 }
 
@@ -229,7 +229,7 @@ static bool eval_product(evaluator *e, const ir_op *op, bool with_table)
     product p = {.e = e, .op = op, .x = eval_operand(e, op, 0), .y = eval_result(e, op, 0)};
     if (!p.x || !p.y || !find_weight(&p))
         return false;
-    p.rows = tensor_rows(p.x);
+    p.rows = eval_rows(p.x);
     find_levels(&p);
     if (ir_operand_named(op, "scale")) {
         p.scale = eval_operand_named(e, op, "scale");

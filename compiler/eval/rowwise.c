@@ -12,7 +12,7 @@ typedef struct norm {
 
 static void norm_row(const norm *n, int64_t row)
 {
-    int64_t columns = tensor_columns(n->x);
+    int64_t columns = eval_columns(n->x);
     const double *x = n->x->data + row * columns;
     double *y = n->y->data + row * columns, mean = 0, square = 0;
     for (int64_t i = 0; i < columns && n->centred; i++)
@@ -43,7 +43,7 @@ static bool eval_norm(evaluator *e, const ir_op *op, bool centred)
     if (!n.x || !n.y || !optional(e, op, "gain", &n.gain) ||
         (centred && !optional(e, op, "bias", &n.bias)))
         return false;
-    for (int64_t row = 0; row < tensor_rows(n.x); row++)
+    for (int64_t row = 0; row < eval_rows(n.x); row++)
         norm_row(&n, row);
     return true;
 }
@@ -63,8 +63,8 @@ bool eval_softmax(evaluator *e, const ir_op *op)
     tensor *y = eval_result(e, op, 0);
     if (!x || !y)
         return false;
-    int64_t columns = tensor_columns(x);
-    for (int64_t row = 0; row < tensor_rows(x); row++) {
+    int64_t columns = eval_columns(x);
+    for (int64_t row = 0; row < eval_rows(x); row++) {
         const double *from = x->data + row * columns;
         double *to = y->data + row * columns, largest = -INFINITY, sum = 0;
         for (int64_t i = 0; i < columns; i++)
@@ -83,9 +83,9 @@ bool eval_quantize(evaluator *e, const ir_op *op)
     tensor *q = eval_result(e, op, 0), *scale = eval_result(e, op, 1);
     if (!x || !q || !scale)
         return false;
-    int64_t columns = tensor_columns(x);
+    int64_t columns = eval_columns(x);
     double most = scalar_round(q->type, INFINITY); // 127, 32767
-    for (int64_t row = 0; row < tensor_rows(x); row++) {
+    for (int64_t row = 0; row < eval_rows(x); row++) {
         const double *from = x->data + row * columns;
         double largest = 0;
         for (int64_t i = 0; i < columns; i++)

@@ -85,17 +85,17 @@ static bool run_op(evaluator *e, const ir_op *op)
                       row->name);
 }
 
-void slot_release(slot *s)
+void eval_release_slot(slot *s)
 {
     if (!s->borrowed)
-        tensor_release(&s->value);
+        eval_release(&s->value);
     *s = (slot){0};
 }
 
 static void slot_unuse(slot *s)
 {
     if (s->uses && --s->uses == 0)
-        slot_release(s);
+        eval_release_slot(s);
 }
 
 static void release_operands(evaluator *e, const ir_op *op)
@@ -125,7 +125,7 @@ const ir_op *eval_block(evaluator *e, const ir_block *block)
         release_operands(e, op);
         for (unsigned i = 0; i < op->n_results; i++)
             if (!e->slots[op->results[i].mark].uses)
-                slot_release(&e->slots[op->results[i].mark]);
+                eval_release_slot(&e->slots[op->results[i].mark]);
     }
     UNREACHABLE(); // the verifier wants a terminator
 }

@@ -64,8 +64,8 @@ static void i8_span(const double *x, int64_t columns, int64_t first, int64_t las
     }
 }
 
-void table_entries(const ir_type *table, int64_t tile_depth, const double *x, int64_t columns,
-                   double *entries)
+void eval_table_entries(const ir_type *table, int64_t tile_depth, const double *x, int64_t columns,
+                        double *entries)
 {
     int64_t lookups = (columns + 3) / 4;
     if (table->scalar == SCALAR_I8) {

@@ -6,12 +6,12 @@
 
 #define MOST_ELEMENTS (INT64_C(1) << 32) // of one value; beyond, something is wrong
 
-int64_t tensor_columns(const tensor *t)
+int64_t eval_columns(const tensor *t)
 {
     return t->rank ? t->shape[t->rank - 1] : 1;
 }
 
-int64_t tensor_rows(const tensor *t)
+int64_t eval_rows(const tensor *t)
 {
     int64_t rows = 1;
     for (unsigned i = 0; i + 1 < t->rank; i++)
@@ -19,7 +19,7 @@ int64_t tensor_rows(const tensor *t)
     return rows;
 }
 
-void tensor_release(tensor *t)
+void eval_release(tensor *t)
 {
     free(t->data);
     *t = (tensor){0};
@@ -60,7 +60,7 @@ static bool load_tensor(evaluator *e, const ir_global *g, tensor *t)
 {
     const eval_weights *w = e->options.weights;
     return g->kind == IR_GLOBAL_STATE || !t->count ||
-           w->values(w->context, e->diagnostics, g, 0, tensor_rows(t), t->data);
+           w->values(w->context, e->diagnostics, g, 0, eval_rows(t), t->data);
 }
 
 const tensor *eval_global_content(evaluator *e, const ir_global *g)
