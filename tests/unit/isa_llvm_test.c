@@ -4,6 +4,7 @@
 #include "tests/unit/unit.h"
 
 #include "isa/isa.h"
+#include "isa/publish.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,13 +123,14 @@ static void ask_llvm(void)
     free(complained);
 }
 
-// One text per line to words of 2 or 4 bytes; 0 where LLVM refuses the text.
-static void assemble(char (*texts)[TEXT], size_t count, uint32_t *words)
+// One text per line to words of 2 or 4 bytes; 0 where LLVM refuses the text. The prologue is one
+// line.
+static void assemble_after(const char *prologue, char (*texts)[TEXT], size_t count, uint32_t *words)
 {
     bool *complained = calloc(count, sizeof *complained);
     FILE *f = open_file("in", "w");
     for (size_t i = 0; i < count; i++)
-        fprintf(f, "%s%s\n", i ? "" : ".option norvc;", texts[i]);
+        fprintf(f, "%s%s\n", i ? "" : prologue, texts[i]);
     fclose(f);
     run("--show-encoding");
     read_complaints(" error:", complained, count);
@@ -149,6 +151,11 @@ static void assemble(char (*texts)[TEXT], size_t count, uint32_t *words)
     }
     fclose(f);
     free(complained);
+}
+
+static void assemble(char (*texts)[TEXT], size_t count, uint32_t *words)
+{
+    assemble_after(".option norvc;", texts, count, words);
 }
 
 static uint32_t random_word(void)
@@ -343,6 +350,46 @@ static void test_xlut_directives_assemble_to_the_same_bits(void **state)
             fail_msg("%08x: '%s' assembles to %08x", words[i], texts[i], back[i]);
 }
 
+// "lut.ld lt5, 128(a4)" -> "lut.ld lt5, 128, a4", as the macros want it.
+static void without_parentheses(char *to, const char *from)
+{
+    for (size_t n = 0; *from && n + 3 < TEXT; from++) {
+        if (*from == '(' && from[-1] != ' ')
+            to[n++] = ',', to[n++] = ' ';
+        else if (*from != '(' && *from != ')')
+            to[n++] = *from;
+        to[n] = '\0';
+    }
+}
+
+// What lutdump shows can be assembled with xlut.inc.
+static void test_xlut_text_assembles_with_macros(void **state)
+{
+    (void)state;
+    enum { COUNT = 3000 };
+    static char texts[COUNT][TEXT], prologue[80];
+    static uint32_t words[COUNT], back[COUNT];
+    text macros = {0};
+    isa_publish_macros(&macros);
+    FILE *f = open_file("xlut.inc", "w");
+    fputs(text_string(&macros), f);
+    fclose(f);
+    text_free(&macros);
+    for (size_t i = 0; i < COUNT; i++) {
+        isa_instruction in;
+        text t = {0};
+        words[i] = random_xlut(&in);
+        isa_disassemble(&t, &in, ISA_NO_PC);
+        without_parentheses(texts[i], text_string(&t));
+        text_free(&t);
+    }
+    snprintf(prologue, sizeof prologue, ".include \"%s/xlut.inc\";", folder);
+    assemble_after(prologue, texts, COUNT, back);
+    for (size_t i = 0; i < COUNT; i++)
+        if (words[i] != back[i])
+            fail_msg("%08x: '%s' assembles to %08x", words[i], texts[i], back[i]);
+}
+
 static void test_stock_assembler_knows_no_xlut_word(void **state)
 {
     (void)state;
@@ -381,6 +428,7 @@ int main(void)
         cmocka_unit_test(test_random_words_are_legal_where_llvm_says_so),
         cmocka_unit_test(test_text_assembles_to_the_same_bits),
         cmocka_unit_test(test_xlut_directives_assemble_to_the_same_bits),
+        cmocka_unit_test(test_xlut_text_assembles_with_macros),
         cmocka_unit_test(test_stock_assembler_knows_no_xlut_word),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
