@@ -52,7 +52,8 @@ static value usage_error(frontend *f, location where, const builtin_call *c, con
 {
     text usage = {0};
     describe_usage(&usage, c->row);
-    fail(f, where, "%s; it is called as %s", problem, text_string(&usage));
+    fail(f, where, "%s", problem);
+    note(f, NOWHERE, "it is called as %s", text_string(&usage));
     text_free(&usage);
     return poison();
 }

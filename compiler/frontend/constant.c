@@ -166,8 +166,8 @@ static value compare(frontend *f, location where, const char *op, value x, value
     if (equality && is_size(x) && is_size(y) && ir_dim_equal(as_dim(x), as_dim(y)))
         return value_boolean(*op == '=');
     if (is_size(x) && is_size(y))
-        return fail(f, where, "whether %s %s %s is known only at run time", describe(f, x), op,
-                    describe(f, y));
+        return fail(f, where, "whether %s %s %s is known only at run time",
+                    describe_dim(f, as_dim(x)), op, describe_dim(f, as_dim(y)));
     return fail(f, where, "'%s' cannot compare %s with %s", op, describe(f, x), describe(f, y));
 }
 

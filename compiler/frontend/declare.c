@@ -192,10 +192,8 @@ static value missing_key(frontend *f, const ast_node *call, const char *key)
                     "'%s' needs a weight file; give one, add a default, or set the constant with "
                     "-D NAME=VALUE",
                     describe_syntax(f, call));
-    size_t count;
-    const char *const *keys = m->keys(m->context, &count);
     return fail(f, call->where, "%s has no metadata '%s'%s", m->file, key,
-                suggestion(f, key, keys, count));
+                did_you_mean(f, m->nearest_key(m->context, key)));
 }
 
 static bool find_key(const frontend *f, const char *key, frontend_meta *out)

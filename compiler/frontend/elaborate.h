@@ -151,7 +151,9 @@ value fail(frontend *f, location where, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void note(frontend *f, location where, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-// "; did you mean 'x'?" or "".
+// "; did you mean 'x'?", or "" for NULL.
+const char *did_you_mean(frontend *f, const char *nearest);
+// The same with the candidate that is nearest to `name`.
 const char *suggestion(frontend *f, const char *name, const char *const *candidates, size_t count);
 // "f16[T, 64]", "the whole number 3", "a group of weights".
 const char *describe(frontend *f, value v);

@@ -389,7 +389,7 @@ static value unknown_function(frontend *f, const ast_node *n)
     text list = {0};
     for (size_t i = 0; i < n_builtins; i++)
         text_printf(&list, "%s%s", i ? " " : "", builtins[i]);
-    note(f, n->name_at, "the built-in functions are: %s", text_string(&list));
+    note(f, NOWHERE, "the built-in functions are: %s", text_string(&list));
     text_free(&list);
     return poison();
 }

@@ -32,9 +32,9 @@ typedef struct frontend_metadata {
     const char *file; // the file's name, for messages
     bool (*lookup)(void *context, const char *key, frontend_meta *out);
     bool (*tensor)(void *context, const char *name, frontend_tensor *out);
-    // Every name, for did-you-mean. Valid as long as the context.
-    const char *const *(*keys)(void *context, size_t *count);
-    const char *const *(*tensors)(void *context, size_t *count);
+    // The name nearest by spelling, for did-you-mean, or NULL.
+    const char *(*nearest_key)(void *context, const char *key);
+    const char *(*nearest_tensor)(void *context, const char *name);
 } frontend_metadata;
 
 typedef struct frontend_options {

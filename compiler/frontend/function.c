@@ -171,8 +171,8 @@ static value wrong_count(frontend *f, const declaration *d, const returned *r, s
         return fail(f, ast_child(d->syntax, 2)->name_at,
                     "'%s' must end with 'return' and %zu value%s", d->name, want,
                     want == 1 ? "" : "s");
-    fail(f, r->syntax->where, "'%s' has %zu result%s, this returns %zu", d->name, want,
-         want == 1 ? "" : "s", r->count);
+    fail(f, r->syntax->where, "'%s' has %s result%s, this returns %zu", d->name,
+         want ? arena_format(f->arena, "%zu", want) : "no", want == 1 ? "" : "s", r->count);
     note(f, d->where, "'%s' is declared here", d->name);
     return poison();
 }

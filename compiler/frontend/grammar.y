@@ -37,7 +37,7 @@ static void lut_yyerror(location *where, yyscan_t scanner, parser *p, const char
 %expect 0
 %lex-param { yyscan_t scanner }
 %parse-param { yyscan_t scanner } { parser *p }
-%initial-action { @$ = (location){p->source, 1, 1, 1}; }
+%initial-action { @$ = (location){p->source, 1, 1, 0}; }
 
 %token END 0 "the end of the file"
 %token MODEL "model" CONST "const" DIM "dim" IN "in" WEIGHTS "weights" WEIGHT "weight" STATE "state"
@@ -49,7 +49,8 @@ static void lut_yyerror(location *where, yyscan_t scanner, parser *p, const char
 file: declarations                      { p->file = $1; }
     ;
 declarations: %empty                    { $$ = NODE0(FILE); }
-    | declarations declaration          { $$ = parser_append(p, $1, $2); }
+    | declarations declaration          { if ($2) p->recovering = false;
+                                          $$ = parser_append(p, $1, $2); }
     | declarations constants ';'        { $$ = $1; for (size_t i = 0; i < $2->children.count; i++)
                                               parser_append(p, $$, ast_child($2, i)); }
     ;
@@ -61,8 +62,8 @@ declaration: "model" NAME ';'           { $$ = parser_named(NODE0(MODEL), $2); }
     | "state" declarators ':' type ';'  { $$ = NODE2(STATE, $2, $4); }
     | function
     | "entry" function                  { $$ = $2; if ($$) $$->integer = 1; }
-    | error ';'                         { $$ = NULL; }
-    | error '}'                         { $$ = NULL; }
+    | error ';'                         { yyerrok; p->recovering = true; $$ = NULL; }
+    | error '}'                         { yyerrok; p->recovering = true; $$ = NULL; }
     ;
 constants: "const" constant             { $$ = NODE1(LIST, $2); }
     | constants ',' constant            { $$ = parser_append(p, $1, $3); }
@@ -72,7 +73,7 @@ constant: NAME '=' expression           { $$ = parser_named(NODE1(CONST, $3), $1
 
 fields: %empty                          { $$ = NODE0(LIST); }
     | fields field                      { $$ = parser_append(p, $1, $2); }
-    | fields error ';'                  { $$ = $1; }
+    | fields error ';'                  { yyerrok; $$ = $1; }
     ;
 field: declarators ':' type sources ';' { $$ = NODE3(FIELD, $1, $3, $4); }
     | declarator '{' fields '}'         { $$ = parser_named(NODE2(STRUCT, ast_child($1, 0), $3), $1); }
@@ -121,7 +122,7 @@ types: type                             { $$ = NODE1(LIST, $1); }
     ;
 
 block: '{' statements '}'               { $$ = $2; $$->where = @$; $$->name_at = @3; }
-    | '{' statements error '}'          { $$ = $2; $$->where = @$; $$->name_at = @4; }
+    | '{' statements error '}'          { yyerrok; $$ = $2; $$->where = @$; $$->name_at = @4; }
     ;
 statements: %empty                      { $$ = NODE0(BLOCK); }
     | statements statement              { $$ = parser_append(p, $1, $2); }
@@ -134,7 +135,7 @@ statement: targets '=' expression ';'   { $$ = NODE2(ASSIGN, $1, $3); }
                                         { $$ = parser_named(NODE3(FOR, $4, $6, $7), $2);
                                           $$->where = parser_span(p, @1, @6); }
     | if
-    | error ';'                         { $$ = NULL; }
+    | error ';'                         { yyerrok; $$ = NULL; }
     ;
 targets: postfix                        { $$ = NODE1(LIST, $1); }
     | targets ',' postfix               { $$ = parser_append(p, $1, $3); }

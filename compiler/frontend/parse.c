@@ -82,6 +82,13 @@ static void append_token(text *out, const char *name)
     text_printf(out, strchr(name, ' ') ? "%s" : "'%s'", name);
 }
 
+// Bison names ';' with its quotes.
+static const char *without_quotes(parser *p, const char *name)
+{
+    size_t length = strlen(name);
+    return length > 2 && *name == '\'' ? arena_intern_n(p->arena, name + 1, length - 2) : name;
+}
+
 // "';', ',' or an expression". Operators go last: they are seldom what is missing.
 static void describe_expected(text *out, const char *const *names, size_t count)
 {
@@ -136,21 +143,35 @@ static bool is_keyword(const char *name)
     return name[0] >= 'a' && name[0] <= 'z' && !strchr(name, ' ');
 }
 
+// A keyword that is expected here, or that the name before was meant to be ("retrun x").
 static const char *suggest_keyword(parser *p, const char *const *expected, size_t count)
 {
+    static const char *const leading[] = {"model", "const",  "dim", "weights", "weight", "state",
+                                          "entry", "return", "for", "if",      "fn"};
+    if (p->previous_name)
+        return text_nearest(p->previous_name, leading, sizeof leading / sizeof *leading);
+    if (!p->name)
+        return NULL;
     const char *keywords[64];
     size_t n = 0;
     for (size_t i = 0; i < count && n < 64; i++)
         if (is_keyword(expected[i]))
             keywords[n++] = expected[i];
-    const char *word = arena_intern_n(p->arena, p->token_text, p->token_length);
-    return text_nearest(word, keywords, n);
+    return text_nearest(p->name, keywords, n);
 }
 
-void parser_syntax_error(parser *p, location where, const char *found, const char *const *expected,
+void parser_syntax_error(parser *p, location where, const char *found, const char *const *names,
                          size_t count)
 {
     text message = {0};
+    const char **expected = ARENA_ARRAY(p->arena, const char *, count);
+    for (size_t i = 0; i < count; i++)
+        expected[i] = without_quotes(p, names[i]);
+    found = without_quotes(p, found);
+    if (p->recovering && find_word(expected, count, "fn") >= 0) {
+        p->errors++; // what is left of a broken declaration
+        return;
+    }
     bool missing_end = find_word(expected, count, ";") >= 0 && p->previous.line &&
                        (where.line != p->previous.line);
     if (missing_end) {
@@ -168,7 +189,7 @@ void parser_syntax_error(parser *p, location where, const char *found, const cha
         text_append(&message, find_word(expected, count, "a name") >= 0
                                   ? ", which is a keyword and cannot be a name"
                                   : "");
-    const char *keyword = !strcmp(found, "a name") ? suggest_keyword(p, expected, count) : NULL;
+    const char *keyword = suggest_keyword(p, expected, count);
     if (keyword)
         text_printf(&message, "; did you mean '%s'?", keyword);
     parser_error(p, where, "%s", text_string(&message));

@@ -12,6 +12,8 @@ typedef struct parser {
     location token, previous; // the token just read, and the one before it
     const char *token_text;
     size_t token_length;
+    const char *name, *previous_name; // these tokens, where they are names
+    bool recovering;                  // between a broken declaration and the next good one
     unsigned errors;
     ast_node *file; // the result
 } parser;

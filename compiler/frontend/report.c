@@ -45,10 +45,14 @@ void note(frontend *f, location where, const char *format, ...)
     va_end(args);
 }
 
+const char *did_you_mean(frontend *f, const char *nearest)
+{
+    return nearest ? arena_format(f->arena, "; did you mean '%s'?", nearest) : "";
+}
+
 const char *suggestion(frontend *f, const char *name, const char *const *candidates, size_t count)
 {
-    const char *nearest = text_nearest(name, candidates, count);
-    return nearest ? arena_format(f->arena, "; did you mean '%s'?", nearest) : "";
+    return did_you_mean(f, text_nearest(name, candidates, count));
 }
 
 bool step(frontend *f, location where)

@@ -30,21 +30,22 @@ static void name_value(value v, const char *name)
         v.runtime->name = name;
 }
 
-// What a name means outside functions, unless a local name hides it. Functions are called and
-// never read, so their names are free.
+// The constant, dimension or state that an assignment to a name would mean. Variables may have
+// the names of functions and weights, and hide them.
 static const declaration *global_meaning(frontend *f, const char *name)
 {
     const declaration *d = declaration_find(f, name);
-    return d && d->kind != DECLARATION_FUNCTION && !binding_find(f, name) ? d : NULL;
+    bool hidden = d && (d->kind == DECLARATION_FUNCTION || d->kind == DECLARATION_WEIGHT);
+    return d && !hidden && !binding_find(f, name) ? d : NULL;
 }
 
 static void assign_variable(frontend *f, ast_node *target, const ast_node *from, value v)
 {
-    static const char *const kinds[] = {"constant", "dimension", "weight"};
+
     const declaration *d = global_meaning(f, target->name);
     if (d) {
         fail(f, target->where, "'%s' is a %s of the program; a variable needs another name",
-             d->name, kinds[d->kind]);
+             d->name, d->kind == DECLARATION_CONST ? "constant" : "dimension");
         note(f, d->where, "'%s' is declared here", d->name);
         return;
     }

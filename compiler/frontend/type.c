@@ -81,11 +81,12 @@ static type_spec unknown_type(frontend *f, const ast_node *type)
     for (size_t i = 0; i < f->declarations.count; i++)
         if (f->declarations.items[i]->kind == DECLARATION_WEIGHT)
             candidates[count++] = f->declarations.items[i]->name;
-    fail(
-        f, type->name_at,
-        "there is no type '%s'%s (types are f64 f32 f16 bf16 i64 i32 i16 i8 u8, w and its formats, "
-        "index number boolean text, and the names of weight groups)",
-        type->name, suggestion(f, type->name, candidates, count));
+    fail(f, type->name_at, "there is no type '%s'%s", type->name,
+         suggestion(f, type->name, candidates, count));
+    note(
+        f, NOWHERE,
+        "types are f64 f32 f16 bf16 i64 i32 i16 i8 u8, for weights also w w1 w2 w3 w4 ternary, for "
+        "parameters also index number boolean text and the names of weight groups");
     return (type_spec){SPEC_ERROR};
 }
 

@@ -328,14 +328,17 @@ void weights_declare(frontend *f, ast_node *syntax)
 
 // ------------------------------------------------------------ against the file
 
+// Leading dimensions of 1 aside.
 static bool shape_fits(const ir_type *t, const frontend_tensor *found)
 {
-    if (t->rank != found->rank)
-        return false;
-    for (unsigned i = 0; i < t->rank; i++)
-        if (t->dims[i].value != found->shape[i])
-            return false;
-    return true;
+    unsigned ours = t->rank, theirs = found->rank;
+    while (ours && theirs && t->dims[ours - 1].value == found->shape[theirs - 1])
+        ours--, theirs--;
+    while (ours && t->dims[ours - 1].value == 1)
+        ours--;
+    while (theirs && found->shape[theirs - 1] == 1)
+        theirs--;
+    return !ours && !theirs;
 }
 
 static const char *describe_shape(frontend *f, const frontend_tensor *t)
@@ -358,11 +361,9 @@ static const char *check_instance(frontend *f, const weight_node *leaf, int64_t 
     if (!name || alias)
         return NULL;
     if (!in_file(f, name, &found)) {
-        size_t count;
-        const char *const *names = m->tensors(m->context, &count);
         return arena_format(f->arena, "weight '%s': %s has no tensor '%s'%s",
                             written(f, leaf, instance), m->file, name,
-                            suggestion(f, name, names, count));
+                            did_you_mean(f, m->nearest_tensor(m->context, name)));
     }
     if (shape_fits(leaf->type, &found))
         return NULL;
