@@ -30,17 +30,21 @@ static int32_t plane_weight(const isa_instruction *in, uint32_t plane)
     return in->form == XLUT_FORM_TERNARY ? 1 : 1 << plane;
 }
 
-// I[j][g] for every column j: nibbles in lines of 64 bytes, a line for each 4 lookups and each 32
-// columns, byte 4 (j % 16) + g % 4, the high nibble where j % 32 >= 16.
-static void plane_indices(const lut_unit *u, const uint8_t *plane, uint32_t g, uint8_t *index)
+// I[j][g] of a plane for 4 lookups g, first of them a multiple of 4, and every column j. A line of
+// 64 bytes holds them for 32 columns: byte 4 (j % 16) + g % 4, the high nibble where j % 32 >= 16.
+enum { LINE_LOOKUPS = 4 };
+typedef uint8_t line_indices[LINE_LOOKUPS][LUT_MAX_COLUMNS];
+
+LUT_HOST_CLONES static void read_lines(const uint8_t *plane, uint32_t g, uint32_t n,
+                                       line_indices index)
 {
-    for (uint32_t j = 0; j < u->n; j += 32) {
-        const uint8_t *line = plane + 64 * (g / 4 * (u->n / 32) + j / 32) + g % 4;
-        for (uint32_t i = 0; i < 16; i++) {
-            index[j + i] = line[4 * i] & 15;
-            index[j + 16 + i] = line[4 * i] >> 4;
-        }
-    }
+    const uint8_t *line = plane + 2 * n * (g / LINE_LOOKUPS);
+    for (uint32_t j = 0; j < n; j += 32, line += 64)
+        for (uint32_t i = 0; i < LINE_LOOKUPS; i++)
+            for (uint32_t k = 0; k < 16; k++) {
+                index[i][j + k] = line[4 * k + i] & 15;
+                index[i][j + 16 + k] = line[4 * k + i] >> 4;
+            }
 }
 
 // T[row][g][e], of a tile, or a pair of tiles where that is what a full table needs.
@@ -100,9 +104,9 @@ LUT_HOST_CLONES static void add_floats(tile_f32 *restrict c, const float entry[1
         c[j] += weighted[index[j]];
 }
 
-// Plane p of lookup g, all columns of a row: columns are independent of each other, rows as well.
+// One lookup, all its planes, all columns of a row: columns and rows are independent.
 static void add_lookup(lut_unit *u, const isa_instruction *in, uint32_t row, uint32_t g,
-                       uint8_t index[][LUT_MAX_COLUMNS])
+                       line_indices planes[])
 {
     uint8_t *c = lut_tile(u, in->rd) + 4 * row * u->n;
     int32_t integers[16];
@@ -112,26 +116,29 @@ static void add_lookup(lut_unit *u, const isa_instruction *in, uint32_t row, uin
         float_entries(u, in, row, g, floats);
     else
         integer_entries(u, in, row, g, integers);
-    for (uint32_t p = 0; p < xlut_form_planes(in->form); p++)
+    for (uint32_t p = 0; p < xlut_form_planes(in->form); p++) {
+        const uint8_t *index = planes[p][g % LINE_LOOKUPS];
         if (is_float)
-            add_floats((tile_f32 *)c, floats, plane_weight(in, p), index[p], u->n);
+            add_floats((tile_f32 *)c, floats, plane_weight(in, p), index, u->n);
         else
-            add_integers((tile_u32 *)c, integers, plane_weight(in, p), index[p], u->n);
+            add_integers((tile_u32 *)c, integers, plane_weight(in, p), index, u->n);
+    }
 }
 
 void lut_reference_lmma(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
     (void)memory;
+    line_indices planes[4];
     lut_range slice = lut_slice_range(u, in);
     uint32_t rows = lut_rows(u, in);
     if (in->start)
         memset(lut_tile(u, in->rd), 0, 4 * rows * u->n);
     for (uint32_t g = slice.first; g < slice.first + slice.count; g++) {
-        uint8_t index[4][LUT_MAX_COLUMNS];
-        for (uint32_t p = 0; p < xlut_form_planes(in->form); p++)
-            plane_indices(u, lut_tile(u, in->rs2 + p), g, index[p]);
+        bool next_line = g % LINE_LOOKUPS == 0 || g == slice.first;
+        for (uint32_t p = 0; next_line && p < xlut_form_planes(in->form); p++)
+            read_lines(lut_tile(u, in->rs2 + p), g, u->n, planes[p]);
         for (uint32_t row = 0; row < rows; row++)
-            add_lookup(u, in, row, g, index);
+            add_lookup(u, in, row, g, planes);
     }
     if (in->table == XLUT_TABLE_F16)
         lut_canonicalize(lut_tile_f32(u, in->rd), rows * u->n);
