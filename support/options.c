@@ -22,8 +22,10 @@ static bool usage_error(const char *tool, const char *format, ...)
     return false;
 }
 
-static bool unknown_option(const char *tool, const option_row *rows, const char *name)
+static bool unknown_option(const char *tool, const option_row *rows, const char *argument)
 {
+    char name[80];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(argument, "="), argument);
     const char *names[2 * MOST_ROWS];
     size_t count = 0;
     for (; rows->name && count + 1 < 2 * MOST_ROWS; rows++) {

@@ -93,9 +93,16 @@ static bool unknown_input(evaluation *v, const char *name)
         if (v->entry->body->arguments.items[i]->name)
             names[count++] = v->entry->body->arguments.items[i]->name;
     const char *nearest = text_nearest(name, names, count);
-    return nearest ? refuse(v, "entry '%s' has no input '%s'; did you mean '%s'?", v->entry->name,
-                            name, nearest)
-                   : refuse(v, "entry '%s' has no input '%s'", v->entry->name, name);
+    if (nearest)
+        return refuse(v, "entry '%s' has no input '%s'; did you mean '%s'?", v->entry->name, name,
+                      nearest);
+    text list = {0};
+    for (size_t i = 0; i < count; i++)
+        text_printf(&list, "%s%s", i ? ", " : "", names[i]);
+    refuse(v, "entry '%s' has no input '%s'; its inputs are %s", v->entry->name, name,
+           count ? text_string(&list) : "none");
+    text_free(&list);
+    return false;
 }
 
 static bool match_file(evaluation *v, const ir_value *argument, const input_spec *s)

@@ -48,15 +48,19 @@ bool write_output(driver *d, const char *path, const text *content)
     return output_commit(d->diagnostics, f);
 }
 
+static bool make_dump_dir(driver *d)
+{
+    if (!d->dump_dir || mkdir(d->dump_dir, 0777) == 0 || errno == EEXIST)
+        return true;
+    location where = {.source = diagnostics_source(d->diagnostics, d->dump_dir, NULL, 0)};
+    diagnostic_error(d->diagnostics, where, "cannot make the folder: %s", strerror(errno));
+    return false;
+}
+
 bool dump_text(driver *d, const char *name, const char *extension, const text *content)
 {
     if (!d->dump_dir)
         return true;
-    if (mkdir(d->dump_dir, 0777) != 0 && errno != EEXIST) {
-        diagnostic_error(d->diagnostics, NOWHERE, "%s: cannot make the folder: %s", d->dump_dir,
-                         strerror(errno));
-        return false;
-    }
     const char *path =
         arena_format(d->arena, "%s/%02u-%s%s", d->dump_dir, d->dumped++, name, extension);
     return write_output(d, path, content);
@@ -160,7 +164,8 @@ static void warn_of_misses(driver *d, const pass_context *c)
 bool choose_pipeline(driver *d, const char *until)
 {
     const char *list = d->passes ? d->passes : pipeline_default;
-    if (!check_print_after(d) || !pipeline_parse(d->arena, d->diagnostics, list, &d->pipeline))
+    if (!make_dump_dir(d) || !check_print_after(d) ||
+        !pipeline_parse(d->arena, d->diagnostics, list, &d->pipeline))
         return false;
     for (size_t i = 0; until && !d->passes && i < d->pipeline.steps.count; i++)
         if (!strcmp(d->pipeline.steps.items[i].pass->name, until))

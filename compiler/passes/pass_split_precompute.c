@@ -155,6 +155,9 @@ static void replace(split *s, candidate *k)
                             ir_operand_named(op, "scale"));
     y->name = op->results[0].name;
     ir_replace_uses(&op->results[0], y);
+    for (size_t i = 0; i < s->candidates.count; i++) // products of this product
+        if (s->candidates.items[i].x == &op->results[0])
+            s->candidates.items[i].x = y;
     ir_op_remove(op);
 }
 
