@@ -3,46 +3,53 @@
 //
 // Sixteen codes of a column (four lookups) are two 64-bit words. Bit p of eight
 // codes is masked out, and one multiplication gathers the bits of each four codes
-// into a nibble; the remap to a half table then works on all nibbles of a word.
+// into a nibble; the remap to a half table works on the eight nibbles of two
+// columns at once.
 #include "compiler/quant/quant.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { LINE_LOOKUPS = 4, LINE_COLUMNS = 32, LINE_BYTES = 64, LINE_CODES = 16 };
 
-static uint64_t load64(const uint8_t *at)
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are loaded as they lie");
+
+static inline uint64_t load64(const uint8_t *at)
 {
-    uint64_t word = 0;
-    for (int i = 0; i < 8; i++)
-        word |= (uint64_t)at[i] << 8 * i;
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
     return word;
 }
 
-static void store32(uint8_t *at, uint32_t word)
+static inline void store32(uint8_t *at, uint32_t word)
 {
-    for (int i = 0; i < 4; i++)
-        at[i] = (uint8_t)(word >> 8 * i);
+    memcpy(at, &word, sizeof word);
 }
 
-// Bit p of codes 0..3 to bits 0..3, of codes 4..7 to bits 8..11.
-static uint32_t gather(uint64_t codes, unsigned p)
+// Bit p of codes 0..3 to bits 24..27, of codes 4..7 to bits 56..59; other bits are rubbish.
+static inline uint64_t gather(uint64_t codes, unsigned p)
 {
-    uint64_t product = (codes >> p & 0x0101010101010101u) * 0x01020408u;
-    return (uint32_t)(product >> 24 & 0x0f) | (uint32_t)(product >> 48 & 0x0f00);
+    return (codes >> p & 0x0101010101010101u) * 0x01020408u;
 }
 
-// Sign bits b3 b2 b1 b0 in the low nibble of each byte to an index into the half
-// table: b2 b1 b0 if b3, else 8 + their complement.
-static uint32_t remap(uint32_t signs)
+// Sign bits b3 b2 b1 b0 in both nibbles of every other byte to indices into the half table:
+// b2 b1 b0 if b3, else 8 + their complement.
+static inline uint64_t remap(uint64_t signs)
 {
-    uint32_t negative = ~signs >> 3 & 0x01010101u;
-    return signs ^ 0x08080808u ^ negative * 7;
+    uint64_t negative = ~signs >> 3 & 0x0011001100110011u;
+    return signs ^ 0x0088008800880088u ^ negative * 7;
 }
 
-// The indices of four lookups of one column, one in each byte.
-static uint32_t indices(const uint64_t codes[2], unsigned p)
+// The indices of four lookups, a byte each: low nibbles of one column, high nibbles of the other.
+// On the way lookups 0, 2, 1, 3 stand in bytes 0, 2, 4, 6.
+static inline uint32_t indices(const uint64_t low[2], const uint64_t high[2], unsigned p)
 {
-    return remap(gather(codes[0], p) | gather(codes[1], p) << 16);
+    uint64_t signs = (gather(low[0], p) >> 24 & 0x0000000f0000000fu) |
+                     (gather(low[1], p) >> 8 & 0x000f0000000f0000u) |
+                     (gather(high[0], p) >> 20 & 0x000000f0000000f0u) |
+                     (gather(high[1], p) >> 4 & 0x00f0000000f00000u);
+    uint64_t spread = remap(signs);
+    return (uint32_t)(spread | spread >> 24);
 }
 
 // Up to 16 codes of a column; `valid` keeps the lookups within K.
@@ -51,17 +58,24 @@ typedef struct line_codes {
     uint32_t valid;
 } line_codes;
 
-// codes NULL: a column beyond N.
-static line_codes load_codes(const uint8_t *codes, int64_t left)
+static line_codes load_last_codes(const uint8_t *codes, int64_t left)
 {
     uint8_t padded[LINE_CODES] = {0};
-    if (!codes || left <= 0)
+    if (left <= 0)
         return (line_codes){{0, 0}, 0};
-    if (left >= LINE_CODES)
-        return (line_codes){{load64(codes), load64(codes + 8)}, 0x0f0f0f0fu};
     memcpy(padded, codes, (size_t)left);
     int lookups = (int)(left + 3) / 4;
     return (line_codes){{load64(padded), load64(padded + 8)}, 0x0f0f0f0fu >> 8 * (4 - lookups)};
+}
+
+// codes NULL: a column beyond N.
+static inline line_codes load_codes(const uint8_t *codes, int64_t at, int64_t left)
+{
+    if (!codes)
+        return (line_codes){{0, 0}, 0};
+    if (left >= LINE_CODES)
+        return (line_codes){{load64(codes + at), load64(codes + at + 8)}, 0x0f0f0f0fu};
+    return load_last_codes(codes + at, left);
 }
 
 // What one column tile is packed from: columns beyond `columns` are padding.
@@ -78,21 +92,29 @@ static const uint8_t *column_codes(const packing *p, int64_t column, int64_t k)
 
 // A pair of columns 16 apart shares four bytes of each line; `out` is their place in the first
 // line of plane 0. All lines of a depth tile in turn: that reads a column's cache lines once.
-static void pack_pair(const packing *p, int64_t column, int64_t k, uint8_t *out)
+// Inlined for each number of planes, so that the loop over them is unrolled.
+static inline __attribute__((always_inline)) void
+pack_pair(const packing *p, int64_t column, int64_t k, unsigned planes, uint8_t *out)
 {
     const uint8_t *low = column_codes(p, column, k);
     const uint8_t *high = column_codes(p, column + LINE_COLUMNS / 2, k);
-    const int64_t plane_bytes = p->geometry->plane_bytes;
-    const unsigned planes = p->rows->format.planes;
-    for (int64_t i = 0; i < p->geometry->depth; i += LINE_CODES) {
-        line_codes x = load_codes(low ? low + i : NULL, p->rows->k - k - i);
-        line_codes y = load_codes(high ? high + i : NULL, p->rows->k - k - i);
-        for (unsigned plane = 0; plane < planes; plane++) {
-            uint32_t word =
-                (indices(x.words, plane) & x.valid) | (indices(y.words, plane) & y.valid) << 4;
-            store32(out + plane * plane_bytes, word);
-        }
-        out += p->tile_n / LINE_COLUMNS * LINE_BYTES;
+    const int64_t plane_bytes = p->geometry->plane_bytes, depth = p->geometry->depth;
+    const int64_t step = p->tile_n / LINE_COLUMNS * LINE_BYTES, left = p->rows->k - k;
+    for (int64_t i = 0; i < depth; i += LINE_CODES, out += step) {
+        line_codes x = load_codes(low, i, left - i), y = load_codes(high, i, left - i);
+        uint32_t valid = x.valid | y.valid << 4;
+        for (unsigned plane = 0; plane < planes; plane++)
+            store32(out + plane * plane_bytes, indices(x.words, y.words, plane) & valid);
+    }
+}
+
+static void pack_pair_planes(const packing *p, int64_t column, int64_t k, uint8_t *out)
+{
+    switch (p->rows->format.planes) {
+    case 1: pack_pair(p, column, k, 1, out); break;
+    case 2: pack_pair(p, column, k, 2, out); break;
+    case 3: pack_pair(p, column, k, 3, out); break;
+    default: pack_pair(p, column, k, 4, out); break;
     }
 }
 
@@ -101,7 +123,7 @@ static uint8_t *pack_planes(const packing *p, int64_t depth_tile, uint8_t *out)
     uint8_t *line = out;
     for (int64_t column = 0; column < p->tile_n; column += LINE_COLUMNS, line += LINE_BYTES)
         for (int64_t c = 0; c < LINE_COLUMNS / 2; c++)
-            pack_pair(p, column + c, depth_tile * p->geometry->depth, line + 4 * c);
+            pack_pair_planes(p, column + c, depth_tile * p->geometry->depth, line + 4 * c);
     return out + p->rows->format.planes * p->geometry->plane_bytes;
 }
 
@@ -122,14 +144,29 @@ static void groups_after(const quant_format *f, const pack_geometry *g, int64_t 
     *last = *first + ends;
 }
 
+// The f16 bits of a finite value that is one: the exponent is moved by an exact multiplication.
+static inline uint16_t half_bits(float value)
+{
+    uint32_t sign, bits;
+    float moved = value * 0x1p-112f;
+    memcpy(&sign, &value, sizeof sign);
+    memcpy(&bits, &moved, sizeof bits);
+    return (uint16_t)((sign >> 16 & 0x8000) | (bits >> 13 & 0x7fff));
+}
+
 static uint8_t *pack_values(const packing *p, const float *values, int64_t group, uint8_t *out)
 {
-    int64_t groups = quant_groups(&p->rows->format, p->rows->k);
-    scalar_type type = p->rows->format.scale;
-    size_t size = scalar_size(type);
+    const int64_t groups = quant_groups(&p->rows->format, p->rows->k);
+    const bool half = p->rows->format.scale == SCALAR_F16;
+    const float *value = values + p->first * groups + group;
     memset(out, 0, (size_t)p->geometry->scale_bytes);
-    for (int64_t c = 0; group < groups && c < p->columns; c++)
-        scalar_store(type, out + (size_t)c * size, (double)values[(p->first + c) * groups + group]);
+    for (int64_t c = 0; group < groups && c < p->columns; c++, value += groups) {
+        uint16_t bits = half_bits(*value);
+        if (half)
+            memcpy(out + 2 * c, &bits, sizeof bits);
+        else
+            memcpy(out + 4 * c, value, sizeof *value);
+    }
     return out + p->geometry->scale_bytes;
 }
 

@@ -455,6 +455,22 @@ static void nibbles_select_the_sum_of_their_signs(void **state)
     }
 }
 
+static void every_finite_half_packs_as_a_scale(void **state)
+{
+    arena *a = *state;
+    enum { N = 63488 }; // both signs, without infinities and NaN
+    quant_format f = format_of("w1g16z");
+    quant_rows q = quant_rows_create(a, &f, N, 16), back = quant_rows_create(a, &f, N, 16);
+    for (unsigned i = 0; i < N; i++) {
+        q.scale[i] = f16_to_float((uint16_t)(i < 31744 ? i : i - 31744 + 32768));
+        q.offset[i] = -q.scale[i];
+    }
+    uint8_t *packed = arena_alloc(a, pack_size(&f, N, 16, shapes[1]));
+    pack_rows(&q, shapes[1], packed);
+    pack_unpack_rows(packed, shapes[1], &back);
+    assert_same_rows(&q, &back);
+}
+
 static void padding_is_zero(void **state)
 {
     arena *a = *state;
@@ -565,6 +581,7 @@ int main(void)
         TEST(conversion_refuses_what_it_would_round),
         TEST(packed_rows_unpack_to_themselves),
         TEST(nibbles_select_the_sum_of_their_signs),
+        TEST(every_finite_half_packs_as_a_scale),
         TEST(padding_is_zero),
         TEST(sizes_are_those_computed_by_hand),
         TEST(column_tiles_pack_one_by_one_to_the_same_bytes),
