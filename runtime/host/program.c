@@ -57,7 +57,6 @@ static void name_segments(host_program *p)
             name = "weights";
         name_region(p, name, s->address, s->memory_size);
     }
-    p->next_address += first_gap;
 }
 
 // ---------------------------------------------------------------------- machine
@@ -270,7 +269,10 @@ bool host_load(host_program *p, const host_options *options)
     if (!elf_map(p->diagnostics, p->path, &p->image, p->file.data, p->file.descriptor, p->memory))
         return false;
     name_segments(p);
-    return load_weights(p) && create_hart(p) && prepare_entries(p);
+    if (!load_weights(p) || !create_hart(p))
+        return false;
+    p->next_address += first_gap;
+    return prepare_entries(p);
 }
 
 void host_close(host_program *p)
