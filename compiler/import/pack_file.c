@@ -222,17 +222,46 @@ static bool put_weight(writer *o, const void *data, uint64_t size)
     return put(o, data, size);
 }
 
-static bool put_column_tile(writer *o, arena *a, const ir_global *g, const quant_format *f,
-                            const weights_tensor *t, int64_t first)
+// The rows' pages in the mapped file are not needed again: a model larger than memory is packed
+// without keeping it resident.
+static void release_rows(const weights *w, const weights_tensor *t, int64_t first, int64_t end)
 {
-    int64_t count = t->rows - first < o->shape.tile_n ? t->rows - first : o->shape.tile_n;
-    quant_rows rows = quant_rows_create(a, f, count, t->columns);
-    uint64_t size = pack_size(f, count, t->columns, o->shape);
+    if (!w->mapped || w->file.descriptor < 0 || !t->type)
+        return;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uint64_t row = (uint64_t)(t->columns / t->type->block) * t->type->bytes;
+    uintptr_t from = (uintptr_t)t->data + (uint64_t)first * row;
+    uintptr_t until = (uintptr_t)t->data + (uint64_t)end * row;
+    from = (from + page - 1) / page * page;
+    until = until / page * page;
+    if (from < until)
+        madvise((void *)from, until - from, MADV_DONTNEED);
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+// Column tile by column tile, through one buffer.
+static bool put_planes(writer *o, arena *a, const ir_global *g, const quant_format *f,
+                       const weights_tensor *t)
+{
+    const int64_t step = o->shape.tile_n;
+    const uint64_t size = pack_size(f, step, t->columns, o->shape);
+    quant_rows rows = quant_rows_create(a, f, step, t->columns);
     uint8_t *packed = arena_alloc(a, (size_t)size);
-    if (!weights_canonical(o->w, o->d, g, first, count, &rows))
-        return false;
-    pack_rows(&rows, o->shape, packed);
-    return put_weight(o, packed, size);
+    for (int64_t first = 0; first < t->rows; first += step) {
+        int64_t count = least(step, t->rows - first);
+        quant_rows tile = quant_rows_slice(&rows, 0, count);
+        if (!weights_canonical(o->w, o->d, g, first, count, &tile))
+            return false;
+        pack_rows(&tile, o->shape, packed);
+        if (!put_weight(o, packed, size))
+            return false;
+        release_rows(o->w, t, first, first + count);
+    }
+    return true;
 }
 
 // About a mebibyte of rows at a time.
@@ -251,13 +280,10 @@ static bool put_raw_rows(writer *o, arena *a, const weights_tensor *t, int64_t f
            put_weight(o, t->data + (uint64_t)first * row, (uint64_t)count * row);
 }
 
-static bool put_dense_rows(writer *o, arena *a, const ir_global *g, const quant_format *f,
-                           const weights_tensor *t, int64_t first)
+static bool put_converted_rows(writer *o, arena *a, const ir_global *g, const quant_format *f,
+                               const weights_tensor *t, int64_t first, int64_t count)
 {
-    int64_t step = dense_step(t), count = t->rows - first < step ? t->rows - first : step;
     size_t all = (size_t)(count * t->columns), size = scalar_size(f->scale);
-    if (t->type && t->type->block == 1 && strcmp(t->type->dense, f->name) == 0)
-        return put_raw_rows(o, a, t, first, count);
     double *values = ARENA_ARRAY(a, double, all);
     uint8_t *bytes = arena_alloc_array(a, all, size);
     if (!weights_values(o->w, o->d, g, first, count, values))
@@ -265,6 +291,22 @@ static bool put_dense_rows(writer *o, arena *a, const ir_global *g, const quant_
     for (size_t i = 0; i < all; i++)
         scalar_store(f->scale, bytes + i * size, values[i]);
     return put_weight(o, bytes, all * size);
+}
+
+static bool put_dense(writer *o, arena *a, const ir_global *g, const quant_format *f,
+                      const weights_tensor *t)
+{
+    bool raw = t->type && t->type->block == 1 && strcmp(t->type->dense, f->name) == 0, good = true;
+    int64_t step = dense_step(t);
+    for (int64_t first = 0; first < t->rows && t->columns && good; first += step) {
+        int64_t count = least(step, t->rows - first);
+        arena_mark mark = arena_save(a);
+        good = raw ? put_raw_rows(o, a, t, first, count)
+                   : put_converted_rows(o, a, g, f, t, first, count);
+        arena_restore(a, mark);
+        release_rows(o->w, t, first, first + count);
+    }
+    return good;
 }
 
 // Bytes that are already what is wanted: the same format, and the same tiles if it has planes.
@@ -288,22 +330,6 @@ static bool put_copy(writer *o, const weights_tensor *t)
     return XXH3_64bits_digest(o->hash) == t->hash || weights_verify(o->w, o->d, t);
 }
 
-// The rows' pages in the mapped file are not needed again: a model larger than memory is packed
-// without keeping it resident.
-static void release_rows(const weights *w, const weights_tensor *t, int64_t first, int64_t end)
-{
-    if (!w->mapped || w->file.descriptor < 0 || !t->type)
-        return;
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uint64_t row = (uint64_t)(t->columns / t->type->block) * t->type->bytes;
-    uintptr_t from = (uintptr_t)t->data + (uint64_t)first * row;
-    uintptr_t until = (uintptr_t)t->data + (uint64_t)end * row;
-    from = (from + page - 1) / page * page;
-    until = until / page * page;
-    if (from < until)
-        madvise((void *)from, until - from, MADV_DONTNEED);
-}
-
 static bool put_global(writer *o, const ir_global *g)
 {
     quant_format f;
@@ -313,15 +339,9 @@ static bool put_global(writer *o, const ir_global *g)
         return false;
     if (reusable(o, &f, &t))
         return put_copy(o, &t);
-    int64_t step = f.planes ? o->shape.tile_n : dense_step(&t);
-    bool good = true;
-    for (int64_t first = 0; first < t.rows && t.columns && good; first += step) {
-        arena *a = arena_create();
-        good = f.planes ? put_column_tile(o, a, g, &f, &t, first)
-                        : put_dense_rows(o, a, g, &f, &t, first);
-        arena_destroy(a);
-        release_rows(o->w, &t, first, first + step < t.rows ? first + step : t.rows);
-    }
+    arena *a = arena_create();
+    bool good = f.planes ? put_planes(o, a, g, &f, &t) : put_dense(o, a, g, &f, &t);
+    arena_destroy(a);
     return good;
 }
 

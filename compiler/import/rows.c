@@ -202,13 +202,19 @@ bool weights_read_rows(const weights *w, diagnostics *d, const weights_tensor *t
 
 // ------------------------------------------------------------ a program's weights
 
+// A few rows at a time: their floats stay in the cache between reading and quantizing.
 static bool quantize_rows(const weights *w, diagnostics *d, arena *a, const weights_tensor *t,
                           int64_t first, quant_rows *out)
 {
-    float *values = ARENA_ARRAY(a, float, (size_t)(out->n * out->k));
-    if (!weights_read_rows(w, d, t, first, out->n, values))
-        return false;
-    quant_quantize(values, out);
+    enum { VALUES = 1 << 14 };
+    int64_t step = out->k < VALUES && out->k ? VALUES / out->k : 1;
+    float *values = ARENA_ARRAY(a, float, (size_t)(step * out->k));
+    for (int64_t n = 0; n < out->n; n += step) {
+        quant_rows rows = quant_rows_slice(out, n, step < out->n - n ? step : out->n - n);
+        if (!weights_read_rows(w, d, t, first + n, rows.n, values))
+            return false;
+        quant_quantize(values, &rows);
+    }
     return true;
 }
 
