@@ -73,6 +73,7 @@ _Noreturn void hart_raise(hart *h, hart_cause cause, uint64_t address);
 _Noreturn void hart_raise_illegal(hart *h);
 // A load or store fault, as the instruction in progress is one or the other.
 _Noreturn void hart_raise_access(hart *h, uint64_t address);
+// Idempotent; called at every start, for others in the process may have taken the signals.
 void hart_catch_host_faults(void);
 // The hart that runs on this host thread; NULL: none.
 void hart_set_running(hart *h);

@@ -337,6 +337,7 @@ hart_stop hart_run(hart *h, uint64_t limit)
     h->remaining = h->observer ? 0 : limit;
     h->withheld = h->observer ? limit : 0;
     h->run_start = h->retired + limit;
+    hart_catch_host_faults();
     hart_set_running(h);
     if (sigsetjmp(recovery, 0) == 0)
         why = dispatch(h, NULL);
@@ -382,7 +383,6 @@ hart *hart_create(hart_memory *memory, uint32_t vlen, lut_unit *lut)
     if (!h->v || !hart_cache_create(h))
         INTERNAL_ERROR("out of memory");
     memset(h->v, 0, (size_t)32 * h->vlenb);
-    hart_catch_host_faults();
     return h;
 }
 

@@ -84,16 +84,23 @@ static void on_host_fault(int number, siginfo_t *info, void *context)
     pass_on(number, info, context);
 }
 
-static void install(void)
+static void install(int number, struct sigaction *previous)
 {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     struct sigaction action = {.sa_sigaction = on_host_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    struct sigaction now;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGSEGV, &action, &previous_segv);
-    sigaction(SIGBUS, &action, &previous_bus);
+    pthread_mutex_lock(&lock);
+    sigaction(number, NULL, &now);
+    if (now.sa_sigaction != on_host_fault) {
+        *previous = now;
+        sigaction(number, &action, NULL);
+    }
+    pthread_mutex_unlock(&lock);
 }
 
 void hart_catch_host_faults(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, install);
+    install(SIGSEGV, &previous_segv);
+    install(SIGBUS, &previous_bus);
 }
