@@ -3,6 +3,7 @@
 #include "grammar.h"
 
 #include <errno.h>
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,11 +29,12 @@ location parser_span(const parser *p, location first, location last)
 
 // -------------------------------------------------------------- syntax errors
 
-// A set of tokens that reads better under one name. The `also` are dropped with it.
+// A set of tokens that reads better under one name. Where all the required ones are expected,
+// they and the others are replaced by the phrase; earlier rows go first.
 typedef struct token_group {
     const char *phrase;
     const char *required[8];
-    const char *also[12];
+    const char *others[16];
 } token_group;
 
 static const token_group groups[] = {
@@ -47,10 +49,9 @@ static const token_group groups[] = {
      {"-", "!"}},
     {"an operator",
      {"+", "*", "/"},
-     {"-", "%", "as", "(", "[", ".", "==", "!=", "<", ">", "<=", ">="}},
-    {"an operator", {"+", "*", "/"}, {"&&", "||", "?"}},
-    {NULL},
+     {"-", "%", "as", "(", "[", ".", "==", "!=", "<", ">", "<=", ">=", "&&", "||", "?"}},
 };
+enum { N_GROUPS = sizeof groups / sizeof *groups };
 
 static int find_word(const char *const *words, size_t count, const char *word)
 {
@@ -77,11 +78,6 @@ static void drop_words(const char *const *drop, size_t limit, const char **expec
     }
 }
 
-static void append_token(text *out, const char *name)
-{
-    text_printf(out, strchr(name, ' ') ? "%s" : "'%s'", name);
-}
-
 // Bison names ';' with its quotes.
 static const char *without_quotes(parser *p, const char *name)
 {
@@ -89,39 +85,31 @@ static const char *without_quotes(parser *p, const char *name)
     return length > 2 && *name == '\'' ? arena_intern_n(p->arena, name + 1, length - 2) : name;
 }
 
-// "';', ',' or an expression". Operators go last: they are seldom what is missing.
-static void describe_expected(text *out, const char *const *names, size_t count)
+// "';', ',' or an expression": single tokens first.
+static void describe_expected(parser *p, text *out, const char *const *names, size_t count)
 {
-    const char *expected[64], *phrases[64];
-    size_t n = 0;
-    if (count > 56)
-        count = 56;
+    const char **expected = ARENA_ARRAY(p->arena, const char *, count);
+    const char **phrases = ARENA_ARRAY(p->arena, const char *, count + N_GROUPS);
+    const char *matched[N_GROUPS];
+    size_t n = 0, n_matched = 0;
     memcpy(expected, names, count * sizeof *names);
-    const token_group *matched[8];
-    size_t n_matched = 0;
-    for (const token_group *g = groups; g->phrase; g++)
+    for (const token_group *g = groups; g < groups + N_GROUPS; g++)
         if (group_matches(g, expected, count)) {
-            matched[n_matched++] = g;
-            if (!n || phrases[n - 1] != g->phrase)
-                phrases[n++] = g->phrase;
-            drop_words(g->also, 12, expected, count);
-            if (g->required[7] || !strcmp(g->phrase, "a statement"))
-                drop_words(g->required, 8, expected, count);
+            matched[n_matched++] = g->phrase;
+            drop_words(g->required, 8, expected, count);
+            drop_words(g->others, 16, expected, count);
         }
-    for (size_t i = 0; i < n_matched; i++)
-        drop_words(matched[i]->required, 8, expected, count);
-    size_t n_groups = n;
     for (size_t i = 0; i < count; i++)
         if (expected[i])
             phrases[n++] = expected[i];
-    size_t shown = n > MAX_SHOWN ? MAX_SHOWN : n;
-    for (size_t i = 0; i < shown; i++) {
-        const char *phrase = phrases[(i + n_groups) % n]; // single tokens first
+    for (size_t i = 0; i < n_matched; i++)
+        phrases[n++] = matched[i];
+    for (size_t i = 0; i < n && i < MAX_SHOWN; i++) {
         if (i)
             text_append(out, i + 1 == n ? " or " : ", ");
-        append_token(out, phrase);
+        text_printf(out, strchr(phrases[i], ' ') ? "%s" : "'%s'", phrases[i]);
     }
-    if (shown < n)
+    if (n > MAX_SHOWN)
         text_append(out, ", ...");
 }
 
@@ -160,35 +148,24 @@ static const char *suggest_keyword(parser *p, const char *const *expected, size_
     return text_nearest(p->name, keywords, n);
 }
 
-void parser_syntax_error(parser *p, location where, const char *found, const char *const *names,
-                         size_t count)
+static void missing_semicolon(parser *p)
+{
+    location end = p->previous;
+    end.column += end.length;
+    end.length = 1;
+    parser_error(p, end, "expected ';' at the end of this line");
+}
+
+static void unexpected(parser *p, location where, const char *found, const char *const *expected,
+                       size_t count)
 {
     text message = {0};
-    const char **expected = ARENA_ARRAY(p->arena, const char *, count);
-    for (size_t i = 0; i < count; i++)
-        expected[i] = without_quotes(p, names[i]);
-    found = without_quotes(p, found);
-    if (p->recovering && find_word(expected, count, "fn") >= 0) {
-        p->errors++; // what is left of a broken declaration
-        return;
-    }
-    bool missing_end = find_word(expected, count, ";") >= 0 && p->previous.line &&
-                       (where.line != p->previous.line);
-    if (missing_end) {
-        location end = p->previous;
-        end.column += end.length;
-        end.length = 1;
-        parser_error(p, end, "expected ';' at the end of this line");
-        return;
-    }
     text_append(&message, "expected ");
-    describe_expected(&message, expected, count);
+    describe_expected(p, &message, expected, count);
     text_append(&message, ", found ");
     describe_found(p, &message, found);
-    if (is_keyword(found))
-        text_append(&message, find_word(expected, count, "a name") >= 0
-                                  ? ", which is a keyword and cannot be a name"
-                                  : "");
+    if (is_keyword(found) && find_word(expected, count, "a name") >= 0)
+        text_append(&message, ", which is a keyword and cannot be a name");
     const char *keyword = suggest_keyword(p, expected, count);
     if (keyword)
         text_printf(&message, "; did you mean '%s'?", keyword);
@@ -196,37 +173,44 @@ void parser_syntax_error(parser *p, location where, const char *found, const cha
     text_free(&message);
 }
 
+void parser_syntax_error(parser *p, location where, const char *found, const char *const *names,
+                         size_t count)
+{
+    const char **expected = ARENA_ARRAY(p->arena, const char *, count);
+    for (size_t i = 0; i < count; i++)
+        expected[i] = without_quotes(p, names[i]);
+    if (p->recovering && find_word(expected, count, "fn") >= 0)
+        p->errors++; // what is left of a broken declaration
+    else if (find_word(expected, count, ";") >= 0 && p->previous.line &&
+             where.line != p->previous.line)
+        missing_semicolon(p);
+    else
+        unexpected(p, where, without_quotes(p, found), expected, count);
+}
+
 // -------------------------------------------------------------- leaves, nodes
 
-ast_node *parser_integer(parser *p, const char *digits)
+ast_node *parser_integer(parser *p, location where, const char *digits)
 {
-    ast_node *n = ast_create(p->arena, AST_INTEGER, p->token);
+    ast_node *n = ast_create(p->arena, AST_INTEGER, where);
     bool hexadecimal = digits[0] == '0' && (digits[1] | 32) == 'x';
     errno = 0;
-    long long value = strtoll(digits, NULL, hexadecimal ? 16 : 10);
+    n->integer = strtoll(digits, NULL, hexadecimal ? 16 : 10);
     if (errno == ERANGE)
-        parser_error(p,
-                     (location){p->source, p->line, p->column - (uint32_t)strlen(digits),
-                                (uint32_t)strlen(digits)},
-                     "'%.40s' does not fit a whole number of 64 bits", digits);
-    n->integer = value;
+        parser_error(p, where, "'%.40s' does not fit a whole number of 64 bits", digits);
     return n;
 }
 
-ast_node *parser_number(parser *p, const char *digits)
+ast_node *parser_number(parser *p, location where, const char *digits)
 {
-    ast_node *n = ast_create(p->arena, AST_NUMBER, p->token);
-    if (!text_to_double(digits, &n->number) || n->number > 1.7e308)
-        parser_error(p,
-                     (location){p->source, p->line, p->column - (uint32_t)strlen(digits),
-                                (uint32_t)strlen(digits)},
-                     "'%.40s' is too large a number", digits);
+    ast_node *n = ast_create(p->arena, AST_NUMBER, where);
+    if (!text_to_double(digits, &n->number) || n->number > DBL_MAX)
+        parser_error(p, where, "'%.40s' is outside the range of numbers", digits);
     return n;
 }
 
-ast_node *parser_text(parser *p, const char *quoted, size_t length)
+ast_node *parser_text(parser *p, location where, const char *quoted, size_t length)
 {
-    location where = {p->source, p->line, p->column - (uint32_t)length, (uint32_t)length};
     ast_node *n = ast_create(p->arena, AST_TEXT, where);
     char *out = arena_alloc(p->arena, length);
     size_t used = 0;

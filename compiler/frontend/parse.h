@@ -31,10 +31,10 @@ location parser_span(const parser *p, location first, location last);
 void parser_syntax_error(parser *p, location where, const char *found, const char *const *expected,
                          size_t count);
 
-// Node makers of the scanner; false or an ERROR-free default after a report.
-ast_node *parser_integer(parser *p, const char *digits);
-ast_node *parser_number(parser *p, const char *digits);
-ast_node *parser_text(parser *p, const char *quoted, size_t length);
+// Node makers of the scanner, for texts of its patterns. What does not fit is reported.
+ast_node *parser_integer(parser *p, location where, const char *digits);
+ast_node *parser_number(parser *p, location where, const char *digits);
+ast_node *parser_text(parser *p, location where, const char *quoted, size_t length);
 
 // Node makers of the grammar. Each refuses trees that grow too deep.
 ast_node *parser_node(parser *p, ast_kind kind, location where);
