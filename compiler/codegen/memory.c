@@ -230,13 +230,6 @@ static void align_operand(emitter *e, LLVMValueRef call, unsigned operand, scala
     LLVMAddCallSiteAttribute(call, operand + 1, a);
 }
 
-static bool in_strip(emitter *e)
-{
-    if (!e->lanes)
-        emit_error(e, "vectors are loaded and stored inside a strip");
-    return e->lanes;
-}
-
 static LLVMValueRef stride_bytes(emitter *e, const ir_op *op, scalar_type s)
 {
     return int_constant(e, 64, ir_integer(op, "stride") * (int64_t)scalar_size(s));
@@ -246,10 +239,6 @@ void emit_vload(emitter *e, ir_op *op)
 {
     const ir_value *buffer = ir_operand(op, 0);
     scalar_type s = buffer->type->scalar;
-    if (!in_strip(e)) {
-        bind_undefined(e, op);
-        return;
-    }
     LLVMValueRef at = element_address(e, op, buffer, 1), mask = all_lanes(e, e->lanes), x;
     LLVMTypeRef overloads[] = {LLVMScalableVectorType(memory_type(e, s), e->lanes), LLVMTypeOf(at),
                                int_type(e, 64)};
@@ -266,8 +255,6 @@ void emit_vstore(emitter *e, ir_op *op)
 {
     const ir_value *buffer = ir_operand(op, 1);
     scalar_type s = buffer->type->scalar;
-    if (!in_strip(e))
-        return;
     LLVMValueRef x = to_memory(e, vector_of(e, value_of(e, ir_operand(op, 0)), e->lanes), s);
     LLVMValueRef at = element_address(e, op, buffer, 2), mask = all_lanes(e, e->lanes), store;
     LLVMTypeRef overloads[] = {LLVMTypeOf(x), LLVMTypeOf(at), int_type(e, 64)};

@@ -6,9 +6,9 @@
 #include <llvm-c/Target.h>
 #include <llvm-c/TargetMachine.h>
 #include <llvm-c/Transforms/PassBuilder.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include <stdlib.h>
 struct codegen_unit {
     LLVMContextRef context;
     LLVMModuleRef llvm;
@@ -19,9 +19,9 @@ struct codegen_unit {
 // Straight-line and loop clean-up of what emit.c writes plainly. Vectorisation
 // has happened already; inlining is not wanted, kernels keep their names.
 static const char pipeline[] =
-    "function(early-cse<memssa>,simplifycfg,instcombine<no-verify-fixpoint>,"
-    "loop-mssa(loop-rotate,licm),gvn,instcombine<no-verify-fixpoint>,"
-    "loop-mssa(licm),early-cse,simplifycfg)";
+    "function(early-cse<memssa>,simplifycfg,reassociate,loop-mssa(loop-rotate,licm),"
+    "loop(indvars,loop-deletion,loop-unroll-full),gvn,instcombine<no-verify-fixpoint>,"
+    "loop-mssa(licm),simplifycfg)";
 
 // ---------------------------------------------------------------------- target
 
