@@ -88,7 +88,8 @@ ir_value *low_bytes(lowering *l, ir_value *buffer, ir_value *row, ir_value *offs
 ir_value *low_load(lowering *l, ir_value *buffer, ir_value *row, ir_value *column);
 void low_store(lowering *l, ir_value *x, ir_value *buffer, ir_value *row, ir_value *column);
 ir_value *low_vload(lowering *l, ir_value *buffer, ir_value *row, ir_value *column, int64_t stride);
-void low_vstore(lowering *l, ir_value *x, ir_value *buffer, ir_value *row, ir_value *column);
+void low_vstore(lowering *l, ir_value *x, ir_value *buffer, ir_value *row, ir_value *column,
+                int64_t stride);
 // Fills columns [from, to) of a row with a number.
 void low_fill(lowering *l, ir_value *buffer, ir_value *row, ir_value *from, ir_value *to,
               double value);

@@ -256,11 +256,14 @@ ir_value *low_vload(lowering *l, ir_value *buffer, ir_value *row, ir_value *colu
     return ir_result(op, 0);
 }
 
-void low_vstore(lowering *l, ir_value *x, ir_value *buffer, ir_value *row, ir_value *column)
+void low_vstore(lowering *l, ir_value *x, ir_value *buffer, ir_value *row, ir_value *column,
+                int64_t stride)
 {
     ir_value *operands[4] = {x, buffer};
     unsigned count = 2 + indices(buffer, row, column, operands + 2);
-    ir_build(&l->at, IR_VSTORE, count, operands, 0, NULL);
+    ir_op *op = ir_build(&l->at, IR_VSTORE, count, operands, 0, NULL);
+    if (stride != 1)
+        ir_set_integer(op, "stride", stride);
 }
 
 const char *low_width(scalar_type t)
@@ -279,7 +282,7 @@ void low_fill(lowering *l, ir_value *buffer, ir_value *row, ir_value *from, ir_v
     ir_value *number = low_number(l, buffer->type->scalar, value);
     low_loop strip;
     low_strip_begin(l, &strip, low_sub(l, to, from), low_width(buffer->type->scalar), 0, NULL);
-    low_vstore(l, low_broadcast(l, number), buffer, row, low_add(l, from, strip.counter));
+    low_vstore(l, low_broadcast(l, number), buffer, row, low_add(l, from, strip.counter), 1);
     low_loop_end(l, &strip, NULL);
 }
 

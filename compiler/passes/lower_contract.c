@@ -139,7 +139,9 @@ static void add_offsets(lowering *l, const contraction *c, ir_value **d, ir_valu
         return;
     ir_value *v = stream_numbers(l, c, offset);
     for (unsigned j = 0; j < c->row_tiles; j++) {
-        ir_value *row = low_add(l, c->row_tile, low_index(l, j));
+        ir_value *row = low_index(l, j);
+        if (!c->row_scales)
+            row = low_add(l, c->row_tile, row);
         ir_value *u = f32_view(l, c->sums, row, low_mul(l, sum_index, low_index(l, l->m)));
         ir_value *out =
             ir_build1(&l->at, IR_XLUT_OFF, ir_type_tile(l->module, TILE_F32), d[j], u, v);

@@ -8,8 +8,10 @@
 typedef struct contraction {
     const ir_type *table;
     ir_value *tables, *scales, *sums; // buffers of the table's place; scales, sums may be NULL
-    ir_value *row_scales; // f32 [row tiles of the block, m] of integer activations, or NULL
-    ir_value *row_tile;   // the first row tile
+    // f32 [row tiles of the block, m] of integer activations, or NULL. With them the sums, which
+    // contain them already, are those of the block too.
+    ir_value *row_scales;
+    ir_value *row_tile; // the first row tile
     unsigned row_tiles;
     bool one_row;
     quant_format format;

@@ -13,7 +13,7 @@ static void copy_elements(lowering *l, ir_value *from, ir_value *to, ir_value *f
     low_loop strip;
     low_strip_begin(l, &strip, count, low_width(from->type->scalar), 0, NULL);
     ir_value *x = low_vload(l, from, zero, strip.counter, 1);
-    low_vstore(l, x, to, zero, low_add(l, first, strip.counter));
+    low_vstore(l, x, to, zero, low_add(l, first, strip.counter), 1);
     low_loop_end(l, &strip, NULL);
 }
 

@@ -23,7 +23,7 @@ static void store_outputs(lowering *l, strip_scope *s)
     for (unsigned i = 0; i < yield->n_operands; i++) {
         ir_value *v = ir_operand(yield, i);
         ir_value *vector = low_cast(l, strip_value(l, s, v), v->type->scalar);
-        low_vstore(l, vector, l->outputs[i].buffer, s->row, s->column);
+        low_vstore(l, vector, l->outputs[i].buffer, s->row, s->column, 1);
     }
 }
 

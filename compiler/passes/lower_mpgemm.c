@@ -11,7 +11,9 @@ typedef struct mpgemm {
     struct {
         quant_format format;
         pack_geometry geometry;
-        ir_value *row_scales; // scratch [row_block, m], or NULL
+        // Integer activations: scratch for the block's row scales [row_block, m], and for the
+        // table's sums times them [row_block, sums * m]; NULL otherwise.
+        ir_value *row_scales, *scaled_sums;
     } *weights;
     int64_t columns; // N
     unsigned row_block;
@@ -52,28 +54,57 @@ static bool describe(mpgemm *k)
 }
 
 // Copies the block's row scales next to each other; rows that do not exist get 0.
-static void gather_row_scales(mpgemm *k, const row_range *r)
+static void gather_row_scales(mpgemm *k, unsigned i, const row_range *r)
 {
     lowering *l = k->l;
+    if (!k->weights[i].row_scales)
+        k->weights[i].row_scales = low_scratch(l, SCALAR_F32, k->row_block, l->m);
+    ir_value *to = k->weights[i].row_scales, *zero = low_index(l, 0);
+    ir_value *from = input_of(l, ir_operand_named(k->products[i].op, "scale"))->buffer;
+    ir_value *first = low_mul(l, r->tile, low_index(l, l->m));
+    low_loop rows;
+    low_for_begin(l, &rows, zero, r->rows, low_index(l, 1), 0, NULL);
+    low_store(l, low_load(l, from, zero, low_add(l, first, rows.counter)), to, zero, rows.counter);
+    low_loop_end(l, &rows, NULL);
+    if (r->whole)
+        return;
+    low_for_begin(l, &rows, r->rows, low_index(l, r->tiles * l->m), low_index(l, 1), 0, NULL);
+    low_store(l, low_number(l, SCALAR_F32, 0), to, zero, rows.counter);
+    low_loop_end(l, &rows, NULL);
+}
+
+// Offsets take sums of the activations' values: the table's integer sums times the row scales.
+static void scale_sums(mpgemm *k, unsigned i, const row_range *r)
+{
+    lowering *l = k->l;
+    const place *table = input_of(l, ir_operand(k->products[i].op, 0));
+    int64_t sums = table_sum_count(l, table->type);
+    if (!k->weights[i].scaled_sums)
+        k->weights[i].scaled_sums = low_scratch(l, SCALAR_F32, k->row_block, sums * l->m);
+    for (unsigned j = 0; j < r->tiles; j++) {
+        low_loop rows, strip;
+        low_for_begin(l, &rows, low_index(l, 0), low_index(l, l->m), low_index(l, 1), 0, NULL);
+        ir_value *tile = low_index(l, j), *from = low_add(l, r->tile, tile);
+        ir_value *scale = low_load(l, k->weights[i].row_scales, tile, rows.counter);
+        low_strip_begin(l, &strip, low_index(l, sums), "f32", 0, NULL);
+        ir_value *at = low_mul(l, strip.counter, low_index(l, l->m));
+        at = low_add(l, at, rows.counter);
+        ir_value *sum = low_vload(l, table->sums, from, at, l->m);
+        ir_value *scaled = low_binary(l, IR_MUL, sum, low_broadcast(l, scale));
+        low_vstore(l, scaled, k->weights[i].scaled_sums, tile, at, l->m);
+        low_loop_end(l, &strip, NULL);
+        low_loop_end(l, &rows, NULL);
+    }
+}
+
+static void prepare_rows(mpgemm *k, const row_range *r)
+{
     for (unsigned i = 0; i < k->n_products; i++) {
-        ir_value *scale = ir_operand_named(k->products[i].op, "scale");
-        if (!scale)
+        if (!ir_operand_named(k->products[i].op, "scale"))
             continue;
-        if (!k->weights[i].row_scales)
-            k->weights[i].row_scales = low_scratch(l, SCALAR_F32, k->row_block, l->m);
-        ir_value *to = k->weights[i].row_scales, *zero = low_index(l, 0);
-        ir_value *from = input_of(l, scale)->buffer;
-        ir_value *first = low_mul(l, r->tile, low_index(l, l->m));
-        low_loop rows;
-        low_for_begin(l, &rows, zero, r->rows, low_index(l, 1), 0, NULL);
-        low_store(l, low_load(l, from, zero, low_add(l, first, rows.counter)), to, zero,
-                  rows.counter);
-        low_loop_end(l, &rows, NULL);
-        if (r->whole)
-            continue;
-        low_for_begin(l, &rows, r->rows, low_index(l, r->tiles * l->m), low_index(l, 1), 0, NULL);
-        low_store(l, low_number(l, SCALAR_F32, 0), to, zero, rows.counter);
-        low_loop_end(l, &rows, NULL);
+        gather_row_scales(k, i, r);
+        if (k->weights[i].format.offset)
+            scale_sums(k, i, r);
     }
 }
 
@@ -120,7 +151,7 @@ static void build_product(mpgemm *k, unsigned i, const row_range *r, ir_value *c
     contraction c = {.table = table->type,
                      .tables = table->buffer,
                      .scales = table->scales,
-                     .sums = table->sums,
+                     .sums = k->weights[i].scaled_sums ? k->weights[i].scaled_sums : table->sums,
                      .row_scales = k->weights[i].row_scales,
                      .row_tile = r->tile,
                      .row_tiles = r->tiles,
@@ -149,7 +180,7 @@ static bool needs_epilogue(const mpgemm *k, const row_range *r)
 static void build_rows(mpgemm *k, const row_range *r)
 {
     lowering *l = k->l;
-    gather_row_scales(k, r);
+    prepare_rows(k, r);
     int64_t column_tiles = (k->columns + l->n - 1) / l->n;
     low_loop tiles;
     low_for_begin(l, &tiles, low_index(l, 0), low_index(l, column_tiles), low_index(l, 1), 0, NULL);

@@ -195,9 +195,9 @@ static void keep(rows_kernel *k, strip_scope *s, ir_value *v, ir_value *vector)
     row_value *known = find_value(k, v);
     ir_value *stored = low_cast(k->l, vector, v->type->scalar);
     if (known->panel)
-        low_vstore(k->l, stored, known->panel, panel_row(k, known), s->column);
+        low_vstore(k->l, stored, known->panel, panel_row(k, known), s->column, 1);
     if (known->out)
-        low_vstore(k->l, stored, known->out->buffer, s->row, s->column);
+        low_vstore(k->l, stored, known->out->buffer, s->row, s->column, 1);
 }
 
 static ir_value *splat(lowering *l, ir_value *scalar)
@@ -267,7 +267,7 @@ static ir_value *reduced(rows_kernel *k, strip_scope *s, row_reduction *r, int p
         if (pass == 0)
             return x;
         x = low_unary(l, IR_EXP, low_binary(l, IR_SUB, x, splat(l, scalar)));
-        low_vstore(l, x, k->exponentials, low_index(l, 0), s->column);
+        low_vstore(l, x, k->exponentials, low_index(l, 0), s->column, 1);
         return x;
     default: UNREACHABLE();
     }

@@ -24,13 +24,22 @@ int64_t table_scale_count(const lowering *l, const ir_type *table)
     return (table_depth_tiles(l, table) + span - 1) / span;
 }
 
+// Slices of the tile depth that have sums of their own; 1: sums of whole tiles. The sum of a whole
+// short row needs no slices: beyond the row everything is 0.
+static int64_t sum_slices_per_tile(const lowering *l, const ir_type *table)
+{
+    int64_t slices = l->depth / table->sums;
+    return l->depth % table->sums == 0 && slices <= 4 ? slices : 1;
+}
+
 // Groups smaller than the tile depth are counted by whole tiles, as packing does.
 int64_t table_sum_count(const lowering *l, const ir_type *table)
 {
     if (table->sums == 0)
         return 0;
-    if (table->sums < l->depth)
-        return table_depth_tiles(l, table) * (l->depth / table->sums);
+    int64_t slices = table->sums < l->depth ? sum_slices_per_tile(l, table) : 1;
+    if (slices > 1)
+        return table_depth_tiles(l, table) * slices;
     return (low_columns(table).value + table->sums - 1) / table->sums;
 }
 
@@ -237,8 +246,9 @@ static void build_sums(lowering *l, const place *table, ir_value *row_tile)
 {
     contraction c = sum_contraction(l, table, row_tile);
     int64_t sums = table->type->sums, tiles = table_depth_tiles(l, table->type);
-    if (sums < l->depth) {
-        sum_slices(l, table, &c, l->depth / sums);
+    int64_t slices = sums < l->depth ? sum_slices_per_tile(l, table->type) : 1;
+    if (slices > 1) {
+        sum_slices(l, table, &c, slices);
     } else {
         int64_t group_tiles = (sums + l->depth - 1) / l->depth;
         sum_groups(l, table, &c, group_tiles < tiles ? group_tiles : tiles);
