@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""Random linears, any shape and format, on the emulator against the oracle.
+
+usage: sweep.py [--seed S] [--programs N]
+
+Every program has several linears of random shapes, weight formats, activation types and machines.
+Integer activations must agree bit for bit, float ones within the bound of their tables.
+Fails with the command line that repeats the first mismatch.
+"""
+import argparse
+import pathlib
+import random
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
+import lutra
+
+ROWS = [0, 1, 1, 2, 3, 17]
+MACHINES = ["m2n64k4", "m2n64k4", "m2n64k4", "m1n64k4", "m2n128k4", "m4n128k4", "m4n256k4"]
+GROUPS = {"m1n64k4": [0, 32, 64, 128], "m2n64k4": [0, 16, 32, 64, 128], "m2n128k4": [0, 16, 32, 64, 128],
+          "m4n128k4": [0, 32, 64, 128], "m4n256k4": [0, 32, 64, 128]}
+TABLES = ["type=f16", "type=i8", "type=i8,scale=tile"]
+PASSES = ("fold,quantize-weights,split-precompute,quantize-tables({}),pack-weights,fuse,choose-tiles,"
+          "lower-to-tile,assign-tile-registers,plan-memory")
+BOUND = {"type=f16": 1e-7, "type=i8": 3e-4, "type=i8,scale=tile": 3e-4}
+
+
+def random_format(r, machine):
+    group = r.choice(GROUPS[machine])
+    text = "" if group == 0 else f" group({group})"
+    if r.random() < 0.25:
+        return "ternary", text
+    return f"w{r.randint(1, 4)}", text + (" zero" if r.random() < 0.4 else "")
+
+
+def random_linear(r, machine, index):
+    k = r.choice([1, 2, 3, 4, 5, 63, 64, 65, 128, 192, r.randint(1, 400)])
+    n = r.choice([1, 2, 63, 64, 65, 128, r.randint(1, 300)])
+    kind, group = random_format(r, machine)
+    return {"index": index, "n": n, "k": k, "weight": f"{kind}[{n}, {k}]{group}",
+            "activation": r.choice(["f16", "f16", "f32", "i8"])}
+
+
+def program(linears):
+    lines = ["model sweep;", "dim T in 0..64;"]
+    for l in linears:
+        i, n, k, a = l["index"], l["n"], l["k"], l["activation"]
+        lines.append(f"weight w{i}: {l['weight']};")
+        if a == "i8":
+            lines += [f"entry fn f{i}(x: i8[T, {k}], s: f32[T]) -> f32[T, {n}] {{",
+                      f"    return linear(x, w{i}, scale = s);", "}"]
+        else:
+            lines += [f"entry fn f{i}(x: {a}[T, {k}]) -> f32[T, {n}] {{", f"    return linear(x, w{i}, type = f32);", "}"]
+    return "\n".join(lines) + "\n"
+
+
+def check_linear(r, folder, source, options, linear, bound):
+    entry, rows = f"f{linear['index']}", r.choice(ROWS)
+    given = {"x": f"random:{r.randint(1, 1000)}"}
+    if linear["activation"] == "i8":
+        given["s"] = "ones" if r.random() < 0.3 else f"random:{r.randint(1, 1000)}"
+    common = ["--entry", entry, *lutra.inputs(given), "--dim", f"T={rows}"]
+    want, got = folder / "want.npy", folder / "got.npy"
+    lutra.run("lutc", "eval", source, *options, *common, "--output", f"result=@{want}")
+    lutra.run("lutrun", folder / "p.elf", *common, "--output", f"result=@{got}")
+    a, b = lutra.read_npy(got), lutra.read_npy(want)
+    if a.shape != b.shape:
+        return f"shape {a.shape} instead of {b.shape}"
+    if linear["activation"] == "i8":
+        return None if a.values == b.values else f"not exact: {first_difference(a, b)}"
+    # The bound is for sums of many roundings; a few may all be large, or cancel to nearly nothing.
+    if linear["k"] < 64 or rows * linear["n"] < 64:
+        bound = 1e-3
+    error = lutra.nmse(a, b)
+    return None if error <= bound else f"nmse {error:.3g} > {bound:.3g}"
+
+
+def first_difference(a, b):
+    i = next(i for i, (x, y) in enumerate(zip(a.values, b.values)) if x != y)
+    return f"element {i} is {a.values[i]!r}, not {b.values[i]!r}"
+
+
+def check_program(seed):
+    r = random.Random(seed)
+    machine, tables = r.choice(MACHINES), r.choice(TABLES)
+    linears = [random_linear(r, machine, i) for i in range(6)]
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        source = folder / "p.lut"
+        source.write_text(program(linears))
+        options = ["--weights", f"random:{seed}", "--machine", machine]
+        lutra.run("lutc", source, *options, "--passes", PASSES.format(tables), "-o", folder / "p.elf")
+        for linear in linears:
+            problem = check_linear(r, folder, source, options, linear, BOUND[tables])
+            if problem:
+                print(f"{machine} {tables} {linear}: {problem}\nrepeat: sweep.py --seed {seed} --programs 1")
+                return 0
+    return len(linears)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--programs", type=int, default=40)
+    args = parser.parse_args()
+    total = 0
+    for seed in range(args.seed, args.seed + args.programs):
+        done = check_program(seed)
+        if not done:
+            return 1
+        total += done
+    print(f"{total} linears agree with the oracle")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
