@@ -2,6 +2,7 @@
 #include "runtime/host/host.h"
 
 #include "runtime/host/refuse.h"
+#include "support/file.h"
 #include "support/options.h"
 #include "support/text.h"
 
@@ -10,6 +11,7 @@
 #include <string.h>
 
 static const char tool[] = "lutrun";
+static const char json_to_file[] = "json:";
 static const char synopsis[] = "MODEL.elf [options]\n"
                                "       lutrun [options] PROGRAM.elf [its arguments]";
 
@@ -47,8 +49,8 @@ static void option_table(settings *s, option_row rows[OPTION_ROWS])
         {"--list", "-l", OPTION_FLAG, &s->list, NULL,
          "show entries, inputs, outputs and weights, run nothing"},
         {"--repeat", NULL, OPTION_INTEGER, &s->repeat, "N", "call the entry N times", 1, 1000000},
-        {"--stats", "-s", OPTION_OPTIONAL, &s->stats, "json",
-         "counts to stderr, as text or json (docs/stats.md)"},
+        {"--stats", "-s", OPTION_OPTIONAL, &s->stats, "json[:FILE]",
+         "counts (docs/stats.md): as text or JSON to stderr, or as JSON to a file"},
         {"--machine", "-m", OPTION_STRING, &s->machine, "NAME",
          "machine description: a name or a file"},
         {"--vlen", NULL, OPTION_INTEGER, &s->vlen, "BITS", "vector register length", 128,
@@ -185,6 +187,22 @@ static void summarise(const program_value *v, const array *x)
     text_free(&t);
 }
 
+// JSON on stderr stays alone there.
+static bool json_on_stderr(const session *s)
+{
+    return s->settings.stats && strcmp(s->settings.stats, "json") == 0;
+}
+
+static bool check_expectation(session *s, const expect_spec *spec, const array *x)
+{
+    array_difference difference;
+    if (!expect_check(s->arena, s->diagnostics, spec, x, &difference))
+        return false;
+    if (!json_on_stderr(s))
+        fprintf(stderr, "%s: as expected, nmse %.3g\n", spec->name, difference.nmse);
+    return true;
+}
+
 static bool deliver(session *s, const host_call *call, const program_entry *entry,
                     const requests *r)
 {
@@ -195,8 +213,7 @@ static bool deliver(session *s, const host_call *call, const program_entry *entr
     }
     for (size_t i = 0; i < r->expects.count; i++) {
         array x = host_call_output(call, s->arena, r->expects.items[i].index);
-        array_difference difference;
-        ok &= expect_check(s->arena, s->diagnostics, &r->expects.items[i].spec, &x, &difference);
+        ok &= check_expectation(s, &r->expects.items[i].spec, &x);
     }
     for (size_t i = 0; r->outputs.count + r->expects.count == 0 && i < entry->outputs.count; i++) {
         array x = host_call_output(call, s->arena, i);
@@ -212,24 +229,36 @@ static host_limits limits_of(const settings *s)
     return (host_limits){(uint64_t)s->instructions, s->timeout};
 }
 
-static void print_statistics(const session *s)
+static bool write_json(const session *s, const host_statistics *statistics, const char *path)
+{
+    output_file *f = output_open(s->diagnostics, path);
+    if (!f)
+        return false;
+    host_statistics_print_json(s->program, statistics, output_stream(f));
+    return output_commit(s->diagnostics, f);
+}
+
+static bool print_statistics(const session *s)
 {
     host_statistics statistics;
     if (!s->settings.stats)
-        return;
+        return true;
     host_statistics_get(s->program, &statistics);
-    if (strcmp(s->settings.stats, "json") == 0)
+    if (text_starts_with(s->settings.stats, json_to_file))
+        return write_json(s, &statistics, s->settings.stats + strlen(json_to_file));
+    if (json_on_stderr(s))
         host_statistics_print_json(s->program, &statistics, stderr);
     else
         host_statistics_print(s->program, &statistics, stderr);
+    return true;
 }
 
 static int finish(session *s, const host_outcome *outcome)
 {
     diagnostics_flush(s->diagnostics);
     host_report_stop(s->program, outcome, stderr);
-    print_statistics(s);
-    return host_exit_code(s->program, outcome);
+    int code = host_exit_code(s->program, outcome);
+    return print_statistics(s) || code ? code : EXIT_USER_ERROR;
 }
 
 static int run_model(session *s)
@@ -307,8 +336,12 @@ static bool parse_rest(session *s, int argc, char **argv, int first)
 
 static bool check_settings(const settings *s)
 {
-    if (s->stats && *s->stats && strcmp(s->stats, "json") != 0) {
-        fprintf(stderr, "lutrun: error: --stats=%s: expected --stats or --stats=json\n", s->stats);
+    bool known = !s->stats || !*s->stats || strcmp(s->stats, "json") == 0 ||
+                 (text_starts_with(s->stats, json_to_file) && s->stats[strlen(json_to_file)]);
+    if (!known) {
+        fprintf(stderr,
+                "lutrun: error: --stats=%s: expected --stats, --stats=json or --stats=json:FILE\n",
+                s->stats);
         return false;
     }
     if (!(s->timeout >= 0)) {
