@@ -83,8 +83,6 @@ static uint8_t option(emitter *e, const ir_op *op, const char *attribute, const 
                       unsigned n)
 {
     const char *word = ir_name(op, attribute);
-    if (!strcmp(word, "i8dynamic"))
-        return XLUT_TABLE_I8_DYNAMIC;
     for (unsigned i = 0; i < n; i++)
         if (names[i] && !strcmp(names[i], word))
             return (uint8_t)i;
