@@ -209,8 +209,11 @@ value evaluate_meta(frontend *f, ast_node *call)
     frontend_meta found;
     if (!meta_key(f, call, &key, &fallback))
         return poison();
-    if (!find_key(f, key, &found))
+    if (!find_key(f, key, &found)) {
+        if (fallback && f->options->metadata && !f->defaulted)
+            f->defaulted = call;
         return fallback ? evaluate(f, fallback) : missing_key(f, call, key);
+    }
     switch (found.kind) {
     case FRONTEND_META_INTEGER: return value_integer(found.integer);
     case FRONTEND_META_NUMBER: return value_number(found.number);

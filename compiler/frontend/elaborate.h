@@ -126,11 +126,12 @@ typedef struct frontend {
     ir_builder *builder;      // NULL outside functions
     ARRAY_OF(location) calls; // open calls, outermost first
     ARRAY_OF(location) reported;
-    bool muted;      // the last error was a repetition: its notes are dropped
-    bool exhausted;  // the limit of steps was reported
-    size_t steps;    // expressions and statements expanded so far
-    unsigned depth;  // of evaluation
-    int64_t weights; // declared, arrays multiplied out
+    bool muted;                // the last error was a repetition: its notes are dropped
+    bool exhausted;            // the limit of steps was reported
+    size_t steps;              // expressions and statements expanded so far
+    unsigned depth;            // of evaluation
+    int64_t weights;           // declared, arrays multiplied out
+    const ast_node *defaulted; // the first meta(...) whose key the weight file lacks
     size_t errors;
 } frontend;
 

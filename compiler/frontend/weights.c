@@ -410,8 +410,19 @@ static void check_sources(frontend *f, const weight_node *n)
         check_sources(f, n->fields.items[i]);
 }
 
+// A file of another architecture fits nothing; say so once, behind all that does not.
+static void hint_defaults(frontend *f)
+{
+    if (f->defaulted)
+        note(f, f->defaulted->where,
+             "%s lacks the metadata of this expression, so its default is used: is the file for "
+             "this program?",
+             f->options->metadata->file);
+}
+
 void weights_check(frontend *f)
 {
+    size_t before = f->errors;
     for (size_t i = 0; i < f->declarations.count; i++) {
         const weight_node *n = f->declarations.items[i]->weight;
         if (!n)
@@ -421,6 +432,8 @@ void weights_check(frontend *f)
         if (f->options->metadata && f->errors == errors)
             check_node(f, n);
     }
+    if (f->errors > before)
+        hint_defaults(f);
 }
 
 // ----------------------------------------------------------------- using them

@@ -273,6 +273,18 @@ static void test_missing_and_misshaped_weights_are_reported_together(void **stat
         "F32 [64]");
 }
 
+static void test_defaults_are_pointed_out_where_no_weight_fits(void **state)
+{
+    (void)state;
+    expect_error(
+        "const D = meta(\"other.embedding_length\", default = 128);\n"
+        "weights { norm : f32[D] = \"output_norm.weight\"; }\n"
+        "entry fn main(x: f32[D]) -> f32[D] { return x * norm; }\n",
+        &with_file,
+        "note: m.gguf lacks the metadata of this expression, so its default is used: is the "
+        "file for this program? (p.lut:1:11)");
+}
+
 static void test_alternatives_and_fields_in_tensor_names(void **state)
 {
     (void)state;
@@ -568,6 +580,7 @@ int main(void)
         cmocka_unit_test(test_defines_override_constants),
         cmocka_unit_test(test_weights_are_found_in_the_file),
         cmocka_unit_test(test_missing_and_misshaped_weights_are_reported_together),
+        cmocka_unit_test(test_defaults_are_pointed_out_where_no_weight_fits),
         cmocka_unit_test(test_alternatives_and_fields_in_tensor_names),
         cmocka_unit_test(test_open_formats_are_decided_by_the_caller),
         cmocka_unit_test(test_weight_types_name_formats),
