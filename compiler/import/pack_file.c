@@ -280,13 +280,53 @@ static bool put_raw_rows(writer *o, arena *a, const weights_tensor *t, int64_t f
            put_weight(o, t->data + (uint64_t)first * row, (uint64_t)count * row);
 }
 
+// False: a value is beyond f16's range.
+static bool halves_from_floats(const float *restrict x, size_t count, uint16_t *restrict out)
+{
+    uint32_t most = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits, small;
+        memcpy(&bits, &x[i], sizeof bits);
+        uint32_t magnitude = bits & 0x7fffffff;
+        // Normal: rounded to nearest even at bit 13, the exponent moved by 112.
+        uint32_t half = ((magnitude + 0xfff + (magnitude >> 13 & 1)) >> 13) - (112 << 10);
+        // Subnormal: 0.5 has the same last place, so that the addition rounds.
+        float sum = fabsf(x[i]) + 0.5f;
+        memcpy(&small, &sum, sizeof small);
+        small -= 0x3f000000;
+        half = magnitude < 0x38800000 ? small : half;
+        most = half > most ? half : most;
+        out[i] = (uint16_t)(bits >> 16 & 0x8000) | (uint16_t)half;
+    }
+    return most < 0x7c00;
+}
+
+static bool put_halves(writer *o, arena *a, const weights_tensor *t, int64_t first, int64_t count,
+                       bool *fit)
+{
+    size_t all = (size_t)(count * t->columns);
+    float *values = ARENA_ARRAY(a, float, all);
+    uint16_t *halves = ARENA_ARRAY(a, uint16_t, all);
+    *fit = true;
+    if (!weights_read_rows(o->w, o->d, t, first, count, values))
+        return false;
+    *fit = halves_from_floats(values, all, halves);
+    return *fit && put_weight(o, halves, all * sizeof *halves);
+}
+
 static bool put_converted_rows(writer *o, arena *a, const ir_global *g, const quant_format *f,
                                const weights_tensor *t, int64_t first, int64_t count)
 {
+    bool fit = false;
+    if (f->scale == SCALAR_F16) {
+        bool good = put_halves(o, a, t, first, count, &fit);
+        if (fit)
+            return good;
+    }
     size_t all = (size_t)(count * t->columns), size = scalar_size(f->scale);
     double *values = ARENA_ARRAY(a, double, all);
     uint8_t *bytes = arena_alloc_array(a, all, size);
-    if (!weights_values(o->w, o->d, g, first, count, values))
+    if (!weights_values(o->w, o->d, g, first, count, values)) // also what explains a bad value
         return false;
     for (size_t i = 0; i < all; i++)
         scalar_store(f->scale, bytes + i * size, values[i]);

@@ -1,63 +1,8 @@
 // link: lutra_import lutra_ir lutra_quant lutra_support
-// Tensor types against formulas of the GGUF specification, weights of a program, packed files.
-#include "unit.h"
+// Tensor types against formulas of the GGUF specification, and a program's weights.
+#include "weights_fixture.h"
 
-#include "compiler/import/gguf_write.h"
-#include "compiler/import/import.h"
-#include "support/array.h"
-
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-
-static arena *a;
-static diagnostics *d;
-static char *said;
-static size_t said_length;
-static FILE *talk;
-static random_stream stream;
-
-static int setup(void **state)
-{
-    (void)state;
-    a = arena_create();
-    talk = open_memstream(&said, &said_length);
-    d = diagnostics_create(talk);
-    stream = random_seed(1);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    diagnostics_destroy(d);
-    fclose(talk);
-    free(said);
-    arena_destroy(a);
-    return 0;
-}
-
-static const char *messages(void)
-{
-    diagnostics_flush(d);
-    fflush(talk);
-    return said;
-}
-
-#define assert_silent() assert_string_equal(messages(), "")
-
-static weights *parsed(gguf_writer *g)
-{
-    text file = {0};
-    gguf_write(g, &file);
-    void *copy = arena_copy(a, file.data, file.length);
-    weights *w = weights_parse(a, d, "test.gguf", copy, file.length);
-    text_free(&file);
-    if (!w)
-        fail_msg("%s", messages());
-    return w;
-}
 
 // ------------------------------------------- block types, by other formulas than ours
 
@@ -220,20 +165,6 @@ static void written_trits_come_back_from_tq1_0(void **state)
 
 // ------------------------------------------------------------- a program's weights
 
-static ir_global *declare(ir_module *m, const char *name, const char *format, int64_t n, int64_t k)
-{
-    ir_dim dims[2] = {ir_dim_constant(n), ir_dim_constant(k)};
-    return ir_global_create(m, IR_GLOBAL_WEIGHT, name, ir_type_weight(m, format, 2, dims), name,
-                            NOWHERE);
-}
-
-static ir_global *declare_vector(ir_module *m, const char *name, scalar_type type, int64_t k)
-{
-    ir_dim dims[1] = {ir_dim_constant(k)};
-    return ir_global_create(m, IR_GLOBAL_WEIGHT, name, ir_type_tensor(m, type, 1, dims), name,
-                            NOWHERE);
-}
-
 static void kept_formats_are_exact(void **state)
 {
     (void)state;
@@ -296,23 +227,6 @@ static void dense_formats_are_exact(void **state)
         for (int i = 0; i < 3 * 256; i++)
             assert_true(got[i] == by_formula(type, t, i));
     }
-}
-
-static weights *small_model(void)
-{
-    gguf_writer *g = gguf_writer_create(a);
-    float *values = ARENA_ARRAY(a, float, 150 * 70);
-    for (int i = 0; i < 150 * 70; i++)
-        values[i] = (float)random_normal(&stream);
-    gguf_put_u32(g, "model.size", 70);
-    gguf_put_floats(g, "up", SCALAR_F16, 2, (int64_t[]){150, 70}, values);
-    gguf_put_floats(g, "norm", SCALAR_F32, 1, (int64_t[]){70}, values + 7);
-    gguf_put_floats(g, "stacked", SCALAR_BF16, 3, (int64_t[]){2, 3, 5}, values);
-    values[71] = INFINITY;
-    gguf_put_floats(g, "broken", SCALAR_F32, 2, (int64_t[]){3, 70}, values);
-    values[71] = 1e6f;
-    gguf_put_floats(g, "large", SCALAR_F32, 2, (int64_t[]){3, 70}, values);
-    return parsed(g);
 }
 
 static void other_tensors_are_quantized(void **state)
@@ -409,271 +323,6 @@ static void sources_without_values_say_so(void **state)
     assert_non_null(strstr(messages(), "/nonexistent/model.gguf"));
 }
 
-// -------------------------------------------------------------------- packed files
-
-static const pack_shape tiles = {2, 64};
-
-static ir_module *small_program(const char *format)
-{
-    ir_module *m = ir_module_create(a, "m");
-    declare(m, "up", format, 150, 70);
-    declare_vector(m, "norm", SCALAR_F32, 70);
-    ir_dim dims[3] = {ir_dim_constant(2), ir_dim_constant(3), ir_dim_constant(5)};
-    ir_global_create(m, IR_GLOBAL_WEIGHT, "stacked", ir_type_tensor(m, SCALAR_F16, 3, dims),
-                     "stacked", NOWHERE);
-    ir_global *copy = declare(m, "up.dense", "bf16", 150, 70);
-    copy->source = "up";
-    return m;
-}
-
-static text packed(const weights *w, ir_module *m, pack_shape shape)
-{
-    char *data = NULL;
-    size_t size = 0;
-    assert_true(pack_file_place(m, d, shape));
-    FILE *f = open_memstream(&data, &size);
-    if (!pack_file_write(f, d, w, m, shape))
-        fail_msg("%s", messages());
-    fclose(f);
-    assert_int_equal(size, pack_file_size(w, m, shape));
-    text t = {0};
-    t.data = arena_copy(a, data, size);
-    t.length = size;
-    free(data);
-    return t;
-}
-
-static void assert_same_values(const weights *x, const weights *y, const ir_module *m)
-{
-    for (const ir_global *g = m->globals; g; g = g->next) {
-        weights_tensor t;
-        assert_true(weights_resolve(x, d, g, &t));
-        double *p = ARENA_ARRAY(a, double, (size_t)(t.rows * t.columns));
-        double *q = ARENA_ARRAY(a, double, (size_t)(t.rows * t.columns));
-        assert_true(weights_values(x, d, g, 0, t.rows, p));
-        assert_true(weights_values(y, d, g, 0, t.rows, q));
-        for (int64_t i = 0; i < t.rows * t.columns; i++)
-            assert_true(p[i] == q[i]);
-        for (int64_t n = 0; n < t.rows; n += 37) { // and from the middle
-            assert_true(weights_values(y, d, g, n, 1, q));
-            assert_memory_equal(q, p + n * t.columns, (size_t)t.columns * sizeof *p);
-        }
-    }
-}
-
-static void packed_files_hold_what_they_were_made_from(void **state)
-{
-    (void)state;
-    static const char *const formats[] = {"w2g64", "w4g32z", "ternary", "w1", "w3g16zf", "f16"};
-    weights *w = small_model();
-    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
-        ir_module *m = small_program(formats[i]);
-        text file = packed(w, m, tiles);
-        weights *p = weights_parse(a, d, "m.lutw", file.data, file.length);
-        assert_non_null(p);
-        assert_int_equal(weights_kind_of(p), WEIGHTS_PACKED);
-        assert_int_equal(weights_count(p), 4);
-        assert_string_equal(weights_at(p, 0)->format.name, formats[i]);
-        assert_int_equal(weights_meta(p, "model.size")->integer, 70);
-        for (size_t j = 0; j < 4; j++)
-            assert_true(weights_verify(p, d, weights_at(p, j)));
-        assert_same_values(w, p, m);
-    }
-    assert_silent();
-}
-
-static void the_packed_bytes_are_those_of_pack_rows(void **state)
-{
-    (void)state;
-    weights *w = small_model();
-    ir_module *m = small_program("w2g32z");
-    text file = packed(w, m, tiles);
-    const ir_global *g = m->globals;
-    assert_int_equal(g->address, PACK_BASE + 4096);
-    quant_format f;
-    weights_global_format(g, &f);
-    quant_rows rows = quant_rows_create(a, &f, 150, 70);
-    assert_true(weights_canonical(w, d, g, 0, 150, &rows));
-    uint64_t size = pack_size(&f, 150, 70, tiles);
-    assert_int_equal(g->size, size);
-    uint8_t *want = arena_alloc(a, size);
-    pack_rows(&rows, tiles, want);
-    assert_memory_equal(file.data + 4096, want, size);
-}
-
-static void packing_again_copies_and_gives_the_same_file(void **state)
-{
-    (void)state;
-    weights *w = small_model();
-    text one = packed(w, small_program("w3g64"), tiles);
-    text two = packed(w, small_program("w3g64"), tiles);
-    assert_int_equal(one.length, two.length);
-    assert_memory_equal(one.data, two.data, one.length);
-    weights *p = weights_parse(a, d, "one.lutw", one.data, one.length);
-    text three = packed(p, small_program("w3g64"), tiles);
-    assert_int_equal(one.length, three.length);
-    assert_memory_equal(one.data, three.data, one.length);
-}
-
-static void other_tiles_hold_the_same_values(void **state)
-{
-    (void)state;
-    weights *w = small_model();
-    ir_module *m = small_program("w3g64");
-    text one = packed(w, m, tiles);
-    weights *p = weights_parse(a, d, "one.lutw", one.data, one.length);
-    text two = packed(p, small_program("w3g64"), (pack_shape){4, 128});
-    weights *q = weights_parse(a, d, "two.lutw", two.data, two.length);
-    assert_same_values(p, q, m);
-}
-
-static void machines_without_tiles_have_dense_weights(void **state)
-{
-    (void)state;
-    weights *w = small_model();
-    ir_module *m = small_program("f16");
-    text file = packed(w, m, (pack_shape){0, 0});
-    weights *p = weights_parse(a, d, "dense.lutw", file.data, file.length);
-    assert_non_null(p);
-    assert_same_values(w, p, m);
-    assert_false(pack_file_place(small_program("w2"), d, (pack_shape){0, 0}));
-}
-
-static void damaged_weights_are_not_copied(void **state)
-{
-    (void)state;
-    weights *w = small_model();
-    text one = packed(w, small_program("w3g64"), tiles);
-    one.data[5000] ^= 1;
-    weights *p = weights_parse(a, d, "one.lutw", one.data, one.length);
-    assert_non_null(p);
-    assert_false(weights_verify(p, d, weights_at(p, 0)));
-    FILE *f = fopen("/dev/null", "w");
-    ir_module *m = small_program("w3g64");
-    assert_true(pack_file_place(m, d, tiles));
-    assert_false(pack_file_write(f, d, p, m, tiles));
-    fclose(f);
-    assert_string_equal(messages(),
-                        "one.lutw: error: weight 'up' is damaged: its bytes do not have "
-                        "the hash that the directory gives\n"
-                        "one.lutw: error: weight 'up' is damaged: its bytes do not have "
-                        "the hash that the directory gives\n");
-}
-
-static void what_cannot_be_packed_is_explained(void **state)
-{
-    (void)state;
-    ir_module *m = ir_module_create(a, "m");
-    declare(m, "x", "w2g16", 64, 64);
-    declare(m, "y", "w", 64, 64);
-    declare_vector(m, "z", SCALAR_I32, 4);
-    declare(m, "huge", "f32", INT64_MAX / 2, 8);
-    assert_false(pack_file_place(m, d, (pack_shape){4, 128}));
-    assert_string_equal(
-        messages(),
-        "error: weight 'x': format w2g16 cannot be packed for tiles of m4 n128, whose depth of 128 "
-        "weights needs groups of at least 32\n"
-        "error: weight 'y' has no format that can be packed\n"
-        "error: weight 'z' has no format that can be packed\n"
-        "error: weight 'huge': format f32 cannot be packed: it is too large, or the machine has no "
-        "LUT tiles\n");
-}
-
-static void full_disks_are_reported(void **state)
-{
-    (void)state;
-    FILE *f = fopen("/dev/full", "w");
-    if (!f)
-        skip();
-    weights *w = small_model();
-    ir_module *m = small_program("w2");
-    assert_true(pack_file_place(m, d, tiles));
-    assert_false(pack_file_write(f, d, w, m, tiles));
-    fclose(f);
-    assert_string_equal(messages(),
-                        "error: packed weights cannot be written: No space left on device\n");
-}
-
-// ------------------------------------------------------------- packed files, wrong
-
-static const char *message_after(text file, const char *from, const char *to)
-{
-    uint8_t *copy = arena_copy(a, file.data, file.length);
-    uint8_t *at = memmem(copy, file.length, from, strlen(from));
-    if (!at || strlen(from) != strlen(to))
-        fail_msg("the test changes '%s', which is not there", from);
-    memcpy(at, to, strlen(to));
-    size_t start = strlen(messages());
-    if (weights_parse(a, d, "bad.lutw", copy, file.length))
-        fail_msg("accepted with '%s'", to);
-    return messages() + start;
-}
-
-static void wrong_directories_are_explained(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *from, *to, *message;
-    } rows[] = {
-        {"[\n{", "{\n{", "directory: string or '}' expected near '{' (line 2)"},
-        {"[\n{\"name\":\"up\"", "[\n{\"nam\":\"upp\"", "directory entry 1: it has no name"},
-        {"\"w3g64\"", "\"w5g64\"", "directory entry 1: the format is unknown"},
-        {"\"w3g64\"", "\"w3g16\"",
-         "directory entry 1: the size is not that of the shape and format"},
-        {"[150,70]", "[150,-7]", "directory entry 1: a size in the shape is not a whole number"},
-        {"[150,70]", "\"150070\"", "directory entry 1: the shape is not a list of up to 6 sizes"},
-        {"[150,70]", "[214,70]", "directory entry 1: the size is not that of the shape and format"},
-        {"\"offset\":4096", "\"offset\":4100",
-         "directory entry 1: the weight is misaligned, overlaps its neighbour or leaves the file"},
-        {"\"offset\":4096", "\"offset\":4032",
-         "directory entry 1: the weight is misaligned, overlaps its neighbour or leaves the file"},
-        {"\"offset\":4096", "\"offset\":40.5",
-         "directory entry 1: offset and size are not whole numbers"},
-        {"\"hash\":\"", "\"HASH\":\"", "directory entry 1: the hash is not 16 hexadecimal digits"},
-        {"\"source\":\"up\"", "\"source\":1234",
-         "directory entry 1: the source is neither a name nor null"},
-        {"\"name\":\"norm\"", "\"name\":\"up\"  ", "tensor 'up' appears twice"},
-    };
-    text file = packed(small_model(), small_program("w3g64"), tiles);
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        const char *message = message_after(file, rows[i].from, rows[i].to);
-        char *want = arena_format(a, "bad.lutw: error: %s\n", rows[i].message);
-        assert_string_equal(message, want);
-    }
-}
-
-static void wrong_headers_are_explained(void **state)
-{
-    (void)state;
-    static const struct {
-        size_t at;
-        uint64_t value;
-        size_t size;
-        const char *message;
-    } rows[] = {
-        {8, 2, 4, "header: version 2 is not supported, only 1"},
-        {12, 3, 4, "header: m3 n64 is not a tile shape"},
-        {16, 0, 4, "header: m2 n0 is not a tile shape"},
-        {24, UINT64_MAX, 8, "header: the directory lies outside the file, which may be truncated"},
-        {24, 64, 8, "header: the directory lies outside the file, which may be truncated"},
-        {32, 1u << 30, 8, "header: the directory lies outside the file, which may be truncated"},
-        {40, 100, 8, "header: the metadata does not lie between weights and directory"},
-        {48, 7, 8, "header: the metadata does not lie between weights and directory"},
-        {48, UINT64_MAX, 8, "header: the metadata does not lie between weights and directory"},
-    };
-    text file = packed(small_model(), small_program("w3g64"), tiles);
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        uint8_t *copy = arena_copy(a, file.data, file.length);
-        memcpy(copy + rows[i].at, &rows[i].value, rows[i].size);
-        size_t start = strlen(messages());
-        assert_null(weights_parse(a, d, "bad.lutw", copy, file.length));
-        assert_string_equal(messages() + start,
-                            arena_format(a, "bad.lutw: error: %s\n", rows[i].message));
-    }
-    for (size_t length = 0; length < file.length; length += 97)
-        assert_null(weights_parse(a, d, "cut.lutw", arena_copy(a, file.data, length), length));
-}
-
 // ---------------------------------------------------------------------- real models
 
 static weights *real(const char *name)
@@ -752,8 +401,6 @@ static void fixtures_of_others_are_read(void **state)
     weights_close(w);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -768,16 +415,6 @@ int main(void)
         TEST(weights_that_are_not_finite_are_refused),
         TEST(random_weights_are_normal_and_the_same_every_time),
         TEST(sources_without_values_say_so),
-        TEST(packed_files_hold_what_they_were_made_from),
-        TEST(the_packed_bytes_are_those_of_pack_rows),
-        TEST(packing_again_copies_and_gives_the_same_file),
-        TEST(other_tiles_hold_the_same_values),
-        TEST(machines_without_tiles_have_dense_weights),
-        TEST(damaged_weights_are_not_copied),
-        TEST(what_cannot_be_packed_is_explained),
-        TEST(full_disks_are_reported),
-        TEST(wrong_directories_are_explained),
-        TEST(wrong_headers_are_explained),
         TEST(the_ternary_model_is_kept_exactly),
         TEST(real_files_are_read),
         TEST(fixtures_of_others_are_read),
