@@ -27,6 +27,18 @@ static bool dump(diagnostics *d, arena *a, const settings *s, const char *path)
     return good;
 }
 
+static bool run(const settings *s, arena *a, const char *path)
+{
+    diagnostics *d = diagnostics_create(stderr);
+    bool good = dump(d, a, s, path);
+    if (fflush(stdout) || ferror(stdout)) {
+        diagnostic_error(d, NOWHERE, "the output cannot be written");
+        good = false;
+    }
+    diagnostics_destroy(d);
+    return good;
+}
+
 int main(int argc, char **argv)
 {
     settings s = {0};
@@ -41,26 +53,17 @@ int main(int argc, char **argv)
     };
     options_result parsed;
     arena *a = arena_create();
-    bool usable = options_parse("lutdump", rows, argc, argv, false, a, &parsed);
-    if (usable && s.help) {
+    int code = EXIT_USAGE;
+    if (!options_parse("lutdump", rows, argc, argv, false, a, &parsed)) {
+        // reported
+    } else if (s.help) {
         options_help("lutdump", "[options] FILE", rows);
-        arena_destroy(a);
-        return EXIT_OK;
-    }
-    if (usable && parsed.positional.count != 1) {
+        code = EXIT_OK;
+    } else if (parsed.positional.count != 1) {
         fputs("lutdump: error: expected one file; see lutdump --help\n", stderr);
-        usable = false;
-    }
-    bool good = false;
-    if (usable) {
-        diagnostics *d = diagnostics_create(stderr);
-        good = dump(d, a, &s, parsed.positional.items[0]);
-        if (fflush(stdout) || ferror(stdout)) {
-            diagnostic_error(d, NOWHERE, "the output cannot be written");
-            good = false;
-        }
-        diagnostics_destroy(d);
+    } else {
+        code = run(&s, a, parsed.positional.items[0]) ? EXIT_OK : EXIT_USER_ERROR;
     }
     arena_destroy(a);
-    return !usable ? EXIT_USAGE : good ? EXIT_OK : EXIT_USER_ERROR;
+    return code;
 }
