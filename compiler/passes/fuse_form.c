@@ -125,9 +125,9 @@ static const char *rows_obstacle(fusion *f, const ir_op *op, const unit *u)
     bool table = op->code == IR_LUT_PRECOMPUTE;
     if (!(table ? f->precompute : f->rows))
         return "it is switched off";
-    if (!graph_same_dims(op->results[0].type, u->shape))
-        return "their shapes differ";
     const char *reason = operand_obstacle(f, op, u);
+    if (!reason && !graph_same_dims(op->results[0].type, u->shape))
+        reason = "their shapes differ";
     return reason ? reason : size_obstacle(u, 1, is_reduction(op), is_softmax(op));
 }
 
@@ -137,9 +137,9 @@ static const char *epilogue_obstacle(fusion *f, const ir_op *op, const unit *u)
         return "the matrix product gives columns, not whole rows";
     if (!f->epilogue)
         return "it is switched off";
-    if (!graph_same_dims(op->results[0].type, u->shape))
-        return "their shapes differ";
     const char *reason = operand_obstacle(f, op, u);
+    if (!reason && !graph_same_dims(op->results[0].type, u->shape))
+        reason = "their shapes differ";
     return reason ? reason : size_obstacle(u, 1, 0, 0);
 }
 

@@ -29,6 +29,8 @@ static int64_t smallest_group(const ir_value *table, bool *agree)
     int64_t smallest = -1;
     *agree = true;
     for (const ir_use *use = table->uses; use; use = use->next) {
+        if (use->op->code != IR_LUT_MPGEMM)
+            continue;
         int64_t group = weight_group(use->op);
         *agree &= smallest < 0 || group == smallest;
         if (smallest < 0 || !smallest || (group && group < smallest))
@@ -66,19 +68,6 @@ static table_choice choose(const pass_context *c, const ir_value *table)
     return agree ? by_group(group, depth) : by_tile("the consumers' groups differ");
 }
 
-static bool can_change(pass_context *c, const ir_op *op)
-{
-    for (const ir_use *use = op->results[0].uses; use; use = use->next) {
-        if (use->op->code == IR_LUT_MPGEMM)
-            continue;
-        diagnostic_error(c->diagnostics, op->where,
-                         "the tables of '%s' are used by '%s': run quantize-tables before fuse",
-                         graph_value_name(ir_operand(op, 0)), ir_op_rows[use->op->code].name);
-        return false;
-    }
-    return true;
-}
-
 static void quantize(ir_module *m, pass_context *c, ir_op *op)
 {
     ir_value *table = &op->results[0];
@@ -93,18 +82,37 @@ static void quantize(ir_module *m, pass_context *c, ir_op *op)
     text_free(&type);
 }
 
+static bool is_float_table(const ir_op *op)
+{
+    return op->code == IR_LUT_PRECOMPUTE && op->results[0].type->scalar == SCALAR_F16;
+}
+
+// Inside kernels the types of tables are those of inputs and outputs as well.
+static bool check_unfused(pass_context *c, const ir_op *kernel)
+{
+    bool good = true;
+    IR_FOR_OPS(op, kernel->regions[0])
+    {
+        if (!is_float_table(op))
+            continue;
+        diagnostic_error(c->diagnostics, op->where,
+                         "the table of '%s' is in a kernel: run quantize-tables before fuse",
+                         graph_value_name(ir_operand(op, 0)));
+        good = false;
+    }
+    return good;
+}
+
 bool pass_quantize_tables(ir_module *m, pass_context *c)
 {
     bool good = true, wanted = !strcmp(pass_argument_text(c, "type"), "i8");
     for (ir_function *f = m->functions; f && wanted; f = f->next) {
         IR_FOR_OPS(op, f->body)
         {
-            if (op->code != IR_LUT_PRECOMPUTE || op->results[0].type->scalar != SCALAR_F16)
-                continue;
-            if (can_change(c, op))
+            if (op->code == IR_KERNEL)
+                good &= check_unfused(c, op);
+            else if (is_float_table(op))
                 quantize(m, c, op);
-            else
-                good = false;
         }
     }
     return good;
