@@ -437,6 +437,38 @@ static bool build_row_tile(rows_kernel *k, ir_value *row_tile, ir_value *count, 
     return build_tables(k, row_tile, one_row);
 }
 
+// The columns that the kernel's strips run over: those of its widest value.
+static ir_dim kernel_columns(ir_block *region)
+{
+    ir_dim columns = ir_dim_constant(1);
+    IR_FOR_OPS(op, region)
+    {
+        for (unsigned i = 0; i < op->n_results; i++) {
+            const ir_type *t = op->results[i].type;
+            if (op->code == IR_CONSTANT || (op->code == IR_QUANTIZE && i == 1))
+                continue;
+            if (!(ir_dim_is_constant(low_columns(t)) && low_columns(t).value == 1))
+                columns = low_columns(t);
+        }
+    }
+    return columns;
+}
+
+// The type whose leading dimensions are the kernel's rows. A table's rows are those of its
+// activations; a row's scale alone would hide them in its last dimension.
+static const ir_type *row_space(ir_block *region)
+{
+    const ir_type *first = NULL;
+    IR_FOR_OPS(op, region)
+    {
+        if (op->code == IR_LUT_PRECOMPUTE)
+            return op->results[0].type;
+        if (!first && op->code != IR_CONSTANT && op->n_results > 0)
+            first = op->results[0].type;
+    }
+    return first;
+}
+
 static bool build_by_tiles(rows_kernel *k)
 {
     lowering *l = k->l;
@@ -450,7 +482,7 @@ static bool build_by_tiles(rows_kernel *k)
         clear_panels(k, zero, m, low_dim(l, k->columns));
     ir_value *full = low_div(l, l->rows, m);
     bool good = true;
-    if (low_maximum_rows(l->region->last->operands[0].value->type) >= l->m || l->m == 1) {
+    if (low_maximum_rows(row_space(l->region)) >= l->m || l->m == 1) {
         low_loop tiles;
         low_for_begin(l, &tiles, zero, full, low_index(l, 1), 0, NULL);
         good = build_row_tile(k, tiles.counter, m, l->m == 1);
@@ -472,33 +504,6 @@ static bool build_by_tiles(rows_kernel *k)
 }
 
 // ---------------------------------------------------------------------- kernel
-
-// The columns that the kernel's strips run over: those of its widest value.
-static ir_dim kernel_columns(ir_block *region)
-{
-    ir_dim columns = ir_dim_constant(1);
-    IR_FOR_OPS(op, region)
-    {
-        for (unsigned i = 0; i < op->n_results; i++) {
-            const ir_type *t = op->results[i].type;
-            if (op->code == IR_CONSTANT || (op->code == IR_QUANTIZE && i == 1))
-                continue;
-            if (!(ir_dim_is_constant(low_columns(t)) && low_columns(t).value == 1))
-                columns = low_columns(t);
-        }
-    }
-    return columns;
-}
-
-static const ir_type *row_space(ir_block *region)
-{
-    IR_FOR_OPS(op, region)
-    {
-        if (op->code != IR_CONSTANT && op->n_results > 0)
-            return op->results[0].type;
-    }
-    return region->last->operands[0].value->type;
-}
 
 bool lower_rows_kernel(lowering *l)
 {
