@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+enum { MAX_DECLARATIONS = 10000, MAX_STATES = 65536 };
+
 declaration *declaration_find(const frontend *f, const char *name)
 {
     for (size_t i = 0; i < f->declarations.count; i++)
@@ -30,6 +32,10 @@ declaration *declare(frontend *f, declaration_kind kind, ast_node *syntax, const
     if (other) {
         fail(f, where, "'%s' is declared twice", name);
         note(f, other->where, "the first is this %s", kind_words[other->kind]);
+        return NULL;
+    }
+    if (f->declarations.count >= MAX_DECLARATIONS) {
+        fail(f, where, "more than %d declarations", MAX_DECLARATIONS);
         return NULL;
     }
     scalar_type scalar;
@@ -260,7 +266,7 @@ static void declare_state(frontend *f, ast_node *syntax)
         declaration *d = declare(f, DECLARATION_STATE, syntax, name->name, name->name_at);
         int64_t n = 0;
         if ((!ast_is_empty(length) &&
-             !evaluate_whole(f, length, "a number of states", 1, 65536, &n)) ||
+             !evaluate_whole(f, length, "a number of states", 1, MAX_STATES, &n)) ||
             !t || !d)
             continue;
         d->state = ARENA_NEW(f->arena, state_node);

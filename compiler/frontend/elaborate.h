@@ -213,17 +213,31 @@ value evaluate_count(frontend *f, ast_node *call);
 
 // ----------------------------------------------------------------- weights.c
 
+enum { WEIGHTS_MAX_LEVELS = 4 };
+
 void weights_declare(frontend *f, ast_node *syntax);
-// Every tensor that the program names is in the file, with its shape; all that are not are
-// reported.
-void weights_check(frontend *f);
 value weights_member(frontend *f, location where, value group, const char *name);
 value weights_index(frontend *f, location where, value array, value index);
 // The IR value of one weight, declared in the module on first use.
 ir_value *weights_global(frontend *f, weight_node *leaf, int64_t instance);
-const char *weights_path(frontend *f, const weight_node *n, int64_t instance); // "blk.0.wq"
-const char *weights_fields(frontend *f, const weight_node *group);             // "wq, wk, wv"
 ir_value *state_global(frontend *f, state_node *s, int64_t element);
+const char *weights_path(frontend *f, const weight_node *n, int64_t instance);    // "blk.0.wq"
+const char *weights_written(frontend *f, const weight_node *n, int64_t instance); // "blk[0].wq"
+const char *weights_fields(frontend *f, const weight_node *group);                // "wq, wk, wv"
+weight_node *weights_field(const weight_node *group, const char *name);           // NULL: none
+// The indices of an instance, outermost first; returns how many arrays there are.
+unsigned weights_indices(const weight_node *n, int64_t instance, int64_t *out);
+
+// ------------------------------------------------------------- weight_file.c
+
+// Every tensor that the program names is in the file, with its shape; all that are not are
+// reported.
+void weights_check(frontend *f);
+// The tensor's name in the file: the first source that is there; without a file, or without any
+// of them there, the first. *alias: the weight whose tensor it is, or NULL. NULL: reported.
+const char *weights_source(frontend *f, const weight_node *leaf, int64_t instance,
+                           weight_node **alias);
+bool weights_in_file(const frontend *f, const char *name, frontend_tensor *out);
 
 // -------------------------------------------------------------------- type.c
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+enum { MAX_PARAMETERS = 256 };
+
 // ----------------------------------------------------- values against declared types
 
 // A dimension that the function leaves to its caller: a name that nothing declares.
@@ -346,7 +348,10 @@ static void bind_entry_parameter(frontend *f, const ast_node *p, ir_block *body)
 
 static void check_parameter_names(frontend *f, const ast_node *parameters)
 {
-    for (size_t i = 0; i < parameters->children.count; i++) {
+    if (parameters->children.count > MAX_PARAMETERS)
+        fail(f, ast_child(parameters, MAX_PARAMETERS)->where, "more than %d parameters",
+             MAX_PARAMETERS);
+    for (size_t i = 0; i < parameters->children.count && i < MAX_PARAMETERS; i++) {
         const ast_node *p = ast_child(parameters, i);
         if (find_parameter(parameters, p->name) != (int)i)
             fail(f, p->name_at, "two parameters are named '%s'", p->name);

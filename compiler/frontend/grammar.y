@@ -213,11 +213,13 @@ argument: expression
     ;
 %%
 
-enum { MAX_EXPECTED = 48 };
+enum { MAX_EXPECTED = 64, MAX_ERRORS = 100 };
 
 static int yyreport_syntax_error(const yypcontext_t *context, yyscan_t scanner, parser *p)
 {
-    (void)scanner;
+        (void)scanner;
+    if (p->errors++ > MAX_ERRORS)
+        return 0; // more than anyone reads
     yysymbol_kind_t kinds[MAX_EXPECTED];
     const char *names[MAX_EXPECTED];
     int count = yypcontext_expected_tokens(context, kinds, MAX_EXPECTED);

@@ -3,7 +3,13 @@
 
 #include <string.h>
 
-enum { MAX_CALL_NOTES = 6, MAX_STEPS = 1 << 20, MAX_DESCRIBED = 60, MAX_DEPTH = 800 };
+enum {
+    MAX_CALL_NOTES = 6,
+    MAX_STEPS = 1 << 20,
+    MAX_DESCRIBED = 60,
+    MAX_DEPTH = 800,
+    MAX_ERRORS = 500
+};
 
 static bool same_place(location a, location b)
 {
@@ -57,6 +63,8 @@ const char *suggestion(frontend *f, const char *name, const char *const *candida
 
 bool step(frontend *f, location where)
 {
+    if (f->errors > MAX_ERRORS)
+        return false; // enough is known
     if (++f->steps <= MAX_STEPS)
         return true;
     if (!f->exhausted)

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+enum { MAX_LOCALS = 10000 };
+
 // -------------------------------------------------------------------- bindings
 
 binding *binding_find(frontend *f, const char *name)
@@ -20,8 +22,10 @@ void bind(frontend *f, const char *name, value v, ast_node *target)
         target->integer = 1; // reached: may be reported as unused
     if (b)
         *b = (binding){name, v, target};
-    else
+    else if (f->bindings.count - f->frame < MAX_LOCALS)
         ARRAY_PUSH(f->arena, &f->bindings, ((binding){name, v, target}));
+    else if (target)
+        fail(f, target->where, "more than %d names in a function", MAX_LOCALS);
 }
 
 static void name_value(value v, const char *name)

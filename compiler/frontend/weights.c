@@ -1,19 +1,19 @@
-// Declared weights: their tree, their tensors in the weight file, their globals.
+// Declared weights and states: their tree, their globals in the module.
 #include "compiler/frontend/elaborate.h"
 
 #include "compiler/quant/quant.h"
 
 #include <string.h>
 
-enum { MAX_ARRAY = 65536, MAX_LEVELS = 4, MAX_NAME = 4096 };
+enum { MAX_ARRAY = 65536, MAX_FIELDS = 4096 };
 static const int64_t max_weights = 1 << 20;
 
 // ----------------------------------------------------------------- names
 
 // Indices of an instance, outermost first; returns how many arrays there are.
-static unsigned indices_of(const weight_node *n, int64_t instance, int64_t *out)
+unsigned weights_indices(const weight_node *n, int64_t instance, int64_t *out)
 {
-    int64_t reversed[MAX_LEVELS];
+    int64_t reversed[WEIGHTS_MAX_LEVELS];
     unsigned count = 0;
     for (; n; n = n->parent)
         if (n->length) {
@@ -51,7 +51,7 @@ const char *weights_path(frontend *f, const weight_node *n, int64_t instance)
 }
 
 // As the program writes it: blk[0].wq.
-static const char *written(frontend *f, const weight_node *n, int64_t instance)
+const char *weights_written(frontend *f, const weight_node *n, int64_t instance)
 {
     return path(f, n, instance, "[%lld]");
 }
@@ -66,142 +66,13 @@ const char *weights_fields(frontend *f, const weight_node *group)
     return copy;
 }
 
-// ------------------------------------------------------- names of the file's tensors
-
-// The n-th of "a,b,c"; NULL unless there are exactly `count`.
-static bool append_alternative(text *out, const char *list, size_t length, unsigned n,
-                               unsigned count)
-{
-    unsigned at = 0;
-    for (size_t i = 0; i < length; i++) {
-        if (list[i] == ',')
-            at++;
-        else if (at == n)
-            text_char(out, list[i]);
-    }
-    return at + 1 == count;
-}
-
-static bool append_placeholder(frontend *f, text *out, const ast_node *pattern, const char *name,
-                               size_t length, const weight_node *leaf, int64_t instance)
-{
-    int64_t indices[MAX_LEVELS];
-    unsigned levels = indices_of(leaf, instance, indices);
-    unsigned level = length == 1 ? (unsigned)(name[0] - 'i') : MAX_LEVELS;
-    if (length == 5 && !strncmp(name, "field", 5)) {
-        text_append(out, leaf->name);
-    } else if (level < levels) {
-        text_printf(out, "%lld", (long long)indices[level]);
-    } else if (memchr(name, ',', length)) {
-        if (!append_alternative(out, name, length, leaf->ordinal, leaf->siblings)) {
-            fail(f, pattern->where,
-                 "'{%.*s}' must have one name for each of the %u weights of this line", (int)length,
-                 name, leaf->siblings);
-            return false;
-        }
-    } else {
-        fail(f, pattern->where,
-             "'{%.*s}' is unknown here: expected {field}, {a,b} with a name for each weight of the "
-             "line, or {i}, {j}, .. for the indices of the arrays around",
-             (int)(length > 40 ? 40 : length), name);
-        return false;
-    }
-    return true;
-}
-
-static const char *expand(frontend *f, const ast_node *pattern, const weight_node *leaf,
-                          int64_t instance)
-{
-    text out = {0};
-    bool good = true;
-    for (const char *s = pattern->name; good && *s; s++) {
-        const char *end = *s == '{' ? strchr(s, '}') : NULL;
-        if (*s != '{') {
-            text_char(&out, *s);
-        } else if (!end) {
-            fail(f, pattern->where, "'{' without '}' in the name of a tensor");
-            good = false;
-        } else {
-            good =
-                append_placeholder(f, &out, pattern, s + 1, (size_t)(end - s - 1), leaf, instance);
-            s = end;
-        }
-        if (good && out.length > MAX_NAME) {
-            fail(f, pattern->where, "the name of a tensor is longer than %d bytes", MAX_NAME);
-            good = false;
-        }
-    }
-    const char *name = good ? arena_intern(f->arena, text_string(&out)) : NULL;
-    text_free(&out);
-    return name;
-}
-
-static weight_node *find_field(const weight_node *group, const char *name)
+weight_node *weights_field(const weight_node *group, const char *name)
 {
     for (size_t i = 0; i < group->fields.count; i++)
         if (group->fields.items[i]->name == name)
             return group->fields.items[i];
     return NULL;
 }
-
-// What `or NAME` stands for: a weight of the same group, or one that is no part of an array.
-static weight_node *find_alias(frontend *f, const ast_node *name, const weight_node *leaf)
-{
-    weight_node *other = leaf->parent ? find_field(leaf->parent, name->name) : NULL;
-    const declaration *d = declaration_find(f, name->name);
-    if (!other && d && d->kind == DECLARATION_WEIGHT)
-        other = d->weight;
-    bool fits = other && other->leaf && other != leaf &&
-                (other->instances == 1 ||
-                 (other->parent && other->parent == leaf->parent && other->length == leaf->length));
-    if (!fits || other->sources->children.count != 1 ||
-        ast_child(other->sources, 0)->kind != AST_TEXT) {
-        size_t count;
-        const char *const *names = declaration_names(f, &count);
-        fail(f, name->where, "'%s' is not a weight with a tensor of its own%s", name->name,
-             other ? "" : suggestion(f, name->name, names, count));
-        return NULL;
-    }
-    if (type_same_dims(other->type, leaf->type) && other->type->kind == leaf->type->kind)
-        return other;
-    fail(f, name->where, "'%s' cannot stand for '%s': it is %s, not %s", name->name, leaf->name,
-         describe_type(f, other->type), describe_type(f, leaf->type));
-    note(f, other->where, "'%s' is declared here", other->name);
-    return NULL;
-}
-
-static bool in_file(const frontend *f, const char *name, frontend_tensor *out)
-{
-    const frontend_metadata *m = f->options->metadata;
-    return m && m->tensor(m->context, name, out);
-}
-
-// The tensor's name in the file: the first source that is there; without a file, or without any
-// of them there, the first. *alias: the weight whose tensor it is.
-static const char *find_source(frontend *f, const weight_node *leaf, int64_t instance,
-                               weight_node **alias)
-{
-    frontend_tensor found;
-    const char *first = NULL;
-    *alias = NULL;
-    for (size_t i = 0; i < leaf->sources->children.count; i++) {
-        const ast_node *origin = ast_child(leaf->sources, i);
-        if (origin->kind == AST_NAME) {
-            if (first && !f->options->metadata)
-                return first;
-            *alias = find_alias(f, origin, leaf);
-            return *alias ? expand(f, ast_child((*alias)->sources, 0), *alias,
-                                   (*alias)->instances > 1 ? instance : 0)
-                          : NULL;
-        }
-        const char *name = expand(f, origin, leaf, instance);
-        if (!name || in_file(f, name, &found))
-            return name;
-        first = first ? first : name;
-    }
-    return first ? first : weights_path(f, leaf, instance);
-}
-
 // ------------------------------------------------------------------- declaring
 
 static weight_node *create_node(frontend *f, const weight_node *parent, const ast_node *declarator,
@@ -211,10 +82,11 @@ static weight_node *create_node(frontend *f, const weight_node *parent, const as
     *n = (weight_node){
         .name = declarator->name, .parent = parent, .where = declarator->name_at, .leaf = leaf};
     ast_node *length = ast_child(declarator, 0);
-    int64_t above = parent ? parent->instances : 1, indices[MAX_LEVELS];
+    int64_t above = parent ? parent->instances : 1, indices[WEIGHTS_MAX_LEVELS];
     if (!ast_is_empty(length)) {
-        if (parent && indices_of(parent, 0, indices) == MAX_LEVELS - 1) {
-            fail(f, length->where, "arrays of weights nest at most %d deep", MAX_LEVELS - 1);
+        if (parent && weights_indices(parent, 0, indices) == WEIGHTS_MAX_LEVELS - 1) {
+            fail(f, length->where, "arrays of weights nest at most %d deep",
+                 WEIGHTS_MAX_LEVELS - 1);
             return NULL;
         }
         if (!evaluate_whole(f, length, "the length of an array of weights", 1, MAX_ARRAY,
@@ -263,13 +135,16 @@ static void attach(frontend *f, weight_node *parent, weight_node *n, ast_node *s
             d->weight = n;
         return;
     }
-    const weight_node *other = find_field(parent, n->name);
+    const weight_node *other = weights_field(parent, n->name);
     if (other) {
         fail(f, n->where, "'%s' is declared twice in '%s'", n->name, parent->name);
         note(f, other->where, "the first is here");
         return;
     }
-    ARRAY_PUSH(f->arena, &parent->fields, n);
+    if (parent->fields.count < MAX_FIELDS)
+        ARRAY_PUSH(f->arena, &parent->fields, n);
+    else
+        fail(f, n->where, "more than %d fields", MAX_FIELDS);
 }
 
 static void declare_fields(frontend *f, weight_node *parent, const ast_node *list);
@@ -326,116 +201,6 @@ void weights_declare(frontend *f, ast_node *syntax)
     declare_fields(f, NULL, syntax);
 }
 
-// ------------------------------------------------------------ against the file
-
-// Leading dimensions of 1 aside.
-static bool shape_fits(const ir_type *t, const frontend_tensor *found)
-{
-    unsigned ours = t->rank, theirs = found->rank;
-    while (ours && theirs && t->dims[ours - 1].value == found->shape[theirs - 1])
-        ours--, theirs--;
-    while (ours && t->dims[ours - 1].value == 1)
-        ours--;
-    while (theirs && found->shape[theirs - 1] == 1)
-        theirs--;
-    return !ours && !theirs;
-}
-
-static const char *describe_shape(frontend *f, const frontend_tensor *t)
-{
-    text out = {0};
-    for (unsigned i = 0; i < t->rank; i++)
-        text_printf(&out, "%s%lld", i ? ", " : "", (long long)t->shape[i]);
-    const char *shape = arena_format(f->arena, "%s [%s]", t->type, text_string(&out));
-    text_free(&out);
-    return shape;
-}
-
-// What is wrong with one instance, or NULL.
-static const char *check_instance(frontend *f, const weight_node *leaf, int64_t instance)
-{
-    const frontend_metadata *m = f->options->metadata;
-    weight_node *alias;
-    frontend_tensor found;
-    const char *name = find_source(f, leaf, instance, &alias);
-    if (!name || alias)
-        return NULL;
-    if (!in_file(f, name, &found)) {
-        return arena_format(f->arena, "weight '%s': %s has no tensor '%s'%s",
-                            written(f, leaf, instance), m->file, name,
-                            did_you_mean(f, m->nearest_tensor(m->context, name)));
-    }
-    if (shape_fits(leaf->type, &found))
-        return NULL;
-    return arena_format(f->arena, "weight '%s' is %s, but '%s' in %s is %s",
-                        written(f, leaf, instance), describe_type(f, leaf->type), name, m->file,
-                        describe_shape(f, &found));
-}
-
-// One error per declared name, with the number of further elements that have the same trouble.
-static void check_leaf(frontend *f, const weight_node *leaf)
-{
-    const char *first = NULL;
-    int64_t wrong = 0;
-    size_t errors = f->errors;
-    for (int64_t i = 0; i < leaf->instances && wrong < 1000 && f->errors == errors; i++) {
-        const char *problem = check_instance(f, leaf, i);
-        first = first ? first : problem;
-        wrong += problem != NULL;
-    }
-    if (wrong > 1)
-        fail(f, leaf->where, "%s (and %lld more of '%s')", first, (long long)wrong - 1, leaf->name);
-    else if (wrong)
-        fail(f, leaf->where, "%s", first);
-}
-
-static void check_node(frontend *f, const weight_node *n)
-{
-    if (n->leaf)
-        check_leaf(f, n);
-    for (size_t i = 0; i < n->fields.count; i++)
-        check_node(f, n->fields.items[i]);
-}
-
-static void check_sources(frontend *f, const weight_node *n)
-{
-    for (size_t i = 0; n->leaf && i < n->sources->children.count; i++) {
-        const ast_node *origin = ast_child(n->sources, i);
-        if (origin->kind == AST_NAME)
-            find_alias(f, origin, n);
-        else
-            expand(f, origin, n, 0);
-    }
-    for (size_t i = 0; i < n->fields.count; i++)
-        check_sources(f, n->fields.items[i]);
-}
-
-// A file of another architecture fits nothing; say so once, behind all that does not.
-static void hint_defaults(frontend *f)
-{
-    if (f->defaulted)
-        note(f, f->defaulted->where,
-             "%s lacks the metadata of this expression, so its default is used: is the file for "
-             "this program?",
-             f->options->metadata->file);
-}
-
-void weights_check(frontend *f)
-{
-    size_t before = f->errors;
-    for (size_t i = 0; i < f->declarations.count; i++) {
-        const weight_node *n = f->declarations.items[i]->weight;
-        if (!n)
-            continue;
-        size_t errors = f->errors;
-        check_sources(f, n);
-        if (f->options->metadata && f->errors == errors)
-            check_node(f, n);
-    }
-    if (f->errors > before)
-        hint_defaults(f);
-}
-
 // ----------------------------------------------------------------- using them
 
 value weights_member(frontend *f, location where, value group, const char *name)
@@ -444,7 +209,7 @@ value weights_member(frontend *f, location where, value group, const char *name)
     if (group.array)
         return fail(f, where, "'%s' is an array of %lld; index it before naming a field", n->name,
                     (long long)n->length);
-    weight_node *field = find_field(n, name);
+    weight_node *field = weights_field(n, name);
     if (field)
         return (value){.kind = VALUE_WEIGHTS,
                        .weights = field,
@@ -489,9 +254,9 @@ static const ir_type *decide_format(frontend *f, const weight_node *leaf, const 
     const frontend_options *o = f->options;
     if (leaf->type->kind != IR_WEIGHT || strcmp(leaf->type->format, "w") || !o->weight_format)
         return leaf->type;
-    const char *chosen =
-        o->weight_format(o->weight_format_context, name, in_file(f, tensor, &found) ? &found : NULL,
-                         leaf->type->dims[0].value, leaf->type->dims[1].value);
+    const char *chosen = o->weight_format(o->weight_format_context, name,
+                                          weights_in_file(f, tensor, &found) ? &found : NULL,
+                                          leaf->type->dims[0].value, leaf->type->dims[1].value);
     if (!chosen)
         return leaf->type;
     if (!quant_format_parse(chosen, &format)) {
@@ -508,7 +273,7 @@ ir_value *weights_global(frontend *f, weight_node *leaf, int64_t instance)
         leaf->globals = ARENA_ARRAY(f->arena, ir_value *, (size_t)leaf->instances);
     if (leaf->globals[instance])
         return leaf->globals[instance];
-    const char *tensor = find_source(f, leaf, instance, &alias);
+    const char *tensor = weights_source(f, leaf, instance, &alias);
     if (alias)
         return leaf->globals[instance] =
                    weights_global(f, alias, alias->instances > 1 ? instance : 0);
