@@ -75,6 +75,9 @@ void count_module(const ir_module *m, module_counts *out);   // at tile level, p
 uint64_t code_size(const text *object);                      // executable sections
 void show_stats(driver *d, uint64_t code_bytes, uint64_t program_bytes);
 
+// inspect.c: appends what a file is and holds; hostile content is safe. False: reported.
+bool inspect_file(driver *d, const char *path, const mapped_file *f, text *out);
+
 // The commands.
 int command_compile(driver *d);
 int command_opt(driver *d);

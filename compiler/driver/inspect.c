@@ -153,25 +153,25 @@ static const struct {
     {"module", 6, inspect_ir},
 };
 
+bool inspect_file(driver *d, const char *path, const mapped_file *f, text *out)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (f->size >= kinds[i].length && !memcmp(f->data, kinds[i].magic, kinds[i].length))
+            return kinds[i].inspect(d, path, f, out);
+    if (text_ends_with(path, ".lir")) // may begin with a comment
+        return inspect_ir(d, path, f, out);
+    return refuse(d, path,
+                  "not a file that can be inspected: GGUF, packed weights, npy, IR or ELF");
+}
+
 int command_inspect(driver *d)
 {
     mapped_file f;
     text out = {0};
-    bool ok = false, known = false;
     const char *path = d->files.items[0];
     if (!file_map(d->diagnostics, path, &f))
         return EXIT_USER_ERROR;
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !known; i++) {
-        known = f.size >= kinds[i].length && !memcmp(f.data, kinds[i].magic, kinds[i].length);
-        if (known)
-            ok = kinds[i].inspect(d, path, &f, &out);
-    }
-    if (!known && text_ends_with(path, ".lir")) {
-        known = true; // may begin with a comment
-        ok = inspect_ir(d, path, &f, &out);
-    }
-    if (!known)
-        refuse(d, path, "not a file that can be inspected: GGUF, packed weights, npy, IR or ELF");
+    bool ok = inspect_file(d, path, &f, &out);
     fputs(text_string(&out), stdout);
     text_free(&out);
     file_unmap(&f);
