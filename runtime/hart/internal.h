@@ -30,6 +30,8 @@ struct hart_block {
 };
 
 // ---- memory.c
+// Accesses start below the limit; those that cross it hit a guard of this many bytes.
+enum { HART_MEMORY_GUARD = 1 << 20 };
 uint8_t *hart_memory_base(const hart_memory *m);
 
 // ---- cache.c

@@ -17,8 +17,7 @@ struct hart_memory {
     size_t count, capacity;
 };
 
-// Accesses start below the limit; those that cross it hit the guard.
-enum { GUARD = 1 << 20, LARGEST_SPACE = 40, SMALLEST_SPACE = 34 };
+enum { LARGEST_SPACE = 40, SMALLEST_SPACE = 34 }; // bits
 
 uint64_t hart_memory_page(void)
 {
@@ -29,13 +28,13 @@ hart_memory *hart_memory_create(void)
 {
     for (int bits = LARGEST_SPACE; bits >= SMALLEST_SPACE; bits--) {
         uint64_t limit = 1ull << bits;
-        void *base = mmap(NULL, limit + GUARD, PROT_NONE,
+        void *base = mmap(NULL, limit + HART_MEMORY_GUARD, PROT_NONE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (base == MAP_FAILED)
             continue;
         hart_memory *m = calloc(1, sizeof *m);
         if (!m) {
-            munmap(base, limit + GUARD);
+            munmap(base, limit + HART_MEMORY_GUARD);
             return NULL;
         }
         m->base = base;
@@ -49,7 +48,7 @@ void hart_memory_destroy(hart_memory *m)
 {
     if (!m)
         return;
-    munmap(m->base, m->limit + GUARD);
+    munmap(m->base, m->limit + HART_MEMORY_GUARD);
     free(m->segments);
     free(m);
 }

@@ -79,9 +79,13 @@ static void on_host_fault(int number, siginfo_t *info, void *context)
 {
     hart *h = running;
     uintptr_t at = (uintptr_t)info->si_addr;
-    if (h && h->op && at - (uintptr_t)h->memory_base < h->memory_limit + (1 << 20))
-        hart_raise_access(h, at - (uintptr_t)h->memory_base);
-    pass_on(number, info, context);
+    uint64_t address = at - (uintptr_t)(h ? h->memory_base : 0);
+    if (!h || address >= h->memory_limit + HART_MEMORY_GUARD)
+        pass_on(number, info, context);
+    else if (!h->block)
+        hart_raise(h, HART_FETCH_FAULT, address); // of code that its file has lost
+    else
+        hart_raise_access(h, address);
 }
 
 static void install(int number, struct sigaction *previous)

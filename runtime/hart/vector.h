@@ -33,6 +33,18 @@ static inline bool vector_active(const hart *h, const isa_instruction *in, uint6
     return in->vm || vector_mask_bit(h->v, i);
 }
 
+// Element i of 2^sew bytes, zero-extended.
+static inline uint64_t vector_load_element(const void *from, unsigned sew, uint64_t i)
+{
+    uint64_t value = 0;
+    memcpy(&value, (const uint8_t *)from + (i << sew), (size_t)1 << sew);
+    return value;
+}
+static inline void vector_store_element(void *to, unsigned sew, uint64_t i, uint64_t value)
+{
+    memcpy((uint8_t *)to + (i << sew), &value, (size_t)1 << sew);
+}
+
 // Registers of a group; fractional groups take one.
 static inline unsigned vector_group(int emul)
 {

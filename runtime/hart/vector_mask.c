@@ -98,11 +98,6 @@ static void execute_VFIRST_M(hart *h, const isa_instruction *in)
     }
 FIRST_OPS(DEFINE_FIRST)
 
-static void store_element(void *to, unsigned sew, uint64_t i, uint64_t value)
-{
-    memcpy((uint8_t *)to + (i << sew), &value, (size_t)1 << sew);
-}
-
 static void execute_VIOTA_M(hart *h, const isa_instruction *in)
 {
     require_start(h);
@@ -112,7 +107,7 @@ static void execute_VIOTA_M(hart *h, const isa_instruction *in)
     vector_buffer result;
     uint64_t count = 0;
     for (uint64_t i = 0; i < h->vl; i++) {
-        store_element(result.bytes, h->sew, i, count);
+        vector_store_element(result.bytes, h->sew, i, count);
         count += vector_active(h, in, i) && vector_mask_bit(bits, i);
     }
     vector_commit(h, in, result.bytes, h->sew);
@@ -124,7 +119,7 @@ static void execute_VID_V(hart *h, const isa_instruction *in)
     require_group(h, in->rd, h->lmul);
     vector_buffer result;
     for (uint64_t i = 0; i < h->vl; i++)
-        store_element(result.bytes, h->sew, i, i);
+        vector_store_element(result.bytes, h->sew, i, i);
     vector_commit(h, in, result.bytes, h->sew);
 }
 

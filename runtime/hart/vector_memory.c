@@ -130,13 +130,6 @@ static void strided(hart *h, const isa_instruction *in, bool store, unsigned eew
     move_strided(h, &a, h->x[in->rs2], h->vl);
 }
 
-static uint64_t index_element(const uint8_t *indices, unsigned eew, uint64_t i)
-{
-    uint64_t value = 0;
-    memcpy(&value, indices + (i << eew), (size_t)1 << eew);
-    return value;
-}
-
 static void indexed(hart *h, const isa_instruction *in, bool store, unsigned index_eew)
 {
     int index_emul = emul_of(h, index_eew);
@@ -151,7 +144,7 @@ static void indexed(hart *h, const isa_instruction *in, bool store, unsigned ind
     memcpy(indices.bytes, vector_register(h, in->rs2), h->vl << index_eew);
     for (uint64_t i = h->vstart; i < h->vl; i++)
         if (active(h, &a, i))
-            move_segment(h, &a, a.base + index_element(indices.bytes, index_eew, i), i);
+            move_segment(h, &a, a.base + vector_load_element(indices.bytes, index_eew, i), i);
     h->vstart = 0;
 }
 

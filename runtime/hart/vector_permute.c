@@ -3,23 +3,11 @@
 #include "runtime/hart/float_registers.h"
 #include "runtime/hart/vector.h"
 
-static uint64_t load_element(const void *from, unsigned sew, uint64_t i)
-{
-    uint64_t value = 0;
-    memcpy(&value, (const uint8_t *)from + (i << sew), (size_t)1 << sew);
-    return value;
-}
-
-static void store_element(void *to, unsigned sew, uint64_t i, uint64_t value)
-{
-    memcpy((uint8_t *)to + (i << sew), &value, (size_t)1 << sew);
-}
-
 static void execute_VMV_X_S(hart *h, const isa_instruction *in)
 {
     require_vtype(h);
     unsigned unused = 64 - (8u << h->sew);
-    uint64_t value = load_element(vector_register(h, in->rs2), h->sew, 0);
+    uint64_t value = vector_load_element(vector_register(h, in->rs2), h->sew, 0);
     hart_write_x(h, in->rd, (uint64_t)((int64_t)(value << unused) >> unused));
     h->vstart = 0;
 }
@@ -27,7 +15,7 @@ static void execute_VMV_X_S(hart *h, const isa_instruction *in)
 static void set_first(hart *h, const isa_instruction *in, uint64_t value)
 {
     if (h->vstart < h->vl)
-        store_element(vector_register(h, in->rd), h->sew, 0, value);
+        vector_store_element(vector_register(h, in->rd), h->sew, 0, value);
     h->vstart = 0;
 }
 
@@ -54,7 +42,7 @@ static void execute_VFMV_F_S(hart *h, const isa_instruction *in)
 {
     require_float(h);
     uint64_t box = h->sew == 3 ? 0 : ~0ull << (8u << h->sew);
-    h->f[in->rd] = box | load_element(vector_register(h, in->rs2), h->sew, 0);
+    h->f[in->rd] = box | vector_load_element(vector_register(h, in->rs2), h->sew, 0);
     h->vstart = 0;
 }
 
@@ -113,7 +101,7 @@ static void slide_one_up(hart *h, const isa_instruction *in, uint64_t value)
     require_groups_apart(h, in);
     vector_buffer result;
     if (h->vl) {
-        store_element(result.bytes, h->sew, 0, value);
+        vector_store_element(result.bytes, h->sew, 0, value);
         memcpy(result.bytes + (1u << h->sew), vector_register(h, in->rs2), (h->vl - 1) << h->sew);
     }
     vector_commit(h, in, result.bytes, h->sew);
@@ -125,7 +113,7 @@ static void slide_one_down(hart *h, const isa_instruction *in, uint64_t value)
     vector_buffer result;
     if (h->vl) {
         memcpy(result.bytes, vector_register(h, in->rs2) + (1u << h->sew), (h->vl - 1) << h->sew);
-        store_element(result.bytes, h->sew, h->vl - 1, value);
+        vector_store_element(result.bytes, h->sew, h->vl - 1, value);
     }
     vector_commit(h, in, result.bytes, h->sew);
 }
@@ -188,7 +176,7 @@ static void gather_one(hart *h, const isa_instruction *in, uint64_t index)
 {
     require_groups_apart(h, in);
     uint64_t value = index < vector_length_maximum(h)
-                         ? load_element(vector_register(h, in->rs2), h->sew, index)
+                         ? vector_load_element(vector_register(h, in->rs2), h->sew, index)
                          : 0;
     vector_buffer result;
     vector_splat(result.bytes, value, h->sew, h->vl);
@@ -205,7 +193,7 @@ static void execute_VCOMPRESS_VM(hart *h, const isa_instruction *in)
     uint64_t kept = 0;
     for (uint64_t i = 0; i < h->vl; i++)
         if (vector_mask_bit(mask, i))
-            store_element(to, h->sew, kept++, load_element(from, h->sew, i));
+            vector_store_element(to, h->sew, kept++, vector_load_element(from, h->sew, i));
 }
 
 static void move_registers(hart *h, const isa_instruction *in, unsigned count)
