@@ -351,6 +351,9 @@ ir_module *ir_parse(arena *a, diagnostics *d, const source *input);
 // an invalid module behind has a bug: the pass manager turns that into one.
 bool ir_verify(diagnostics *d, const ir_module *m);
 
+// docs/ops.md: every row of ops.def as Markdown.
+void ir_print_reference(text *out);
+
 // Of two ops of one opcode: the same values, defaults included.
 bool ir_same_attributes(const ir_op *a, const ir_op *b);
 // Structural equality of two functions' bodies, names aside (kernel sharing).

@@ -260,9 +260,10 @@ static bool check_rule(verifier *v, const ir_op *op)
 
 static bool check_op(verifier *v, const ir_block *b, const ir_op *op)
 {
-    bool good = check_operands(v, op) & check_results(v, op) & check_attributes(v, op) &&
-                check_visible(v, op) && check_level(v, op) && check_terminator(v, b, op) &&
-                check_regions(v, op) && check_rule(v, op);
+    bool operands = check_operands(v, op), results = check_results(v, op);
+    bool attributes = check_attributes(v, op);
+    bool good = operands && results && attributes && check_visible(v, op) && check_level(v, op) &&
+                check_terminator(v, b, op) && check_regions(v, op) && check_rule(v, op);
     for (unsigned i = 0; i < op->n_results; i++)
         define(v, &op->results[i]);
     return good;

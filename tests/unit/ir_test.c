@@ -305,6 +305,27 @@ static void files_round_trip(void **state)
     assert_true(count >= 4);
 }
 
+// docs/ops.md says what ops.def says. LUTRA_BLESS=1 writes it.
+static void reference_is_current(void **state)
+{
+    fixture *f = *state;
+    const char *path = arena_format(f->arena, "%s/docs/ops.md", getenv("LUTRA_SOURCE"));
+    text want = {0};
+    ir_print_reference(&want);
+    if (getenv("LUTRA_BLESS")) {
+        output_file *out = output_open(f->diagnostics, path);
+        assert_non_null(out);
+        fputs(text_string(&want), output_stream(out));
+        assert_true(output_commit(f->diagnostics, out));
+    }
+    mapped_file file;
+    assert_true(file_map(f->diagnostics, path, &file));
+    assert_int_equal(file.size, want.length);
+    assert_memory_equal(file.data, want.data, want.length);
+    file_unmap(&file);
+    text_free(&want);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -320,6 +341,7 @@ int main(void)
         TEST(invalid_modules_are_found),
         TEST(locations_survive),
         TEST(files_round_trip),
+        TEST(reference_is_current),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
