@@ -145,10 +145,8 @@ static void sweep(bool strips, unsigned blocks)
     functions_program(&lir, strips);
     compiled p = compile(lir.data);
     for (unsigned b = 0; b < blocks; b++) {
-        arena_mark mark = arena_save(p.arena);
         array x = bit_patterns(p.arena, b * 977, UINT32_MAX / BLOCK);
         check_block(&p, &x);
-        arena_restore(p.arena, mark);
     }
     release(&p);
     text_free(&lir);
@@ -177,12 +175,10 @@ static void critical_ranges_keep_their_bounds(void **state)
     functions_program(&lir, true);
     compiled p = compile(lir.data);
     for (size_t c = 0; c < sizeof centers / sizeof *centers; c++) {
-        arena_mark mark = arena_save(p.arena);
         uint32_t bits;
         memcpy(&bits, &centers[c], 4);
         array x = bit_patterns(p.arena, bits ? bits - BLOCK / 2 * 37 : 0, bits ? 37 : 16384);
         check_block(&p, &x);
-        arena_restore(p.arena, mark);
     }
     release(&p);
     text_free(&lir);
