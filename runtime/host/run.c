@@ -6,7 +6,7 @@
 #include <time.h>
 
 enum {
-    SLICE = 1 << 16, // instructions between two looks at the clock
+    SLICE = 1 << 14, // instructions between two looks at the clock; an lmma may take 100 us
     SERVICE_WRITE = 64,
     SERVICE_EXIT = 93,
     SERVICE_EXIT_GROUP = 94,
@@ -38,6 +38,8 @@ static int64_t write_bytes(host_program *p, uint64_t descriptor, uint64_t addres
     if (!data && size > 0)
         return -GUEST_EFAULT;
     FILE *stream = descriptor == 1 ? stdout : stderr;
+    if (descriptor == 2)
+        fflush(stdout); // the two may be one terminal
     return size > 0 ? (int64_t)fwrite(data, 1, size, stream) : 0;
 }
 
