@@ -1,5 +1,5 @@
 // link: lutra_frontend lutra_ir lutra_quant lutra_support
-// Any text: a module that verifies and prints the same twice, or errors; never neither.
+// Any text: a module that verifies, prints and parses back, or errors; never neither.
 #include "compiler/frontend/frontend.h"
 
 #include <string.h>
@@ -28,6 +28,22 @@ static const char *nearest(void *context, const char *name)
     return name;
 }
 
+// What the front end builds prints, and what prints parses to the same.
+static void check_module(arena *a, diagnostics *d, const ir_module *m)
+{
+    text first = {0}, second = {0};
+    ir_print_module(&first, m);
+    const source *s = diagnostics_source(d, "fuzz.lir", text_string(&first), first.length);
+    const ir_module *again = ir_parse(a, d, s);
+    if (!again)
+        __builtin_trap();
+    ir_print_module(&second, again);
+    if (strcmp(text_string(&first), text_string(&second)))
+        __builtin_trap();
+    text_free(&first);
+    text_free(&second);
+}
+
 static void compile(const uint8_t *data, size_t size, const frontend_options *options)
 {
     arena *a = arena_create();
@@ -37,12 +53,11 @@ static void compile(const uint8_t *data, size_t size, const frontend_options *op
     ir_module *m = frontend_compile(a, d, s, options);
     if (!m != (diagnostics_errors(d) > 0))
         __builtin_trap(); // refused without a word, or accepted with one
-    text out = {0};
     if (m)
-        ir_print_module(&out, m);
-    if (frontend_print_ast(a, d, s, &out))
-        text_free(&out);
-    text_free(&out);
+        check_module(a, d, m);
+    text tree = {0};
+    frontend_print_ast(a, d, s, &tree);
+    text_free(&tree);
     diagnostics_destroy(d);
     arena_destroy(a);
     fclose(nowhere);

@@ -127,6 +127,17 @@ static void strip_locations(text *t)
     }
 }
 
+static void check_round_trip(arena *a, diagnostics *d, const text *graph)
+{
+    text again = {0};
+    const ir_module *m =
+        ir_parse(a, d, diagnostics_source(d, "p.lir", text_string(graph), graph->length));
+    assert_non_null(m);
+    ir_print_module(&again, m);
+    assert_string_equal(text_string(&again), text_string(graph));
+    text_free(&again);
+}
+
 static job compile_with(const char *program, const frontend_options *options)
 {
     job j = {.arena = arena_create()};
@@ -138,6 +149,7 @@ static job compile_with(const char *program, const frontend_options *options)
     assert_int_equal(j.module == NULL, diagnostics_errors(d) > 0);
     if (j.module) {
         ir_print_module(&j.graph, j.module);
+        check_round_trip(j.arena, d, &j.graph);
         strip_locations(&j.graph);
     }
     diagnostics_destroy(d);
