@@ -39,7 +39,21 @@ static bool serve(hart *h, const hart_memory *memory, output *out)
     return true;
 }
 
-static void run_here(const program *p, uint32_t vlen, output *out, uint64_t *instructions)
+typedef struct totals {
+    uint64_t instructions;
+    uint64_t by_opcode[ISA_OPCODE_COUNT];
+} totals;
+
+static void count(const hart *h, totals *t)
+{
+    uint64_t counts[ISA_OPCODE_COUNT];
+    hart_opcode_counts(h, counts);
+    for (unsigned i = 0; i < ISA_OPCODE_COUNT; i++)
+        t->by_opcode[i] += counts[i];
+    t->instructions += h->retired;
+}
+
+static void run_here(const program *p, uint32_t vlen, output *out, totals *t)
 {
     memset(out, 0, sizeof *out);
     hart_memory *memory = hart_memory_create();
@@ -54,7 +68,7 @@ static void run_here(const program *p, uint32_t vlen, output *out, uint64_t *ins
     if (why != HART_STOP_ECALL)
         out->status =
             128 + (why == HART_STOP_FAULT && h->cause == HART_ILLEGAL_INSTRUCTION ? 4 : 11);
-    *instructions += h->retired;
+    count(h, t);
     hart_destroy(h);
     hart_memory_destroy(memory);
 }
@@ -135,7 +149,7 @@ typedef struct session {
     const char *path; // of the ELF
     program p;
     output ours, theirs;
-    uint64_t instructions;
+    totals totals;
 } session;
 
 static bool agrees(session *s, const program_options *options)
@@ -143,9 +157,21 @@ static bool agrees(session *s, const program_options *options)
     program_generate(options, &s->p);
     if (!program_write_elf(&s->p, s->path))
         INTERNAL_ERROR("cannot write %s", s->path);
-    run_here(&s->p, options->vlen, &s->ours, &s->instructions);
+    run_here(&s->p, options->vlen, &s->ours, &s->totals);
     run_qemu(s->path, options->vlen, &s->theirs);
     return same(&s->ours, &s->theirs);
+}
+
+static void print_totals(const totals *t, bool list)
+{
+    unsigned executed = 0;
+    for (unsigned i = 1; i < ISA_OPCODE_COUNT; i++) {
+        executed += t->by_opcode[i] > 0;
+        if (list && !t->by_opcode[i])
+            printf("not executed: %s\n", isa_rows[i].mnemonic);
+    }
+    printf("%llu instructions compared, %u of %u opcodes\n", (unsigned long long)t->instructions,
+           executed, ISA_OPCODE_COUNT - 1);
 }
 
 static void report(session *s, program_options options)
@@ -185,6 +211,7 @@ int main(int argc, char **argv)
 {
     long long seed = 1, count = 20, length = 300, iterations = 20, vlen = 0, most = 1;
     const char *only = NULL;
+    bool coverage = false;
     const option_row rows[] = {
         {"--seed", NULL, OPTION_INTEGER, &seed, "N", "the first program", 0, 1ll << 60},
         {"--count", NULL, OPTION_INTEGER, &count, "N", "how many programs", 1, 1ll << 40},
@@ -194,6 +221,7 @@ int main(int argc, char **argv)
          "bits of a vector register; 0: all sizes in turn", 0, 1024},
         {"--only", NULL, OPTION_STRING, &only, "NAME",
          "an extension or the beginning of a mnemonic", 0, 0},
+        {"--coverage", NULL, OPTION_FLAG, &coverage, NULL, "list what was not executed", 0, 0},
         {"--failures", NULL, OPTION_INTEGER, &most, "N", "stop behind so many differences", 1,
          1000},
         {NULL}};
@@ -224,8 +252,8 @@ int main(int argc, char **argv)
             report(s, options);
         }
     }
-    printf("%llu instructions compared, %lld programs differ\n",
-           (unsigned long long)s->instructions, failures);
+    print_totals(&s->totals, coverage);
+    printf("%lld programs differ\n", failures);
     unlink(path);
     free(s);
     arena_destroy(a);

@@ -222,8 +222,7 @@ static bool excluded(unsigned opcode)
     case ISA_FENCE_I:
     case ISA_CTZW:
     case ISA_SC_W:
-    case ISA_SC_D:
-    case ISA_VSETVL: return true;
+    case ISA_SC_D: return true;
     default: return false;
     }
 }
@@ -292,6 +291,12 @@ static bool tame(generator *g, isa_instruction *in)
     if (row->class == ISA_CLASS_VECTOR_SETUP) {
         static const uint8_t lmuls[] = {0, 1, 2, 3, 5, 6, 7};
         in->imm = (int32_t)(lmuls[below(g, 7)] | below(g, 4) << 3 | below(g, 4) << 6);
+        if (in->opcode == ISA_VSETVL) {
+            emit_immediate(g, SCRATCH, (uint32_t)in->imm);
+            in->rs2 = SCRATCH;
+            in->imm = 0;
+            in->rd = in->rd ? in->rd : 9;
+        }
         if (in->opcode == ISA_VSETVLI && below(g, 2))
             in->rs1 = 0, in->rd = 9;
         if (in->opcode == ISA_VSETVLI && in->rs1 == 0 && in->rd == 0)
