@@ -129,41 +129,58 @@ static bool check_rows(frontend *f, const ast_node *at, const value *state, cons
     return false;
 }
 
+static bool find_state(frontend *f, ast_node *base, value *state)
+{
+    *state = evaluate(f, base);
+    if (is_poison(*state))
+        return false;
+    if (state->kind == VALUE_STATE && !state->array)
+        return true;
+    fail(f, base->where, "only variables and states can be assigned, '%s' is %s",
+         describe_syntax(f, base), describe(f, *state));
+    return false;
+}
+
+// A start that is known at compile time leaves room for the rows.
+static bool check_start(frontend *f, const ast_node *slice, value start, const value *state,
+                        const ir_type *x)
+{
+    int64_t rows = state->state->type->dims[0].value;
+    if (start.kind != VALUE_INTEGER ||
+        (start.integer >= 0 && start.integer <= rows - ir_dim_maximum(x->dims[0])))
+        return true;
+    fail(f, slice->where, "rows from %lld on do not fit state '%s', which has %lld",
+         (long long)start.integer, state->state->name, (long long)rows);
+    return false;
+}
+
+static void write_state(frontend *f, location where, const value *state, ir_value *x,
+                        ir_value *position)
+{
+    ir_value *operands[3] = {state_global(f, state->state, state->integer), x, position};
+    f->builder->where = where;
+    ir_build(f->builder, IR_STATE_WRITE, position ? 3 : 2, operands, 0, NULL);
+}
+
 static void assign_state(frontend *f, ast_node *target, const ast_node *from, value v)
 {
     bool sliced = target->kind == AST_INDEX && target->children.count == 2 &&
                   ast_child(target, 1)->kind == AST_SLICE;
-    ast_node *base = sliced ? ast_child(target, 0) : target;
     ast_node *slice = sliced ? ast_child(target, 1) : NULL;
-    value state = evaluate(f, base);
-    if (is_poison(state))
+    ast_node *first = sliced && !ast_is_empty(ast_child(slice, 0)) ? ast_child(slice, 0) : NULL;
+    value state, start = value_integer(0);
+    if (!find_state(f, sliced ? ast_child(target, 0) : target, &state))
         return;
-    if (state.kind != VALUE_STATE || state.array) {
-        fail(f, base->where, "only variables and states can be assigned, '%s' is %s",
-             describe_syntax(f, base), describe(f, state));
-        return;
-    }
-    bool from_start = !slice || ast_is_empty(ast_child(slice, 0));
-    value start = from_start ? value_integer(0) : evaluate(f, ast_child(slice, 0));
-    ir_dim rows = state.state->type->dims[0];
+    if (first)
+        start = evaluate(f, first);
     ir_value *x = runtime(f, from, v, NULL);
+    ir_dim rows = state.state->type->dims[0];
     if (!x || is_poison(start) || (slice && !slice_rows(f, slice, start, &rows)) ||
         !check_rows(f, from, &state, x->type, rows))
         return;
-    ir_value *position = from_start ? NULL : slice_position(f, ast_child(slice, 0), start);
-    if (!from_start && !position)
-        return;
-    if (start.kind == VALUE_INTEGER &&
-        (start.integer < 0 ||
-         start.integer > state.state->type->dims[0].value - ir_dim_maximum(x->type->dims[0]))) {
-        fail(f, slice->where, "rows from %lld on do not fit state '%s', which has %lld",
-             (long long)start.integer, state.state->name,
-             (long long)state.state->type->dims[0].value);
-        return;
-    }
-    ir_value *operands[3] = {state_global(f, state.state, state.integer), x, position};
-    f->builder->where = target->where;
-    ir_build(f->builder, IR_STATE_WRITE, position ? 3 : 2, operands, 0, NULL);
+    ir_value *position = first ? slice_position(f, first, start) : NULL;
+    if (!first || (position && check_start(f, slice, start, &state, x->type)))
+        write_state(f, target->where, &state, x, position);
 }
 
 static void assign_one(frontend *f, ast_node *target, const ast_node *from, value v)

@@ -17,45 +17,55 @@ static const struct {
 
 // ----------------------------------------------------------------- type names
 
-// Modifiers append to a format's name: w2 group(64) zero -> w2g64z. One row each.
-static bool apply_modifier(frontend *f, const ast_node *m, text *format)
-{
-    ast_node *argument = ast_child(m, 0);
+// What the modifiers of a type say, in whatever order.
+typedef struct format_parts {
     int64_t group;
-    if (!strcmp(m->name, "group") && !ast_is_empty(argument)) {
-        if (!evaluate_whole(f, argument, "a group", 1, 1 << 20, &group))
-            return false;
-        text_printf(format, "g%lld", (long long)group);
-    } else if (!strcmp(m->name, "zero") && ast_is_empty(argument)) {
-        text_append(format, "z");
-    } else if (!strcmp(m->name, "scales") && argument->kind == AST_NAME &&
-               (!strcmp(argument->name, "f32") || !strcmp(argument->name, "f16"))) {
-        text_append(format, !strcmp(argument->name, "f32") ? "f" : "");
-    } else if (strcmp(m->name, "row") || !ast_is_empty(argument)) {
-        fail(f, m->where,
-             "'%s' does not describe a weight format; expected group(G), row, zero or scales(f32)",
-             describe_syntax(f, m));
+    bool row, zero, scales, wide;
+} format_parts;
+
+static bool read_scales(const ast_node *argument, format_parts *out)
+{
+    if (out->scales || argument->kind != AST_NAME)
         return false;
-    }
-    return true;
+    out->scales = true;
+    out->wide = !strcmp(argument->name, "f32");
+    return out->wide || !strcmp(argument->name, "f16");
 }
 
+static bool read_modifier(frontend *f, const ast_node *m, format_parts *out)
+{
+    ast_node *argument = ast_child(m, 0);
+    bool bare = ast_is_empty(argument), sized = out->group || out->row, good = false;
+    if (!strcmp(m->name, "group") && !bare && !sized)
+        return evaluate_whole(f, argument, "a group", 1, 1 << 20, &out->group);
+    if (!strcmp(m->name, "row"))
+        good = bare && !sized && (out->row = true);
+    else if (!strcmp(m->name, "zero"))
+        good = bare && !out->zero && (out->zero = true);
+    else if (!strcmp(m->name, "scales"))
+        good = read_scales(argument, out);
+    if (!good)
+        fail(f, m->where,
+             "'%s' does not fit here; a weight format takes group(G) or row, zero, scales(f32), "
+             "each once",
+             describe_syntax(f, m));
+    return good;
+}
+
+// w2 group(64) zero -> w2g64z. NULL: reported.
 static const char *find_format(frontend *f, const ast_node *type)
 {
     const ast_node *modifiers = ast_child(type, 1);
-    if (!strcmp(type->name, "w") && !modifiers->children.count)
-        return "w";
-    text format = {0};
-    text_append(&format, type->name);
-    bool good = true;
-    for (size_t i = 0; i < modifiers->children.count && good; i++)
-        good = apply_modifier(f, ast_child(modifiers, i), &format);
+    format_parts parts = {0};
+    for (size_t i = 0; i < modifiers->children.count; i++)
+        if (!read_modifier(f, ast_child(modifiers, i), &parts))
+            return NULL;
     quant_format parsed;
-    const char *name = good ? arena_intern(f->arena, text_string(&format)) : NULL;
-    text_free(&format);
-    if (!name)
-        return NULL;
-    if (quant_format_parse(name, &parsed))
+    const char *group = parts.group ? arena_format(f->arena, "g%lld", (long long)parts.group) : "";
+    const char *name =
+        arena_intern(f->arena, arena_format(f->arena, "%s%s%s%s", type->name, group,
+                                            parts.zero ? "z" : "", parts.wide ? "f" : ""));
+    if (!strcmp(name, "w") || quant_format_parse(name, &parsed))
         return name;
     fail(f, type->where,
          "there is no weight format '%s': w1, w2, w3, w4 and ternary take group(16, 32, 64, 128 or "

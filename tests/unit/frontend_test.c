@@ -342,6 +342,7 @@ static void test_weight_types_name_formats(void **state)
         {"w2[4, 4] row", "w2[4, 4]"},
         {"w4[4, 4] group(32) zero", "w4g32z[4, 4]"},
         {"w3[4, 4] group(128) scales(f32)", "w3g128f[4, 4]"},
+        {"w4[4, 4] scales(f32) zero group(32)", "w4g32zf[4, 4]"},
         {"w4g32z[4, 4]", "w4g32z[4, 4]"},
         {"ternary[4, 4]", "ternary[4, 4]"},
         {"bf16[4, 4]", "weight<bf16>[4, 4]"},
