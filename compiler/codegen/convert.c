@@ -96,6 +96,54 @@ static LLVMValueRef f32_from_e4m3(emitter *e, LLVMValueRef x)
     return reinterpret(e, bits, f32);
 }
 
+// An 8-bit float of 1 sign bit and IEEE bias; `largest` is the code that too large
+// values get, `nan` that of NaN.
+typedef struct small_float {
+    unsigned mantissa, bias;
+    int64_t largest, nan;
+} small_float;
+
+static const small_float e4m3 = {3, 7, 0x7e, 0x7f}, e5m2 = {2, 15, 0x7c, 0x7e};
+
+// The code of a normal result: half a step less one and the last kept bit are
+// added, which carries when nearest-even says so, and the exponent is rebased.
+static LLVMValueRef normal_code(emitter *e, LLVMValueRef size, const small_float *f)
+{
+    unsigned dropped = 23 - f->mantissa;
+    LLVMValueRef kept = primitive2(e, P_LSHR, size, bits_like(size, dropped));
+    LLVMValueRef even = primitive2(e, P_AND, kept, bits_like(size, 1));
+    LLVMValueRef up = primitive2(e, P_ADD, size, bits_like(size, (1 << (dropped - 1)) - 1));
+    up = primitive2(e, P_LSHR, primitive2(e, P_ADD, up, even), bits_like(size, dropped));
+    return primitive2(e, P_SUB, up, bits_like(size, (int64_t)(127 - f->bias) << f->mantissa));
+}
+
+// Of a subnormal one: adding a power of two whose last bit is worth one step
+// rounds to steps.
+static LLVMValueRef subnormal_code(emitter *e, LLVMValueRef size, const small_float *f)
+{
+    int64_t exponent = 127 + 1 - (int64_t)f->bias - f->mantissa + 23;
+    LLVMValueRef magic = bits_like(size, exponent << 23);
+    LLVMTypeRef f32 = scalar_llvm_type(e, SCALAR_F32);
+    LLVMValueRef sum =
+        primitive2(e, P_FADD, reinterpret(e, size, f32), LLVMConstBitCast(magic, f32));
+    return primitive2(e, P_SUB, reinterpret(e, sum, int_type(e, 32)), magic);
+}
+
+static LLVMValueRef small_float_from_f32(emitter *e, LLVMValueRef x, const small_float *f)
+{
+    LLVMValueRef bits = reinterpret(e, x, int_type(e, 32));
+    LLVMValueRef size = primitive2(e, P_AND, bits, bits_like(bits, 0x7fffffff));
+    LLVMValueRef smallest_normal = bits_like(bits, (int64_t)(128 - f->bias) << 23);
+    LLVMValueRef subnormal = compare_int(e, LLVMIntSLT, size, smallest_normal);
+    LLVMValueRef code = choose(e, subnormal, subnormal_code(e, size, f), normal_code(e, size, f));
+    code = primitive2(e, P_SMIN, code, bits_like(code, f->largest));
+    LLVMValueRef nan = compare_float(e, LLVMRealUNO, x, x);
+    code = choose(e, nan, bits_like(code, f->nan), code);
+    LLVMValueRef sign = primitive2(e, P_LSHR, bits, bits_like(bits, 24));
+    sign = primitive2(e, P_AND, sign, bits_like(sign, 0x80));
+    return convert(e, C_TRUNC, primitive2(e, P_OR, code, sign), int_type(e, 8));
+}
+
 // ------------------------------------------------------------- between floats
 
 // The value as f32 or f64, exactly.
@@ -121,10 +169,9 @@ static LLVMValueRef narrow_float(emitter *e, LLVMValueRef x, scalar_type to)
             x = f32_odd_from_f64(e, x);
         return convert(e, C_FPTRUNC, x, scalar_llvm_type(e, SCALAR_F16));
     case SCALAR_BF16: return bf16_from_f32(e, wide ? f32_odd_from_f64(e, x) : x);
-    default:
-        emit_error(e, "values can be read as %s but not rounded to it in generated code",
-                   scalar_rows[to].name);
-        return LLVMGetUndef(like(x, scalar_llvm_type(e, to)));
+    case SCALAR_E4M3: return small_float_from_f32(e, wide ? f32_odd_from_f64(e, x) : x, &e4m3);
+    case SCALAR_E5M2: return small_float_from_f32(e, wide ? f32_odd_from_f64(e, x) : x, &e5m2);
+    default: UNREACHABLE();
     }
 }
 

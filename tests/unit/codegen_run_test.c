@@ -67,9 +67,9 @@ static void check_element(const char *what, scalar_type t, int64_t i, double got
 
 // ------------------------------------------------------------------------ casts
 
-static const scalar_type cast_types[] = {SCALAR_F64,  SCALAR_F32, SCALAR_F16,
-                                         SCALAR_BF16, SCALAR_I64, SCALAR_I32,
-                                         SCALAR_I16,  SCALAR_I8,  SCALAR_U8};
+static const scalar_type cast_types[] = {SCALAR_F64, SCALAR_F32,  SCALAR_F16, SCALAR_BF16,
+                                         SCALAR_I64, SCALAR_I32,  SCALAR_I16, SCALAR_I8,
+                                         SCALAR_U8,  SCALAR_E4M3, SCALAR_E5M2};
 enum { CAST_TYPES = sizeof cast_types / sizeof *cast_types };
 
 // One entry that casts x to every type, in strips or element by element.
@@ -154,6 +154,40 @@ static void small_floats_are_read_exactly(void **state)
             check_element(name_of(types[t]), SCALAR_F32, i, at(&y, i), at(&x, i));
         release(&p);
     }
+}
+
+// f32 of every sign, exponent and leading mantissa, exact and just beside it.
+static void every_exponent_narrows_right(void **state)
+{
+    (void)state;
+    static const scalar_type types[] = {SCALAR_F16,  SCALAR_BF16, SCALAR_E4M3,
+                                        SCALAR_E5M2, SCALAR_I8,   SCALAR_I16};
+    enum { COUNT = 3 << 16, TYPES = sizeof types / sizeof *types };
+    text lir = {0};
+    text_printf(&lir, "module \"m\"\nentry func @main(%%x: buffer<f32>[%d]", COUNT);
+    for (int t = 0; t < TYPES; t++)
+        text_printf(&lir, ", %%result%d: buffer<%s>[%d]", t, name_of(types[t]), COUNT);
+    text_printf(&lir,
+                ") -> () {\n  %%n = constant %d : index\n  strip %%i, %%l in %%n {\n"
+                "    %%v = vload %%x, %%i : vec<f32>\n",
+                COUNT);
+    for (int t = 0; t < TYPES; t++)
+        text_printf(&lir, "    %%c%d = cast %%v : vec<%s>\n    vstore %%c%d, %%result%d, %%i\n", t,
+                    name_of(types[t]), t, t);
+    text_append(&lir, "    yield\n  }\n  return\n}\n");
+    compiled p = compile(lir.data);
+    array x = vector(p.arena, SCALAR_F32, COUNT);
+    for (uint32_t i = 0; i < COUNT; i++)
+        ((uint32_t *)x.data)[i] = (i / 3 << 16) + (i % 3) - (i % 3 == 2) * 3;
+    run(&p, NULL, &x);
+    for (int t = 0; t < TYPES; t++) {
+        array y = output(&p, (size_t)t);
+        for (int64_t i = 0; i < COUNT; i++)
+            check_element("vector cast of f32", types[t], i, at(&y, i),
+                          scalar_round(types[t], at(&x, i)));
+    }
+    release(&p);
+    text_free(&lir);
 }
 
 // ------------------------------------------------------------------- arithmetic
@@ -527,6 +561,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(casts_round_once_and_saturate),
         cmocka_unit_test(small_floats_are_read_exactly),
+        cmocka_unit_test(every_exponent_narrows_right),
         cmocka_unit_test(arithmetic_is_as_defined),
         cmocka_unit_test(strips_do_exactly_their_count),
         cmocka_unit_test(carried_vectors_keep_other_lanes),

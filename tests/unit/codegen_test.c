@@ -290,9 +290,6 @@ static void what_cannot_be_generated_is_said(void **state)
              "  strip %i, %l in %n {width = i8} {\n    %v = vload %f, %i : vec<f32>\n    yield\n  "
              "}\n"),
          "give it the width of its widest element"},
-        {TILES("  %a = alloc {offset = 64} : buffer<f32>[4]\n"
-               "  %v = load %a, %n : f32\n  %e = cast %v : e4m3\n"),
-         "not rounded to it"},
         {TILES("  %v = load %f, %n : f32\n  %w = cast %v : f64\n  %e = exp %w : f64\n"),
          "'exp' is generated for f32 and narrower, not for f64"},
         {TILES("  %z = constant 0.0 : f32\n  %v = broadcast %z : vec<f32>\n"
