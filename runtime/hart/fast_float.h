@@ -127,19 +127,58 @@ static inline uint64_t fma_f64(uint64_t x, uint64_t y, uint64_t z, float_env *en
     return soft_fma(F64, x, y, z, env);
 }
 
-// Half precision: integer arithmetic throughout.
 #define F16 (FLOAT_F16)
-static inline uint64_t add_f16(uint64_t x, uint64_t y, float_env *env)
+
+// Half precision: sums and products of halves are exact in double, so one rounding is left, done on
+// the bits. Halves that are not normal take the long way.
+static inline bool f16_is_plain(uint64_t x)
 {
-    return soft_add(F16, x, y, env);
+    return (x & 0x7fff) == 0 || (x & 0x7fff) - 0x400u < 0x7800;
 }
-static inline uint64_t sub_f16(uint64_t x, uint64_t y, float_env *env)
+
+static inline double double_of_f16(uint64_t x)
 {
-    return soft_sub(F16, x, y, env);
+    uint32_t magnitude = x & 0x7fff;
+    uint32_t bits = magnitude ? (magnitude << 13) + (112u << 23) : 0;
+    return f32_of((x & 0x8000) << 16 | bits);
 }
-static inline uint64_t mul_f16(uint64_t x, uint64_t y, float_env *env)
+
+// Rounds an exact result in nearest-even. False: outside the normal range.
+static inline bool f16_from_exact(double exact, uint64_t *result, float_env *env)
 {
-    return soft_mul(F16, x, y, env);
+    uint64_t bits = bits_of_f64(exact), magnitude = bits & ~(1ull << 63);
+    if (!(magnitude >= 0x3f10000000000000 && magnitude <= 0x40effc0000000000)) // 2^-14 .. 65504
+        return false;
+    if (magnitude << 22)
+        env->flags |= FLAG_INEXACT;
+    uint64_t rounded = (magnitude + 0x1ffffffffff + (magnitude >> 42 & 1)) >> 42;
+    *result = (bits >> 48 & 0x8000) | (rounded - (1008u << 10));
+    return true;
+}
+
+#define FAST_HALF(name)                                                                            \
+    static inline uint64_t name##_f16(uint64_t x, uint64_t y, float_env *env)                      \
+    {                                                                                              \
+        uint64_t r;                                                                                \
+        if (NEAREST(env) && f16_is_plain(x) && f16_is_plain(y) &&                                  \
+            f16_from_exact(FAST_##name(double_of_f16(x), double_of_f16(y)), &r, env))              \
+            return r;                                                                              \
+        return soft_##name(F16, x, y, env);                                                        \
+    }
+FAST_HALF(add)
+FAST_HALF(sub)
+FAST_HALF(mul)
+
+static inline uint64_t fma_f16(uint64_t x, uint64_t y, uint64_t z, float_env *env)
+{
+    if (NEAREST(env) && f16_is_plain(x) && f16_is_plain(y) && f16_is_plain(z)) {
+        double product = double_of_f16(x) * double_of_f16(y), c = double_of_f16(z);
+        double sum = product + c;
+        uint64_t r;
+        if (SUM_IS_EXACT(double, product, c, sum) && f16_from_exact(sum, &r, env))
+            return r;
+    }
+    return soft_fma(F16, x, y, z, env);
 }
 static inline uint64_t div_f16(uint64_t x, uint64_t y, float_env *env)
 {
@@ -149,23 +188,21 @@ static inline uint64_t sqrt_f16(uint64_t x, float_env *env)
 {
     return soft_sqrt(F16, x, env);
 }
-static inline uint64_t fma_f16(uint64_t x, uint64_t y, uint64_t z, float_env *env)
-{
-    return soft_fma(F16, x, y, z, env);
-}
 
 // Conversions, named to_from.
 static inline uint64_t f32_from_f16(uint64_t x, float_env *env)
 {
-    uint32_t magnitude = x & 0x7fff;
-    if (magnitude - 0x400 >= 0x7800) // zero, subnormal, infinity, NaN
+    if (!f16_is_plain(x)) // subnormal, infinity, NaN
         return soft_convert(F16, F32, x, env);
-    return (x & 0x8000) << 16 | ((magnitude << 13) + (112u << 23));
+    uint32_t magnitude = x & 0x7fff;
+    return (x & 0x8000) << 16 | (magnitude ? (magnitude << 13) + (112u << 23) : 0);
 }
 
 static inline uint64_t f16_from_f32(uint64_t x, float_env *env)
 {
     uint32_t magnitude = x & 0x7fffffff;
+    if (magnitude == 0)
+        return x >> 16;
     if (!NEAREST(env) || magnitude < 0x38800000 || magnitude > 0x477fe000)
         return soft_convert(F32, F16, x, env);
     if (magnitude & 0x1fff)
