@@ -273,7 +273,8 @@ static bool parse_operands(parser *p, statement *s)
                 return false;
         while (lir_accept(p, ","));
     }
-    memcpy(s->operands.items, fixed, n * sizeof *fixed);
+    for (unsigned i = 0; i < n; i++)
+        s->operands.items[i] = fixed[i];
     for (unsigned i = 0; i < n; i++)
         if (!fixed[i] && !row->operands[i].optional)
             return lir_error(p, s->name.where, "'%s' needs operand '%s'", ir_op_rows[s->code].name,
