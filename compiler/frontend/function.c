@@ -13,13 +13,20 @@ static bool is_free(frontend *f, const ast_node *dim)
     return dim->kind == AST_NAME && !binding_find(f, dim->name) && !declaration_find(f, dim->name);
 }
 
-static bool match_dims(frontend *f, const ast_node *dims, const ir_type *t, bool *same)
+typedef struct slot { // what a value is for
+    const ast_node *type, *at;
+    const char *what; // "argument 'x' of 'f'"
+    bool binds;       // a parameter: its free dimensions take their value here
+} slot;
+
+static bool match_dims(frontend *f, const slot *to, const ast_node *dims, const ir_type *t,
+                       bool *same)
 {
     *same = dims->children.count == t->rank;
     for (unsigned i = 0; *same && i < t->rank; i++) {
         ast_node *n = ast_child(dims, i);
         ir_dim d;
-        if (is_free(f, n))
+        if (to->binds && is_free(f, n))
             bind(f, n->name, value_dim(t->dims[i]), NULL);
         else if (!type_dim(f, n, &d))
             return false;
@@ -46,11 +53,6 @@ static const char *describe_declared(frontend *f, const ast_node *type, const ty
     text_free(&out);
     return copy;
 }
-
-typedef struct slot { // what a value is for, in messages
-    const ast_node *type, *at;
-    const char *what; // "argument 'x' of 'f'"
-} slot;
 
 static value mismatch(frontend *f, const slot *to, const type_spec *s, const char *found)
 {
@@ -103,7 +105,7 @@ static value conform_weight(frontend *f, const slot *to, const type_spec *s, val
                   v.weights->type->kind == IR_WEIGHT;
     const char *format = s->kind == SPEC_WEIGHT ? s->format : scalar_rows[s->scalar].name;
     if (weight && (!strcmp(format, "w") || !strcmp(format, v.weights->type->format)) &&
-        !match_dims(f, s->dims, v.weights->type, &same))
+        !match_dims(f, to, s->dims, v.weights->type, &same))
         return poison();
     return same ? v : mismatch(f, to, s, describe(f, v));
 }
@@ -120,7 +122,7 @@ static value conform_tensor(frontend *f, const slot *to, const type_spec *s, val
     if (!x)
         return poison();
     if (x->type->kind == IR_TENSOR && x->type->scalar == s->scalar &&
-        !match_dims(f, s->dims, x->type, &same))
+        !match_dims(f, to, s->dims, x->type, &same))
         return poison();
     return same ? runtime_value(x) : mismatch(f, to, s, describe_type(f, x->type));
 }
@@ -193,7 +195,8 @@ static value expand_body(frontend *f, declaration *d)
         bool own = r.syntax->children.count == want;
         slot to = {ast_child(types, i), own ? ast_child(r.syntax, i) : r.syntax,
                    want == 1 ? arena_format(f->arena, "the result of '%s'", d->name)
-                             : arena_format(f->arena, "result %zu of '%s'", i + 1, d->name)};
+                             : arena_format(f->arena, "result %zu of '%s'", i + 1, d->name),
+                   false};
         items[i] = conform(f, &to, r.items[i]);
         good &= !is_poison(items[i]);
     }
@@ -266,7 +269,7 @@ static bool bind_parameters(frontend *f, const declaration *d, ast_node *const *
     for (size_t i = 0; i < parameters->children.count; i++) {
         const ast_node *p = ast_child(parameters, i);
         slot to = {ast_child(p, 0), arguments[i],
-                   arena_format(f->arena, "argument '%s' of '%s'", p->name, d->name)};
+                   arena_format(f->arena, "argument '%s' of '%s'", p->name, d->name), true};
         size_t errors = f->errors;
         value v = conform(f, &to, values[i]);
         if (f->errors > errors)
