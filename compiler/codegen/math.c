@@ -29,7 +29,7 @@ static LLVMValueRef mul(emitter *e, LLVMValueRef x, LLVMValueRef y)
     return primitive2(e, P_FMUL, x, y);
 }
 
-static LLVMValueRef fma_(emitter *e, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z)
+static LLVMValueRef fused(emitter *e, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z)
 {
     return primitive3(e, P_FMA, x, y, z);
 }
@@ -39,7 +39,7 @@ static LLVMValueRef polynomial(emitter *e, LLVMValueRef x, const float *c, unsig
 {
     LLVMValueRef y = constant_like(x, c[n - 1]);
     for (unsigned i = n - 1; i-- > 0;)
-        y = fma_(e, y, x, constant_like(x, c[i]));
+        y = fused(e, y, x, constant_like(x, c[i]));
     return y;
 }
 #define POLYNOMIAL(e, x, c) polynomial(e, x, c, sizeof(c) / sizeof *(c))
@@ -70,8 +70,8 @@ LLVMValueRef math_exp(emitter *e, LLVMValueRef x)
         primitive2(e, P_MINNUM, mul(e, x, constant_like(x, log2_e)), constant_like(x, 129.0));
     LLVMValueRef shifted = add(e, scaled, constant_like(x, magic));
     LLVMValueRef n = sub(e, shifted, constant_like(x, magic));
-    LLVMValueRef r = fma_(e, n, constant_like(x, -ln2_high), x);
-    r = fma_(e, n, constant_like(x, -ln2_low), r);
+    LLVMValueRef r = fused(e, n, constant_like(x, -ln2_high), x);
+    r = fused(e, n, constant_like(x, -ln2_low), r);
     LLVMValueRef tail = mul(e, mul(e, r, r), POLYNOMIAL(e, r, q));
     LLVMValueRef y = add(e, constant_like(x, 1.0), add(e, r, tail));
     LLVMValueRef bits = reinterpret(e, shifted, i32);
@@ -88,7 +88,7 @@ LLVMValueRef math_tanh(emitter *e, LLVMValueRef x)
                               -0x1.75e1d0p-8f};
     LLVMValueRef one = constant_like(x, 1.0), two = constant_like(x, 2.0);
     LLVMValueRef size = primitive1(e, P_FABS, x), square = mul(e, x, x);
-    LLVMValueRef small = fma_(e, mul(e, square, x), POLYNOMIAL(e, square, q), x);
+    LLVMValueRef small = fused(e, mul(e, square, x), POLYNOMIAL(e, square, q), x);
     LLVMValueRef power = math_exp(e, add(e, size, size));
     LLVMValueRef large = sub(e, one, primitive2(e, P_FDIV, two, add(e, power, one)));
     large = primitive2(e, P_COPYSIGN, large, x);
@@ -105,7 +105,7 @@ LLVMValueRef math_erf(emitter *e, LLVMValueRef x)
                               0x1.65cb4cp-6f,   -0x1.825aa4p-9f, 0x1.86dcfep-13f};
     LLVMValueRef one = constant_like(x, 1.0), four = constant_like(x, 4.0);
     LLVMValueRef size = primitive1(e, P_FABS, x), square = mul(e, x, x);
-    LLVMValueRef small = fma_(e, x, POLYNOMIAL(e, square, p), x);
+    LLVMValueRef small = fused(e, x, POLYNOMIAL(e, square, p), x);
     LLVMValueRef bounded = choose(e, compare_float(e, LLVMRealOGT, size, four), four, size);
     LLVMValueRef large = sub(e, one, math_exp(e, POLYNOMIAL(e, bounded, q)));
     large = primitive2(e, P_COPYSIGN, large, x);
@@ -131,7 +131,7 @@ LLVMValueRef math_silu(emitter *e, LLVMValueRef x)
 static LLVMValueRef half_one_plus(emitter *e, LLVMValueRef x, LLVMValueRef y)
 {
     LLVMValueRef half = mul(e, x, constant_like(x, 0.5));
-    return fma_(e, half, y, half);
+    return fused(e, half, y, half);
 }
 
 LLVMValueRef math_gelu_erf(emitter *e, LLVMValueRef x)
@@ -143,6 +143,6 @@ LLVMValueRef math_gelu_erf(emitter *e, LLVMValueRef x)
 LLVMValueRef math_gelu_tanh(emitter *e, LLVMValueRef x)
 {
     const double root = 0x1.988454p-1, cubic = 0x1.6e4e26p-5; // sqrt(2 / pi), 0.044715
-    LLVMValueRef inner = fma_(e, mul(e, mul(e, x, x), constant_like(x, cubic)), x, x);
+    LLVMValueRef inner = fused(e, mul(e, mul(e, x, x), constant_like(x, cubic)), x, x);
     return half_one_plus(e, x, math_tanh(e, mul(e, inner, constant_like(x, root))));
 }

@@ -3,6 +3,7 @@
 #include "compiler/codegen/emit.h"
 
 #include <llvm-c/Analysis.h>
+#include <llvm-c/ErrorHandling.h>
 #include <llvm-c/Target.h>
 #include <llvm-c/TargetMachine.h>
 #include <llvm-c/Transforms/PassBuilder.h>
@@ -25,8 +26,19 @@ static const char pipeline[] =
 
 // ---------------------------------------------------------------------- target
 
+// What LLVM cannot select or allocate is a bug of ours too.
+static void stop(const char *reason)
+{
+    INTERNAL_ERROR("LLVM: %s", reason);
+}
+
 static void initialize(void)
 {
+    static bool done;
+    if (done)
+        return;
+    done = true;
+    LLVMInstallFatalErrorHandler(stop);
     LLVMInitializeRISCVTargetInfo();
     LLVMInitializeRISCVTarget();
     LLVMInitializeRISCVTargetMC();

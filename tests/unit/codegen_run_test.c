@@ -231,10 +231,9 @@ static bool applies(const struct operation *o, scalar_type t)
 // Every operation on x and y, in strips or element by element.
 static void arithmetic_program(text *out, scalar_type t, bool strips)
 {
-    const char *type = name_of(t), *kind = strips ? "vec<%s>" : "%s";
+    const char *type = name_of(t);
     char vec[16];
     snprintf(vec, sizeof vec, strips ? "vec<%s>" : "%s", type);
-    (void)kind;
     text_printf(out, "module \"m\"\nentry func @main(%%x: buffer<%s>[%d], %%y: buffer<%s>[%d]",
                 type, N, type, N);
     for (int i = 0; i < OPERATIONS; i++)
