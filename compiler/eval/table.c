@@ -46,7 +46,7 @@ static int64_t scale_span(const ir_type *table, int64_t tile_depth, int64_t colu
 {
     switch (table->scale) {
     case TABLE_SCALE_GROUP: return table->group;
-    case TABLE_SCALE_TILE: return tile_depth;
+    case TABLE_SCALE_SLICE: return tile_depth / 4;
     default: return columns + 3;
     }
 }

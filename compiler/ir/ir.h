@@ -76,7 +76,7 @@ typedef enum table_scale {
     TABLE_SCALE_NONE,  // f16 and i16 tables: scale 1
     TABLE_SCALE_ROW,   // one per row
     TABLE_SCALE_GROUP, // one per row and `group` activations
-    TABLE_SCALE_TILE,  // one per row and tile depth, found by lut.tbl itself (dynamic)
+    TABLE_SCALE_SLICE, // one per row and quarter of the tile depth, found by lut.tbl (dynamic)
 } table_scale;
 
 enum { IR_TILE_REGISTERS = 32 }; // as ISA_TILE_REGISTERS

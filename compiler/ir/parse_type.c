@@ -62,14 +62,14 @@ static bool parse_scale(parser *p, ir_type *t)
 {
     location where = p->now.where;
     const char *word;
-    if (!lir_expect(p, "=") || !lir_word(p, "row, group(N) or tile", &word))
+    if (!lir_expect(p, "=") || !lir_word(p, "row, group(N) or slice", &word))
         return false;
     if (!strcmp(word, "row"))
         t->scale = TABLE_SCALE_ROW;
-    else if (!strcmp(word, "tile"))
-        t->scale = TABLE_SCALE_TILE;
+    else if (!strcmp(word, "slice"))
+        t->scale = TABLE_SCALE_SLICE;
     else if (strcmp(word, "group"))
-        return lir_error(p, where, "expected a scale of row, group(N) or tile");
+        return lir_error(p, where, "expected a scale of row, group(N) or slice");
     if (strcmp(word, "group"))
         return true;
     t->scale = TABLE_SCALE_GROUP;

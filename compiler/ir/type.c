@@ -163,7 +163,7 @@ static void print_table(text *out, const ir_type *t)
     if (t->scale == TABLE_SCALE_GROUP)
         text_printf(out, ", scale = group(%lld)", (long long)t->group);
     else if (t->scale != TABLE_SCALE_NONE)
-        text_printf(out, ", scale = %s", t->scale == TABLE_SCALE_ROW ? "row" : "tile");
+        text_printf(out, ", scale = %s", t->scale == TABLE_SCALE_ROW ? "row" : "slice");
     if (t->sums)
         text_printf(out, ", sums = %lld", (long long)t->sums);
     text_char(out, '>');

@@ -37,7 +37,7 @@ static const char *table_type_problem(const ir_type *t)
     if (t->scalar != SCALAR_I8 && t->scalar != SCALAR_I16 && t->scalar != SCALAR_F16)
         return "table entries are i8, i16 or f16";
     if ((t->scale != TABLE_SCALE_NONE) != (t->scalar == SCALAR_I8))
-        return "i8 tables have a scale (row, group or tile), i16 and f16 tables have none";
+        return "i8 tables have a scale (row, group or slice), i16 and f16 tables have none";
     if (t->scale == TABLE_SCALE_GROUP && (t->group < 4 || t->group % 4))
         return "a table's scale group is a multiple of 4 activations";
     if (!t->rank)

@@ -89,14 +89,22 @@ static ir_value *f32_view(lowering *l, ir_value *buffer, ir_value *row, ir_value
     return low_view(l, buffer, row, column, ir_type_buffer(l->module, SCALAR_F32, 1, dims));
 }
 
-// The scales of row tile j's rows at table tile `tile`; NULL: they are 1.
-static ir_value *table_scale_of(lowering *l, const contraction *c, unsigned j, ir_value *tile)
+static bool scaled_by_slice(const contraction *c)
+{
+    return c->table->scale == TABLE_SCALE_SLICE;
+}
+
+// The scales of row tile j's rows at quarter `quarter` of table tile `tile`; NULL: they are 1.
+static ir_value *table_scale_of(lowering *l, const contraction *c, unsigned j, ir_value *tile,
+                                int64_t quarter)
 {
     if (c->row_scales)
         return f32_view(l, c->row_scales, low_index(l, j), low_index(l, 0));
     if (!c->scales)
         return NULL;
     ir_value *index = low_div(l, tile, low_index(l, low_scale_tiles(l, c->table)));
+    if (scaled_by_slice(c))
+        index = low_add(l, low_mul(l, tile, low_index(l, QUARTERS)), low_index(l, quarter));
     ir_value *row = low_add(l, c->row_tile, low_index(l, j));
     return f32_view(l, c->scales, row, low_mul(l, index, low_index(l, l->m)));
 }
@@ -119,11 +127,11 @@ static const char *weight_scale_type(const contraction *c)
 }
 
 static void dequantize(lowering *l, const contraction *c, ir_value **d, ir_value *const *acc,
-                       ir_value *tile, ir_value *scale_offset)
+                       ir_value *tile, int64_t quarter, ir_value *scale_offset)
 {
     ir_value *ws = weight_scale(l, c, scale_offset);
     for (unsigned j = 0; j < c->row_tiles; j++) {
-        ir_value *operands[4] = {d[j], acc[j], ws, table_scale_of(l, c, j, tile)};
+        ir_value *operands[4] = {d[j], acc[j], ws, table_scale_of(l, c, j, tile, quarter)};
         const ir_type *type = ir_type_tile(l->module, TILE_F32);
         ir_op *op = ir_build(&l->at, IR_XLUT_DEQ, 4, operands, 1, &type);
         if (weight_scale_type(c)[1] != '1')
@@ -196,12 +204,41 @@ static void accumulate_span(lowering *l, const contraction *c, ir_value **acc, i
         acc[j] = ir_result(tiles.op, j);
 }
 
+static void lookup_slice(lowering *l, const contraction *c, ir_value **d, ir_value *tile,
+                         const planes_tile *loaded, int64_t parts, int64_t index, int64_t quarter,
+                         ir_value *scale_offset)
+{
+    ir_value *acc[64];
+    for (unsigned j = 0; j < c->row_tiles; j++)
+        acc[j] = low_mma(l, c->table, loaded->table[j], NULL, loaded->count, loaded->plane,
+                         loaded->form, low_slice_name(parts, index), c->one_row);
+    dequantize(l, c, d, acc, tile, quarter, scale_offset);
+}
+
+// d += part `index` of `parts` of one depth tile, by quarters where each has a table scale.
+static void lookup_part(lowering *l, const contraction *c, ir_value **d, ir_value *tile,
+                        const planes_tile *loaded, int64_t parts, int64_t index,
+                        ir_value *scale_offset)
+{
+    if (!scaled_by_slice(c)) {
+        lookup_slice(l, c, d, tile, loaded, parts, index, 0, scale_offset);
+        return;
+    }
+    for (int64_t q = index * QUARTERS / parts; q < (index + 1) * QUARTERS / parts; q++)
+        lookup_slice(l, c, d, tile, loaded, QUARTERS, q, q, scale_offset);
+}
+
 static void one_span(lowering *l, const contraction *c, ir_value **d, ir_value *first,
                      int64_t count, ir_value *offset, ir_value *scale_offset)
 {
+    if (scaled_by_slice(c)) {
+        planes_tile loaded = load_planes_tile(l, c, first, offset);
+        lookup_part(l, c, d, first, &loaded, 1, 0, scale_offset);
+        return;
+    }
     ir_value *acc[64];
     accumulate_span(l, c, acc, first, count, offset);
-    dequantize(l, c, d, acc, first, scale_offset);
+    dequantize(l, c, d, acc, first, 0, scale_offset);
 }
 
 void contract_group(lowering *l, const contraction *c, ir_value **d, ir_value *group,
@@ -241,12 +278,8 @@ void contract_slice(lowering *l, const contraction *c, ir_value **d, ir_value *t
 {
     int64_t parts = c->geometry.groups_per_tile;
     int64_t numbers = c->geometry.scale_bytes + c->geometry.offset_bytes;
-    ir_value *acc[64];
-    for (unsigned j = 0; j < c->row_tiles; j++)
-        acc[j] = low_mma(l, c->table, loaded->table[j], NULL, loaded->count, loaded->plane,
-                         loaded->form, low_slice_name(parts, slice), c->one_row);
     ir_value *at = low_add(l, offset, low_index(l, planes_bytes(c) + slice * numbers));
-    dequantize(l, c, d, acc, tile, at);
+    lookup_part(l, c, d, tile, loaded, parts, slice, at);
     ir_value *group = low_add(l, low_mul(l, tile, low_index(l, parts)), low_index(l, slice));
     add_offsets(l, c, d, group, low_add(l, at, low_index(l, c->geometry.scale_bytes)));
 }

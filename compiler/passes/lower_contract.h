@@ -39,7 +39,9 @@ planes_tile load_planes_tile(lowering *l, const contraction *c, ir_value *tile, 
 void contract_slice(lowering *l, const contraction *c, ir_value **d, ir_value *tile, int64_t slice,
                     const planes_tile *loaded, ir_value *offset);
 
+enum { QUARTERS = 4 }; // slices of the tile depth with a table scale of their own
+
 tile_kind low_accumulator_kind(const ir_type *table);
 ir_value *low_tile_zero(lowering *l, tile_kind kind);
-// Depth tiles that share one table scale.
+// Depth tiles that share one table scale; 1 also where each quarter has its own.
 int64_t low_scale_tiles(const lowering *l, const ir_type *table);

@@ -10,7 +10,7 @@ int64_t table_depth_tiles(const lowering *l, const ir_type *table)
 int64_t low_scale_tiles(const lowering *l, const ir_type *table)
 {
     switch (table->scale) {
-    case TABLE_SCALE_TILE: return 1;
+    case TABLE_SCALE_SLICE: return 1;
     case TABLE_SCALE_GROUP: return table->group / l->depth;
     default: return table_depth_tiles(l, table);
     }
@@ -21,7 +21,8 @@ int64_t table_scale_count(const lowering *l, const ir_type *table)
     if (table->scale == TABLE_SCALE_NONE)
         return 0;
     int64_t span = low_scale_tiles(l, table);
-    return (table_depth_tiles(l, table) + span - 1) / span;
+    int64_t spans = (table_depth_tiles(l, table) + span - 1) / span;
+    return table->scale == TABLE_SCALE_SLICE ? QUARTERS * spans : spans;
 }
 
 // Slices of the tile depth that have sums of their own; 1: sums of whole tiles. The sum of a whole
@@ -111,9 +112,9 @@ static ir_value *tile_scales(lowering *l, const place *table, ir_value *row_tile
 {
     switch (table->type->scale) {
     case TABLE_SCALE_NONE: return NULL;
-    case TABLE_SCALE_TILE: {
-        ir_dim dims[1] = {ir_dim_constant(l->m)};
-        return low_view(l, table->scales, row_tile, low_mul(l, tile, low_index(l, l->m)),
+    case TABLE_SCALE_SLICE: {
+        ir_dim dims[1] = {ir_dim_constant(QUARTERS * l->m)};
+        return low_view(l, table->scales, row_tile, low_mul(l, tile, low_index(l, QUARTERS * l->m)),
                         ir_type_buffer(l->module, SCALAR_F32, 1, dims));
     }
     default: return l->inverse_scales;
@@ -133,7 +134,7 @@ static void build_tile(lowering *l, const place *table, const table_source *s, i
     ir_value *t = ir_build1(&l->at, IR_XLUT_TBL, ir_type_tile(l->module, TILE_TABLE), from, stride,
                             tile_scales(l, table, row_tile, tile));
     ir_set_name(t->op, "activation", activation_name(s->scalar));
-    bool dynamic = table->type->scale == TABLE_SCALE_TILE;
+    bool dynamic = table->type->scale == TABLE_SCALE_SLICE;
     ir_set_name(t->op, "table", dynamic ? "i8dynamic" : scalar_rows[table->type->scalar].name);
     int64_t bytes = table_entry_bytes(l, table->type);
     ir_value *to =

@@ -1,9 +1,9 @@
 // quantize-tables: entry types and scales of the tables of float activations.
 //
-// An i8 table has one scale per row, per group of activations, or per tile depth. The finest
-// scale that a consumer applies is per tile depth (lut.deq runs at least once per tile), and
-// what is coarser than its weight groups costs precision for nothing: auto takes the consumers'
-// own groups.
+// An i8 table has one scale per row, per group of activations (at least the tile depth), or per
+// slice: a quarter of the tile depth. Activations of real models have outliers, and the noise of a
+// span grows with the square of its largest entry: auto takes slices, at the cost of a lut.deq for
+// each. Coarser scales are there to be asked for.
 #include "compiler/passes/graph.h"
 #include "compiler/quant/quant.h"
 
@@ -39,16 +39,9 @@ static int64_t smallest_group(const ir_value *table, bool *agree)
     return smallest < 0 ? 0 : smallest;
 }
 
-static table_choice by_tile(const char *reason)
+static table_choice by_slice(const char *reason)
 {
-    return (table_choice){TABLE_SCALE_TILE, 0, reason};
-}
-
-static table_choice by_group(int64_t group, int64_t depth)
-{
-    if (group < depth)
-        return by_tile("groups are smaller than the tile depth");
-    return (table_choice){TABLE_SCALE_GROUP, group, "as the weights"};
+    return (table_choice){TABLE_SCALE_SLICE, 0, reason};
 }
 
 static table_choice choose(const pass_context *c, const ir_value *table)
@@ -60,12 +53,16 @@ static table_choice choose(const pass_context *c, const ir_value *table)
     if (!strcmp(wish, "row"))
         return (table_choice){TABLE_SCALE_ROW, 0, "as asked for"};
     if (!strcmp(wish, "tile"))
-        return by_tile("as asked for");
-    if (!strcmp(wish, "group"))
-        return group ? by_group(group, depth) : by_tile("the weights have row scales");
+        return (table_choice){TABLE_SCALE_GROUP, depth, "as asked for"};
+    if (strcmp(wish, "group"))
+        return by_slice(strcmp(wish, "slice") ? "the least rounding noise" : "as asked for");
+    if (!agree)
+        return by_slice("the consumers' groups differ");
     if (!group)
         return (table_choice){TABLE_SCALE_ROW, 0, "as the weights"};
-    return agree ? by_group(group, depth) : by_tile("the consumers' groups differ");
+    if (group < depth)
+        return by_slice("groups are smaller than the tile depth");
+    return (table_choice){TABLE_SCALE_GROUP, group, "as the weights"};
 }
 
 static void quantize(ir_module *m, pass_context *c, ir_op *op)

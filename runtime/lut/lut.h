@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 enum { LUT_MAX_ROWS = 4, LUT_MAX_OPERANDS = 3, LUT_TILE_ALIGNMENT = 64 };
+enum { LUT_QUARTERS = 4 }; // of the depth: slices of lmma, scales of i8dynamic tables
 
 // A memory operand: `rows` pieces of `bytes` bytes, `stride` apart. Rows of 0 bytes touch nothing
 // and need no host pointer.

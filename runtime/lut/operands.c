@@ -49,8 +49,10 @@ static void table_operands(const lut_unit *u, const isa_instruction *in, const u
 {
     uint32_t size = activation_bytes(in);
     set_rows(u, add_operand(out, x[in->rs1], 4 * u->lookups * size, size), in->rs2, x);
-    if (in->rs3)
-        add_operand(out, x[in->rs3], 4 * u->m, 4)->write = in->table == XLUT_TABLE_I8_DYNAMIC;
+    if (!in->rs3)
+        return;
+    bool dynamic = in->table == XLUT_TABLE_I8_DYNAMIC;
+    add_operand(out, x[in->rs3], 4 * u->m * (dynamic ? LUT_QUARTERS : 1), 4)->write = dynamic;
 }
 
 // ws[n], and ts[m] unless x0.

@@ -86,12 +86,16 @@ static void store_i8(uint8_t *to, const float *t, uint32_t count, float inverse)
         to[i] = (uint8_t)round_saturated(t[i] * inverse, 127);
 }
 
-// scales[row] = max|t| / 127; the entries are t * (127 / max|t|), all 0 where max|t| is 0.
-static void store_i8_dynamic(uint8_t *to, const float *t, uint32_t count, uint8_t *scale_out)
+// For each quarter q of the depth, scales[q][row] = max|t| / 127; the entries are t * (127 /
+// max|t|), all 0 where max|t| is 0.
+static void store_i8_dynamic(const lut_unit *u, uint8_t *to, const float *t, uint8_t *scale_out)
 {
-    float greatest = magnitude(t, count), scale = lut_canonical(greatest / 127);
-    memcpy(scale_out, &scale, 4);
-    store_i8(to, t, count, greatest == 0 ? 0 : 127 / greatest);
+    uint32_t count = u->lookups * ENTRIES / LUT_QUARTERS;
+    for (uint32_t q = 0; q < LUT_QUARTERS; q++, t += count, to += count, scale_out += 4 * u->m) {
+        float greatest = magnitude(t, count), scale = lut_canonical(greatest / 127);
+        memcpy(scale_out, &scale, 4);
+        store_i8(to, t, count, greatest == 0 ? 0 : 127 / greatest);
+    }
 }
 
 static void store_row(lut_unit *u, const isa_instruction *in, uint32_t row, const float *t,
@@ -109,7 +113,7 @@ static void store_row(lut_unit *u, const isa_instruction *in, uint32_t row, cons
             memcpy(&inverse, scale, 4);
         store_i8(tile + row * count, t, count, inverse);
         break;
-    default: store_i8_dynamic(tile + row * count, t, count, scale);
+    default: store_i8_dynamic(u, tile + row * count, t, scale);
     }
 }
 

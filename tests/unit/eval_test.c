@@ -408,7 +408,7 @@ static double table_error(fixture *f, const char *weight, const char *table, boo
     assert_true(quant_format_parse(weight, &format));
     quant_rows rows = quant_rows_create(f->a, &format, 32, 256);
     random_rows(&rows, 0);
-    int64_t span = strstr(table, "group") ? 64 : strstr(table, "tile") ? 64 : 0;
+    int64_t span = strstr(table, "group") ? 64 : strstr(table, "slice") ? 16 : 0;
     *predicted = eval_predict_table_noise(&x.value, &rows, span);
     return array_compare(&out[0].value, &out[1].value, 0, 0).nmse;
 }
@@ -417,7 +417,7 @@ static void tables_round_as_predicted(void **state)
 {
     fixture *f = *state;
     static const char *const weights[] = {"w1", "w2g64", "w2g32z", "w4g16", "ternary", "w3"};
-    static const char *const tables[] = {"table<i8, scale = row>", "table<i8, scale = tile>",
+    static const char *const tables[] = {"table<i8, scale = row>", "table<i8, scale = slice>",
                                          "table<i8, scale = group(64)>"};
     for (size_t w = 0; w < sizeof weights / sizeof *weights; w++) {
         double predicted, error;

@@ -250,7 +250,7 @@ static void operands_cover_the_footprint(void **state)
     assert_int_equal(o.item[0].stride, 96);
     assert_int_equal(o.item[0].bytes, 128);
     assert_int_equal(o.item[0].alignment, 2);
-    assert_int_equal(o.item[1].bytes, 8);
+    assert_int_equal(o.item[1].bytes, 32); // four quarters, two rows
     assert_true(o.item[1].write);
 
     in = (isa_instruction){.opcode = ISA_LUT_STA, .rs1 = 5, .rs3 = 8, .type = XLUT_DATA_F16};

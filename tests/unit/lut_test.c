@@ -375,7 +375,7 @@ static int clamp127(double x)
 
 static void check_i8_tables(lut_unit *u)
 {
-    float inverse[MAX_M], scales[MAX_M];
+    float inverse[MAX_M], scales[4 * MAX_M];
     isa_instruction in = {.opcode = ISA_LUT_TBL, .rd = TABLE, .rs3 = 5, .table = XLUT_TABLE_I8};
     for (uint32_t row = 0; row < u->m; row++) {
         inverse[row] = (float)(40 + row);
@@ -397,16 +397,19 @@ static void check_i8_tables(lut_unit *u)
     in.table = XLUT_TABLE_I8_DYNAMIC;
     execute(u, in, activations, scales, sizeof activations[0]);
     for (uint32_t row = 0; row < u->m; row++) {
-        float greatest = 0;
-        for (uint32_t g = 0; g < u->lookups; g++)
-            for (unsigned e = 0; e < 8; e++)
-                greatest = fmaxf(greatest, fabsf(table_value(&activations[row][4 * g], e)));
-        assert_int_equal(bits_of(scales[row]), bits_of(greatest / 127));
-        for (uint32_t g = 0; g < u->lookups; g++)
-            for (unsigned e = 0; e < 8; e++)
-                assert_int_equal(
-                    i8_entry(u, row, g, e),
-                    clamp127(table_value(&activations[row][4 * g], e) * (127 / greatest)));
+        for (uint32_t q = 0; q < 4; q++) {
+            uint32_t first = q * u->lookups / 4, last = (q + 1) * u->lookups / 4;
+            float greatest = 0;
+            for (uint32_t g = first; g < last; g++)
+                for (unsigned e = 0; e < 8; e++)
+                    greatest = fmaxf(greatest, fabsf(table_value(&activations[row][4 * g], e)));
+            assert_int_equal(bits_of(scales[q * u->m + row]), bits_of(greatest / 127));
+            for (uint32_t g = first; g < last; g++)
+                for (unsigned e = 0; e < 8; e++)
+                    assert_int_equal(
+                        i8_entry(u, row, g, e),
+                        clamp127(table_value(&activations[row][4 * g], e) * (127 / greatest)));
+        }
     }
 }
 
@@ -418,16 +421,20 @@ static void i8_tables_scale_round_and_saturate(void **state)
 
 static void check_one_row(lut_unit *u)
 {
-    float scales[MAX_M] = {9, 9, 9, 9};
+    float scales[4 * MAX_M];
+    for (unsigned i = 0; i < 4 * MAX_M; i++)
+        scales[i] = 9;
     random_activations(-9, 9);
     fill_tile(u, TABLE);
     execute(u,
             (isa_instruction){
                 .opcode = ISA_LUT_TBL, .rd = TABLE, .rs3 = 5, .table = XLUT_TABLE_I8_DYNAMIC},
             activations, scales, 0);
-    assert_true(scales[0] > 0 && scales[0] <= 36);
-    for (uint32_t row = 1; row < u->m; row++)
-        assert_true(scales[row] == 0);
+    for (uint32_t q = 0; q < 4; q++) {
+        assert_true(scales[q * u->m] > 0 && scales[q * u->m] <= 36);
+        for (uint32_t row = 1; row < u->m; row++)
+            assert_true(scales[q * u->m + row] == 0);
+    }
     for (uint32_t i = u->lookups * 8; i < u->tile_bytes; i++)
         assert_int_equal(lut_tile(u, TABLE)[i], 0);
 }
@@ -442,18 +449,18 @@ static void extreme_activations_give_defined_tables(void **state)
 {
     (void)state;
     lut_unit *u = lut_unit_create(1, 64);
-    float a[32] = {[0] = INFINITY, [4] = 1e30f, [8] = 3e-45f}, scale;
+    float a[32] = {[0] = INFINITY, [4] = 1e30f, [8] = 3e-45f}, scale[4];
     isa_instruction in = {
         .opcode = ISA_LUT_TBL, .rd = TABLE, .rs3 = 5, .table = XLUT_TABLE_I8_DYNAMIC};
-    execute(u, in, a, &scale, 0);
-    assert_true(isinf(scale));
+    execute(u, in, a, scale, 0);
+    assert_true(isinf(scale[0]));
     assert_int_equal(i8_entry(u, 0, 0, 0), 0); // infinity * 0
     a[0] = -NAN;
-    execute(u, in, a, &scale, 0);
-    assert_int_equal(bits_of(scale), 0x7fc00000);
+    execute(u, in, a, scale, 0);
+    assert_int_equal(bits_of(scale[0]), 0x7fc00000);
     memset(a, 0, sizeof a);
-    execute(u, in, a, &scale, 0);
-    assert_int_equal(bits_of(scale), 0);
+    execute(u, in, a, scale, 0);
+    assert_int_equal(bits_of(scale[0]), 0);
     assert_int_equal(i8_entry(u, 0, 0, 3), 0);
 
     float large[32] = {60000, 60000, 0, 0, 20000, -NAN};
