@@ -20,10 +20,10 @@ ROWS = [0, 1, 1, 2, 3, 17]
 MACHINES = ["m2n64k4", "m2n64k4", "m2n64k4", "m1n64k4", "m2n128k4", "m4n128k4", "m4n256k4"]
 GROUPS = {"m1n64k4": [0, 32, 64, 128], "m2n64k4": [0, 16, 32, 64, 128], "m2n128k4": [0, 16, 32, 64, 128],
           "m4n128k4": [0, 32, 64, 128], "m4n256k4": [0, 32, 64, 128]}
-TABLES = ["type=f16", "type=i8", "type=i8,scale=tile"]
+TABLES = ["type=f16", "type=i8", "type=i8", "type=i8,scale=group", "type=i8,scale=tile", "type=i8,scale=row"]
 PASSES = ("fold,quantize-weights,split-precompute,quantize-tables({}),pack-weights,fuse,choose-tiles,"
           "lower-to-tile,assign-tile-registers,plan-memory")
-BOUND = {"type=f16": 2e-7, "type=i8": 3e-4, "type=i8,scale=tile": 3e-4}
+BOUND = {"type=f16": 2e-7, "type=i8": 1e-4, "type=i8,scale=group": 3e-4, "type=i8,scale=tile": 3e-4, "type=i8,scale=row": 5e-4}
 
 
 def random_format(r, machine):
