@@ -66,7 +66,7 @@ static const char *lossless_planes(driver *d, const weights_tensor *t)
 {
     switch (weights_kind_of(d->weights)) {
     case WEIGHTS_GGUF: return weights_keep_format(d->weights, t);
-    case WEIGHTS_PACKED: return t->format.planes ? t->format.name : NULL;
+    case WEIGHTS_PACKED: return t->format.planes ? ir_intern(d->module, t->format.name) : NULL;
     default: return NULL; // no values: nothing to keep
     }
 }
@@ -83,7 +83,7 @@ static const char *format_for(driver *d, const rule_list *rules, const ir_global
     const char *planes = none ? NULL : lossless_planes(d, &t);
     if (planes)
         return planes;
-    return keep || none ? weights_dense_format(&t) : fallback;
+    return keep || none ? ir_intern(d->module, weights_dense_format(&t)) : fallback;
 }
 
 bool choose_formats(driver *d, const char *spec)

@@ -398,7 +398,9 @@ static void exit_and_signals_leave_nothing(void **state)
     for (int with_signal = 0; with_signal < 2; with_signal++) {
         pid_t child = fork();
         if (child == 0) {
-            output_open(diagnostics_create(stderr), "basics.left");
+            static diagnostics *d; // reachable until the end: no leak
+            d = diagnostics_create(stderr);
+            output_open(d, "basics.left");
             if (with_signal)
                 raise(SIGTERM);
             exit(0);
