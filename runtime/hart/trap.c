@@ -75,8 +75,19 @@ static void pass_on(int number, siginfo_t *info, void *context)
         signal(number, SIG_DFL); // the access is repeated and ends the process
 }
 
+// The jump out of the handler leaves the signal mask as it is; sanitizers run handlers with all
+// signals blocked.
+static void unblock(int number)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, number);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static void on_host_fault(int number, siginfo_t *info, void *context)
 {
+    unblock(number);
     hart *h = running;
     uintptr_t at = (uintptr_t)info->si_addr;
     uint64_t address = at - (uintptr_t)(h ? h->memory_base : 0);
