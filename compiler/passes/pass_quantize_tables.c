@@ -29,8 +29,6 @@ static int64_t smallest_group(const ir_value *table, bool *agree)
     int64_t smallest = -1;
     *agree = true;
     for (const ir_use *use = table->uses; use; use = use->next) {
-        if (use->op->code != IR_LUT_MPGEMM)
-            continue;
         int64_t group = weight_group(use->op);
         *agree &= smallest < 0 || group == smallest;
         if (smallest < 0 || !smallest || (group && group < smallest))
@@ -65,9 +63,23 @@ static table_choice choose(const pass_context *c, const ir_value *table)
     return (table_choice){TABLE_SCALE_GROUP, group, "as the weights"};
 }
 
+// A table that leaves the function keeps the type that it has there.
+static bool stays_inside(const ir_value *table)
+{
+    for (const ir_use *use = table->uses; use; use = use->next)
+        if (use->op->code != IR_LUT_MPGEMM)
+            return false;
+    return true;
+}
+
 static void quantize(ir_module *m, pass_context *c, ir_op *op)
 {
     ir_value *table = &op->results[0];
+    if (!stays_inside(table)) {
+        pass_remark(c, REMARK_MISSED, op->where, "table of '%s' stays f16: the function returns it",
+                    graph_value_name(ir_operand(op, 0)));
+        return;
+    }
     const ir_type *t = table->type;
     table_choice choice = choose(c, table);
     table->type =

@@ -1,0 +1,35 @@
+// link: lutra_passes lutra_support
+// The graph passes take every module that verifies, and leave one that verifies (the pass manager
+// checks that) or an error.
+#include "compiler/passes/passes.h"
+
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void run_passes(arena *a, diagnostics *d, ir_module *m)
+{
+    machine target;
+    pipeline p;
+    pass_context c = {.arena = a, .diagnostics = d, .machine = &target};
+    if (!machine_load(a, d, "m2n64k4", &target) ||
+        !pipeline_parse(
+            a, d, "fold,quantize-weights,split-precompute,quantize-tables,fuse,choose-tiles", &p))
+        __builtin_trap();
+    if (!pipeline_run(&p, m, &c, NULL) && !diagnostics_errors(d))
+        __builtin_trap(); // refused without a word
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    arena *a = arena_create();
+    FILE *nowhere = fopen("/dev/null", "w");
+    diagnostics *d = diagnostics_create(nowhere);
+    ir_module *m = ir_parse(a, d, diagnostics_source(d, "fuzz.lir", (const char *)data, size));
+    if (m)
+        run_passes(a, d, m);
+    diagnostics_destroy(d);
+    arena_destroy(a);
+    fclose(nowhere);
+    return 0;
+}

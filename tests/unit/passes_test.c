@@ -1,0 +1,140 @@
+// link: lutra_passes lutra_support
+// The pass manager: pipelines as text, arguments and defaults, observers, remarks.
+#include "tests/unit/unit.h"
+
+#include "compiler/passes/passes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct fixture {
+    arena *arena;
+    diagnostics *diagnostics;
+    FILE *nowhere;
+} fixture;
+
+static int setup(void **state)
+{
+    fixture *f = calloc(1, sizeof *f);
+    f->arena = arena_create();
+    f->nowhere = fopen("/dev/null", "w");
+    f->diagnostics = diagnostics_create(f->nowhere);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fixture *f = *state;
+    diagnostics_destroy(f->diagnostics);
+    arena_destroy(f->arena);
+    fclose(f->nowhere);
+    free(f);
+    return 0;
+}
+
+static void check_printed(fixture *f, const char *input, const char *want)
+{
+    pipeline p;
+    text printed = {0};
+    assert_true(pipeline_parse(f->arena, f->diagnostics, input, &p));
+    pipeline_print(&printed, &p);
+    assert_string_equal(text_string(&printed), want);
+    assert_true(pipeline_parse(f->arena, f->diagnostics, text_string(&printed), &p));
+    text_free(&printed);
+}
+
+static void pipelines_print_and_parse(void **state)
+{
+    fixture *f = *state;
+    check_printed(f, "", "");
+    check_printed(f, " fold , fuse ( rows = false , epilogue=true ) ",
+                  "fold,fuse(rows=false,epilogue=true)");
+    check_printed(f, "quantize-weights(rules=\"a.*=w2g64;b=f16\")",
+                  "quantize-weights(rules=\"a.*=w2g64;b=f16\")");
+    check_printed(f, "quantize-weights(rules=\"\")", "quantize-weights(rules=\"\")");
+    check_printed(f, pipeline_default, pipeline_default);
+}
+
+// The default pipeline runs every pass once, in the order of the rows.
+static void default_pipeline_is_the_table(void **state)
+{
+    fixture *f = *state;
+    pipeline p;
+    assert_true(pipeline_parse(f->arena, f->diagnostics, pipeline_default, &p));
+    size_t n = 0;
+    for (const pass_row *row = pass_rows; row->name; row++, n++) {
+        assert_true(n < p.steps.count);
+        assert_ptr_equal(p.steps.items[n].pass, row);
+        assert_ptr_equal(pass_find(row->name), row);
+    }
+    assert_int_equal(n, p.steps.count);
+    assert_null(pass_find("no-such-pass"));
+}
+
+static void arguments_have_defaults(void **state)
+{
+    fixture *f = *state;
+    pass_context c = {.arena = f->arena, .diagnostics = f->diagnostics, .running = "fuse"};
+    assert_true(pass_argument_boolean(&c, "rows"));
+    pass_argument given = {"rows", "false"};
+    ARRAY_PUSH(f->arena, &c.arguments, given);
+    assert_false(pass_argument_boolean(&c, "rows"));
+    assert_true(pass_argument_boolean(&c, "epilogue"));
+    c.running = "quantize-weights";
+    assert_string_equal(pass_argument_text(&c, "rules"), "");
+    c.running = "choose-tiles";
+    assert_int_equal(pass_argument_integer(&c, "row_block"), 0);
+}
+
+static void count_calls(void *context, unsigned index, const char *pass, const ir_module *m,
+                        double seconds)
+{
+    unsigned *calls = context;
+    assert_int_equal(index, *calls);
+    assert_string_equal(pass, index == 0 ? "input" : index == 1 ? "fold" : "fuse");
+    assert_non_null(m);
+    assert_true(seconds >= 0);
+    ++*calls;
+}
+
+static void running_observes_and_remarks(void **state)
+{
+    fixture *f = *state;
+    static const char module[] = "module \"m\"\n"
+                                 "entry func @main(%x: f16[4]) -> (f16[4]) {\n"
+                                 "  %y = silu %x : f16[4]\n"
+                                 "  %z = tanh %y : f16[4]\n"
+                                 "  return %z\n"
+                                 "}\n";
+    const source *s = diagnostics_source(f->diagnostics, "m.lir", module, strlen(module));
+    ir_module *m = ir_parse(f->arena, f->diagnostics, s);
+    assert_non_null(m);
+    pipeline p;
+    assert_true(pipeline_parse(f->arena, f->diagnostics, "fold,fuse", &p));
+    machine target = {.name = "none"};
+    pass_context c = {.arena = f->arena, .diagnostics = f->diagnostics, .machine = &target};
+    unsigned calls = 0;
+    pipeline_observer observer = {&calls, count_calls};
+    assert_true(pipeline_run(&p, m, &c, &observer));
+    assert_int_equal(calls, 3);
+    assert_int_equal(c.remarks.count, 1);
+    assert_string_equal(c.remarks.items[0].pass, "fuse");
+    assert_int_equal(c.remarks.items[0].kind, REMARK_APPLIED);
+    assert_int_equal(c.remarks.items[0].where.line, 4);
+    assert_string_equal(c.remarks.items[0].message, "tanh fused with silu");
+    assert_int_equal(m->functions->body->first->code, IR_KERNEL);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(pipelines_print_and_parse),
+        TEST(default_pipeline_is_the_table),
+        TEST(arguments_have_defaults),
+        TEST(running_observes_and_remarks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
