@@ -28,7 +28,7 @@ typedef struct eval_options {
     // Table entries are rounded as the machine rounds them. Otherwise tables are
     // ideal: lut.mpgemm of a table is linear of its activations.
     bool quantize_tables;
-    int64_t tile_depth; // activations under one scale of dynamic i8 tables; needed for those alone
+    int64_t tile_depth; // of the machine: dynamic i8 tables have a scale per quarter of it
 } eval_options;
 
 typedef struct evaluator evaluator;
