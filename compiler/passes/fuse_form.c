@@ -52,31 +52,39 @@ static bool is_mpgemm(const ir_op *op)
     return op->code == IR_LUT_MPGEMM;
 }
 
-// Whether `from`, or what it needs, needs a value of `target`.
-static bool depends(fusion *f, unit *from, const unit *target);
+typedef ARRAY_OF(unit *) unit_stack;
 
-static bool op_depends(fusion *f, const ir_op *op, const unit *self, const unit *target)
+static void push(fusion *f, unit_stack *stack, unit *u)
 {
-    for (unsigned i = 0; i < op->n_operands; i++) {
-        unit *u = fuse_unit_of(f, ir_operand(op, i));
-        if (u && u != self && (u == target || depends(f, u, target)))
-            return true;
-    }
-    return false;
+    if (!u || u->visit == f->visit)
+        return;
+    u->visit = f->visit;
+    ARRAY_PUSH(f->context->arena, stack, u);
 }
 
+static void push_needed(fusion *f, unit_stack *stack, const unit *u)
+{
+    for (size_t i = 0; i < u->ops.count; i++)
+        for (unsigned j = 0; j < u->ops.items[i]->n_operands; j++)
+            push(f, stack, fuse_unit_of(f, ir_operand(u->ops.items[i], j)));
+    if (u->previous)
+        push(f, stack, f->units.items[u->previous->mark - 1]);
+}
+
+// Whether `from`, which is another unit, or what it needs, needs a value of `target`.
 static bool depends(fusion *f, unit *from, const unit *target)
 {
-    if (from->visit == f->visit)
-        return false;
-    from->visit = f->visit;
-    for (size_t i = 0; i < from->ops.count; i++)
-        if (op_depends(f, from->ops.items[i], from, target))
-            return true;
-    if (!from->previous)
-        return false;
-    unit *previous = f->units.items[from->previous->mark - 1];
-    return previous == target || depends(f, previous, target);
+    arena_mark mark = arena_save(f->context->arena);
+    unit_stack stack = {0};
+    bool found = false;
+    push(f, &stack, from);
+    while (stack.count && !found) {
+        unit *u = stack.items[--stack.count];
+        found = u == target;
+        push_needed(f, &stack, u);
+    }
+    arena_restore(f->context->arena, mark);
+    return found;
 }
 
 // Whether `op`, were it a member of `u`, would need a value that itself needs `u`.

@@ -41,7 +41,7 @@ bool pass_argument_boolean(const pass_context *c, const char *name);
 typedef bool pass_function(ir_module *m, pass_context *c);
 
 typedef struct pass_row {
-    const char *name;       // "split-precompute"
+    const char *name; // "split-precompute"
     pass_function *run;
     const char *parameters; // as passes.def describes; "" for none
     const char *doc;
@@ -71,7 +71,9 @@ typedef struct pipeline_observer {
     void *context;
     // index counts from 1; 0 is the input, called "input". Called after each pass, when the module
     // has been verified, with the pass's wall seconds.
-    void (*after)(void *context, unsigned index, const char *pass, const ir_module *m, double seconds);
+    void (*after)(void *context, unsigned index, const char *pass, const ir_module *m,
+                  double seconds);
 } pipeline_observer;
-// Runs the passes in order until one reports errors (then false). Verifies after every pass; an invalid module is an internal error naming the pass.
+// Runs the passes in order until one reports errors (then false). Verifies after every pass; an
+// invalid module is an internal error naming the pass.
 bool pipeline_run(const pipeline *p, ir_module *m, pass_context *c, const pipeline_observer *o);
