@@ -406,18 +406,30 @@ static void bind_function_result(entry_lowering *e, ir_value *v, ir_value *buffe
     }
 }
 
+// The signature keeps the shapes of the graph, so that a program can be described from it.
+static const ir_type *signature_type(entry_lowering *e, const ir_type *t)
+{
+    return t->kind == IR_TENSOR ? ir_type_buffer(e->module, t->scalar, t->rank, t->dims) : t;
+}
+
 static void bind_signature(entry_lowering *e, ir_op *ret)
 {
-    for (size_t i = 0; i < e->old->body->arguments.count; i++) {
+    unsigned n_arguments = (unsigned)e->old->body->arguments.count, n = ret->n_operands;
+    for (unsigned i = 0; i < n_arguments; i++) {
         ir_value *v = e->old->body->arguments.items[i];
+        ir_block_argument(e->new->body, signature_type(e, v->type), v->name);
+    }
+    ir_value **buffers = ARENA_ARRAY(e->arena, ir_value *, n);
+    for (unsigned i = 0; i < n; i++) {
+        const char *name = n == 1 ? "result" : arena_format(e->arena, "result%u", i);
+        buffers[i] = ir_block_argument(e->new->body, signature_type(e, ir_operand(ret, i)->type),
+                                       ir_intern(e->module, name));
+    }
+    for (unsigned i = 0; i < n_arguments; i++) {
+        ir_value *v = e->old->body->arguments.items[i], *given = e->new->body->arguments.items[i];
         const ir_type *parts[PLACE_MAX_PARTS];
         parts_of(&e->shape, v->type, parts);
-        *part_slot(place_of(e, v), 0) = ir_block_argument(e->new->body, parts[0], v->name);
-    }
-    ir_value **buffers = ARENA_ARRAY(e->arena, ir_value *, ret->n_operands);
-    for (unsigned i = 0; i < ret->n_operands; i++) {
-        const ir_type *type = flat_buffer(e->module, ir_operand(ret, i)->type);
-        buffers[i] = ir_block_argument(e->new->body, type, "result");
+        *part_slot(place_of(e, v), 0) = as_type(e, given, parts[0]);
     }
     for (unsigned i = 0; i < ret->n_operands; i++)
         bind_function_result(e, ir_operand(ret, i), buffers[i]);
@@ -461,13 +473,46 @@ static bool lower_entry(entry_lowering *e)
     return good;
 }
 
+static bool stands_between_kernels(const ir_op *op)
+{
+    if (op->code == IR_KERNEL || op->code == IR_RESHAPE || op->code == IR_RETURN)
+        return true;
+    ir_type_kind kind = op->n_results == 1 ? op->results[0].type->kind : IR_TENSOR;
+    return kind == IR_INDEX || kind == IR_SCALAR;
+}
+
+// An entry as fuse leaves it: kernels, reshapes, and arithmetic on sizes.
+static bool can_lower(pass_context *c, const ir_function *f)
+{
+    bool good = true;
+    IR_FOR_OPS(op, f->body)
+    {
+        const ir_op_row *row = &ir_op_rows[op->code];
+        if (!(row->traits & IR_GRAPH)) {
+            diagnostic_error(c->diagnostics, f->where, "'%s' is at the tile level already",
+                             f->name);
+            return false;
+        }
+        if (stands_between_kernels(op))
+            continue;
+        diagnostic_error(c->diagnostics, op->where,
+                         "'%s' is not in a kernel: run fuse before lower-to-tile", row->name);
+        good = false;
+    }
+    return good;
+}
+
 bool pass_lower_to_tile(ir_module *m, pass_context *c)
 {
     function_list kernels = {0};
     bool good = true;
     function_list entries = {0};
-    for (ir_function *f = m->functions; f; f = f->next)
+    for (ir_function *f = m->functions; f; f = f->next) {
+        good = can_lower(c, f) && good;
         ARRAY_PUSH(c->arena, &entries, f);
+    }
+    if (!good)
+        return false;
     for (size_t i = 0; i < entries.count; i++) {
         entry_lowering e = {.module = m, .context = c, .arena = c->arena, .old = entries.items[i]};
         e.shape = (lowering){.module = m, .context = c, .arena = c->arena};
