@@ -31,7 +31,7 @@ typedef struct driver {
     const char *weights_spec, *quant, *machine_name, *output, *emit, *dump_dir, *print_after,
         *passes, *remarks, *stats, *packed, *entry, *tables;
     option_values defines, inputs, outputs, expectations, dims;
-    bool time_passes, no_debug, help;
+    bool time_passes, no_debug, rounded_tables, table_noise, help;
 
     // found on the way
     machine machine;

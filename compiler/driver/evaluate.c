@@ -202,6 +202,39 @@ static bool give_results(evaluation *v)
     return ok;
 }
 
+// ------------------------------------------------------------------ expected rounding noise
+
+// What rounding i8 tables adds to a product of an input, relative to the product.
+static bool show_noise(evaluation *v, const ir_op *mpgemm)
+{
+    const ir_value *table = ir_operand(mpgemm, 0), *weight = ir_operand(mpgemm, 1);
+    if (table->kind != IR_VALUE_RESULT || table->type->scalar != SCALAR_I8)
+        return true;
+    const ir_value *x = ir_operand(table->op, 0);
+    const named_array *given = NULL;
+    for (size_t i = 0; i < v->n_inputs; i++)
+        if (x->name && x->kind == IR_VALUE_ARGUMENT && !strcmp(v->inputs[i].name, x->name))
+            given = &v->inputs[i];
+    quant_format format;
+    if (!given || !quant_format_parse(weight->type->format, &format))
+        return true;
+    int64_t n = weight->type->dims[0].value, k = weight->type->dims[1].value;
+    quant_rows rows = quant_rows_create(v->d->arena, &format, n, k);
+    if (!weights_canonical(v->d->weights, v->d->diagnostics, weight->global, 0, n, &rows))
+        return false;
+    int64_t span = eval_table_span(table->type, machine_tile_depth(&v->d->machine));
+    printf("%s %.3g\n", weight->global->name, eval_predict_table_noise(&given->value, &rows, span));
+    return true;
+}
+
+static bool show_table_noise(evaluation *v)
+{
+    bool ok = true;
+    IR_FOR_OPS(op, v->entry->body)
+    ok = (op->code != IR_LUT_MPGEMM || show_noise(v, op)) && ok;
+    return ok;
+}
+
 // ------------------------------------------------------------------ the command
 
 static bool evaluate(evaluation *v)
@@ -211,6 +244,8 @@ static bool evaluate(evaluation *v)
         ok = set_dimension(v, v->d->dims.items[i]);
     if (!ok || !make_inputs(v))
         return false;
+    if (v->d->table_noise)
+        return show_table_noise(v);
     v->n_outputs = v->entry->results.count;
     if (v->n_outputs > MOST_VALUES)
         return refuse(v, "more than %d results", MOST_VALUES);
@@ -220,16 +255,13 @@ static bool evaluate(evaluation *v)
 
 int command_eval(driver *d)
 {
-    bool rounded = d->tables && !strcmp(d->tables, "rounded");
-    if (d->tables && !rounded && strcmp(d->tables, "ideal") != 0) {
-        fprintf(stderr, "lutc eval: error: --tables is 'ideal' or 'rounded', not '%s'\n",
-                d->tables);
-        return EXIT_USAGE;
-    }
-    if (!load_module(d) || (d->passes && !(choose_pipeline(d, NULL) && run_pipeline(d))))
+    bool tables = d->rounded_tables || d->table_noise;
+    const char *until = tables && !d->passes ? "pack-weights" : NULL;
+    bool passes = d->passes || tables;
+    if (!load_module(d) || (passes && !(choose_pipeline(d, until) && run_pipeline(d))))
         return EXIT_USER_ERROR;
     eval_weights reader = {d->weights, read_values, read_canonical};
-    eval_options options = {&reader, rounded, machine_tile_depth(&d->machine)};
+    eval_options options = {&reader, d->rounded_tables, machine_tile_depth(&d->machine)};
     evaluation *v = ARENA_NEW(d->arena, evaluation);
     v->d = d;
     v->e = eval_create(d->diagnostics, d->module, &options);

@@ -54,6 +54,10 @@ static void build_options(driver *d, unsigned command, option_row *out)
         {COMPILE | OPT | EVAL,
          {"--passes", NULL, OPTION_STRING, &d->passes, "LIST",
           "passes to run, 'a,b(c=1),d', instead of the usual ones"}},
+        {COMPILE | EVAL,
+         {"--tables", NULL, OPTION_STRING, &d->tables, "TYPE",
+          "entries of float tables: f16 or i8 (default), and the scales of i8: "
+          "i8,row|group|tile|slice"}},
         {COMPILE | OPT,
          {"--print-after", NULL, OPTION_STRING, &d->print_after, "PASS",
           "print the module to stderr after a pass, or after all"}},
@@ -85,8 +89,12 @@ static void build_options(driver *d, unsigned command, option_row *out)
           "compare with an npy file; then ,rtol=X ,atol=X ,nmse=X ,exact"}},
         {EVAL, {"--dim", NULL, OPTION_LIST, &d->dims, "NAME=N", "the size of a dimension"}},
         {EVAL,
-         {"--tables", NULL, OPTION_STRING, &d->tables, "HOW",
-          "ideal (default), or rounded as the machine rounds them"}},
+         {"--rounded-tables", NULL, OPTION_FLAG, &d->rounded_tables, NULL,
+          "round table entries as the machine does; otherwise tables are ideal"}},
+        {EVAL,
+         {"--table-noise", NULL, OPTION_FLAG, &d->table_noise, NULL,
+          "print the error that rounding i8 tables adds to each product of an input, relative to "
+          "the product"}},
         {ALL, {"--help", "-h", OPTION_FLAG, &d->help, NULL, "this text"}},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

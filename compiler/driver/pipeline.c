@@ -161,9 +161,24 @@ static void warn_of_misses(driver *d, const pass_context *c)
 
 // ------------------------------------------------------------------ the run
 
+// The usual pipeline, its tables as --tables says: 'f16', 'i8', 'i8,row'.
+static const char *usual_passes(driver *d)
+{
+    static const char step[] = "quantize-tables";
+    const char *at = strstr(pipeline_default, step);
+    if (!d->tables || !at)
+        return pipeline_default;
+    const char *comma = strchr(d->tables, ',');
+    int type = comma ? (int)(comma - d->tables) : (int)strlen(d->tables);
+    return arena_format(d->arena, "%.*s(type=%.*s%s%s)%s",
+                        (int)(at - pipeline_default) + (int)strlen(step), pipeline_default, type,
+                        d->tables, comma ? ",scale=" : "", comma ? comma + 1 : "",
+                        at + strlen(step));
+}
+
 bool choose_pipeline(driver *d, const char *until)
 {
-    const char *list = d->passes ? d->passes : pipeline_default;
+    const char *list = d->passes ? d->passes : usual_passes(d);
     if (!make_dump_dir(d) || !check_print_after(d) ||
         !pipeline_parse(d->arena, d->diagnostics, list, &d->pipeline))
         return false;

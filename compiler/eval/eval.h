@@ -73,3 +73,5 @@ bool eval_state(evaluator *e, arena *a, const char *name, array *out);
 // 12, times the square of what the planes that look it up weigh together. `x`
 // has w->k columns; `span` activations share a scale (0: the whole row).
 double eval_predict_table_noise(const array *x, const quant_rows *w, int64_t span);
+// Activations that share a scale of an i8 table, for that prediction; 0: the whole row.
+int64_t eval_table_span(const ir_type *table, int64_t tile_depth);

@@ -41,13 +41,12 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-// Activations under one scale of an i8 table.
-static int64_t scale_span(const ir_type *table, int64_t tile_depth, int64_t columns)
+int64_t eval_table_span(const ir_type *table, int64_t tile_depth)
 {
     switch (table->scale) {
     case TABLE_SCALE_GROUP: return table->group;
     case TABLE_SCALE_SLICE: return tile_depth / 4;
-    default: return columns + 3;
+    default: return 0;
     }
 }
 
@@ -69,7 +68,8 @@ void eval_table_entries(const ir_type *table, int64_t tile_depth, const double *
 {
     int64_t lookups = (columns + 3) / 4;
     if (table->scalar == SCALAR_I8) {
-        int64_t span = scale_span(table, tile_depth, columns) / 4;
+        int64_t span = eval_table_span(table, tile_depth) / 4;
+        span = span ? span : lookups;
         for (int64_t first = 0; first < lookups; first += span)
             i8_span(x, columns, first, least(first + span, lookups), entries);
         return;
