@@ -16,8 +16,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 import lutra
 
 BLOCKS = lutra.SOURCE / "examples" / "blocks"
-PASSES = ("fold,quantize-weights,split-precompute,quantize-tables(type={}),pack-weights,fuse,choose-tiles,"
-          "lower-to-tile,assign-tile-registers,plan-memory")
 FORMATS = ["w4g32", "w4g32z", "w2g64", "w2g16", "w3g64z", "w1g32", "w4g128z", "w2", "w3z", "ternaryg16", "ternary"]
 
 
@@ -100,8 +98,8 @@ class Block:
         if quant:
             self.options += ["--quant", quant]
         self.elf = folder / "block.elf"
-        self.passes = PASSES.format(tables)
-        lutra.run("lutc", *self.options, "--passes", self.passes, "-o", self.elf)
+        self.options += ["--tables", tables]
+        lutra.run("lutc", *self.options, "-o", self.elf)
 
     def common(self, entry, x):
         lutra.write_npy(self.folder / "x.npy", x)
@@ -118,8 +116,7 @@ class Block:
         return lutra.read_npy(out)
 
     def predicted(self, entry, x):
-        result = lutra.run("lutc", "eval", *self.options, "--passes", self.passes, "--table-noise",
-                           *self.common(entry, x))
+        result = lutra.run("lutc", "eval", *self.options, "--table-noise", *self.common(entry, x))
         return float(result.stdout.split()[-1])
 
 
@@ -193,12 +190,11 @@ def main():
     if not data:
         print("skipped: no real models here (LUTRA_TEST_DATA or ../shared/data)")
         return 77
-    quick = len(sys.argv) > 1 and sys.argv[1] == "--quick"
     text = (data / "text" / "tinystories_sample.txt").read_text()
     report = Report()
     with tempfile.TemporaryDirectory() as name:
         check_bitnet(report, data, pathlib.Path(name), text)
-        for quant in FORMATS[:3] if quick else FORMATS:
+        for quant in FORMATS[:3] if lutra.QUICK else FORMATS:
             check_float(report, data, pathlib.Path(name), text, quant, random.Random(quant).randrange(5))
     print(f"{report.failures} failures" if report.failures else "all layers agree with the oracle")
     return 1 if report.failures else 0

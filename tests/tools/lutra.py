@@ -17,6 +17,10 @@ CODES = {"<f8": "d", "<f4": "f", "<f2": "e", "<i8": "q", "<i4": "i", "<i2": "h",
 DESCR = {"f64": "<f8", "f32": "<f4", "f16": "<f2", "i64": "<i8", "i32": "<i4", "i16": "<i2", "i8": "|i1", "u8": "|u1"}
 
 
+# Set for runs under the sanitizers: fewer cases of the same kind.
+QUICK = bool(os.environ.get("LUTRA_TEST_QUICK"))
+
+
 def models():
     """The folder of real models and texts, or None."""
     for place in (os.environ.get("LUTRA_TEST_DATA"), SOURCE.parent / "shared" / "data"):
