@@ -1,5 +1,7 @@
 #include "support/file.h"
 
+#include "support/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -7,7 +9,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { COPY_SIZE = 1 << 16 };
@@ -332,18 +333,11 @@ void output_abandon(output_file *f)
 
 // ------------------------------------------------------------------ progress
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void progress_update(progress *p, double fraction, const char *detail)
 {
-    if (!isatty(STDERR_FILENO) || now() - p->last < 0.1)
+    if (!isatty(STDERR_FILENO) || clock_seconds() - p->last < 0.1)
         return;
-    p->last = now();
+    p->last = clock_seconds();
     p->shown = true;
     fprintf(stderr, "\r%s %.0f %%%s%s\033[K", p->what, 100 * fraction, detail ? " " : "",
             detail ? detail : "");

@@ -2,6 +2,8 @@
 // and pack, which are parts of it.
 #include "compiler/driver/driver.h"
 
+#include "support/clock.h"
+
 #include "compiler/codegen/codegen.h"
 #include "compiler/frontend/frontend.h"
 
@@ -108,7 +110,7 @@ static const char *name_beside(driver *d, const char *program, const char *file)
 
 static bool write_packed(driver *d, const char *path)
 {
-    double start = now();
+    double start = clock_seconds();
     output_file *f = output_open(d->diagnostics, path);
     if (!f)
         return false;
@@ -140,7 +142,7 @@ static bool describe(build *b)
 static bool generate(build *b)
 {
     driver *d = b->d;
-    double start = now();
+    double start = clock_seconds();
     b->with_weights = b->stage == PROGRAM && has_weight_values(d);
     if (b->with_weights)
         b->program->weights_size = pack_file_size(d->weights, d->module, shape_of(d));
@@ -157,7 +159,7 @@ static bool generate(build *b)
 
 static void emit(build *b, codegen_stage what, text *out)
 {
-    double start = now();
+    double start = clock_seconds();
     codegen_emit(b->unit, what, out);
     add_time(b->d, what == CODEGEN_OBJECT ? "object" : "listing", start);
 }
@@ -196,7 +198,7 @@ static bool link_program(build *b, const text *object)
     }
     if (b->with_weights && d->packed && !write_packed(d, d->packed))
         return false;
-    double start = now();
+    double start = clock_seconds();
     output_file *f = output_open(d->diagnostics, output_name(d, ".elf"));
     if (!f)
         return false;

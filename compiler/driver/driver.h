@@ -64,7 +64,6 @@ bool run_pipeline(driver *d);
 bool dump_text(driver *d, const char *name, const char *extension, const text *content);
 void add_time(driver *d, const char *name, double start);
 void show_times(driver *d);
-double now(void);
 
 // Writes a text under the --output name (default: stdout), whole or not at all.
 bool write_output(driver *d, const char *path, const text *content);

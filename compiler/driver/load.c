@@ -1,6 +1,8 @@
 // Reading machine, weights and program.
 #include "compiler/driver/driver.h"
 
+#include "support/clock.h"
+
 #include "compiler/frontend/frontend.h"
 
 #include <stdio.h>
@@ -104,13 +106,13 @@ bool load_module(driver *d)
     const source *s = load_text(d, path);
     if (!s || !load_weights(d))
         return false;
-    double start = now();
+    double start = clock_seconds();
     d->module = is_ir(path) ? ir_parse(d->arena, d->diagnostics, s) : compile_program(d, s);
     add_time(d, is_ir(path) ? "parse" : "front end", start);
     if (!d->module || !load_machine(d))
         return false;
     d->module->machine = ir_intern(d->module, d->machine.name);
-    start = now();
+    start = clock_seconds();
     bool ok = choose_formats(d, d->quant);
     add_time(d, "choose formats", start);
     return ok;

@@ -1,26 +1,20 @@
 // Running passes, and what can be seen of it: dumps, prints, times, remarks.
 #include "compiler/driver/driver.h"
 
+#include "support/clock.h"
+
 #include <errno.h>
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-
-double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 // ------------------------------------------------------------------ times
 
 void add_time(driver *d, const char *name, double start)
 {
-    ARRAY_PUSH(d->arena, &d->times, (phase_time){name, now() - start});
+    ARRAY_PUSH(d->arena, &d->times, (phase_time){name, clock_seconds() - start});
 }
 
 void show_times(driver *d)

@@ -248,7 +248,6 @@ bool type_dims(frontend *f, const ast_node *dims, unsigned *rank, ir_dim *out);
 const ir_type *type_tensor(frontend *f, location where, scalar_type s, unsigned rank,
                            const ir_dim *dims);
 const ir_type *type_of_spec(frontend *f, location where, const type_spec *s);
-bool type_same_dims(const ir_type *a, const ir_type *b);
 // numpy broadcasting of two numeric types with equal elements. NULL: reported.
 const ir_type *type_broadcast(frontend *f, location where, const char *op, const ir_type *x,
                               const ir_type *y);

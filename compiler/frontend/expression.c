@@ -331,7 +331,7 @@ static value reshape(frontend *f, location where, const ast_node *operand, value
         return fail(f, where, "only a tensor can be given a shape, '%s' is %s",
                     describe_syntax(f, operand), describe_type(f, v->type));
     const ir_type *t = type_tensor(f, where, v->type->scalar, rank, shape);
-    if (!t || type_same_dims(t, v->type))
+    if (!t || ir_type_same_dims(t, v->type))
         return t ? runtime_value(v) : poison();
     if (!type_same_count(v->type, rank, shape))
         return fail(f, where, "%s cannot be seen as %s: the number of elements differs",

@@ -225,16 +225,6 @@ const ir_type *type_of_spec(frontend *f, location where, const type_spec *s)
     return tensor;
 }
 
-bool type_same_dims(const ir_type *a, const ir_type *b)
-{
-    if (a->rank != b->rank)
-        return false;
-    for (unsigned i = 0; i < a->rank; i++)
-        if (!ir_dim_equal(a->dims[i], b->dims[i]))
-            return false;
-    return true;
-}
-
 const char *type_element(const ir_type *t)
 {
     return t->kind == IR_INDEX    ? "index"

@@ -93,7 +93,7 @@ static weight_node *find_alias(frontend *f, const ast_node *name, const weight_n
              other ? "" : suggestion(f, name->name, names, count));
         return NULL;
     }
-    if (type_same_dims(other->type, leaf->type) && other->type->kind == leaf->type->kind)
+    if (ir_type_same_dims(other->type, leaf->type) && other->type->kind == leaf->type->kind)
         return other;
     fail(f, name->where, "'%s' cannot stand for '%s': it is %s, not %s", name->name, leaf->name,
          describe_type(f, other->type), describe_type(f, leaf->type));

@@ -110,6 +110,8 @@ static inline bool ir_type_is_float(const ir_type *t)
     return t->kind != IR_INDEX && t->kind != IR_WEIGHT && t->kind != IR_TILE &&
            scalar_is_float(t->scalar);
 }
+// Same rank and dimensions, whatever the elements.
+bool ir_type_same_dims(const ir_type *a, const ir_type *b);
 // Same kind, scalar and format with other dimensions.
 const ir_type *ir_type_with_dims(ir_module *m, const ir_type *t, unsigned rank, const ir_dim *dims);
 const ir_type *ir_type_with_scalar(ir_module *m, const ir_type *t, scalar_type s);
@@ -336,8 +338,8 @@ void ir_walk(ir_block *b, void (*visit)(ir_op *op, void *context), void *context
 
 // ----------------------------------------------------- printing, parsing, checks
 
-// Deterministic. Locations print as a trailing "// file:line:column" and parse
-// back; ';' starts a comment.
+// Deterministic. Locations print as a trailing "// file:line:column", where they differ from that
+// of the operation before ("// -": none), and parse back; ';' starts a comment.
 void ir_print_module(text *out, const ir_module *m);
 void ir_print_function(text *out, const ir_function *f);
 void ir_print_op(text *out, const ir_op *op); // one op with its regions, for messages

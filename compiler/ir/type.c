@@ -197,3 +197,13 @@ void ir_type_print(text *out, const ir_type *t)
     }
     print_dims(out, t);
 }
+
+bool ir_type_same_dims(const ir_type *a, const ir_type *b)
+{
+    if (a->rank != b->rank)
+        return false;
+    for (unsigned i = 0; i < a->rank; i++)
+        if (!ir_dim_equal(a->dims[i], b->dims[i]))
+            return false;
+    return true;
+}

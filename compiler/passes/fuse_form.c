@@ -113,7 +113,7 @@ static const char *operand_obstacle(const fusion *f, const ir_op *op, const unit
             return "it uses a scale per row";
         if (is_reduction(op) && i > 0)
             return "its gain is computed there";
-        if (!graph_same_dims(x->type, u->shape))
+        if (!ir_type_same_dims(x->type, u->shape))
             return "it broadcasts a value that is computed there";
     }
     return NULL;
@@ -134,7 +134,7 @@ static const char *rows_obstacle(fusion *f, const ir_op *op, const unit *u)
     if (!(table ? f->precompute : f->rows))
         return "it is switched off";
     const char *reason = operand_obstacle(f, op, u);
-    if (!reason && !graph_same_dims(op->results[0].type, u->shape))
+    if (!reason && !ir_type_same_dims(op->results[0].type, u->shape))
         reason = "their shapes differ";
     return reason ? reason : size_obstacle(u, 1, is_reduction(op), is_softmax(op));
 }
@@ -146,7 +146,7 @@ static const char *epilogue_obstacle(fusion *f, const ir_op *op, const unit *u)
     if (!f->epilogue)
         return "it is switched off";
     const char *reason = operand_obstacle(f, op, u);
-    if (!reason && !graph_same_dims(op->results[0].type, u->shape))
+    if (!reason && !ir_type_same_dims(op->results[0].type, u->shape))
         reason = "their shapes differ";
     return reason ? reason : size_obstacle(u, 1, 0, 0);
 }
@@ -155,7 +155,7 @@ static const char *product_obstacle(fusion *f, const ir_op *op, const unit *u)
 {
     if (!f->products)
         return "it is switched off";
-    if (!graph_same_dims(op->results[0].type, u->shape))
+    if (!ir_type_same_dims(op->results[0].type, u->shape))
         return "their numbers of columns differ";
     if (fuse_unit_of(f, ir_operand_named(op, "scale")) == u)
         return "its scale is computed there";
@@ -338,7 +338,7 @@ static candidates find_candidates(const fusion *f, const ir_op *op)
 static bool can_merge(fusion *f, const ir_op *op, unit *into, unit *u)
 {
     if (u == into || u->kind != UNIT_ROWS || into->kind != UNIT_ROWS || !f->rows ||
-        !graph_same_dims(u->shape, into->shape) || operand_obstacle(f, op, u) ||
+        !ir_type_same_dims(u->shape, into->shape) || operand_obstacle(f, op, u) ||
         size_obstacle(into, (unsigned)u->ops.count + 1, count_ops(u, is_reduction) + 1,
                       count_ops(u, is_softmax)) ||
         makes_cycle(f, op, u))

@@ -18,16 +18,6 @@ int64_t graph_rows(const ir_type *t)
     return rows;
 }
 
-bool graph_same_dims(const ir_type *a, const ir_type *b)
-{
-    if (a->rank != b->rank)
-        return false;
-    for (unsigned i = 0; i < a->rank; i++)
-        if (!ir_dim_equal(a->dims[i], b->dims[i]))
-            return false;
-    return true;
-}
-
 void graph_list_add(text *list, const char *name)
 {
     text_printf(list, "%s%s", list->length ? ", " : "", name);

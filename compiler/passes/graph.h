@@ -5,9 +5,9 @@
 
 // "gate" for @blk.0.gate, "h" for %h, "a value" without a name.
 const char *graph_value_name(const ir_value *v);
-// Product of all dimensions but the last at their largest; 1 for vectors and scalars.
+// Product of all dimensions but the last at their largest; 1 for vectors and scalars;
+// INT64_MAX when it overflows.
 int64_t graph_rows(const ir_type *t);
-bool graph_same_dims(const ir_type *a, const ir_type *b);
 // "a, b, c": appends a name to a list being built.
 void graph_list_add(text *list, const char *name);
 // Numbers a block's ops by their mark, from 1.

@@ -6,6 +6,7 @@
 // dimension, the rows the product of the others.
 #pragma once
 
+#include "compiler/passes/graph.h"
 #include "compiler/passes/passes.h"
 #include "compiler/quant/quant.h"
 
@@ -77,7 +78,6 @@ ir_value *low_cast(lowering *l, ir_value *x, scalar_type t); // scalar or vector
 ir_value *low_broadcast(lowering *l, ir_value *scalar);
 ir_value *low_dim(lowering *l, ir_dim d);
 ir_value *low_row_count(lowering *l, const ir_type *t);
-int64_t low_maximum_rows(const ir_type *t);
 ir_dim low_columns(const ir_type *t); // 1 for rank 0
 ir_value *low_scratch(lowering *l, scalar_type t, int64_t rows, int64_t columns);
 

@@ -182,14 +182,6 @@ ir_value *low_row_count(lowering *l, const ir_type *t)
     return rows;
 }
 
-int64_t low_maximum_rows(const ir_type *t)
-{
-    int64_t rows = 1;
-    for (unsigned i = 0; i + 1 < t->rank; i++)
-        rows *= ir_dim_maximum(t->dims[i]);
-    return rows;
-}
-
 ir_dim low_columns(const ir_type *t)
 {
     return t->rank ? t->dims[t->rank - 1] : ir_dim_constant(1);

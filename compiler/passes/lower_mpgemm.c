@@ -247,6 +247,6 @@ bool lower_mpgemm_kernel(lowering *l)
     int64_t block = ir_integer(l->kernel, "row_block");
     k.row_block = block > 0 ? (unsigned)block : 1;
     l->rows = low_row_count(l, table);
-    build_ranges(&k, low_maximum_rows(table));
+    build_ranges(&k, graph_rows(table));
     return true;
 }

@@ -482,7 +482,7 @@ static bool build_by_tiles(rows_kernel *k)
         clear_panels(k, zero, m, low_dim(l, k->columns));
     ir_value *full = low_div(l, l->rows, m);
     bool good = true;
-    if (low_maximum_rows(row_space(l->region)) >= l->m || l->m == 1) {
+    if (graph_rows(row_space(l->region)) >= l->m || l->m == 1) {
         low_loop tiles;
         low_for_begin(l, &tiles, zero, full, low_index(l, 1), 0, NULL);
         good = build_row_tile(k, tiles.counter, m, l->m == 1);

@@ -216,8 +216,8 @@ static ir_value *allocate(entry_lowering *e, const ir_type *type, const char *na
 // The rows a buffer must have room for: tables are kept by row tile.
 static int64_t buffer_rows(const entry_lowering *e, const ir_type *t)
 {
-    int64_t rows = low_maximum_rows(t);
-    return t->kind == IR_TABLE ? (rows + e->shape.m - 1) / e->shape.m : rows;
+    int64_t rows = graph_rows(t);
+    return t->kind == IR_TABLE ? rows / e->shape.m + (rows % e->shape.m != 0) : rows;
 }
 
 static ir_value *allocate_part(entry_lowering *e, const ir_type *graph, const ir_type *part,
@@ -225,8 +225,11 @@ static ir_value *allocate_part(entry_lowering *e, const ir_type *graph, const ir
 {
     int64_t rows = buffer_rows(e, graph);
     ir_dim dims[2] = {ir_dim_constant(rows), part->dims[part->rank - 1]};
+    int64_t elements;
+    if (__builtin_mul_overflow(rows, ir_dim_maximum(low_columns(graph)), &elements))
+        elements = INT64_MAX; // which plan-memory refuses
     if (part->rank == 1)
-        dims[0] = ir_dim_constant(rows * ir_dim_maximum(low_columns(graph)));
+        dims[0] = ir_dim_constant(elements);
     return as_type(e, allocate(e, ir_type_buffer(e->module, part->scalar, part->rank, dims), name),
                    part);
 }

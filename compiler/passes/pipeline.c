@@ -1,8 +1,9 @@
 // Pipelines: their text, and running them.
 #include "compiler/passes/parameters.h"
 
+#include "support/clock.h"
+
 #include <string.h>
-#include <time.h>
 
 // The whole way, as a page: the passes' one-line descriptions are in passes.def.
 const char pipeline_default[] = "fold,quantize-weights,split-precompute,quantize-tables,"
@@ -221,13 +222,6 @@ void pipeline_print(text *out, const pipeline *p)
 
 // ---------------------------------------------------------------------- running
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void set_arguments(pass_context *c, const pipeline_step *step)
 {
     c->running = step->pass->name;
@@ -250,10 +244,10 @@ bool pipeline_run(const pipeline *p, ir_module *m, pass_context *c, const pipeli
         o->after(o->context, 0, "input", m, 0);
     for (size_t i = 0; i < p->steps.count; i++) {
         set_arguments(c, &p->steps.items[i]);
-        double start = now();
+        double start = clock_seconds();
         if (!p->steps.items[i].pass->run(m, c))
             return false;
-        double seconds = now() - start;
+        double seconds = clock_seconds() - start;
         check_module(m, c);
         if (o && o->after)
             o->after(o->context, (unsigned)i + 1, c->running, m, seconds);

@@ -19,6 +19,8 @@ static int64_t buffer_size(const ir_type *t)
         if (__builtin_mul_overflow(size, ir_dim_maximum(t->dims[i]), &size))
             return -1;
     }
+    if (size > INT64_C(1) << 47)
+        return -1;
     return (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 

@@ -1,9 +1,10 @@
 // Execution: the loop around the hart, and services.
 #include "runtime/host/internal.h"
 
+#include "support/clock.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum {
     SLICE = 1 << 14, // instructions between two looks at the clock; an lmma may take 100 us
@@ -20,13 +21,6 @@ enum {
     A7 = 17,
     MAX_WARNINGS = 32,
 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 // --------------------------------------------------------------------- services
 
@@ -106,7 +100,7 @@ static bool limit_reached(const host_limits *limits, double start, host_outcome 
         outcome->end = HOST_INSTRUCTION_LIMIT;
         return true;
     }
-    if (limits->seconds > 0 && now() - start >= limits->seconds) {
+    if (limits->seconds > 0 && clock_seconds() - start >= limits->seconds) {
         outcome->end = HOST_TIME_LIMIT;
         return true;
     }
@@ -116,7 +110,7 @@ static bool limit_reached(const host_limits *limits, double start, host_outcome 
 host_outcome host_run(host_program *p, const host_limits *limits)
 {
     host_outcome outcome = {0};
-    double start = now();
+    double start = clock_seconds();
     uint64_t before = p->hart->retired;
     do {
         hart_stop stop = hart_run(p->hart, budget(limits, outcome.instructions));
@@ -126,7 +120,7 @@ host_outcome host_run(host_program *p, const host_limits *limits)
             break;
     } while (!limit_reached(limits, start, &outcome));
     fflush(stdout);
-    outcome.seconds = now() - start;
+    outcome.seconds = clock_seconds() - start;
     p->seconds += outcome.seconds;
     p->fastest = p->runs == 0 || outcome.seconds < p->fastest ? outcome.seconds : p->fastest;
     p->runs++;
