@@ -15,7 +15,7 @@ typedef enum token_kind {
     TOKEN_VALUE,    // %name; value: name
     TOKEN_GLOBAL,   // @name, @"any name"; value: name
     TOKEN_MARK,     // one of ( ) [ ] { } < > , : = * ? or -> or ..
-    TOKEN_LOCATION, // "// file:line:column"; value: what follows "// "
+    TOKEN_LOCATION, // "// file:line:column" or "// -"; value: what follows "// "
     TOKEN_BAD,      // value: what is wrong with it
 } token_kind;
 

@@ -143,6 +143,19 @@ bool lir_location(parser *p, location *out)
     return true;
 }
 
+bool lir_op_location(parser *p, location *out)
+{
+    if (p->now.kind == TOKEN_LOCATION && !strcmp(p->now.value, "-")) {
+        p->inherited = NOWHERE;
+        lir_advance(p);
+    } else if (!lir_location(p, &p->inherited)) {
+        return false;
+    }
+    if (p->inherited.source != p->module->text)
+        *out = p->inherited;
+    return true;
+}
+
 // -------------------------------------------------------------------- recovery
 
 void lir_recover(parser *p, uint32_t line)
@@ -268,6 +281,7 @@ static bool parse_function(parser *p, bool entry)
     p->function = ir_function_create(p->module, name.value, entry, where);
     p->names = ir_mapping_create(p->arena);
     p->visible.count = 0;
+    p->inherited = where;
     p->depth = 0;
     return parse_arguments(p, p->function) && parse_results(p, p->function) &&
            lir_block(p, p->function->body, 0, &p->function->where);

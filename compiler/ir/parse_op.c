@@ -486,6 +486,7 @@ static bool parse_opcode(parser *p, statement *s)
 {
     const char *name, *names[IR_OPCODE_COUNT];
     s->name = p->now;
+    s->where = s->name.where;
     if (s->name.kind != TOKEN_WORD && !s->results.count)
         return lir_unexpected(p, "an operation");
     if (!lir_word(p, "an operation", &name))
@@ -501,8 +502,10 @@ static bool parse_opcode(parser *p, statement *s)
 
 static bool finish_statement(parser *p, statement *s, ir_block *b)
 {
-    location where = s->where;
-    if (!parse_result_types(p, s) || !lir_location(p, &where))
+    if (!parse_result_types(p, s))
+        return false;
+    bool located = s->op && p->now.kind != TOKEN_LOCATION; // behind the brace
+    if (!located && !lir_op_location(p, &s->where))
         return false;
     if (!p->now.first && !token_is(&p->now, "}"))
         return lir_expected(p, "the end of the line");
@@ -510,8 +513,8 @@ static bool finish_statement(parser *p, statement *s, ir_block *b)
         set_results(p, s);
     else if (!s->poisoned)
         s->op = build(p, s, b);
-    if (s->op && where.source)
-        ARRAY_PUSH(p->arena, &p->locations, (parsed_location){s->op, where});
+    if (s->op && s->where.source != p->module->text)
+        ARRAY_PUSH(p->arena, &p->locations, (parsed_location){s->op, s->where});
     for (size_t i = 0; i < s->results.count; i++)
         if (!lir_define(p, &s->results.items[i], s->poisoned ? &lir_poison : &s->op->results[i]))
             return false;
@@ -539,7 +542,7 @@ bool lir_block(parser *p, ir_block *b, size_t visible, location *where)
 {
     if (++p->depth > PARSER_MAX_DEPTH)
         return lir_error(p, p->now.where, "regions are nested more than %d deep", PARSER_MAX_DEPTH);
-    if (!lir_expect(p, "{") || !lir_location(p, where))
+    if (!lir_expect(p, "{") || !lir_op_location(p, where))
         return false;
     while (!token_is(&p->now, "}")) {
         if (p->now.kind == TOKEN_END && !p->ended) {

@@ -33,6 +33,8 @@ typedef struct parser {
     // written in it are set afterwards.
     ARRAY_OF(parsed_location) locations;
     ir_function *function;
+    // What an op without a location has; a place in the text itself: nothing yet.
+    location inherited;
     unsigned depth;
     bool ended;    // the text's end came where a region was open, and was reported
     size_t errors; // when parsing began
@@ -53,6 +55,9 @@ bool lir_text(parser *p, const char *what, const char **out);
 bool lir_integer(parser *p, const char *what, int64_t minimum, int64_t maximum, int64_t *out);
 // An optional trailing location; *out stays as it is without one.
 bool lir_location(parser *p, location *out);
+// The same behind an operation or an opening brace, where "// -" stands for none: without one *out
+// is the location of the line before, if that has one.
+bool lir_op_location(parser *p, location *out);
 // Skips to the next statement after an error in the one that began on `line`.
 void lir_recover(parser *p, uint32_t line);
 bool lir_gives_up(const parser *p);

@@ -10,6 +10,7 @@ typedef struct printer {
     const ir_module *module;
     ir_mapping *names; // value -> printed name
     ir_mapping *taken; // printed name -> the next suffix to try
+    location last;     // of the operation printed before, NOWHERE when it has none
     unsigned numbered, depth;
 } printer;
 
@@ -85,6 +86,7 @@ static void begin_function(printer *p, const ir_function *f)
 {
     p->names = ir_mapping_create(p->scratch);
     p->taken = ir_mapping_create(p->scratch);
+    p->last = NOWHERE;
     p->numbered = 0;
     name_block(p, f->body);
 }
@@ -118,11 +120,39 @@ static void print_values(printer *p, const ir_use *uses, unsigned n)
     }
 }
 
+// What is printed of a location: nothing for one in the text itself that the module was read from.
+static location printable(const printer *p, location where)
+{
+    bool shown = where.source && where.line && where.source != p->module->text &&
+                 *where.source->name && !strchr(where.source->name, '\n');
+    return shown ? where : NOWHERE;
+}
+
 static void print_location(printer *p, location where)
 {
-    if (where.source && where.line && where.source != p->module->text && *where.source->name &&
-        !strchr(where.source->name, '\n'))
+    where = printable(p, where);
+    if (where.source)
         text_printf(p->out, "   // %s:%u:%u", where.source->name, where.line, where.column);
+}
+
+static bool same_location(location a, location b)
+{
+    if (!a.source || !b.source)
+        return a.source == b.source;
+    return a.line == b.line && a.column == b.column && !strcmp(a.source->name, b.source->name);
+}
+
+// Only what differs from the line before; the parser takes the rest from there.
+static void print_changed_location(printer *p, location where)
+{
+    where = printable(p, where);
+    if (same_location(where, p->last))
+        return;
+    p->last = where;
+    if (where.source)
+        print_location(p, where);
+    else
+        text_append(p->out, "   // -");
 }
 
 static void print_number(text *out, double value, bool integral)
@@ -192,11 +222,9 @@ static void print_indent(printer *p)
 
 static void print_op(printer *p, const ir_op *op);
 
-// " {   // location", the ops, "}"
-static void print_region(printer *p, const ir_block *b, location where)
+// The ops and "}", behind " {" and what follows it.
+static void print_block(printer *p, const ir_block *b)
 {
-    text_append(p->out, " {");
-    print_location(p, where);
     text_char(p->out, '\n');
     p->depth++;
     IR_FOR_OPS(op, b)
@@ -207,6 +235,14 @@ static void print_region(printer *p, const ir_block *b, location where)
     p->depth--;
     print_indent(p);
     text_char(p->out, '}');
+}
+
+// " {   // location", the ops, "}"
+static void print_region(printer *p, const ir_block *b, location where)
+{
+    text_append(p->out, " {");
+    print_changed_location(p, where);
+    print_block(p, b);
 }
 
 // ------------------------------------------------------------------ operations
@@ -301,8 +337,8 @@ static void print_if(printer *p, const ir_op *op)
 {
     print_operands(p, op);
     print_region(p, op->regions[0], op->where);
-    text_append(p->out, " else");
-    print_region(p, op->regions[1], NOWHERE);
+    text_append(p->out, " else {");
+    print_block(p, op->regions[1]);
 }
 
 static void print_constant(printer *p, const ir_op *op)
@@ -345,7 +381,7 @@ static void print_generic(printer *p, const ir_op *op)
     print_operands(p, op);
     print_attributes(p, op, skip_nothing);
     for (unsigned i = 0; i < op->n_regions; i++)
-        print_region(p, op->regions[i], NOWHERE);
+        print_region(p, op->regions[i], op->where);
 }
 
 static void print_form(printer *p, const ir_op *op)
@@ -374,7 +410,7 @@ static void print_op(printer *p, const ir_op *op)
     print_form(p, op);
     print_result_types(p, op);
     if (!op->n_regions)
-        print_location(p, op->where);
+        print_changed_location(p, op->where);
 }
 
 // ---------------------------------------------------------- functions, modules

@@ -249,27 +249,97 @@ static void invalid_modules_are_found(void **state)
     fclose(nowhere);
 }
 
+static void check_location(const ir_op *op, const char *file, unsigned line, unsigned column)
+{
+    assert_string_equal(op->where.source->name, file);
+    assert_int_equal(op->where.line, line);
+    assert_int_equal(op->where.column, column);
+}
+
+static ir_op *first_op(fixture *f, const source *s)
+{
+    f->module = ir_parse(f->arena, f->diagnostics, s);
+    assert_non_null(f->module);
+    return f->module->functions->body->first;
+}
+
 // Locations of the text itself are not printed, locations written in it are, and are where the
 // parsed ops are.
 static void locations_survive(void **state)
 {
     fixture *f = *state;
     static const char module[] = "module \"m\"\n\n"
-                                 "func @f(%x: f32[4]) -> () {   // a b.lut:7:1\n"
-                                 "  %0 = silu %x : f32[4]   // c:d.lut:9:13\n"
-                                 "  %1 = silu %0 : f32[4]\n"
+                                 "func @f(%x: f32[4]) -> () {\n"
+                                 "  %0 = silu %x : f32[4]\n"
+                                 "  %1 = silu %0 : f32[4]   // c:d.lut:9:13\n"
+                                 "  return\n"
+                                 "}\n\n"
+                                 "func @g() -> () {\n"
                                  "  return\n"
                                  "}\n";
     const source *s = diagnostics_source(f->diagnostics, "m.lir", module, strlen(module));
-    f->module = ir_parse(f->arena, f->diagnostics, s);
-    assert_non_null(f->module);
-    ir_op *op = f->module->functions->body->first;
-    assert_string_equal(op->where.source->name, "c:d.lut");
-    assert_int_equal(op->where.line, 9);
-    assert_int_equal(op->where.column, 13);
-    assert_ptr_equal(op->next->where.source, s);
-    assert_int_equal(op->next->where.line, 5);
+    ir_op *op = first_op(f, s);
+    assert_ptr_equal(op->where.source, s);
+    assert_int_equal(op->where.line, 4);
+    check_location(op->next, "c:d.lut", 9, 13);
+    check_location(op->next->next, "c:d.lut", 9, 13);
+    op = f->module->functions->next->body->first; // not from another function
+    assert_ptr_equal(op->where.source, s);
     check_printed(f, module);
+}
+
+// An op has the location of the line before; "-" ends that, and stays.
+static void locations_are_inherited(void **state)
+{
+    fixture *f = *state;
+    static const char module[] = "module \"m\"\n\n"
+                                 "func @f(%c: i1) -> () {   // a b.lut:7:1\n"
+                                 "  if %c {\n"
+                                 "    yield   // b.lut:8:2\n"
+                                 "  } else {\n"
+                                 "    yield\n"
+                                 "  }\n"
+                                 "  if %c {   // -\n"
+                                 "    yield\n"
+                                 "  } else {\n"
+                                 "    yield   // b.lut:9:3\n"
+                                 "  }\n"
+                                 "  return   // a b.lut:7:1\n"
+                                 "}\n";
+    ir_op *op = first_op(f, diagnostics_source(f->diagnostics, "m.lir", module, strlen(module)));
+    check_location(op, "a b.lut", 7, 1);
+    check_location(op->regions[0]->first, "b.lut", 8, 2);
+    check_location(op->regions[1]->first, "b.lut", 8, 2);
+    op = op->next;
+    assert_null(op->where.source);
+    assert_null(op->regions[0]->first->where.source);
+    check_location(op->regions[1]->first, "b.lut", 9, 3);
+    check_location(op->next, "a b.lut", 7, 1);
+    check_printed(f, module);
+}
+
+// Wherever it is written, it is printed at the first place where it holds.
+static void locations_move_to_their_place(void **state)
+{
+    fixture *f = *state;
+    static const char module[] = "module \"m\"\nfunc @f(%c: i1) -> () {\n"
+                                 "  if %c {\n"
+                                 "    yield // a.lut:1:1\n"
+                                 "  } else { // a.lut:1:2\n"
+                                 "    yield\n"
+                                 "  } // a.lut:1:3\n"
+                                 "  return // a.lut:1:3\n"
+                                 "}\n";
+    first_op(f, diagnostics_source(f->diagnostics, "m.lir", module, strlen(module)));
+    check_printed(f, "module \"m\"\n\n"
+                     "func @f(%c: i1) -> () {\n"
+                     "  if %c {   // a.lut:1:3\n"
+                     "    yield   // a.lut:1:1\n"
+                     "  } else {\n"
+                     "    yield   // a.lut:1:2\n"
+                     "  }\n"
+                     "  return   // a.lut:1:3\n"
+                     "}\n");
 }
 
 static void check_file(fixture *f, const char *path)
@@ -340,6 +410,8 @@ int main(void)
         TEST(functions_compare_by_structure),
         TEST(invalid_modules_are_found),
         TEST(locations_survive),
+        TEST(locations_are_inherited),
+        TEST(locations_move_to_their_place),
         TEST(files_round_trip),
         TEST(reference_is_current),
     };
