@@ -225,8 +225,8 @@ static void remark_joined(fusion *f, const ir_op *op, const unit *u)
     if (op->code == IR_LUT_PRECOMPUTE) {
         text consumers = {0};
         print_consumers(&consumers, op);
-        pass_remark(c, REMARK_APPLIED, op->where, "table precompute of '%s' fused into %s; %s",
-                    graph_value_name(ir_operand(op, 0)), producer_name(op),
+        pass_remark(c, REMARK_APPLIED, op->where, "table precompute of %s fused into %s; %s",
+                    graph_describe_value(c->arena, ir_operand(op, 0)), producer_name(op),
                     text_string(&consumers));
         text_free(&consumers);
     } else if (op->code == IR_LUT_MPGEMM) {
@@ -246,8 +246,8 @@ static void remark_missed(fusion *f, const ir_op *op, const unit *u, const char 
     pass_context *c = f->context;
     const ir_op *product = first_product(u);
     if (op->code == IR_LUT_PRECOMPUTE)
-        pass_remark(c, REMARK_MISSED, op->where, "table precompute of '%s' not fused into %s: %s",
-                    graph_value_name(ir_operand(op, 0)), producer_name(op), reason);
+        pass_remark(c, REMARK_MISSED, op->where, "table precompute of %s not fused into %s: %s",
+                    graph_describe_value(c->arena, ir_operand(op, 0)), producer_name(op), reason);
     else if (op->code == IR_LUT_MPGEMM)
         pass_remark(c, REMARK_MISSED, op->where,
                     "products of '%s' and '%s' do not share a kernel: %s", product_name(product),
@@ -267,8 +267,8 @@ static void remark_alone(fusion *f, const ir_op *op)
     if (op->code != IR_LUT_PRECOMPUTE)
         return;
     pass_remark(f->context, REMARK_MISSED, op->where,
-                "table precompute of '%s' not fused: it comes from %s", graph_value_name(x),
-                producer_name(op));
+                "table precompute of %s not fused: it comes from %s",
+                graph_describe_value(f->context->arena, x), producer_name(op));
 }
 
 // --------------------------------------------------------------------- forming

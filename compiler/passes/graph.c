@@ -9,6 +9,15 @@ const char *graph_value_name(const ir_value *v)
     return v->name ? v->name : "a value";
 }
 
+const char *graph_describe_value(arena *a, const ir_value *v)
+{
+    if (v->kind == IR_VALUE_GLOBAL || v->name)
+        return arena_format(a, "'%s'", graph_value_name(v));
+    if (v->kind == IR_VALUE_ARGUMENT)
+        return "an argument";
+    return arena_format(a, "the result of '%s'", ir_op_rows[v->op->code].name);
+}
+
 int64_t graph_rows(const ir_type *t)
 {
     int64_t rows = 1;

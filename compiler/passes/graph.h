@@ -5,6 +5,8 @@
 
 // "gate" for @blk.0.gate, "h" for %h, "a value" without a name.
 const char *graph_value_name(const ir_value *v);
+// The same for messages: "'h'", "the result of 'mul'", "an argument".
+const char *graph_describe_value(arena *a, const ir_value *v);
 // Product of all dimensions but the last at their largest; 1 for vectors and scalars;
 // INT64_MAX when it overflows.
 int64_t graph_rows(const ir_type *t);

@@ -75,9 +75,10 @@ static bool stays_inside(const ir_value *table)
 static void quantize(ir_module *m, pass_context *c, ir_op *op)
 {
     ir_value *table = &op->results[0];
+    const char *name = graph_describe_value(c->arena, ir_operand(op, 0));
     if (!stays_inside(table)) {
-        pass_remark(c, REMARK_MISSED, op->where, "table of '%s' stays f16: the function returns it",
-                    graph_value_name(ir_operand(op, 0)));
+        pass_remark(c, REMARK_MISSED, op->where, "table of %s stays f16: the function returns it",
+                    name);
         return;
     }
     const ir_type *t = table->type;
@@ -86,8 +87,8 @@ static void quantize(ir_module *m, pass_context *c, ir_op *op)
         ir_type_table(m, SCALAR_I8, choice.scale, choice.group, t->sums, t->rank, t->dims);
     text type = {0};
     ir_type_print(&type, table->type);
-    pass_remark(c, REMARK_APPLIED, op->where, "table of '%s' becomes %s: %s",
-                graph_value_name(ir_operand(op, 0)), text_string(&type), choice.reason);
+    pass_remark(c, REMARK_APPLIED, op->where, "table of %s becomes %s: %s", name,
+                text_string(&type), choice.reason);
     text_free(&type);
 }
 
@@ -105,8 +106,8 @@ static bool check_unfused(pass_context *c, const ir_op *kernel)
         if (!is_float_table(op))
             continue;
         diagnostic_error(c->diagnostics, op->where,
-                         "the table of '%s' is in a kernel: run quantize-tables before fuse",
-                         graph_value_name(ir_operand(op, 0)));
+                         "the table of %s is in a kernel: run quantize-tables before fuse",
+                         graph_describe_value(c->arena, ir_operand(op, 0)));
         good = false;
     }
     return good;

@@ -174,6 +174,7 @@ static void remark_missed(split *s, const candidate *k)
 static void remark_table(split *s, const ir_op *precompute)
 {
     const ir_value *x = ir_operand(precompute, 0), *t = &precompute->results[0];
+    const char *name = graph_describe_value(s->context->arena, x);
     text names = {0};
     unsigned n = 0, tables = 0;
     IR_FOR_OPS(op, precompute->block)
@@ -184,14 +185,14 @@ static void remark_table(split *s, const ir_op *precompute)
         n++;
     }
     pass_remark_as(s->context, "lut", REMARK_APPLIED, precompute->where,
-                   "1 table of '%s' for %u consumer%s (%s)", graph_value_name(x), n,
-                   n == 1 ? "" : "s", text_string(&names));
+                   "1 table of %s for %u consumer%s (%s)", name, n, n == 1 ? "" : "s",
+                   text_string(&names));
     for (const ir_use *use = x->uses; use; use = use->next)
         tables += use->op->code == IR_LUT_PRECOMPUTE;
     if (tables > 1)
         pass_remark_as(s->context, "lut", REMARK_MISSED, precompute->where,
-                       "'%s' needs %u tables: its consumers have zero points of different groups",
-                       graph_value_name(x), tables);
+                       "%s needs %u tables: its consumers have zero points of different groups",
+                       name, tables);
     text_free(&names);
 }
 
