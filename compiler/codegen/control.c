@@ -242,6 +242,13 @@ void emit_if(emitter *e, ir_op *op)
     }
 }
 
+// An instruction that is illegal on every machine. What follows is never reached.
+void emit_trap(emitter *e, ir_op *op)
+{
+    (void)op;
+    call_intrinsic(e, "llvm.trap", 0, NULL, 0, NULL);
+}
+
 // ----------------------------------------------------------------------- calls
 
 static bool arguments_match(const ir_op *op, const ir_function *f)

@@ -38,11 +38,24 @@ static LLVMValueRef f32_from_bf16(emitter *e, LLVMValueRef x)
     return reinterpret(e, primitive2(e, P_SHL, wide, bits_like(wide, 16)), f32);
 }
 
+// In integers: LLVM 19 makes vectors of scalar bf16 values where it can, and cannot select them.
+static LLVMValueRef scalar_bf16_from_f32(emitter *e, LLVMValueRef x)
+{
+    LLVMValueRef bits = reinterpret(e, x, int_type(e, 32));
+    LLVMValueRef odd =
+        primitive2(e, P_AND, primitive2(e, P_LSHR, bits, bits_like(bits, 16)), bits_like(bits, 1));
+    LLVMValueRef up =
+        primitive2(e, P_ADD, primitive2(e, P_ADD, bits, bits_like(bits, 0x7fff)), odd);
+    LLVMValueRef code = primitive2(e, P_LSHR, up, bits_like(bits, 16));
+    LLVMValueRef nan = compare_float(e, LLVMRealUNO, x, x);
+    return convert(e, C_TRUNC, choose(e, nan, bits_like(bits, 0x7fc0), code), int_type(e, 16));
+}
+
 static LLVMValueRef bf16_from_f32(emitter *e, LLVMValueRef x)
 {
     LLVMTypeRef bits = int_type(e, 16);
     if (!is_vector(x))
-        return reinterpret(e, convert(e, C_FPTRUNC, x, bfloat_type(e)), bits);
+        return scalar_bf16_from_f32(e, x);
     fits_registers(e, x);
     LLVMTypeRef to = like(x, bfloat_type(e));
     LLVMTypeRef overloads[] = {to, LLVMTypeOf(x), int_type(e, 64)};

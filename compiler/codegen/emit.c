@@ -65,6 +65,7 @@ static const struct emit_row {
     {IR_FOR, emit_for},
     {IR_STRIP, emit_strip},
     {IR_IF, emit_if},
+    {IR_TRAP, emit_trap},
     {IR_CALL, emit_call},
     {IR_COMPARE, emit_compare},
     {IR_SELECT, emit_select},

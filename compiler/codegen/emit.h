@@ -116,6 +116,7 @@ void emit_reduce(emitter *e, ir_op *op);
 void emit_for(emitter *e, ir_op *op); // control.c
 void emit_strip(emitter *e, ir_op *op);
 void emit_if(emitter *e, ir_op *op);
+void emit_trap(emitter *e, ir_op *op);
 void emit_call(emitter *e, ir_op *op);
 void emit_dimension(emitter *e, ir_op *op); // memory.c
 void emit_alloc(emitter *e, ir_op *op);

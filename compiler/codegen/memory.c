@@ -28,6 +28,14 @@ static int64_t stride_of(emitter *e, const ir_type *t, unsigned d)
     return stride;
 }
 
+static bool is_integer_constant(const ir_value *v, int64_t *value)
+{
+    if (!v || v->kind != IR_VALUE_RESULT || v->op->code != IR_CONSTANT)
+        return false;
+    *value = (int64_t)ir_number(v->op, "value");
+    return true;
+}
+
 // The address of element [at..] of the buffer, `at` being the operands from
 // `first` on; indices that are not given are 0.
 static LLVMValueRef element_address(emitter *e, const ir_op *op, const ir_value *buffer,
@@ -36,6 +44,9 @@ static LLVMValueRef element_address(emitter *e, const ir_op *op, const ir_value 
     const ir_type *t = buffer->type;
     LLVMValueRef element = NULL;
     for (unsigned i = first; i < op->n_operands && i - first < t->rank; i++) {
+        int64_t index;
+        if (is_integer_constant(ir_operand(op, i), &index) && index == 0)
+            continue; // whatever its stride
         LLVMValueRef stride = int_constant(e, 64, stride_of(e, t, i - first));
         LLVMValueRef part = LLVMBuildNSWMul(e->builder, value_of(e, ir_operand(op, i)), stride, "");
         element = element ? LLVMBuildNSWAdd(e->builder, element, part, "") : part;
@@ -50,14 +61,6 @@ static LLVMValueRef element_address(emitter *e, const ir_op *op, const ir_value 
 void emit_view(emitter *e, ir_op *op)
 {
     bind_value(e, ir_result(op, 0), element_address(e, op, ir_operand(op, 0), 1));
-}
-
-static bool is_integer_constant(const ir_value *v, int64_t *value)
-{
-    if (!v || v->kind != IR_VALUE_RESULT || v->op->code != IR_CONSTANT)
-        return false;
-    *value = (int64_t)ir_number(v->op, "value");
-    return true;
 }
 
 // Takes constant addends off an index; NULL when nothing else is left of it.
@@ -90,8 +93,11 @@ LLVMValueRef split_address(emitter *e, const ir_value *buffer, int64_t *constant
     const ir_type *t = ir_operand(op, 0)->type;
     LLVMValueRef address = split_address(e, ir_operand(op, 0), constant);
     for (unsigned i = 1; i < op->n_operands && i <= t->rank; i++) {
-        int64_t stride = stride_of(e, t, i - 1) * (int64_t)scalar_size(t->scalar), sum = 0;
+        int64_t sum = 0;
         const ir_value *rest = peel_constants(ir_operand(op, i), &sum);
+        if (!rest && sum == 0)
+            continue; // whatever its stride
+        int64_t stride = stride_of(e, t, i - 1) * (int64_t)scalar_size(t->scalar);
         *constant += sum * stride;
         if (!rest)
             continue;

@@ -197,21 +197,44 @@ ir_value *low_scratch(lowering *l, scalar_type t, int64_t rows, int64_t columns)
     return ir_block_argument(l->function->body, type, "scratch");
 }
 
-// The index operands of element [row, column]; a buffer of rank 1 is one row.
-static unsigned indices(ir_value *buffer, ir_value *row, ir_value *column, ir_value **out)
+static const place *place_of_buffer(const place *places, unsigned count, const ir_value *buffer)
 {
-    unsigned count = 0;
-    if (buffer->type->rank == 2)
-        out[count++] = row;
-    out[count++] = column;
-    return count;
+    for (unsigned i = 0; i < count; i++) {
+        if (places[i].buffer == buffer && places[i].type->kind == IR_TENSOR)
+            return &places[i];
+    }
+    return NULL;
+}
+
+// The place of [row, column] in a buffer of rank 1: one row, or rows of a length known at run time.
+static ir_value *flat_index(lowering *l, const ir_value *buffer, ir_value *row, ir_value *column)
+{
+    const place *p = place_of_buffer(l->inputs, l->n_inputs, buffer);
+    if (!p)
+        p = place_of_buffer(l->outputs, l->n_outputs, buffer);
+    if (!p || p->type->rank < 2)
+        return column;
+    return low_add(l, low_mul(l, row, low_dim(l, low_columns(p->type))), column);
+}
+
+// The index operands of element [row, column].
+static unsigned indices(lowering *l, ir_value *buffer, ir_value *row, ir_value *column,
+                        ir_value **out)
+{
+    if (buffer->type->rank != 2) {
+        out[0] = flat_index(l, buffer, row, column);
+        return 1;
+    }
+    out[0] = row;
+    out[1] = column;
+    return 2;
 }
 
 ir_value *low_view(lowering *l, ir_value *buffer, ir_value *row, ir_value *column,
                    const ir_type *type)
 {
     ir_value *operands[3] = {buffer};
-    unsigned count = 1 + indices(buffer, row, column, operands + 1);
+    unsigned count = 1 + indices(l, buffer, row, column, operands + 1);
     return ir_result(ir_build(&l->at, IR_VIEW, count, operands, 1, &type), 0);
 }
 
@@ -225,7 +248,7 @@ ir_value *low_bytes(lowering *l, ir_value *buffer, ir_value *row, ir_value *offs
 ir_value *low_load(lowering *l, ir_value *buffer, ir_value *row, ir_value *column)
 {
     ir_value *operands[3] = {buffer};
-    unsigned count = 1 + indices(buffer, row, column, operands + 1);
+    unsigned count = 1 + indices(l, buffer, row, column, operands + 1);
     const ir_type *type = ir_type_scalar(l->module, buffer->type->scalar);
     return ir_result(ir_build(&l->at, IR_LOAD, count, operands, 1, &type), 0);
 }
@@ -233,14 +256,14 @@ ir_value *low_load(lowering *l, ir_value *buffer, ir_value *row, ir_value *colum
 void low_store(lowering *l, ir_value *x, ir_value *buffer, ir_value *row, ir_value *column)
 {
     ir_value *operands[4] = {x, buffer};
-    unsigned count = 2 + indices(buffer, row, column, operands + 2);
+    unsigned count = 2 + indices(l, buffer, row, column, operands + 2);
     ir_build(&l->at, IR_STORE, count, operands, 0, NULL);
 }
 
 ir_value *low_vload(lowering *l, ir_value *buffer, ir_value *row, ir_value *column, int64_t stride)
 {
     ir_value *operands[3] = {buffer};
-    unsigned count = 1 + indices(buffer, row, column, operands + 1);
+    unsigned count = 1 + indices(l, buffer, row, column, operands + 1);
     const ir_type *type = ir_type_vector(l->module, buffer->type->scalar);
     ir_op *op = ir_build(&l->at, IR_VLOAD, count, operands, 1, &type);
     if (stride != 1)
@@ -252,7 +275,7 @@ void low_vstore(lowering *l, ir_value *x, ir_value *buffer, ir_value *row, ir_va
                 int64_t stride)
 {
     ir_value *operands[4] = {x, buffer};
-    unsigned count = 2 + indices(buffer, row, column, operands + 2);
+    unsigned count = 2 + indices(l, buffer, row, column, operands + 2);
     ir_op *op = ir_build(&l->at, IR_VSTORE, count, operands, 0, NULL);
     if (stride != 1)
         ir_set_integer(op, "stride", stride);

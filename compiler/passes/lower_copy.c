@@ -34,6 +34,16 @@ static void check_range(lowering *l, ir_value *position, const ir_type *x, const
     }
 }
 
+static ir_value *first_row(lowering *l, const ir_op *write)
+{
+    ir_value *position = ir_operand_named(write, "position");
+    if (!position)
+        return low_index(l, 0);
+    if (position->kind == IR_VALUE_RESULT) // nothing but a constant stands in such a kernel
+        return low_index(l, (int64_t)ir_number(position->op, "value"));
+    return l->inputs[position->index].scalar;
+}
+
 bool lower_copy_kernel(lowering *l)
 {
     IR_FOR_OPS(op, l->region)
@@ -48,8 +58,7 @@ bool lower_copy_kernel(lowering *l)
             }
         } else if (op->code == IR_STATE_WRITE) {
             const place *x = &l->inputs[ir_operand(op, 1)->index];
-            ir_value *position = ir_operand_named(op, "position");
-            ir_value *first = position ? l->inputs[position->index].scalar : low_index(l, 0);
+            ir_value *first = first_row(l, op);
             check_range(l, first, x->type, state->type);
             ir_value *row = low_index(l, 1);
             for (unsigned i = 1; i < state->type->rank; i++)

@@ -359,27 +359,32 @@ static bool lower_op(entry_lowering *e, ir_op *op)
     }
 }
 
-// ---- results. A returned value must be written by a kernel straight to its result buffer: what is
-// returned twice, or is an argument, goes through a copying kernel first.
+// ---- results. A returned value must be written by a kernel straight to its result buffer: what
+// stands in another result already, is an argument, or a scalar, goes through a copying kernel
+// first.
 
-static ir_op *producer(ir_value *v)
+// The value whose memory `v` is.
+static ir_value *origin(ir_value *v)
 {
     while (v->kind == IR_VALUE_RESULT && v->op->code == IR_RESHAPE)
         v = ir_operand(v->op, 0);
-    return v->kind == IR_VALUE_RESULT && v->op->code == IR_KERNEL ? v->op : NULL;
+    return v;
 }
 
+// A copy of `v`; of a scalar, a tensor of rank 0.
 static ir_value *copied(ir_op *ret, ir_value *v)
 {
     ir_builder b = ir_builder_before(ret);
     b.where = ret->where;
-    ir_op *kernel = ir_build(&b, IR_KERNEL, 1, &v, 1, &v->type);
+    const ir_type *type =
+        v->type->kind == IR_SCALAR ? ir_type_tensor(b.module, v->type->scalar, 0, NULL) : v->type;
+    ir_op *kernel = ir_build(&b, IR_KERNEL, 1, &v, 1, &type);
     ir_set_text(kernel, "name", "copy");
     ir_set_name(kernel, "kind", "rows");
     ir_builder inside = ir_builder_at_end(kernel->regions[0]);
     inside.where = ret->where;
     ir_value *x = ir_block_argument(kernel->regions[0], v->type, v->name);
-    ir_value *y = ir_build1(&inside, IR_CAST, v->type, x, NULL, NULL);
+    ir_value *y = ir_build1(&inside, IR_CAST, type, x, NULL, NULL);
     ir_build(&inside, IR_YIELD, 1, &y, 0, NULL);
     return &kernel->results[0];
 }
@@ -387,13 +392,11 @@ static ir_value *copied(ir_op *ret, ir_value *v)
 static void prepare_results(ir_op *ret)
 {
     for (unsigned i = 0; i < ret->n_operands; i++) {
-        ir_value *v = ir_operand(ret, i);
-        bool again = false;
+        ir_value *v = ir_operand(ret, i), *memory = origin(v);
+        bool in_place = memory->kind == IR_VALUE_RESULT && memory->op->code == IR_KERNEL;
         for (unsigned j = 0; j < i; j++)
-            again = again || ir_operand(ret, j) == v;
-        bool reshaped_elsewhere =
-            v->kind == IR_VALUE_RESULT && v->op->code == IR_RESHAPE && v->uses && v->uses->next;
-        if (!producer(v) || again || reshaped_elsewhere)
+            in_place = in_place && origin(ir_operand(ret, j)) != memory;
+        if (!in_place)
             ir_set_operand(ret, i, copied(ret, v));
     }
 }
