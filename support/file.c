@@ -217,6 +217,14 @@ static int create_temporary(char *name)
     return descriptor;
 }
 
+bool same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    if (stat(a, &x) < 0 || stat(b, &y) < 0)
+        return strcmp(a, b) == 0;
+    return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 output_file *output_open(diagnostics *d, const char *path)
 {
     struct stat status;

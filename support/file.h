@@ -18,6 +18,9 @@ typedef struct mapped_file {
 bool file_map(diagnostics *d, const char *path, mapped_file *out);
 void file_unmap(mapped_file *f);
 
+// Whether both names lead to one regular file, or are equal where there is none.
+bool same_file(const char *a, const char *b);
+
 // An output file that appears under its name only when committed: written to a
 // temporary beside it, then renamed. "-" is stdout. Abandoning removes it; so
 // does leaving the process by exit() or SIGINT/SIGTERM.

@@ -232,9 +232,32 @@ static bool finish(build *b)
     return ok;
 }
 
+// No output takes the place of a file that is read, or of another output.
+static bool has_own_place(driver *d, const char *output, const char *other)
+{
+    if (!output || !other || strcmp(output, "-") == 0 || !same_file(output, other))
+        return true;
+    diagnostic_error(d->diagnostics, NOWHERE,
+                     "'%s' would be written over '%s'; choose another name", output, other);
+    return false;
+}
+
+static bool outputs_have_place(driver *d, const char *program)
+{
+    const char *outputs[] = {program, d->packed};
+    const char *inputs[] = {d->files.items[0], d->weights_spec, d->machine_name};
+    bool ok = has_own_place(d, d->packed, program);
+    for (size_t i = 0; i < 2; i++)
+        for (size_t j = 0; j < 3; j++)
+            ok = has_own_place(d, outputs[i], inputs[j]) && ok;
+    return ok;
+}
+
 static bool compile(build *b)
 {
     driver *d = b->d;
+    if (!outputs_have_place(d, output_name(d, stages[b->stage].extension)))
+        return false;
     if (b->stage == AST)
         return write_tree(d);
     if (!load_module(d))
@@ -276,7 +299,7 @@ int command_opt(driver *d)
 
 int command_pack(driver *d)
 {
-    bool ok = load_module(d);
+    bool ok = outputs_have_place(d, output_name(d, ".lutw")) && load_module(d);
     if (ok && weights_kind_of(d->weights) == WEIGHTS_NONE) {
         diagnostic_error(d->diagnostics, NOWHERE, "nothing to pack: give --weights");
         ok = false;

@@ -309,10 +309,11 @@ static bool lower_kernel_op(entry_lowering *e, ir_op *op)
     lowering l = e->shape;
     l.kernel = op;
     l.region = op->regions[0];
-    if (!lower_kernel(&l))
-        return false;
-    for (unsigned i = 0; i < op->n_results; i++)
+    bool good = lower_kernel(&l);
+    for (unsigned i = 0; i < op->n_results; i++) // what follows is looked at in any case
         bind_result(e, &op->results[i]);
+    if (!good)
+        return false;
     ir_value **arguments = ARENA_ARRAY(e->arena, ir_value *, l.arguments.count);
     for (size_t i = 0; i < l.arguments.count; i++) {
         ir_value *v = argument_value(e, &l, &l.arguments.items[i]);
