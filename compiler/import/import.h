@@ -67,18 +67,27 @@ meta_text meta_text_at(const meta_value *v, uint64_t index);
 enum { WEIGHTS_MAX_RANK = 6 };
 
 // A tensor type of GGUF files. One row per type (types.c); docs/weights.md says how to add one.
-typedef struct weight_type {
+typedef struct weight_type weight_type;
+struct weight_type {
     const char *name;
     uint32_t id;           // in the file
     uint32_t block, bytes; // weights and bytes of a block
-    const char *dense;     // the narrowest dense format that holds every value exactly
-    void (*dequantize)(const uint8_t *blocks, int64_t count, float *out); // NULL: not supported
-    // Types that are exactly a canonical form: that form, with group = block and scales in f32;
-    // and the formats that `keep` tries, the first that is exact for the whole tensor wins.
+    // The narrowest dense format that holds every value exactly, or f32 where none does.
+    const char *dense;
+    // Floats of whole blocks, rounded to nearest. NULL: not supported.
+    void (*dequantize)(const weight_type *type, const uint8_t *blocks, int64_t count, float *out);
+    // Types of blocks: each `group` weights share scale and offset, and w = scale * code + offset.
+    uint32_t group;
+    void (*codes)(const uint8_t *block, uint8_t *codes);
+    void (*scales)(const uint8_t *block, float *scale, float *offset);
+    // Types that are exactly a canonical form: that form, with scales in f32; and the formats that
+    // `keep` tries, the first that is exact for the whole tensor wins. The function is false for a
+    // block whose values have no such form.
     const char *canonical;
     const char *keep[3];
-    bool (*to_canonical)(const uint8_t *block, uint8_t *codes, float *scale, float *offset);
-} weight_type;
+    bool (*to_canonical)(const weight_type *type, const quant_format *format, const uint8_t *block,
+                         uint8_t *codes, float *scale, float *offset);
+};
 extern const weight_type weight_types[]; // ended by a NULL name
 
 typedef struct weights_tensor {
@@ -104,7 +113,7 @@ const char *weights_nearest(const weights *w, const char *name);
 
 // The plane format that holds the tensor exactly (`--quant keep`), or NULL. Reads the tensor.
 const char *weights_keep_format(const weights *w, const weights_tensor *t);
-// The dense format that holds it exactly (`--quant none`).
+// The dense format of its type (`--quant none`): exact, or f32 (docs/weights.md).
 const char *weights_dense_format(const weights_tensor *t);
 
 // Rows first .. first + count as floats, streamed. False: reported (a weight is not finite).

@@ -336,7 +336,8 @@ static bool put_converted_rows(writer *o, arena *a, const ir_global *g, const qu
 static bool put_dense(writer *o, arena *a, const ir_global *g, const quant_format *f,
                       const weights_tensor *t)
 {
-    bool raw = t->type && t->type->block == 1 && strcmp(t->type->dense, f->name) == 0, good = true;
+    bool raw = t->type && weight_type_raw(t->type) && strcmp(t->type->dense, f->name) == 0;
+    bool good = true;
     int64_t step = dense_step(t);
     for (int64_t first = 0; first < t->rows && t->columns && good; first += step) {
         int64_t count = least(step, t->rows - first);

@@ -79,7 +79,7 @@ static bool entry_shape(parsing *p, json_t *shape, weights_tensor *t)
 static const weight_type *dense_type(const quant_format *f)
 {
     for (const weight_type *t = weight_types; t->name; t++)
-        if (t->block == 1 && t->dense && strcmp(t->dense, f->name) == 0)
+        if (weight_type_raw(t) && strcmp(t->dense, f->name) == 0)
             return t;
     return NULL;
 }

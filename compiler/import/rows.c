@@ -69,12 +69,13 @@ static quant_rows unpack_rows(const weights *w, arena *a, const weights_tensor *
 static bool row_from_blocks(const weights_tensor *t, int64_t row, const quant_rows *out)
 {
     const weight_type *type = t->type;
-    int64_t blocks = t->columns / type->block;
+    int64_t blocks = t->columns / type->block, groups = type->block / type->group;
     const uint8_t *block = t->data + row * blocks * type->bytes;
     bool exact = true;
     for (int64_t i = 0; i < blocks; i++, block += type->bytes)
-        exact &= type->to_canonical(block, out->codes + i * type->block, &out->scale[i],
-                                    out->offset ? &out->offset[i] : NULL);
+        exact &= type->to_canonical(type, &out->format, block, out->codes + i * type->block,
+                                    out->scale + i * groups,
+                                    out->offset ? out->offset + i * groups : NULL);
     return exact;
 }
 
@@ -158,7 +159,7 @@ void tensor_rows(const weights *w, const weights_tensor *t, int64_t first, int64
         random_rows(w, t, first, count, out);
     } else if (t->type) {
         int64_t row_bytes = t->columns / t->type->block * t->type->bytes;
-        t->type->dequantize(t->data + first * row_bytes, count * t->columns, out);
+        t->type->dequantize(t->type, t->data + first * row_bytes, count * t->columns, out);
     } else {
         packed_rows(w, t, first, count, out);
     }
@@ -194,7 +195,7 @@ bool weights_read_rows(const weights *w, diagnostics *d, const weights_tensor *t
     int64_t bad = t->columns ? first_not_finite(out, count * t->columns) : -1;
     if (bad < 0)
         return true;
-    diagnostic_error(d, w->where, "tensor '%s': row %lld, column %lld is not a finite number (%g)",
+    diagnostic_error(d, w->where, "tensor '%s': row %lld, column %lld is not a finite 32-bit number (%g)",
                      t->name, (long long)(first + bad / t->columns), (long long)(bad % t->columns),
                      (double)out[bad]);
     return false;

@@ -67,6 +67,7 @@ bool tensor_matrix(weights_tensor *t);
 void shape_print(text *out, unsigned rank, const int64_t *shape);
 const weight_type *weight_type_find(uint32_t id); // NULL: unknown
 void weight_types_list(text *out);                // the supported ones, ", " between
+bool weight_type_raw(const weight_type *type);    // its bytes are those of its dense format
 
 // ------------------------------------------------------------------- reading rows
 

@@ -347,7 +347,7 @@ static void bytes_overflow(bytes *b)
 }
 static void type_not_supported(bytes *b)
 {
-    one_tensor(b, 256, 1, 12, 0);
+    one_tensor(b, 256, 1, 16, 0);
 }
 static void type_unknown(bytes *b)
 {
@@ -387,7 +387,7 @@ static void name_twice(bytes *b)
 static void all_at_once(bytes *b)
 {
     header(b, 3, 5, 0);
-    tensor(b, "a", 256, 1, 14, 0);
+    tensor(b, "a", 256, 1, 29, 0);
     tensor(b, "b", 2, 2, 0, 0);
     tensor(b, "c", 2, 2, 0, 7);
     tensor(b, "d", 256, 1, 23, 0);
@@ -396,6 +396,9 @@ static void all_at_once(bytes *b)
 }
 
 #define BAD "bad.gguf: error: "
+#define SUPPORTED                                                                                  \
+    "   note: supported types: F32, F16, BF16, F64, I8, I16, I32, I64, Q8_0, Q4_0, Q4_1, Q5_0, "   \
+    "Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, TQ1_0, TQ2_0\n"
 #define WRONG(function, message) {#function, function, message}
 
 static const struct {
@@ -472,11 +475,8 @@ static const struct {
     WRONG(product_overflow, BAD "tensor 'w': its dimensions are too large\n"),
     WRONG(empty_but_huge, BAD "tensor 'w': its dimensions are too large\n"),
     WRONG(bytes_overflow, BAD "tensor 'w': its size in bytes overflows\n"),
-    WRONG(type_not_supported,
-          BAD "tensor 'w': type Q4_K is not supported\n"
-              "   note: supported types: F32, F16, BF16, Q8_0, Q4_0, TQ1_0, TQ2_0\n"),
-    WRONG(type_unknown, BAD "tensor 'w': unknown type 4096\n"
-                            "   note: supported types: F32, F16, BF16, Q8_0, Q4_0, TQ1_0, TQ2_0\n"),
+    WRONG(type_not_supported, BAD "tensor 'w': type IQ2_XXS is not supported\n" SUPPORTED),
+    WRONG(type_unknown, BAD "tensor 'w': unknown type 4096\n" SUPPORTED),
     WRONG(not_whole_blocks,
           BAD "tensor 'w': rows of 33 weights are not a multiple of Q8_0's block of 32\n"),
     WRONG(offset_misaligned, BAD "tensor 'w': offset 8 is not a multiple of the alignment 32\n"),
@@ -489,9 +489,8 @@ static const struct {
                             "data; the file is truncated or its header is wrong\n"),
     WRONG(name_twice, BAD "tensor 'w' appears twice\n"),
     WRONG(all_at_once,
-          BAD "tensor 'a': type Q6_K is not supported\n" BAD
-              "tensor 'd': type IQ4_XS is not supported\n"
-              "   note: supported types: F32, F16, BF16, Q8_0, Q4_0, TQ1_0, TQ2_0\n" BAD
+          BAD "tensor 'a': type IQ1_M is not supported\n" BAD
+              "tensor 'd': type IQ4_XS is not supported\n" SUPPORTED BAD
               "tensor 'c': offset 7 is not a multiple of the alignment 32\n" BAD
               "tensor 'b': 16 bytes at offset 1048576 reach beyond the file's 64 bytes of data; "
               "the file is truncated or its header is wrong\n" BAD "tensor 'b' appears twice\n"),

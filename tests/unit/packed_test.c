@@ -75,6 +75,34 @@ static void packed_files_hold_what_they_were_made_from(void **state)
     assert_silent();
 }
 
+// The fuzzer's file with two rows of every type: as dense, kept and quantized weights.
+static void every_type_is_packed(void **state)
+{
+    (void)state;
+    const char *path =
+        arena_format(a, "%s/tests/fuzz/corpus/gguf/every-type.gguf", getenv("LUTRA_SOURCE"));
+    weights *w = weights_open(a, d, path);
+    assert_non_null(w);
+    ir_module *m = ir_module_create(a, "m");
+    for (const weight_type *type = weight_types; type->name && type->dequantize; type++) {
+        const weights_tensor *t = weights_find(w, type->name);
+        if (!t || t->type != type)
+            fail_msg("%s has no tensor of type %s", path, type->name);
+        const char *formats[] = {weights_dense_format(t), weights_keep_format(w, t), "w3g32"};
+        assert_true(!formats[1] == !type->canonical);
+        for (int i = 0; i < 3; i++)
+            if (formats[i])
+                declare(m, arena_format(a, "%s.%d", t->name, i), formats[i], t->rows, t->columns)
+                    ->source = t->name;
+    }
+    text file = packed(w, m, tiles);
+    weights *p = weights_parse(a, d, "m.lutw", file.data, file.length);
+    assert_non_null(p);
+    assert_same_values(w, p, m);
+    weights_close(w);
+    assert_silent();
+}
+
 static void the_packed_bytes_are_those_of_pack_rows(void **state)
 {
     (void)state;
@@ -312,6 +340,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(packed_files_hold_what_they_were_made_from),
+        TEST(every_type_is_packed),
         TEST(the_packed_bytes_are_those_of_pack_rows),
         TEST(floats_are_packed_as_the_nearest_halves),
         TEST(values_beyond_f16_are_not_packed),
