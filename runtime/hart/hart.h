@@ -39,8 +39,8 @@ uint64_t hart_memory_limit(const hart_memory *m);
 // Zeroed pages, or bytes of a file (MAP_PRIVATE: never written back, never copied as a whole), at
 // [address, address + size). Address, and the file offset, are multiples of hart_memory_page().
 // The range is rounded up to whole pages and replaces what was there. `file_size` bytes come from
-// the file, the rest is zero. False: outside the address space, misaligned, or refused by the host
-// (errno says why).
+// the file, the rest is zero. Access 0: pages that are taken and keep their bytes, which nobody may
+// touch. False: outside the address space, misaligned, or refused by the host (errno says why).
 uint64_t hart_memory_page(void);
 bool hart_memory_map(hart_memory *m, uint64_t address, uint64_t size, unsigned access);
 bool hart_memory_map_file(hart_memory *m, uint64_t address, uint64_t size, unsigned access,

@@ -127,16 +127,23 @@ static void join_with_next(hart_memory *m, size_t at)
     }
 }
 
-// Makes [address, address + size) one segment, or none when access is 0.
-static bool set_access(hart_memory *m, uint64_t address, uint64_t size, unsigned access)
+// Makes [address, address + size) no segment.
+static bool clear_segments(hart_memory *m, uint64_t address, uint64_t size)
 {
     if (!split_at(m, address) || !split_at(m, address + size))
         return false;
     size_t at = segment_after(m, address);
     while (at < m->count && m->segments[at].address < address + size)
         remove_segment(m, at);
-    if (access == 0)
-        return true;
+    return true;
+}
+
+// Makes [address, address + size) one segment, joined with neighbours of the same access.
+static bool set_access(hart_memory *m, uint64_t address, uint64_t size, unsigned access)
+{
+    if (!clear_segments(m, address, size))
+        return false;
+    size_t at = segment_after(m, address);
     if (!insert_segment(m, at, (hart_segment){address, size, access}))
         return false;
     join_with_next(m, at);
@@ -226,7 +233,7 @@ bool hart_memory_unmap(hart_memory *m, uint64_t address, uint64_t size)
         return true;
     void *at = mmap(m->base + address, size, PROT_NONE,
                     MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return at != MAP_FAILED && set_access(m, address, size, 0);
+    return at != MAP_FAILED && clear_segments(m, address, size);
 }
 
 uint64_t hart_memory_extent(const hart_memory *m, uint64_t address, unsigned access)

@@ -13,6 +13,7 @@ typedef struct host_region {
 } host_region;
 
 typedef struct source_lines source_lines;
+typedef struct linux_process linux_process;
 
 struct host_program {
     arena *arena;
@@ -31,6 +32,7 @@ struct host_program {
     uint64_t next_address;   // where the next region goes
     uint64_t return_address; // of entries: a page that stays unmapped
     uint64_t stack_top, state_address;
+    linux_process *process;
     ARRAY_OF(uint64_t) refused_services; // numbers warned about
     uint64_t runs;
     double seconds, fastest;
@@ -47,6 +49,12 @@ static inline location host_where(const host_program *p)
 uint64_t host_add_region(host_program *p, const char *name, uint64_t size, unsigned access);
 
 host_outcome host_run(host_program *p, const host_limits *limits);
+
+// What the guest can ask for by an ecall (runtime/host/linux.h). Created with the program, with the
+// standard streams; started once the stack is there, with heap, mappings and argv's files.
+linux_process *linux_create(arena *a);
+void linux_start(host_program *p, const char *const *argv);
+void linux_destroy(linux_process *process); // NULL is fine
 
 // Acts on the ecall that stopped the hart. False: the program has ended with *exit_code.
 bool host_service(host_program *p, int *exit_code);

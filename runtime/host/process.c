@@ -52,7 +52,7 @@ static size_t auxiliary_vector(const host_program *p, uint64_t random, uint64_t 
         {AT_PHDR, p->image.header_address},
         {AT_PHENT, sizeof(Elf64_Phdr)},
         {AT_PHNUM, p->image.header_address ? p->image.header_count : 0},
-        {AT_PAGESZ, 4096},
+        {AT_PAGESZ, hart_memory_page()},
         {AT_ENTRY, p->image.entry},
         {AT_UID, 1000},
         {AT_EUID, 1000},
@@ -116,6 +116,7 @@ host_outcome host_run_process(host_program *p, const char *const *argv,
                          MAX_ARGUMENT_BYTES);
         return (host_outcome){0};
     }
+    linux_start(p, argv);
     *ok = true;
     p->hart->x[SP] = s.at;
     p->hart->pc = p->image.entry;

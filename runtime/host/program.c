@@ -272,6 +272,7 @@ bool host_load(host_program *p, const host_options *options)
     if (!load_weights(p) || !create_hart(p))
         return false;
     p->next_address += first_gap;
+    p->process = linux_create(p->arena);
     return prepare_entries(p);
 }
 
@@ -280,6 +281,7 @@ void host_close(host_program *p)
     if (!p)
         return;
     source_lines_close(p->lines);
+    linux_destroy(p->process);
     hart_destroy(p->hart);
     lut_unit_destroy(p->lut);
     hart_memory_destroy(p->memory);

@@ -1,74 +1,13 @@
-// Execution: the loop around the hart, and services.
+// Execution: the loop around the hart.
 #include "runtime/host/internal.h"
 
 #include "support/clock.h"
 
-#include <inttypes.h>
-#include <stdlib.h>
+#include <stdio.h>
 
 enum {
     SLICE = 1 << 14, // instructions between two looks at the clock; an lmma may take 100 us
-    SERVICE_WRITE = 64,
-    SERVICE_EXIT = 93,
-    SERVICE_EXIT_GROUP = 94,
-    // Linux error numbers
-    GUEST_EBADF = 9,
-    GUEST_EFAULT = 14,
-    GUEST_ENOSYS = 38,
-    A0 = 10,
-    A1 = 11,
-    A2 = 12,
-    A7 = 17,
-    MAX_WARNINGS = 32,
 };
-
-// --------------------------------------------------------------------- services
-
-static int64_t write_bytes(host_program *p, uint64_t descriptor, uint64_t address, uint64_t size)
-{
-    if (descriptor != 1 && descriptor != 2)
-        return -GUEST_EBADF;
-    const void *data = hart_memory_range(p->memory, address, size, HART_READ);
-    if (!data && size > 0)
-        return -GUEST_EFAULT;
-    FILE *stream = descriptor == 1 ? stdout : stderr;
-    if (descriptor == 2)
-        fflush(stdout); // the two may be one terminal
-    return size > 0 ? (int64_t)fwrite(data, 1, size, stream) : 0;
-}
-
-// Said once per number, so that a program that ignores the error is not a mystery.
-static int64_t refuse_service(host_program *p, uint64_t number)
-{
-    for (size_t i = 0; i < p->refused_services.count; i++)
-        if (p->refused_services.items[i] == number)
-            return -GUEST_ENOSYS;
-    if (p->refused_services.count < MAX_WARNINGS) {
-        ARRAY_PUSH(p->arena, &p->refused_services, number);
-        text place = {0};
-        host_print_place(p, p->hart->pc, &place);
-        diagnostic_warning(p->diagnostics, host_where(p),
-                           "service %" PRIu64 " at %s is not implemented: ENOSYS", number,
-                           text_string(&place));
-        diagnostics_flush(p->diagnostics);
-        text_free(&place);
-    }
-    return -GUEST_ENOSYS;
-}
-
-bool host_service(host_program *p, int *exit_code)
-{
-    uint64_t *x = p->hart->x;
-    int64_t result;
-    switch (x[A7]) {
-    case SERVICE_EXIT:
-    case SERVICE_EXIT_GROUP: *exit_code = (int)(x[A0] & 0xff); return false;
-    case SERVICE_WRITE: result = write_bytes(p, x[A0], x[A1], x[A2]); break;
-    default: result = refuse_service(p, x[A7]);
-    }
-    x[A0] = (uint64_t)result;
-    return true;
-}
 
 // ------------------------------------------------------------------------- loop
 
