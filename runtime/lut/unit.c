@@ -1,5 +1,6 @@
 // The LUT unit's state, and the dispatch of its instructions.
-#include "runtime/lut/reference.h"
+#include "runtime/lut/host.h"
+#include "runtime/lut/variants.h"
 
 #include <stdlib.h>
 
@@ -7,14 +8,46 @@ static const struct {
     uint32_t m, n;
 } shapes[] = {{1, 64}, {2, 64}, {2, 128}, {4, 128}, {4, 256}};
 
-static lut_function *const reference[ISA_OPCODE_COUNT] = {
-    [ISA_LUT_LD] = lut_reference_ld,   [ISA_LUT_ST] = lut_reference_st,
-    [ISA_LUT_PF] = lut_reference_pf,   [ISA_LUT_ZERO] = lut_reference_zero,
-    [ISA_LUT_TBL] = lut_reference_tbl, [ISA_LMMA] = lut_reference_lmma,
-    [ISA_MMA] = lut_reference_mma,     [ISA_LUT_DEQ] = lut_reference_deq,
-    [ISA_LUT_OFF] = lut_reference_off, [ISA_LUT_LDA] = lut_reference_lda,
-    [ISA_LUT_STA] = lut_reference_sta,
+// What executes each opcode: the defining functions, but for the ones that a host has variants of.
+#define FUNCTIONS(lmma, tbl, deq, off)                                                             \
+    {                                                                                              \
+        [ISA_LUT_LD] = lut_reference_ld,                                                           \
+        [ISA_LUT_ST] = lut_reference_st,                                                           \
+        [ISA_LUT_PF] = lut_reference_pf,                                                           \
+        [ISA_LUT_ZERO] = lut_reference_zero,                                                       \
+        [ISA_LUT_TBL] = tbl,                                                                       \
+        [ISA_LMMA] = lmma,                                                                         \
+        [ISA_MMA] = lut_reference_mma,                                                             \
+        [ISA_LUT_DEQ] = deq,                                                                       \
+        [ISA_LUT_OFF] = off,                                                                       \
+        [ISA_LUT_LDA] = lut_reference_lda,                                                         \
+        [ISA_LUT_STA] = lut_reference_sta,                                                         \
+    }
+
+static lut_function *const functions[LUT_HOST_COUNT][ISA_OPCODE_COUNT] = {
+    [LUT_HOST_REFERENCE] =
+        FUNCTIONS(lut_reference_lmma, lut_reference_tbl, lut_reference_deq, lut_reference_off),
+#ifdef __x86_64__
+    [LUT_HOST_AVX512] =
+        FUNCTIONS(lut_avx512_lmma, lut_reference_tbl, lut_reference_deq, lut_reference_off),
+#endif
 };
+
+const char *const lut_host_names[LUT_HOST_COUNT] = {"reference", "avx2", "avx512"};
+
+bool lut_host_supported(lut_host host)
+{
+#ifdef __x86_64__
+    if (host == LUT_HOST_AVX2 && functions[host][ISA_LMMA])
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+               __builtin_cpu_supports("f16c");
+    if (host == LUT_HOST_AVX512)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni");
+#endif
+    return host == LUT_HOST_REFERENCE;
+}
 
 bool lut_shape_valid(uint32_t m, uint32_t n)
 {
@@ -26,7 +59,15 @@ bool lut_shape_valid(uint32_t m, uint32_t n)
 
 lut_unit *lut_unit_create(uint32_t m, uint32_t n)
 {
-    if (!lut_shape_valid(m, n))
+    lut_host host = LUT_HOST_COUNT - 1;
+    while (!lut_host_supported(host))
+        host--;
+    return lut_unit_create_with(m, n, host);
+}
+
+lut_unit *lut_unit_create_with(uint32_t m, uint32_t n, lut_host host)
+{
+    if (!lut_shape_valid(m, n) || !lut_host_supported(host))
         return NULL;
     lut_unit *u = calloc(1, sizeof *u);
     size_t size = (size_t)ISA_TILE_REGISTERS * 4 * m * n;
@@ -39,7 +80,7 @@ lut_unit *lut_unit_create(uint32_t m, uint32_t n)
                     .lookups = 8 * m,
                     .tile_bytes = 4 * m * n,
                     .tiles = tiles,
-                    .functions = reference};
+                    .functions = functions[host]};
     return u;
 }
 

@@ -1,0 +1,47 @@
+// The functions of lookup_*.c, scale_*.c and table_*.c, which unit.c chooses from, and what they
+// share. What a variant does not cover it gives to the defining function.
+#pragma once
+
+#include "runtime/lut/reference.h"
+
+lut_function lut_avx2_lmma, lut_avx2_deq, lut_avx2_off;
+lut_function lut_avx512_lmma, lut_avx512_deq, lut_avx512_off, lut_avx512_tbl;
+
+enum {
+    LINE_BYTES = 64, // of an index plane: 4 lookups of 32 columns
+    LINE_LOOKUPS = 4,
+    LINE_COLUMNS = 32,
+    LUT_MAX_GROUPS = 8 // of 4 lookups, in the depth of a tile
+};
+
+// An lmma's slice in groups of 4 lookups. Slices are whole groups, except for the quarters of
+// 2 lookups where m is 1.
+typedef struct lut_groups {
+    uint32_t first, count;
+    bool lower, upper; // the lookups 0, 1 and 2, 3 of each group are in the slice
+} lut_groups;
+
+static inline lut_groups lut_slice_groups(const lut_unit *u, const isa_instruction *in)
+{
+    lut_range slice = lut_slice_range(u, in);
+    uint32_t offset = slice.first % LINE_LOOKUPS;
+    return (lut_groups){
+        .first = slice.first / LINE_LOOKUPS,
+        .count = (slice.count + LINE_LOOKUPS - 1) / LINE_LOOKUPS,
+        .lower = offset == 0,
+        .upper = offset + slice.count >= LINE_LOOKUPS,
+    };
+}
+
+static inline uint32_t lut_plane_weight(const isa_instruction *in, uint32_t plane)
+{
+    return in->form == XLUT_FORM_TERNARY ? 1 : 1u << plane;
+}
+
+// T[row][4 * group] of a table with entries of `size` bytes.
+static inline const uint8_t *lut_group_table(const lut_unit *u, const isa_instruction *in,
+                                             uint32_t row, uint32_t group, uint32_t size)
+{
+    uint32_t entries = lut_table_is_full(in) ? 16 : 8;
+    return lut_tile(u, in->rs1) + (row * u->lookups + LINE_LOOKUPS * group) * entries * size;
+}

@@ -1,0 +1,269 @@
+// link: lutra_lut lutra_isa lutra_support
+//
+// Every choice of host.h that this processor has against the defining C: the same random state and
+// instruction leave the same tiles and the same memory, bit for bit.
+#include "lut_helpers.h"
+#include "runtime/lut/host.h"
+
+enum { SOURCE = 4, ROUNDS = 3, TILES = 32 };
+
+typedef struct pair {
+    lut_unit *reference, *variant;
+} pair;
+
+// ------------------------------------------------------------------- random state
+
+static uint16_t random_half(void)
+{
+    static const uint16_t special[] = {0x0000, 0x8000, 0x0001, 0x83ff, 0x7c00, 0xfc00,
+                                       0x7e00, 0xfd01, 0x7bff, 0xfbff, 0x3c00};
+    unsigned pick = (unsigned)random_between(0, 63);
+    return pick < 11 ? special[pick] : (uint16_t)random_bits(&stream);
+}
+
+static uint32_t random_float(void)
+{
+    static const uint32_t special[] = {0,          0x80000000, 1,          0x807fffff, 0x7f800000,
+                                       0xff800000, 0x7fc00000, 0xffa00001, 0x7f7fffff, 0x3f800000};
+    unsigned pick = (unsigned)random_between(0, 63);
+    if (pick < 10)
+        return special[pick];
+    return pick < 32 ? bits_of((float)random_normal(&stream) * 50) : (uint32_t)random_bits(&stream);
+}
+
+// Contents of the table's tiles: any bytes, no least integer, moderate or arbitrary floats.
+static void fill_table(lut_unit *u, unsigned kind)
+{
+    uint8_t *tile = lut_tile(u, SOURCE);
+    for (uint32_t i = 0; i < 2 * u->tile_bytes; i += 2) {
+        uint16_t half = (uint16_t)random_bits(&stream);
+        if (kind == 1) { // bytes of -127 .. 127, words that are not the least one
+            uint8_t bytes[] = {(uint8_t)random_between(-127, 127),
+                               (uint8_t)random_between(-127, 127)};
+            memcpy(&half, bytes, 2);
+        } else if (kind == 2) {
+            half = random_bits(&stream) & 1 ? 0x7f7f : 0x8181; // the ends of i8
+        } else if (kind == 3) {
+            half = random_bits(&stream) & 1 ? 0x7fff : 0x8001; // the ends of i16
+        } else if (kind == 4) {
+            half = f16_from_double(random_normal(&stream));
+        } else if (kind == 5) {
+            half = random_half();
+        } else if (kind == 6) {
+            half = (uint16_t)random_between(-1020, 1020);
+        }
+        memcpy(tile + i, &half, 2);
+    }
+}
+enum { TABLE_KINDS = 7 };
+
+static void fill_accumulators(lut_unit *u, unsigned tile, bool wild)
+{
+    for (uint32_t i = 0; i < u->m * u->n; i++) {
+        uint32_t bits = wild ? random_float() : bits_of((float)random_normal(&stream));
+        memcpy(lut_tile(u, tile) + 4 * i, &bits, 4);
+    }
+}
+
+static void copy_state(pair p)
+{
+    memcpy(p.variant->tiles, p.reference->tiles, TILES * (size_t)p.reference->tile_bytes);
+}
+
+static void assert_same_tiles(pair p, const isa_instruction *in)
+{
+    if (memcmp(p.variant->tiles, p.reference->tiles, TILES * (size_t)p.reference->tile_bytes) == 0)
+        return;
+    for (unsigned tile = 0; tile < TILES; tile++)
+        for (uint32_t i = 0; i < p.reference->tile_bytes; i++)
+            if (lut_tile(p.reference, tile)[i] != lut_tile(p.variant, tile)[i])
+                fail_msg("m%u n%u opcode %u table %u form %u slice %u rows %u start %u type %u/%u "
+                         "activation %u: byte %u of lt%u",
+                         p.reference->m, p.reference->n, in->opcode, in->table, in->form, in->slice,
+                         in->rows, in->start, in->type, in->scale_type, in->activation, i, tile);
+}
+
+// ---------------------------------------------------------------- instructions
+
+static void check_lmma(pair p, isa_instruction in, unsigned kind)
+{
+    lut_unit *u = p.reference;
+    fill_table(u, kind);
+    for (unsigned plane = 0; plane < 4; plane++)
+        fill_tile(u, PLANES + plane);
+    fill_accumulators(u, C, kind == 5);
+    copy_state(p);
+    execute(p.reference, in, NULL, NULL, 0);
+    execute(p.variant, in, NULL, NULL, 0);
+    assert_same_tiles(p, &in);
+}
+
+static void check_every_lmma(pair p)
+{
+    for (unsigned table = XLUT_TABLE_I8; table <= XLUT_TABLE_F16; table++)
+        for (unsigned form = XLUT_FORM_PLANES1; form <= XLUT_FORM_FULL; form++)
+            for (unsigned slice = 0; slice <= XLUT_SLICE_QUARTER3; slice++)
+                for (unsigned options = 0; slice != 1 && options < 4; options++)
+                    for (unsigned kind = 0; kind < TABLE_KINDS; kind++)
+                        check_lmma(p,
+                                   (isa_instruction){.opcode = ISA_LMMA,
+                                                     .rd = C,
+                                                     .rs1 = SOURCE,
+                                                     .rs2 = PLANES,
+                                                     .table = (uint8_t)table,
+                                                     .form = (uint8_t)form,
+                                                     .slice = (uint8_t)slice,
+                                                     .rows = options & 1,
+                                                     .start = options >> 1},
+                                   kind);
+}
+
+// Operands of both kinds of scale: f16 or f32 elements, and one f32 per row, at odd addresses.
+static void fill_scales(uint8_t *columns, uint8_t *rows, unsigned type)
+{
+    for (uint32_t j = 0; j < MAX_N; j++) {
+        uint16_t half = random_half();
+        uint32_t bits = random_float();
+        if (type == XLUT_SCALE_F16)
+            memcpy(columns + 2 * j, &half, 2);
+        else
+            memcpy(columns + 4 * j, &bits, 4);
+    }
+    for (uint32_t row = 0; row < MAX_M; row++) {
+        uint32_t bits = random_float();
+        memcpy(rows + 4 * row, &bits, 4);
+    }
+}
+
+static void check_scaling(pair p, isa_instruction in)
+{
+    uint8_t columns[4 * MAX_N + 4], rows[4 * MAX_M];
+    uint8_t *at = columns + (in.scale_type == XLUT_SCALE_F16 ? 2 : 4);
+    bool off = in.opcode == ISA_LUT_OFF;
+    fill_scales(at, rows, in.scale_type);
+    fill_accumulators(p.reference, D, true);
+    fill_accumulators(p.reference, C, true);
+    copy_state(p);
+    execute(p.reference, in, off ? rows : at, off ? at : rows, 0);
+    execute(p.variant, in, off ? rows : at, off ? at : rows, 0);
+    assert_same_tiles(p, &in);
+}
+
+static void check_every_scaling(pair p)
+{
+    for (unsigned variant = 0; variant < 16; variant++)
+        for (unsigned round = 0; round < ROUNDS * 8; round++)
+            check_scaling(p, (isa_instruction){.opcode = variant & 8 ? ISA_LUT_OFF : ISA_LUT_DEQ,
+                                               .rd = D,
+                                               .rs2 = variant & 4 ? 7 : 0,
+                                               .rs3 = C,
+                                               .type = variant & 2 ? XLUT_SUM_F32 : XLUT_SUM_I32,
+                                               .scale_type = variant & 1});
+}
+
+static void check_table(pair p, isa_instruction in, unsigned kind, bool all_rows)
+{
+    uint8_t memory[4 * MAX_M * MAX_DEPTH + 4], scales[2][16 * MAX_M];
+    for (uint32_t i = 0; i < MAX_M * MAX_DEPTH; i++) {
+        uint32_t bits = kind == 0   ? (uint32_t)random_bits(&stream)
+                        : kind == 1 ? bits_of((float)random_normal(&stream))
+                        : kind == 2 ? bits_of((float)random_between(-40, 40) / 4)
+                                    : (random_bits(&stream) & 1 ? 0 : 0x80000000);
+        uint16_t half = f16_from_float((float)random_normal(&stream) * (kind == 2 ? 100.0f : 1.0f));
+        if (kind >= 1 && in.activation == XLUT_ACTIVATION_F16)
+            bits = half * 0x10001u;
+        memcpy(memory + 4 * i, &bits, 4);
+    }
+    for (uint32_t i = 0; i < 4 * MAX_M; i++) {
+        uint32_t bits = kind ? bits_of((float)random_normal(&stream) * 30) : random_float();
+        memcpy(scales[0] + 4 * i, &bits, 4);
+        memcpy(scales[1] + 4 * i, &bits, 4);
+    }
+    fill_tile(p.reference, TABLE);
+    copy_state(p);
+    uint64_t stride = all_rows ? 4 * MAX_DEPTH : 0;
+    execute(p.reference, in, memory, scales[0], stride);
+    execute(p.variant, in, memory, scales[1], stride);
+    assert_same_tiles(p, &in);
+    assert_memory_equal(scales[0], scales[1], sizeof scales[0]);
+}
+
+static void check_every_table(pair p)
+{
+    for (unsigned activation = 0; activation <= XLUT_ACTIVATION_I16LO; activation++)
+        for (unsigned table = 0; table <= XLUT_TABLE_I8_DYNAMIC; table++)
+            for (unsigned options = 0; options < 4 * ROUNDS; options++)
+                for (unsigned kind = 0; kind < 4; kind++) {
+                    bool scaled =
+                        table == XLUT_TABLE_I8_DYNAMIC || (table == XLUT_TABLE_I8 && (options & 2));
+                    check_table(p,
+                                (isa_instruction){.opcode = ISA_LUT_TBL,
+                                                  .rd = TABLE,
+                                                  .rs3 = scaled ? 5 : 0,
+                                                  .table = (uint8_t)table,
+                                                  .activation = (uint8_t)activation},
+                                kind, options & 1);
+                }
+}
+
+static void with_every_host(void (*check)(pair p))
+{
+    for (lut_host host = LUT_HOST_REFERENCE + 1; host < LUT_HOST_COUNT; host++) {
+        print_message("%s: %s\n", lut_host_names[host],
+                      lut_host_supported(host) ? "checked" : "not on this processor");
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+            pair p = {lut_unit_create_with(shapes[i].m, shapes[i].n, LUT_HOST_REFERENCE),
+                      lut_unit_create_with(shapes[i].m, shapes[i].n, host)};
+            assert_non_null(p.reference);
+            assert_int_equal(p.variant != NULL, lut_host_supported(host));
+            for (unsigned round = 0; p.variant && round < ROUNDS; round++)
+                check(p);
+            lut_unit_destroy(p.reference);
+            lut_unit_destroy(p.variant);
+        }
+    }
+}
+
+static void lmma_gives_the_same_bits(void **state)
+{
+    (void)state;
+    with_every_host(check_every_lmma);
+}
+
+static void deq_and_off_give_the_same_bits(void **state)
+{
+    (void)state;
+    with_every_host(check_every_scaling);
+}
+
+static void tables_have_the_same_bits(void **state)
+{
+    (void)state;
+    with_every_host(check_every_table);
+}
+
+static void a_unit_takes_the_best_choice(void **state)
+{
+    (void)state;
+    lut_host best = LUT_HOST_REFERENCE;
+    for (lut_host host = 0; host < LUT_HOST_COUNT; host++)
+        if (lut_host_supported(host))
+            best = host;
+    lut_unit *u = lut_unit_create(2, 64), *same = lut_unit_create_with(2, 64, best);
+    assert_ptr_equal(u->functions, same->functions);
+    assert_null(lut_unit_create_with(3, 64, best));
+    lut_unit_destroy(u);
+    lut_unit_destroy(same);
+}
+
+int main(void)
+{
+    stream = random_seed(7);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lmma_gives_the_same_bits),
+        cmocka_unit_test(deq_and_off_give_the_same_bits),
+        cmocka_unit_test(tables_have_the_same_bits),
+        cmocka_unit_test(a_unit_takes_the_best_choice),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
