@@ -100,8 +100,26 @@ static LLVMValueRef multiply_add(emitter *e, LLVMValueRef *x, bool floating)
     return primitive2(e, P_ADD, primitive2(e, P_MUL, x[0], x[1]), x[2]);
 }
 
+// As RISC-V divides: x / 0 is -1, x % 0 is x, and the quotient by -1 wraps. LLVM leaves them
+// undefined, so it divides by 1 there.
+static LLVMValueRef divide(emitter *e, LLVMValueRef x, LLVMValueRef y, bool remainder)
+{
+    LLVMValueRef one = bits_like(y, 1), minus_one = bits_like(y, -1);
+    LLVMValueRef by_zero = compare_int(e, LLVMIntEQ, y, bits_like(y, 0));
+    LLVMValueRef by_minus_one = compare_int(e, LLVMIntEQ, y, minus_one);
+    LLVMValueRef safe = choose(e, by_zero, one, choose(e, by_minus_one, one, y));
+    if (remainder)
+        return choose(e, by_zero, x, primitive2(e, P_SREM, x, safe));
+    LLVMValueRef quotient = primitive2(e, P_SDIV, x, safe);
+    quotient = choose(e, by_minus_one, negate(e, x, false), quotient);
+    return choose(e, by_zero, minus_one, quotient);
+}
+
 static LLVMValueRef simple(emitter *e, const ir_op *op, LLVMValueRef *x, bool floating)
 {
+    bool index = op->results[0].type->kind == IR_INDEX; // sizes: positive
+    if ((op->code == IR_DIV || op->code == IR_REM) && !floating && !index)
+        return divide(e, x[0], x[1], op->code == IR_REM);
     switch (op->code) {
     case IR_REM: return primitive2(e, P_SREM, x[0], x[1]);
     case IR_FMA: return multiply_add(e, x, floating);

@@ -1,5 +1,5 @@
 // Elementwise operations: a row each, computed in double (integers in int64,
-// wrapping like the machine's) and rounded once to the result's type.
+// wrapping or saturating like the machine's) and rounded once to the result's type.
 #include "compiler/eval/internal.h"
 
 #include <math.h>
@@ -126,12 +126,13 @@ static void advance(const tensor *result, int64_t *index, stream *streams, unsig
     }
 }
 
-static double wrapped(scalar_type t, int64_t value)
+// An integer result in its type: 8 and 16 bits saturate, as conversions do, 32 and 64 wrap.
+static double fitted(scalar_type t, int64_t value)
 {
+    if (scalar_rows[t].bits < 32)
+        return scalar_round(t, (double)value);
     unsigned unused = 64 - scalar_rows[t].bits;
-    uint64_t high = (uint64_t)value << unused;
-    return scalar_rows[t].class == 'i' ? (double)((int64_t)high >> unused)
-                                       : (double)(high >> unused);
+    return (double)((int64_t)((uint64_t)value << unused) >> unused);
 }
 
 static void apply(const ir_op *op, tensor *y, stream *s, unsigned count)
@@ -148,9 +149,9 @@ static void apply(const ir_op *op, tensor *y, stream *s, unsigned count)
         double x[3] = {0};
         for (unsigned k = 0; k < count; k++)
             x[k] = s[k].value->data[s[k].at];
-        y->data[i] =
-            integers ? wrapped(y->type, on_integers((int64_t)x[0], (int64_t)x[1], (int64_t)x[2]))
-                     : scalar_round(y->type, on_floats(x[0], x[1], x[2]));
+        y->data[i] = integers
+                         ? fitted(y->type, on_integers((int64_t)x[0], (int64_t)x[1], (int64_t)x[2]))
+                         : scalar_round(y->type, on_floats(x[0], x[1], x[2]));
         advance(y, index, s, count);
     }
 }

@@ -31,6 +31,11 @@ PROGRAMS = [
     ("scalar given", "entry fn main(x: f32[4], p: f32) -> f32[4], f32, f32 { return x, p, p; }", "main", 3, {}, [1]),
     ("scalar bf16", "entry fn main(x: bf16, y: bf16[3, 1]) -> f32, f32[3, 1], f32[3, 1] {"
      " a = sigmoid(x) * x; return f32(a), f32((y * a) as [3, 1, 1]) as [3, 1], f32(y + exp(a)); }", "main", 3, {}, [1]),
+    ("narrow integers", "entry fn main(x: i8[T, 9], y: i16[T, 9], u: u8[T, 9], c: i8) -> i8[T, 9], i16[T, 9], u8[T, 9], i8[T, 9], i8 {"
+     " return x * x - x, y * y * y, u * u - u, -(x - 100), c * c; }", "main", 5, {"c": -128}, [3]),
+    ("division", "entry fn main(x: i32[T, 9], a: i32, b: i64) -> i32[T, 9], i32, i32, i64, i64, i64, i64, i64 {"
+     " return x / (x - x), a / -1, a % (a - a), b / (b - b), b % 0, b / -1, b % -1, b % 10; }", "main", 8,
+     {"a": -2**31, "b": -1234567}, [3]),
     ("scalar size", "entry fn main(p: i32) -> i32, i64 { return p + T * 2, 5; }", "main", 2, {"p": 3}, [1, 7]),
     ("argument twice", "entry fn main(x: f16[T, 5]) -> f16[T, 5], f16[T, 5] { return x, x; }", "main", 2, {}, [0, 1, 3]),
     ("value and its shape", "weight w: w2[63, 2];\nentry fn main(x: f16[T, 2]) -> f16[T, 63], f16[T, 1, 63] {"
