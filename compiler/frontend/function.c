@@ -95,7 +95,9 @@ static value conform_scalar(frontend *f, const slot *to, const type_spec *s, val
     ir_value *x = runtime(f, to->at, v, t);
     if (!x)
         return poison();
-    return x->type == t ? runtime_value(x) : mismatch(f, to, s, describe_type(f, x->type));
+    // The scale of a vector is a tensor of rank 0, which no other type can name.
+    bool fits = x->type == t || x->type == ir_type_tensor(f->module, s->scalar, 0, NULL);
+    return fits ? runtime_value(x) : mismatch(f, to, s, describe_type(f, x->type));
 }
 
 static value conform_weight(frontend *f, const slot *to, const type_spec *s, value v)

@@ -31,6 +31,9 @@ PROGRAMS = [
     ("scalar given", "entry fn main(x: f32[4], p: f32) -> f32[4], f32, f32 { return x, p, p; }", "main", 3, {}, [1]),
     ("scalar bf16", "entry fn main(x: bf16, y: bf16[3, 1]) -> f32, f32[3, 1], f32[3, 1] {"
      " a = sigmoid(x) * x; return f32(a), f32((y * a) as [3, 1, 1]) as [3, 1], f32(y + exp(a)); }", "main", 3, {}, [1]),
+    ("vector scale", "weight w: w2[4, 8];\nfn twice(s: f32) -> f32 { return s + s; }\n"
+     "entry fn main(x: f32[8]) -> i8[8], f32, f32[4], f32 {"
+     " q, s = quantize(x); return q, s, linear(q, w, scale = s) * s, twice(s); }", "main", 4, {}, [1]),
     ("narrow integers", "entry fn main(x: i8[T, 9], y: i16[T, 9], u: u8[T, 9], c: i8) -> i8[T, 9], i16[T, 9], u8[T, 9], i8[T, 9], i8 {"
      " return x * x - x, y * y * y, u * u - u, -(x - 100), c * c; }", "main", 5, {"c": -128}, [3]),
     ("division", "entry fn main(x: i32[T, 9], a: i32, b: i64) -> i32[T, 9], i32, i32, i64, i64, i64, i64, i64 {"
