@@ -1,81 +1,48 @@
 // Packing: codes become index planes, docs/program.md gives the stream and
 // docs/xlut.md the layout of a plane.
 //
-// Sixteen codes of a column (four lookups) are two 64-bit words. Bit p of eight
-// codes is masked out, and one multiplication gathers the bits of each four codes
-// into a nibble; the remap to a half table works on the eight nibbles of two
-// columns at once.
+// A lookup is four codes of a column, a byte each; columns 16 apart share a byte
+// of the planes. Both columns' codes, in the nibbles of one word, are transposed
+// as 4 x 4 bits, after which byte p holds plane p's two nibbles; so one word is
+// a lookup of two columns in all planes.
 #include "compiler/quant/quant.h"
+#include "support/clones.h"
 
 #include <assert.h>
 #include <string.h>
 
 enum { LINE_LOOKUPS = 4, LINE_COLUMNS = 32, LINE_BYTES = 64, LINE_CODES = 16 };
+enum { BLOCK_LINES = 2, BLOCK_CODES = BLOCK_LINES * LINE_CODES }; // divides every tile's depth
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are loaded as they lie");
 
-static inline uint64_t load64(const uint8_t *at)
+static int64_t least(int64_t a, int64_t b)
 {
-    uint64_t word;
+    return a < b ? a : b;
+}
+
+static inline uint32_t load32(const uint8_t *at)
+{
+    uint32_t word;
     memcpy(&word, at, sizeof word);
     return word;
 }
 
-static inline void store32(uint8_t *at, uint32_t word)
+// Bit p of byte i to bit i of byte p, in the low nibbles and in the high ones.
+static inline uint32_t transpose(uint32_t x)
 {
-    memcpy(at, &word, sizeof word);
+    uint32_t moved = (x ^ x >> 7) & 0x00aa00aa;
+    x ^= moved ^ moved << 7;
+    moved = (x ^ x >> 14) & 0x0000cccc;
+    return x ^ moved ^ moved << 14;
 }
 
-// Bit p of codes 0..3 to bits 24..27, of codes 4..7 to bits 56..59; other bits are rubbish.
-static inline uint64_t gather(uint64_t codes, unsigned p)
+// Sign bits b3 b2 b1 b0 in all nibbles to indices into the half table: b2 b1 b0 if b3, else
+// 8 + their complement.
+static inline uint32_t remap(uint32_t signs)
 {
-    return (codes >> p & 0x0101010101010101u) * 0x01020408u;
-}
-
-// Sign bits b3 b2 b1 b0 in both nibbles of every other byte to indices into the half table:
-// b2 b1 b0 if b3, else 8 + their complement.
-static inline uint64_t remap(uint64_t signs)
-{
-    uint64_t negative = ~signs >> 3 & 0x0011001100110011u;
-    return signs ^ 0x0088008800880088u ^ negative * 7;
-}
-
-// The indices of four lookups, a byte each: low nibbles of one column, high nibbles of the other.
-// On the way lookups 0, 2, 1, 3 stand in bytes 0, 2, 4, 6.
-static inline uint32_t indices(const uint64_t low[2], const uint64_t high[2], unsigned p)
-{
-    uint64_t signs = (gather(low[0], p) >> 24 & 0x0000000f0000000fu) |
-                     (gather(low[1], p) >> 8 & 0x000f0000000f0000u) |
-                     (gather(high[0], p) >> 20 & 0x000000f0000000f0u) |
-                     (gather(high[1], p) >> 4 & 0x00f0000000f00000u);
-    uint64_t spread = remap(signs);
-    return (uint32_t)(spread | spread >> 24);
-}
-
-// Up to 16 codes of a column; `valid` keeps the lookups within K.
-typedef struct line_codes {
-    uint64_t words[2];
-    uint32_t valid;
-} line_codes;
-
-static line_codes load_last_codes(const uint8_t *codes, int64_t left)
-{
-    uint8_t padded[LINE_CODES] = {0};
-    if (left <= 0)
-        return (line_codes){{0, 0}, 0};
-    memcpy(padded, codes, (size_t)left);
-    int lookups = (int)(left + 3) / 4;
-    return (line_codes){{load64(padded), load64(padded + 8)}, 0x0f0f0f0fu >> 8 * (4 - lookups)};
-}
-
-// codes NULL: a column beyond N.
-static inline line_codes load_codes(const uint8_t *codes, int64_t at, int64_t left)
-{
-    if (!codes)
-        return (line_codes){{0, 0}, 0};
-    if (left >= LINE_CODES)
-        return (line_codes){{load64(codes + at), load64(codes + at + 8)}, 0x0f0f0f0fu};
-    return load_last_codes(codes + at, left);
+    uint32_t negative = ~signs >> 3 & 0x11111111;
+    return signs ^ 0x88888888 ^ ((negative << 3) - negative);
 }
 
 // What one column tile is packed from: columns beyond `columns` are padding.
@@ -85,36 +52,62 @@ typedef struct packing {
     int64_t first, columns, tile_n;
 } packing;
 
-static const uint8_t *column_codes(const packing *p, int64_t column, int64_t k)
-{
-    return column < p->columns ? p->rows->codes + (p->first + column) * p->rows->k + k : NULL;
-}
+// Lines of 32 columns in all planes: byte p of a word is for plane p.
+typedef uint32_t block_lines[BLOCK_LINES][LINE_BYTES];
 
-// A pair of columns 16 apart shares four bytes of each line; `out` is their place in the first
-// line of plane 0. All lines of a depth tile in turn: that reads a column's cache lines once.
-// Inlined for each number of planes, so that the loop over them is unrolled.
-static inline __attribute__((always_inline)) void
-pack_pair(const packing *p, int64_t column, int64_t k, unsigned planes, uint8_t *out)
+static inline void index_block(const uint8_t *restrict codes, int64_t stride, block_lines lines)
 {
-    const uint8_t *low = column_codes(p, column, k);
-    const uint8_t *high = column_codes(p, column + LINE_COLUMNS / 2, k);
-    const int64_t plane_bytes = p->geometry->plane_bytes, depth = p->geometry->depth;
-    const int64_t step = p->tile_n / LINE_COLUMNS * LINE_BYTES, left = p->rows->k - k;
-    for (int64_t i = 0; i < depth; i += LINE_CODES, out += step) {
-        line_codes x = load_codes(low, i, left - i), y = load_codes(high, i, left - i);
-        uint32_t valid = x.valid | y.valid << 4;
-        for (unsigned plane = 0; plane < planes; plane++)
-            store32(out + plane * plane_bytes, indices(x.words, y.words, plane) & valid);
+    for (int64_t c = 0; c < LINE_COLUMNS / 2; c++) {
+        const uint8_t *low = codes + c * stride, *high = low + LINE_COLUMNS / 2 * stride;
+        uint32_t words[BLOCK_CODES / 4];
+        for (int i = 0; i < BLOCK_CODES / 4; i++)
+            words[i] = remap(transpose(load32(low + 4 * i) | load32(high + 4 * i) << 4));
+        for (int i = 0; i < BLOCK_LINES; i++)
+            memcpy(&lines[i][LINE_LOOKUPS * c], words + LINE_LOOKUPS * i, LINE_LOOKUPS * 4);
     }
 }
 
-static void pack_pair_planes(const packing *p, int64_t column, int64_t k, uint8_t *out)
+// Zeros in what lies beyond the matrix's columns, and in lookups beyond its K.
+static void clear_padding(block_lines lines, int64_t columns, int64_t codes)
 {
-    switch (p->rows->format.planes) {
-    case 1: pack_pair(p, column, k, 1, out); break;
-    case 2: pack_pair(p, column, k, 2, out); break;
-    case 3: pack_pair(p, column, k, 3, out); break;
-    default: pack_pair(p, column, k, 4, out); break;
+    for (int i = 0; i < BLOCK_LINES; i++)
+        for (int at = 0; at < LINE_BYTES; at++) {
+            int column = at / LINE_LOOKUPS, code = LINE_CODES * i + at % LINE_LOOKUPS * 4;
+            uint32_t low = column < columns ? 0x0f0f0f0f : 0;
+            uint32_t high = column + LINE_COLUMNS / 2 < columns ? 0xf0f0f0f0 : 0;
+            lines[i][at] &= code < codes ? low | high : 0;
+        }
+}
+
+static void index_edge(const uint8_t *codes, int64_t stride, int64_t columns, int64_t count,
+                       block_lines lines)
+{
+    uint8_t padded[LINE_COLUMNS][BLOCK_CODES] = {0};
+    for (int64_t c = 0; c < columns && count > 0; c++)
+        memcpy(padded[c], codes + c * stride, (size_t)count);
+    index_block(padded[0], BLOCK_CODES, lines);
+    clear_padding(lines, columns, count);
+}
+
+// 32 columns, as deep as the depth tile that starts at k; `out` is their place in its plane 0.
+static HOST_CLONES void pack_columns(const packing *p, int64_t column, int64_t k,
+                                     uint8_t *restrict out)
+{
+    const int64_t stride = p->rows->k, columns = least(p->columns - column, LINE_COLUMNS);
+    const int64_t plane_bytes = p->geometry->plane_bytes, end = k + p->geometry->depth;
+    const int64_t step = p->tile_n / LINE_COLUMNS * LINE_BYTES;
+    const uint8_t *codes = p->rows->codes + (p->first + column) * stride;
+    for (; k < end; k += BLOCK_CODES) {
+        block_lines lines;
+        int64_t left = least(stride - k, BLOCK_CODES);
+        if (columns == LINE_COLUMNS && left == BLOCK_CODES)
+            index_block(codes + k, stride, lines);
+        else
+            index_edge(codes + k, stride, columns, left, lines);
+        for (int i = 0; i < BLOCK_LINES; i++, out += step)
+            for (unsigned plane = 0; plane < p->rows->format.planes; plane++)
+                for (int at = 0; at < LINE_BYTES; at++)
+                    out[plane * plane_bytes + at] = (uint8_t)(lines[i][at] >> 8 * plane);
     }
 }
 
@@ -122,8 +115,7 @@ static uint8_t *pack_planes(const packing *p, int64_t depth_tile, uint8_t *out)
 {
     uint8_t *line = out;
     for (int64_t column = 0; column < p->tile_n; column += LINE_COLUMNS, line += LINE_BYTES)
-        for (int64_t c = 0; c < LINE_COLUMNS / 2; c++)
-            pack_pair_planes(p, column + c, depth_tile * p->geometry->depth, line + 4 * c);
+        pack_columns(p, column, depth_tile * p->geometry->depth, line);
     return out + p->rows->format.planes * p->geometry->plane_bytes;
 }
 
@@ -189,11 +181,6 @@ static pack_geometry must_have_geometry(const quant_rows *q, pack_shape shape)
         INTERNAL_ERROR("format %s cannot be packed for m%u n%u", q->format.name, shape.tile_m,
                        shape.tile_n);
     return g;
-}
-
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
 }
 
 void pack_rows(const quant_rows *q, pack_shape shape, uint8_t *out)
