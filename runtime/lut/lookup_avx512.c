@@ -9,12 +9,7 @@
 // per entry, in the defined order; the weight is a power of two, so the fused product is exact.
 #if defined(__AVX512VBMI__) && defined(__AVX512VNNI__)
 
-#include "runtime/lut/variants.h"
-
-#include <immintrin.h>
-
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
+#include "runtime/lut/vectors_avx512.h"
 
 enum { PARTS = 2, LOW = 0, HIGH = 1, MAX_PLANES = 4 };
 
@@ -211,12 +206,6 @@ INLINE __m512 float_table(const uint8_t *from, bool full)
     __m512 t = _mm512_broadcast_f32x8(_mm256_cvtph_ps(_mm_loadu_si128((const void *)from)));
     const __m512 sign = _mm512_set1_ps(-0.0f);
     return _mm512_mask_xor_ps(t, 0xff00, t, sign);
-}
-
-INLINE __m512 canonical(__m512 x)
-{
-    __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-    return _mm512_mask_mov_ps(x, nan, _mm512_set1_ps(__builtin_nanf("")));
 }
 
 typedef struct float_sums {

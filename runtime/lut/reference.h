@@ -55,5 +55,7 @@ static inline void lut_canonicalize(tile_f32 *x, uint32_t count)
 lut_range lut_slice_range(const lut_unit *u, const isa_instruction *in);
 bool lut_table_is_full(const isa_instruction *in); // 16 entries per lookup, else 8 and signs
 uint32_t lut_rows(const lut_unit *u, const isa_instruction *in); // rows an lmma computes
-uint32_t lut_data_bytes(const isa_instruction *in);              // of an element of lda, sta
+// Every activation type converts to f32 exactly.
+float lut_activation(unsigned type, const uint8_t *row, uint32_t index);
+uint32_t lut_data_bytes(const isa_instruction *in); // of an element of lda, sta
 uint32_t lut_mma_depth(const lut_unit *u, const isa_instruction *in);

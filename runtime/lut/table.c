@@ -13,8 +13,7 @@
 
 enum { ENTRIES = 8, MAX_LOOKUPS = 8 * LUT_MAX_ROWS };
 
-// Every activation type converts to f32 exactly.
-static float activation(unsigned type, const uint8_t *row, uint32_t index)
+float lut_activation(unsigned type, const uint8_t *row, uint32_t index)
 {
     float f32;
     uint16_t bits;
@@ -127,7 +126,7 @@ void lut_reference_tbl(lut_unit *u, const isa_instruction *in, const lut_operand
         for (uint32_t g = 0; row < rows->rows && g < u->lookups; g++) {
             float a[4];
             for (unsigned j = 0; j < 4; j++)
-                a[j] = activation(in->activation, rows->host[row], 4 * g + j);
+                a[j] = lut_activation(in->activation, rows->host[row], 4 * g + j);
             entries_of(a, t + g * ENTRIES);
         }
         store_row(u, in, row, t, memory);

@@ -28,8 +28,7 @@ static lut_function *const functions[LUT_HOST_COUNT][ISA_OPCODE_COUNT] = {
     [LUT_HOST_REFERENCE] =
         FUNCTIONS(lut_reference_lmma, lut_reference_tbl, lut_reference_deq, lut_reference_off),
 #ifdef __x86_64__
-    [LUT_HOST_AVX512] =
-        FUNCTIONS(lut_avx512_lmma, lut_reference_tbl, lut_reference_deq, lut_reference_off),
+    [LUT_HOST_AVX512] = FUNCTIONS(lut_avx512_lmma, lut_avx512_tbl, lut_avx512_deq, lut_avx512_off),
 #endif
 };
 

@@ -166,6 +166,7 @@ static void check_table(pair p, isa_instruction in, unsigned kind, bool all_rows
     uint8_t memory[4 * MAX_M * MAX_DEPTH + 4], scales[2][16 * MAX_M];
     for (uint32_t i = 0; i < MAX_M * MAX_DEPTH; i++) {
         uint32_t bits = kind == 0   ? (uint32_t)random_bits(&stream)
+                        : kind == 4 ? random_float()
                         : kind == 1 ? bits_of((float)random_normal(&stream))
                         : kind == 2 ? bits_of((float)random_between(-40, 40) / 4)
                                     : (random_bits(&stream) & 1 ? 0 : 0x80000000);
@@ -193,7 +194,7 @@ static void check_every_table(pair p)
     for (unsigned activation = 0; activation <= XLUT_ACTIVATION_I16LO; activation++)
         for (unsigned table = 0; table <= XLUT_TABLE_I8_DYNAMIC; table++)
             for (unsigned options = 0; options < 4 * ROUNDS; options++)
-                for (unsigned kind = 0; kind < 4; kind++) {
+                for (unsigned kind = 0; kind < 5; kind++) {
                     bool scaled =
                         table == XLUT_TABLE_I8_DYNAMIC || (table == XLUT_TABLE_I8 && (options & 2));
                     check_table(p,
