@@ -144,6 +144,8 @@ static bool generate(build *b)
     driver *d = b->d;
     double start = clock_seconds();
     b->with_weights = b->stage == PROGRAM && has_weight_values(d);
+    if (b->with_weights && !pack_file_check(d->module, d->diagnostics, shape_of(d)))
+        return false;
     if (b->with_weights)
         b->program->weights_size = pack_file_size(d->weights, d->module, shape_of(d));
     if (b->with_weights && d->packed)

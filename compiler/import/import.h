@@ -149,6 +149,9 @@ void weights_print(text *out, const weights *w);
 // Gives every weight of the module its address and size, in order. False: reported (a format
 // that cannot be packed for this tile shape, a size beyond 2^47).
 bool pack_file_place(ir_module *m, diagnostics *d, pack_shape shape);
+// Whether every weight is where pack_file_place puts it, as text from outside may not have it;
+// false: reported.
+bool pack_file_check(const ir_module *m, diagnostics *d, pack_shape shape);
 // Bytes of the whole file for a module whose weights are placed.
 uint64_t pack_file_size(const weights *w, const ir_module *m, pack_shape shape);
 // Writes those bytes at the stream's position, strictly forward, one column tile in memory at a

@@ -92,6 +92,27 @@ bool pack_file_place(ir_module *m, diagnostics *d, pack_shape shape)
     return good;
 }
 
+bool pack_file_check(const ir_module *m, diagnostics *d, pack_shape shape)
+{
+    uint64_t at = PACK_HEADER;
+    bool good = true;
+    FOR_WEIGHTS(g, m)
+    {
+        uint64_t size;
+        if (!size_of(d, g, shape, &size))
+            return false;
+        if (!g->packed || g->address != PACK_BASE + at || g->size != size) {
+            diagnostic_error(
+                d, g->where,
+                "weight '%s' is not in its place: at 0x%llx, size %llu; run pack-weights", g->name,
+                (unsigned long long)(PACK_BASE + at), (unsigned long long)size);
+            good = false;
+        }
+        at = align_to(at + size, PACK_ALIGN);
+    }
+    return good;
+}
+
 // ---------------------------------------------------------------------- directory
 
 // Hashes have a fixed width: the directory's size does not depend on them.
