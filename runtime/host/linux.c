@@ -287,6 +287,7 @@ static const struct service {
     int64_t result;
     bool of_models; // they have it too
 } services[] = {
+    {23, "dup", linux_dup},
     {25, "fcntl", linux_fcntl},
     {29, "ioctl", linux_ioctl},
     {56, "openat", linux_openat},

@@ -53,7 +53,7 @@ bool linux_put(const linux_call *c, uint64_t address, const void *data, uint64_t
 // The host's descriptor, -1 when there is none.
 int linux_descriptor(const linux_call *c, uint64_t number);
 
-linux_handler linux_openat, linux_close, linux_lseek, linux_read, linux_write, linux_readv,
-    linux_writev, linux_pread, linux_readlinkat, linux_newfstatat, linux_fstat, linux_ioctl,
-    linux_fcntl;
+linux_handler linux_openat, linux_dup, linux_close, linux_lseek, linux_read, linux_write,
+    linux_readv, linux_writev, linux_pread, linux_readlinkat, linux_newfstatat, linux_fstat,
+    linux_ioctl, linux_fcntl;
 linux_handler linux_brk, linux_mmap, linux_munmap, linux_mremap, linux_mprotect;

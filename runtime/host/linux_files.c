@@ -85,6 +85,15 @@ static int open_file(const char *path)
     return moved;
 }
 
+// The lowest free descriptor; -1: none.
+static int free_descriptor(const linux_call *c)
+{
+    for (int i = 0; i < LINUX_DESCRIPTORS; i++)
+        if (c->process->descriptors[i] < 0)
+            return i;
+    return -1;
+}
+
 int64_t linux_openat(linux_call *c)
 {
     char path[LINUX_LONGEST_PATH];
@@ -95,13 +104,24 @@ int64_t linux_openat(linux_call *c)
         return -EBADF;
     if (c->a[2] & (GUEST_ACCESS_MODE | GUEST_CREATE | GUEST_TRUNCATE))
         return -EROFS;
-    for (int i = 0; i < LINUX_DESCRIPTORS; i++) {
-        if (c->process->descriptors[i] >= 0)
-            continue;
-        c->process->descriptors[i] = open_file(path);
-        return c->process->descriptors[i] < 0 ? -errno : i;
-    }
-    return -EMFILE;
+    int number = free_descriptor(c);
+    if (number < 0)
+        return -EMFILE;
+    c->process->descriptors[number] = open_file(path);
+    return c->process->descriptors[number] < 0 ? -errno : number;
+}
+
+int64_t linux_dup(linux_call *c)
+{
+    int host = linux_descriptor(c, c->a[0]), number = free_descriptor(c);
+    if (host < 0)
+        return -EBADF;
+    if (number < 0)
+        return -EMFILE;
+    if (!is_standard((uint64_t)host))
+        host = fcntl(host, F_DUPFD_CLOEXEC, STANDARD_STREAMS);
+    c->process->descriptors[number] = host;
+    return host < 0 ? -errno : number;
 }
 
 int64_t linux_close(linux_call *c)

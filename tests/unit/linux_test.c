@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 enum {
+    DUP = 23,
     OPENAT = 56,
     CLOSE,
     LSEEK = 62,
@@ -187,8 +188,11 @@ static void only_arguments_can_be_opened(void **state)
     assert_int_equal(CALL(g, READ, d, g->buffer, 100), 10);
     assert_memory_equal(at(g, g->buffer, 10), "0123456789", 10);
     assert_int_equal(CALL(g, LSEEK, d, -4, SEEK_END), 6);
+    assert_int_equal(CALL(g, DUP, d), 4);
     assert_int_equal(CALL(g, CLOSE, d), 0);
     assert_int_equal(CALL(g, CLOSE, d), -EBADF);
+    assert_int_equal(CALL(g, DUP, d), -EBADF);
+    assert_int_equal(CALL(g, READ, 4, g->buffer, 100), 4); // they share the position
     int64_t folder = CALL(g, OPENAT, AT_FDCWD, put_text(g, g->folder), 0);
     assert_int_equal(CALL(g, READ, folder, g->buffer, 100), -EISDIR);
     assert_int_equal(CALL(g, MMAP, 0, 100, PROT_READ, MAP_PRIVATE, folder, 0), -ENODEV);
