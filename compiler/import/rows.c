@@ -1,5 +1,6 @@
 // Rows of a tensor: as floats, in canonical form, and as a program's weights.
 #include "compiler/import/source.h"
+#include "support/clones.h"
 
 #include <math.h>
 #include <string.h>
@@ -166,7 +167,7 @@ void tensor_rows(const weights *w, const weights_tensor *t, int64_t first, int64
 }
 
 // -1: all are finite. Exponents are compared as integers, which the compiler vectorizes.
-static int64_t first_not_finite(const float *x, int64_t count)
+static HOST_CLONES int64_t first_not_finite(const float *x, int64_t count)
 {
     uint32_t most = 0;
     for (int64_t i = 0; i < count; i++) {
@@ -195,7 +196,8 @@ bool weights_read_rows(const weights *w, diagnostics *d, const weights_tensor *t
     int64_t bad = t->columns ? first_not_finite(out, count * t->columns) : -1;
     if (bad < 0)
         return true;
-    diagnostic_error(d, w->where, "tensor '%s': row %lld, column %lld is not a finite 32-bit number (%g)",
+    diagnostic_error(d, w->where,
+                     "tensor '%s': row %lld, column %lld is not a finite 32-bit number (%g)",
                      t->name, (long long)(first + bad / t->columns), (long long)(bad % t->columns),
                      (double)out[bad]);
     return false;

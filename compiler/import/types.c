@@ -2,6 +2,7 @@
 // function that makes them floats. A block of the others is codes, and for each
 // group of weights a scale and an offset: w = scale * code + offset.
 #include "compiler/import/source.h"
+#include "support/clones.h"
 
 #include <string.h>
 #include <strings.h>
@@ -15,11 +16,6 @@ static uint16_t load16(const uint8_t *at)
     return bits;
 }
 
-static float load_half(const uint8_t *at)
-{
-    return f16_to_float(load16(at));
-}
-
 // ----------------------------------------------------------------------- elements
 
 static void dequantize_f32(const weight_type *type, const uint8_t *in, int64_t count, float *out)
@@ -30,7 +26,7 @@ static void dequantize_f32(const weight_type *type, const uint8_t *in, int64_t c
 
 // Without branches, so that the compiler vectorizes it: the exponent is moved by
 // a multiplication, which also normalizes subnormal numbers, exactly.
-static float half_bits_to_float(uint32_t half)
+static inline float half_bits_to_float(uint32_t half)
 {
     uint32_t magnitude = (half & 0x7fff) << 13, sign = (half & 0x8000) << 16;
     uint32_t special = (half & 0x7c00) == 0x7c00 ? 0x7f800000u : 0; // infinity, NaN
@@ -44,8 +40,13 @@ static float half_bits_to_float(uint32_t half)
     return value;
 }
 
-static void dequantize_f16(const weight_type *type, const uint8_t *restrict in, int64_t count,
-                           float *restrict out)
+static float load_half(const uint8_t *at)
+{
+    return half_bits_to_float(load16(at));
+}
+
+static HOST_CLONES void dequantize_f16(const weight_type *type, const uint8_t *restrict in,
+                                       int64_t count, float *restrict out)
 {
     (void)type;
     for (int64_t i = 0; i < count; i++)
@@ -325,18 +326,17 @@ static bool canonical_uniform(const weight_type *type, const quant_format *forma
 static bool canonical_ternary(const weight_type *type, const quant_format *format,
                               const uint8_t *block, uint8_t *codes, float *scale, float *offset)
 {
-    static const uint8_t code_of[] = {0, 1, 3};
+    uint8_t seen = 0;
     float unused;
     (void)format, (void)offset;
     type->codes(block, codes);
     type->scales(block, scale, &unused);
     *scale /= 2;
     for (int j = 0; j < 256; j++) {
-        if (codes[j] > 2)
-            return false;
-        codes[j] = code_of[codes[j]];
+        codes[j] += codes[j] > 1;
+        seen |= codes[j];
     }
-    return true;
+    return seen < 4;
 }
 
 // --------------------------------------------------------------------- the table

@@ -85,7 +85,7 @@ void quant_dequantize(const quant_rows *q, double *out)
 
 static bool representable(scalar_type t, float x)
 {
-    return scalar_round(t, (double)x) == (double)x;
+    return quant_round(t, (double)x) == (double)x;
 }
 
 // The groups of `from` that a group of `to` covers agree and fit its scale type.

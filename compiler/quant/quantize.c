@@ -1,13 +1,17 @@
 // Quantizers: choose scale and offset of each group, round them to what the
 // format stores, and only then choose the nearest codes.
 //
-// The passes over a group are written so that the compiler can vectorize them.
+// The passes over a group are written so that the compiler can vectorize them; they
+// are part of quantize_nearest, once for each usual size of a group.
 #include "compiler/quant/levels.h"
 #include "compiler/quant/quant.h"
+#include "support/clones.h"
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 typedef struct fit {
     double scale, offset;
@@ -15,7 +19,7 @@ typedef struct fit {
 
 // ------------------------------------------------------------------- statistics
 
-static float absolute_maximum(const float *w, int64_t count)
+ALWAYS_INLINE float absolute_maximum(const float *w, int64_t count)
 {
     int32_t most = 0; // magnitudes order as their bit patterns do
     for (int64_t i = 0; i < count; i++) {
@@ -29,7 +33,7 @@ static float absolute_maximum(const float *w, int64_t count)
     return result;
 }
 
-static double absolute_mean(const float *w, int64_t count, double center)
+ALWAYS_INLINE double absolute_mean(const float *w, int64_t count, double center)
 {
     double sums[4] = {0};
     for (int64_t i = 0; i < count; i++)
@@ -37,7 +41,7 @@ static double absolute_mean(const float *w, int64_t count, double center)
     return (sums[0] + sums[1] + (sums[2] + sums[3])) / (double)count;
 }
 
-static double mean(const float *w, int64_t count)
+ALWAYS_INLINE double mean(const float *w, int64_t count)
 {
     double sums[4] = {0};
     for (int64_t i = 0; i < count; i++)
@@ -45,7 +49,7 @@ static double mean(const float *w, int64_t count)
     return (sums[0] + sums[1] + (sums[2] + sums[3])) / (double)count;
 }
 
-static void range(const float *w, int64_t count, float *least, float *most)
+ALWAYS_INLINE void range(const float *w, int64_t count, float *least, float *most)
 {
     float low = w[0], high = w[0];
     for (int64_t i = 1; i < count; i++) {
@@ -57,7 +61,7 @@ static void range(const float *w, int64_t count, float *least, float *most)
 }
 
 // The magnitude shared by all weights that are not zero, or 0 if there is none.
-static float common_magnitude(const float *w, int64_t count)
+ALWAYS_INLINE float common_magnitude(const float *w, int64_t count)
 {
     float magnitude = absolute_maximum(w, count);
     for (int64_t i = 0; i < count; i++)
@@ -68,20 +72,20 @@ static float common_magnitude(const float *w, int64_t count)
 
 // ------------------------------------------------------------------ first choice
 
-static fit fit_ternary(const float *w, int64_t count)
+ALWAYS_INLINE fit fit_ternary(const float *w, int64_t count)
 {
     float exact = common_magnitude(w, count);
     return (fit){.scale = (exact != 0 ? (double)exact : absolute_mean(w, count, 0)) / 2};
 }
 
-static fit fit_uniform(const float *w, int64_t count, unsigned bits)
+ALWAYS_INLINE fit fit_uniform(const float *w, int64_t count, unsigned bits)
 {
     if (bits == 1)
         return (fit){.scale = absolute_mean(w, count, 0)};
     return (fit){.scale = (double)absolute_maximum(w, count) / ((1 << bits) - 1)};
 }
 
-static fit fit_uniform_offset(const float *w, int64_t count, unsigned bits)
+ALWAYS_INLINE fit fit_uniform_offset(const float *w, int64_t count, unsigned bits)
 {
     if (bits == 1) {
         double center = mean(w, count);
@@ -93,7 +97,7 @@ static fit fit_uniform_offset(const float *w, int64_t count, unsigned bits)
                  .offset = ((double)high + (double)low) / 2};
 }
 
-static fit first_fit(const quant_format *f, const float *w, int64_t count)
+ALWAYS_INLINE fit first_fit(const quant_format *f, const float *w, int64_t count)
 {
     if (f->kind == QUANT_TERNARY)
         return fit_ternary(w, count);
@@ -101,9 +105,9 @@ static fit first_fit(const quant_format *f, const float *w, int64_t count)
 }
 
 // To what is stored. Values beyond the type's range become its largest finite one.
-static float stored(scalar_type t, double x)
+ALWAYS_INLINE float stored(scalar_type t, double x)
 {
-    double rounded = scalar_round(t, x);
+    double rounded = quant_round(t, x);
     double limit = t == SCALAR_F16 ? 65504.0 : (double)FLT_MAX;
     return (float)(isfinite(rounded) ? rounded : copysign(limit, x));
 }
@@ -111,8 +115,8 @@ static float stored(scalar_type t, double x)
 // ------------------------------------------------------------------------ codes
 
 // Nearest level. Code q covers [2q - 2^b, 2q + 2 - 2^b) * scale + offset.
-static void encode_uniform(const float *restrict w, int64_t count, float scale, float offset,
-                           unsigned bits, uint8_t *restrict codes)
+ALWAYS_INLINE void encode_uniform(const float *restrict w, int64_t count, float scale, float offset,
+                                  unsigned bits, uint8_t *restrict codes)
 {
     const float inverse = scale != 0 ? 0.5f / scale : 0;
     const float middle = (float)(1 << bits) / 2, last = (float)(1 << bits) - 0.5f;
@@ -125,15 +129,15 @@ static void encode_uniform(const float *restrict w, int64_t count, float scale, 
 }
 
 // Halfway between 0 and the outer level, 2 * scale, rounds to 0.
-static void encode_ternary(const float *restrict w, int64_t count, float scale,
-                           uint8_t *restrict codes)
+ALWAYS_INLINE void encode_ternary(const float *restrict w, int64_t count, float scale,
+                                  uint8_t *restrict codes)
 {
     for (int64_t i = 0; i < count; i++)
         codes[i] = (uint8_t)(1 + 2 * (w[i] > scale) - (w[i] < -scale));
 }
 
-static void encode(const quant_format *f, const float *w, int64_t count, float scale, float offset,
-                   uint8_t *codes)
+ALWAYS_INLINE void encode(const quant_format *f, const float *w, int64_t count, float scale,
+                          float offset, uint8_t *codes)
 {
     if (f->kind == QUANT_TERNARY)
         encode_ternary(w, count, scale, codes);
@@ -198,18 +202,29 @@ static fit refined_fit(const quant_format *f, const float *w, int64_t count, uin
 
 // ---------------------------------------------------------------------- the door
 
-static void quantize_group(const float *w, int64_t count, quant_method method, quant_rows *out,
-                           int64_t at, int64_t group)
+ALWAYS_INLINE void store_group(const float *w, int64_t count, fit chosen, quant_rows *out,
+                               int64_t at, int64_t group)
 {
     const quant_format *f = &out->format;
-    fit chosen = method == QUANT_REFINED ? refined_fit(f, w, count, out->codes + at)
-                                         : first_fit(f, w, count);
     float scale = stored(f->scale, chosen.scale);
     float offset = out->offset ? stored(f->scale, chosen.offset) : 0;
     out->scale[group] = scale;
     if (out->offset)
         out->offset[group] = offset;
     encode(f, w, count, scale, offset, out->codes + at);
+}
+
+static HOST_CLONES void quantize_nearest(const float *w, int64_t count, quant_rows *out, int64_t at,
+                                         int64_t group)
+{
+    store_group(w, count, first_fit(&out->format, w, count), out, at, group);
+}
+
+static void quantize_refined(const float *w, int64_t count, quant_rows *out, int64_t at,
+                             int64_t group)
+{
+    fit chosen = refined_fit(&out->format, w, count, out->codes + at);
+    store_group(w, count, chosen, out, at, group);
 }
 
 void quant_quantize_by(quant_method method, const float *weights, quant_rows *out)
@@ -219,8 +234,8 @@ void quant_quantize_by(quant_method method, const float *weights, quant_rows *ou
     for (int64_t n = 0; n < out->n && out->k; n++)
         for (int64_t g = 0; g < groups; g++) {
             int64_t left = out->k - g * size, at = n * out->k + g * size;
-            quantize_group(weights + at, left < size ? left : size, method, out, at,
-                           n * groups + g);
+            (method == QUANT_REFINED ? quantize_refined : quantize_nearest)(
+                weights + at, left < size ? left : size, out, at, n * groups + g);
         }
 }
 
