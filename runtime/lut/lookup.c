@@ -5,26 +5,6 @@
 
 #include "support/scalar.h"
 
-lut_range lut_slice_range(const lut_unit *u, const isa_instruction *in)
-{
-    uint32_t half = u->lookups / 2, quarter = u->lookups / 4;
-    if (in->slice >= XLUT_SLICE_QUARTER0)
-        return (lut_range){(in->slice - XLUT_SLICE_QUARTER0) * quarter, quarter};
-    if (in->slice >= XLUT_SLICE_HALF0)
-        return (lut_range){(in->slice - XLUT_SLICE_HALF0) * half, half};
-    return (lut_range){0, u->lookups};
-}
-
-bool lut_table_is_full(const isa_instruction *in)
-{
-    return in->form == XLUT_FORM_FULL;
-}
-
-uint32_t lut_rows(const lut_unit *u, const isa_instruction *in)
-{
-    return in->rows == XLUT_ROWS_ONE ? 1 : u->m;
-}
-
 static int32_t plane_weight(const isa_instruction *in, uint32_t plane)
 {
     return in->form == XLUT_FORM_TERNARY ? 1 : 1 << plane;

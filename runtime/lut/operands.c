@@ -6,7 +6,12 @@ static lut_operand *add_operand(lut_operands *out, uint64_t address, uint32_t by
                                 uint32_t alignment)
 {
     lut_operand *o = &out->item[out->count++];
-    *o = (lut_operand){.address = address, .rows = 1, .bytes = bytes, .alignment = alignment};
+    o->address = address;
+    o->stride = 0;
+    o->rows = 1;
+    o->bytes = bytes;
+    o->alignment = alignment;
+    o->write = false;
     return o;
 }
 

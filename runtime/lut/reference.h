@@ -46,15 +46,35 @@ static inline float lut_canonical(float x)
 typedef struct lut_range {
     uint32_t first, count;
 } lut_range;
+
 static inline void lut_canonicalize(tile_f32 *x, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
         x[i] = lut_canonical(x[i]);
 }
 
-lut_range lut_slice_range(const lut_unit *u, const isa_instruction *in);
-bool lut_table_is_full(const isa_instruction *in); // 16 entries per lookup, else 8 and signs
-uint32_t lut_rows(const lut_unit *u, const isa_instruction *in); // rows an lmma computes
+static inline lut_range lut_slice_range(const lut_unit *u, const isa_instruction *in)
+{
+    uint32_t half = u->lookups / 2, quarter = u->lookups / 4;
+    if (in->slice >= XLUT_SLICE_QUARTER0)
+        return (lut_range){(in->slice - XLUT_SLICE_QUARTER0) * quarter, quarter};
+    if (in->slice >= XLUT_SLICE_HALF0)
+        return (lut_range){(in->slice - XLUT_SLICE_HALF0) * half, half};
+    return (lut_range){0, u->lookups};
+}
+
+// 16 entries per lookup, else 8 and signs.
+static inline bool lut_table_is_full(const isa_instruction *in)
+{
+    return in->form == XLUT_FORM_FULL;
+}
+
+// Rows that an lmma computes.
+static inline uint32_t lut_rows(const lut_unit *u, const isa_instruction *in)
+{
+    return in->rows == XLUT_ROWS_ONE ? 1 : u->m;
+}
+
 // Every activation type converts to f32 exactly.
 float lut_activation(unsigned type, const uint8_t *row, uint32_t index);
 uint32_t lut_data_bytes(const isa_instruction *in); // of an element of lda, sta

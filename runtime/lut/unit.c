@@ -91,22 +91,29 @@ void lut_unit_destroy(lut_unit *u)
     free(u);
 }
 
-static void count(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
+static void count_operands(lut_counters *c, const lut_operands *memory)
 {
-    lut_counters *c = &u->counters;
-    c->lookups += lut_lookups(u, in);
-    c->multiply_accumulates += lut_multiply_accumulates(u, in);
-    c->mma_multiply_accumulates += lut_mma_multiply_accumulates(u, in);
     for (unsigned i = 0; i < memory->count; i++) {
         const lut_operand *o = &memory->item[i];
         *(o->write ? &c->bytes_written : &c->bytes_read) += (uint64_t)o->rows * o->bytes;
     }
 }
 
+static void count_work(lut_unit *u, const isa_instruction *in)
+{
+    lut_counters *c = &u->counters;
+    c->lookups += lut_lookups(u, in);
+    c->multiply_accumulates += lut_multiply_accumulates(u, in);
+    c->mma_multiply_accumulates += lut_mma_multiply_accumulates(u, in);
+}
+
 void lut_execute(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
     u->functions[in->opcode](u, in, memory);
-    count(u, in, memory);
+    if (in->opcode == ISA_LMMA || in->opcode == ISA_MMA)
+        count_work(u, in);
+    else
+        count_operands(&u->counters, memory);
 }
 
 uint64_t lut_lookups(const lut_unit *u, const isa_instruction *in)
