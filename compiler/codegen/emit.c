@@ -153,6 +153,10 @@ static bool check_signature(emitter *e, const ir_function *f)
                    "at tile level function '%s' may take index, scalar and buffer arguments and "
                    "has no results",
                    f->name);
+    if (*f->name == '.' || text_starts_with(f->name, "llvm.")) {
+        emit_error(e, "'%s' is a name of LLVM's own; give the function another one", f->name);
+        return false;
+    }
     return ok;
 }
 

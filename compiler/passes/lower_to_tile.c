@@ -101,6 +101,15 @@ static const char *free_function_name(ir_module *m, arena *a, const char *wish)
     return ir_intern(m, name);
 }
 
+// A kernel's own name where it can be a symbol's.
+static const char *wished_name(const ir_op *kernel)
+{
+    const ir_attribute *name = ir_find(kernel, "name");
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+    bool fits = name && *name->text && !name->text[strspn(name->text, letters)];
+    return fits ? name->text : "kernel";
+}
+
 typedef bool kernel_form(lowering *l);
 static kernel_form *form_of(const ir_op *kernel)
 {
@@ -135,9 +144,8 @@ static bool lower_kernel(lowering *l)
         l->inputs[i].type = l->region->arguments.items[i]->type;
     for (unsigned i = 0; i < l->n_outputs; i++)
         l->outputs[i].type = ir_operand(yield, i)->type;
-    const ir_attribute *name = ir_find(l->kernel, "name");
     l->function = ir_function_create(
-        l->module, free_function_name(l->module, l->arena, name ? name->text : "kernel"), false,
+        l->module, free_function_name(l->module, l->arena, wished_name(l->kernel)), false,
         l->kernel->where);
     bind_arguments(l, l->inputs, l->n_inputs, ARGUMENT_INPUT);
     bind_arguments(l, l->outputs, l->n_outputs, ARGUMENT_OUTPUT);
