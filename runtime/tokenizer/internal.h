@@ -80,7 +80,6 @@ struct tokenizer {
     uint32_t *merged; // by rank
 };
 
-location tokenizer_location(diagnostics *d, const char *name);
 const char *quoted(arena *a, token_bytes text); // for messages: escaped and shortened
 
 // ---------------------------------------------------------------------------- merging

@@ -4,11 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-location tokenizer_location(diagnostics *d, const char *name)
-{
-    return (location){.source = diagnostics_source(d, name, NULL, 0)};
-}
-
 const char *quoted(arena *a, token_bytes bytes)
 {
     enum { SHOWN = 40 };
@@ -270,7 +265,7 @@ static bool build(building *b)
 tokenizer *tokenizer_create(arena *a, diagnostics *d, const vocabulary *v)
 {
     tokenizer *t = ARENA_NEW(a, tokenizer);
-    t->where = tokenizer_location(d, v->name);
+    t->where = (location){.source = diagnostics_source(d, v->name, NULL, 0)};
     building b = {t, a, d, v};
     if (!build(&b))
         return NULL;
