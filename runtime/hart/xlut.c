@@ -2,9 +2,9 @@
 
 #include "runtime/hart/internal.h"
 
-// Where each operand's row was found last, as an index of hart_memory_segments: a guess, checked
-// against the segments of this moment.
-static _Thread_local size_t recent[LUT_MAX_OPERANDS + 1];
+// Where the rows of each operand were found last, as an index of hart_memory_segments, by the first
+// base register: a guess, checked against the segments of this moment.
+static _Thread_local size_t recent[LUT_MAX_OPERANDS][32];
 
 // The segment's host address of [address, address + bytes); NULL: not in it, or not so accessible.
 static uint8_t *in_segment(const hart *h, const hart_segment *s, uint64_t address, uint32_t bytes,
@@ -60,10 +60,18 @@ static void execute(hart *h, const isa_instruction *in)
 {
     lut_operands operands;
     hart_require(h, h->lut && lut_operands_of(h->lut, in, h->x, &operands));
-    bool tile = in->opcode == ISA_LUT_LD;
     for (unsigned i = 0; i < operands.count; i++)
         for (unsigned row = 0; row < operands.item[i].rows; row++)
-            resolve_row(h, &operands.item[i], row, &recent[tile ? LUT_MAX_OPERANDS : i]);
+            resolve_row(h, &operands.item[i], row, &recent[i][in->rs1]);
+    lut_execute(h->lut, in, &operands);
+}
+
+// lut.ld, the most frequent of those with an operand.
+static void execute_load(hart *h, const isa_instruction *in)
+{
+    lut_operands operands;
+    hart_require(h, h->lut && lut_operands_of(h->lut, in, h->x, &operands));
+    resolve_row(h, &operands.item[0], 0, &recent[0][in->rs1]);
     lut_execute(h->lut, in, &operands);
 }
 
@@ -78,7 +86,7 @@ static void execute_tiles(hart *h, const isa_instruction *in)
 
 const hart_handler_row hart_xlut_rows[] = {
     {ISA_LMMA, execute_tiles}, {ISA_MMA, execute_tiles},      {ISA_LUT_TBL, execute},
-    {ISA_LUT_LDA, execute},    {ISA_LUT_STA, execute},        {ISA_LUT_LD, execute},
+    {ISA_LUT_LDA, execute},    {ISA_LUT_STA, execute},        {ISA_LUT_LD, execute_load},
     {ISA_LUT_ST, execute},     {ISA_LUT_PF, execute_tiles},   {ISA_LUT_DEQ, execute},
     {ISA_LUT_OFF, execute},    {ISA_LUT_ZERO, execute_tiles}, {ISA_ILLEGAL, NULL},
 };

@@ -85,20 +85,15 @@ INLINE void expand_full_i16(const uint8_t *from, lut_groups g, __m512i part[PART
     part[HIGH] = join(high_bytes(lower), high_bytes(upper));
 }
 
-INLINE bool expand_row(const lut_unit *u, const isa_instruction *in, lut_groups g, uint32_t row,
-                       bool wide, __m512i table[LUT_MAX_GROUPS][PARTS])
+INLINE bool expand(const uint8_t *from, lut_groups g, bool full, bool wide, __m512i part[PARTS])
 {
-    bool full = lut_table_is_full(in), exact = true;
-    for (uint32_t i = 0; i < g.count; i++) {
-        const uint8_t *from = lut_group_table(u, in, row, g.first + i, wide ? 2 : 1);
-        if (!full)
-            exact &= wide ? expand_i16(from, g, table[i]) : expand_i8(from, g, table[i]);
-        else if (wide)
-            expand_full_i16(from, g, table[i]);
-        else
-            expand_full_i8(from, g, table[i]);
-    }
-    return exact;
+    if (!full)
+        return wide ? expand_i16(from, g, part) : expand_i8(from, g, part);
+    if (wide)
+        expand_full_i16(from, g, part);
+    else
+        expand_full_i8(from, g, part);
+    return true;
 }
 
 // -------------------------------------------------------------------- sums
@@ -159,32 +154,23 @@ INLINE void add_rows(const sums *s, unsigned rows, bool wide)
         add_columns(s, j, rows, wide, lines);
 }
 
-static void add_all(const sums *s, unsigned rows, bool wide)
+// False: the tables have entries that these cannot hold, and nothing was done.
+INLINE bool integer_lmma(lut_unit *u, const isa_instruction *in, unsigned rows, bool wide,
+                         bool full)
 {
-    switch (2 * rows + wide) {
-    case 2: add_rows(s, 1, false); break;
-    case 3: add_rows(s, 1, true); break;
-    case 4: add_rows(s, 2, false); break;
-    case 5: add_rows(s, 2, true); break;
-    case 8: add_rows(s, 4, false); break;
-    case 9: add_rows(s, 4, true); break;
-    default: __builtin_unreachable(); // shapes have 1, 2 or 4 rows
-    }
-}
-
-static void integer_lmma(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
-{
+    const uint32_t size = wide ? 2 : 1, row_bytes = u->lookups * (full ? 16 : 8) * size;
+    const lut_groups g = lut_slice_groups(u, in);
     sums s;
-    bool wide = in->table == XLUT_TABLE_I16, exact = true;
-    lut_groups g = lut_slice_groups(u, in);
-    uint32_t rows = lut_rows(u, in);
-    for (uint32_t row = 0; row < rows; row++)
-        exact &= expand_row(u, in, g, row, wide, s.table[row]);
-    if (!exact) {
-        lut_reference_lmma(u, in, memory);
-        return;
-    }
-    s.planes = xlut_form_planes(in->form);
+    bool exact = true;
+    for (unsigned row = 0; row < rows; row++)
+        for (uint32_t i = 0; i < g.count; i++) {
+            const uint8_t *from = lut_tile(u, in->rs1) + row * row_bytes;
+            from += (g.first + i) * LINE_LOOKUPS * (full ? 16 : 8) * size;
+            exact &= expand(from, g, full, wide, s.table[row][i]);
+        }
+    if (!exact)
+        return false;
+    s.planes = full ? 1 : xlut_form_planes(in->form);
     s.groups = g.count;
     s.n = u->n;
     s.c = lut_tile(u, in->rd);
@@ -193,8 +179,27 @@ static void integer_lmma(lut_unit *u, const isa_instruction *in, const lut_opera
         s.line[p] = lut_tile(u, in->rs2 + p) + 2 * (size_t)u->n * g.first;
         s.weight[p] = _mm512_set1_epi8((char)lut_plane_weight(in, p));
     }
-    add_all(&s, rows, wide);
+    add_rows(&s, rows, wide);
+    return true;
 }
+
+// One function for each number of rows, width of entries and kind of table.
+#define INTEGER_LMMA(rows, wide, full)                                                             \
+    static bool lmma_##rows##_##wide##_##full(lut_unit *u, const isa_instruction *in)              \
+    {                                                                                              \
+        return integer_lmma(u, in, rows, wide, full);                                              \
+    }
+#define EACH_LMMA(DO)                                                                              \
+    DO(1, 0, 0)                                                                                    \
+    DO(1, 0, 1)                                                                                    \
+    DO(1, 1, 0) DO(1, 1, 1) DO(2, 0, 0) DO(2, 0, 1) DO(2, 1, 0) DO(2, 1, 1) DO(4, 0, 0)            \
+        DO(4, 0, 1) DO(4, 1, 0) DO(4, 1, 1)
+EACH_LMMA(INTEGER_LMMA)
+
+typedef bool lmma_function(lut_unit *u, const isa_instruction *in);
+static lmma_function *const integer_functions[LUT_MAX_ROWS + 1][2][2] = {
+#define ENTRY(rows, wide, full) [rows][wide][full] = lmma_##rows##_##wide##_##full,
+    EACH_LMMA(ENTRY)};
 
 // ------------------------------------------------------------------- floats
 
@@ -253,7 +258,7 @@ static void float_lmma(lut_unit *u, const isa_instruction *in)
     for (uint32_t row = 0; row < lut_rows(u, in); row++) {
         uint32_t entries = full ? 16 : 8;
         const uint8_t *from =
-            lut_group_table(u, in, row, 0, 2) + (size_t)s.slice.first * entries * 2;
+            lut_tile(u, in->rs1) + 2 * (size_t)entries * (row * u->lookups + s.slice.first);
         for (uint32_t k = 0; k < s.slice.count; k++)
             table[k] = float_table(from + (size_t)k * entries * 2, full);
         for (uint32_t j = 0; j < u->n; j += 64)
@@ -264,10 +269,11 @@ static void float_lmma(lut_unit *u, const isa_instruction *in)
 
 void lut_avx512_lmma(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
+    bool wide = in->table == XLUT_TABLE_I16;
     if (in->table == XLUT_TABLE_F16)
         float_lmma(u, in);
-    else
-        integer_lmma(u, in, memory);
+    else if (!integer_functions[lut_rows(u, in)][wide][lut_table_is_full(in)](u, in))
+        lut_reference_lmma(u, in, memory);
 }
 
 #else

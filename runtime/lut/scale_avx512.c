@@ -1,4 +1,4 @@
-// lut.deq and lut.off with AVX-512: the defining operations on 16 columns at once.
+// lut.ld, lut.deq, lut.off and lut.sta with AVX-512: the defining operations on 16 columns at once.
 #if defined(__AVX512VBMI__) && defined(__AVX512VNNI__)
 
 #include "runtime/lut/vectors_avx512.h"
@@ -59,6 +59,35 @@ void lut_avx512_off(lut_unit *u, const isa_instruction *in, const lut_operands *
             _mm512_store_ps(d + j, canonical(result));
         }
     }
+}
+
+void lut_avx512_ld(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
+{
+    uint8_t *tile = lut_tile(u, in->rd);
+    const uint8_t *from = memory->item[0].host[0];
+    const uint32_t bytes = memory->item[0].bytes;
+    for (uint32_t i = 0; i < bytes; i += LUT_TILE_ALIGNMENT)
+        _mm512_store_si512(tile + i, _mm512_loadu_si512(from + i));
+    for (uint32_t i = bytes; i < u->tile_bytes; i += LUT_TILE_ALIGNMENT)
+        _mm512_store_si512(tile + i, _mm512_setzero_si512());
+}
+
+// To f16; the other types as defined.
+void lut_avx512_sta(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
+{
+    const lut_operand *rows = &memory->item[0];
+    if (in->type != XLUT_DATA_F16) {
+        lut_reference_sta(u, in, memory);
+        return;
+    }
+    const uint32_t columns = rows->bytes / 2;
+    for (uint32_t row = 0; row < rows->rows; row++)
+        for (uint32_t j = 0; j < columns; j += 16) {
+            __m512 value = canonical(_mm512_load_ps(lut_tile_f32(u, in->rd) + row * u->n + j));
+            __mmask16 stored = columns - j < 16 ? (__mmask16)((1u << (columns - j)) - 1) : 0xffff;
+            __m256i half = _mm512_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+            _mm256_mask_storeu_epi16(rows->host[row] + 2 * j, stored, half);
+        }
 }
 
 #else

@@ -8,10 +8,10 @@ static const struct {
     uint32_t m, n;
 } shapes[] = {{1, 64}, {2, 64}, {2, 128}, {4, 128}, {4, 256}};
 
-// What executes each opcode: the defining functions, but for the ones that a host has variants of.
-#define FUNCTIONS(lmma, tbl, deq, off)                                                             \
+// What executes each opcode: the defining functions, but for those that a host has variants of.
+#define FUNCTIONS(ld, tbl, lmma, deq, off, sta)                                                    \
     {                                                                                              \
-        [ISA_LUT_LD] = lut_reference_ld,                                                           \
+        [ISA_LUT_LD] = ld,                                                                         \
         [ISA_LUT_ST] = lut_reference_st,                                                           \
         [ISA_LUT_PF] = lut_reference_pf,                                                           \
         [ISA_LUT_ZERO] = lut_reference_zero,                                                       \
@@ -21,14 +21,15 @@ static const struct {
         [ISA_LUT_DEQ] = deq,                                                                       \
         [ISA_LUT_OFF] = off,                                                                       \
         [ISA_LUT_LDA] = lut_reference_lda,                                                         \
-        [ISA_LUT_STA] = lut_reference_sta,                                                         \
+        [ISA_LUT_STA] = sta,                                                                       \
     }
 
 static lut_function *const functions[LUT_HOST_COUNT][ISA_OPCODE_COUNT] = {
-    [LUT_HOST_REFERENCE] =
-        FUNCTIONS(lut_reference_lmma, lut_reference_tbl, lut_reference_deq, lut_reference_off),
+    [LUT_HOST_REFERENCE] = FUNCTIONS(lut_reference_ld, lut_reference_tbl, lut_reference_lmma,
+                                     lut_reference_deq, lut_reference_off, lut_reference_sta),
 #ifdef __x86_64__
-    [LUT_HOST_AVX512] = FUNCTIONS(lut_avx512_lmma, lut_avx512_tbl, lut_avx512_deq, lut_avx512_off),
+    [LUT_HOST_AVX512] = FUNCTIONS(lut_avx512_ld, lut_avx512_tbl, lut_avx512_lmma, lut_avx512_deq,
+                                  lut_avx512_off, lut_avx512_sta),
 #endif
 };
 

@@ -6,6 +6,7 @@
 
 lut_function lut_avx2_lmma, lut_avx2_deq, lut_avx2_off;
 lut_function lut_avx512_lmma, lut_avx512_deq, lut_avx512_off, lut_avx512_tbl;
+lut_function lut_avx512_ld, lut_avx512_sta;
 
 enum {
     LINE_BYTES = 64, // of an index plane: 4 lookups of 32 columns
@@ -36,12 +37,4 @@ static inline lut_groups lut_slice_groups(const lut_unit *u, const isa_instructi
 static inline uint32_t lut_plane_weight(const isa_instruction *in, uint32_t plane)
 {
     return in->form == XLUT_FORM_TERNARY ? 1 : 1u << plane;
-}
-
-// T[row][4 * group] of a table with entries of `size` bytes.
-static inline const uint8_t *lut_group_table(const lut_unit *u, const isa_instruction *in,
-                                             uint32_t row, uint32_t group, uint32_t size)
-{
-    uint32_t entries = lut_table_is_full(in) ? 16 : 8;
-    return lut_tile(u, in->rs1) + (row * u->lookups + LINE_LOOKUPS * group) * entries * size;
 }

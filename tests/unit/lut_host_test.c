@@ -207,6 +207,39 @@ static void check_every_table(pair p)
                 }
 }
 
+// Loads and stores of accumulators of every type and any number of columns; whole and half tiles.
+static void check_every_move(pair p)
+{
+    static const uint16_t opcodes[] = {ISA_LUT_STA, ISA_LUT_LDA, ISA_LUT_LD, ISA_LUT_ST};
+    uint8_t memory[2][4 * MAX_M * MAX_N + 64];
+    for (unsigned variant = 0; variant < 64; variant++) {
+        isa_instruction in = {.opcode = opcodes[variant % 4], .rd = C, .type = variant / 4 % 4};
+        if (variant % 4 == 3)
+            in.rs2 = C;
+        in.half = variant >= 32;
+        uint64_t x[32] = {
+            [30] = MAX_N * 4, [31] = (uint64_t)random_between(0, (int)p.reference->n)};
+        if (variant % 4 < 2) {
+            in.rs2 = variant & 16 ? 30 : 0;
+            in.rs3 = in.half ? 0 : 31;
+        }
+        for (size_t i = 0; i < sizeof memory[0]; i++)
+            memory[0][i] = memory[1][i] = (uint8_t)random_bits(&stream);
+        fill_accumulators(p.reference, C, true);
+        copy_state(p);
+        for (unsigned side = 0; side < 2; side++) {
+            lut_operands operands;
+            lut_unit *u = side ? p.variant : p.reference;
+            assert_true(lut_operands_of(u, &in, x, &operands));
+            for (uint32_t row = 0; row < operands.item[0].rows; row++)
+                operands.item[0].host[row] = memory[side] + 4 + row * operands.item[0].stride;
+            lut_execute(u, &in, &operands);
+        }
+        assert_same_tiles(p, &in);
+        assert_memory_equal(memory[0], memory[1], sizeof memory[0]);
+    }
+}
+
 static void with_every_host(void (*check)(pair p))
 {
     for (lut_host host = LUT_HOST_REFERENCE + 1; host < LUT_HOST_COUNT; host++) {
@@ -243,6 +276,12 @@ static void tables_have_the_same_bits(void **state)
     with_every_host(check_every_table);
 }
 
+static void moves_have_the_same_bits(void **state)
+{
+    (void)state;
+    with_every_host(check_every_move);
+}
+
 static void a_unit_takes_the_best_choice(void **state)
 {
     (void)state;
@@ -264,6 +303,7 @@ int main(void)
         cmocka_unit_test(lmma_gives_the_same_bits),
         cmocka_unit_test(deq_and_off_give_the_same_bits),
         cmocka_unit_test(tables_have_the_same_bits),
+        cmocka_unit_test(moves_have_the_same_bits),
         cmocka_unit_test(a_unit_takes_the_best_choice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
