@@ -222,9 +222,8 @@ static bool quantize_rows(const weights *w, diagnostics *d, arena *a, const weig
 }
 
 static bool convert_or_quantize(const weights *w, diagnostics *d, arena *a, const weights_tensor *t,
-                                int64_t first, quant_rows *out)
+                                int64_t first, quant_rows *out, bool *exact)
 {
-    bool *exact = ARENA_ARRAY(a, bool, (size_t)out->n);
     quant_rows rows = tensor_canonical(w, a, t, first, out->n, exact);
     for (int64_t n = 0; n < out->n; n++) {
         quant_rows from = quant_rows_slice(&rows, n, 1), to = quant_rows_slice(out, n, 1);
@@ -238,6 +237,21 @@ static bool convert_or_quantize(const weights *w, diagnostics *d, arena *a, cons
     return true;
 }
 
+// Row by row, so that a row stays in the cache; but packed rows are unpacked a tile at a time.
+static bool rows_from_codes(const weights *w, diagnostics *d, arena *a, const weights_tensor *t,
+                            int64_t first, quant_rows *out)
+{
+    int64_t step = t->type || !out->n ? 1 : out->n;
+    bool good = true, *exact = ARENA_ARRAY(a, bool, (size_t)step);
+    for (int64_t n = 0; n < out->n && good; n += step) {
+        quant_rows rows = quant_rows_slice(out, n, step);
+        arena_mark mark = arena_save(a);
+        good = convert_or_quantize(w, d, a, t, first + n, &rows, exact);
+        arena_restore(a, mark);
+    }
+    return good;
+}
+
 bool weights_canonical(const weights *w, diagnostics *d, const ir_global *g, int64_t first,
                        int64_t count, quant_rows *out)
 {
@@ -248,7 +262,7 @@ bool weights_canonical(const weights *w, diagnostics *d, const ir_global *g, int
     if (out->n != count || out->k != t.columns)
         INTERNAL_ERROR("rows of '%s' do not fit what they are read into", g->name);
     arena *a = arena_create();
-    bool good = tensor_canonical_format(&t, &native) ? convert_or_quantize(w, d, a, &t, first, out)
+    bool good = tensor_canonical_format(&t, &native) ? rows_from_codes(w, d, a, &t, first, out)
                                                      : quantize_rows(w, d, a, &t, first, out);
     arena_destroy(a);
     return good;

@@ -26,16 +26,16 @@ static void dequantize_f32(const weight_type *type, const uint8_t *in, int64_t c
 
 // Without branches, so that the compiler vectorizes it: the exponent is moved by
 // a multiplication, which also normalizes subnormal numbers, exactly.
-static inline float half_bits_to_float(uint32_t half)
+static inline float half_bits_to_float(uint16_t half)
 {
-    uint32_t magnitude = (half & 0x7fff) << 13, sign = (half & 0x8000) << 16;
-    uint32_t special = (half & 0x7c00) == 0x7c00 ? 0x7f800000u : 0; // infinity, NaN
+    uint32_t moved = (uint32_t)(int16_t)half << 13 & 0x8fffe000u;
+    uint32_t special = (moved & 0x0f800000u) == 0x0f800000u ? 0x7f800000u : 0; // infinity, NaN
     float value;
-    memcpy(&value, &magnitude, sizeof value);
+    memcpy(&value, &moved, sizeof value);
     value *= 0x1p112f;
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
-    bits |= sign | special;
+    bits |= special;
     memcpy(&value, &bits, sizeof value);
     return value;
 }
@@ -323,8 +323,9 @@ static bool canonical_uniform(const weight_type *type, const quant_format *forma
 }
 
 // Digits 0, 1, 2 to codes 0, 1, 3. Two bits could also say 3, which is no ternary weight.
-static bool canonical_ternary(const weight_type *type, const quant_format *format,
-                              const uint8_t *block, uint8_t *codes, float *scale, float *offset)
+static HOST_CLONES bool canonical_ternary(const weight_type *type, const quant_format *format,
+                                          const uint8_t *block, uint8_t *codes, float *scale,
+                                          float *offset)
 {
     uint8_t seen = 0;
     float unused;

@@ -2,6 +2,7 @@
 // conversion from one format to another.
 #include "compiler/quant/quant.h"
 #include "compiler/quant/levels.h"
+#include "support/clones.h"
 
 #include <string.h>
 
@@ -83,49 +84,74 @@ void quant_dequantize(const quant_rows *q, double *out)
 
 // ------------------------------------------------------------------ conversion
 
-static bool representable(scalar_type t, float x)
+static HOST_CLONES bool representable(scalar_type t, const float *values, int64_t count)
 {
-    return quant_round(t, (double)x) == (double)x;
+    int64_t good = 0;
+    for (int64_t i = 0; i < count; i++)
+        good += quant_round(t, (double)values[i]) == (double)values[i];
+    return good == count;
 }
 
-// The groups of `from` that a group of `to` covers agree and fit its scale type.
-static bool convert_group(const quant_rows *from, int64_t first, int64_t last, quant_rows *to,
-                          int64_t group)
+// One value for each group of `to_size` out of k weights, from groups of `from_size`; false: those
+// that it covers do not agree.
+static bool merge_groups(const float *from, int64_t from_size, float *to, int64_t to_size,
+                         int64_t k)
 {
-    float scale = from->scale[first], offset = from->offset ? from->offset[first] : 0;
-    for (int64_t g = first + 1; g <= last; g++)
-        if (from->scale[g] != scale || (from->offset && from->offset[g] != offset))
-            return false;
-    if (!representable(to->format.scale, scale) || !representable(to->format.scale, offset) ||
-        (!to->offset && offset != 0))
-        return false;
-    to->scale[group] = scale;
-    if (to->offset)
-        to->offset[group] = offset;
+    for (int64_t start = 0; start < k; start += to_size) {
+        int64_t end = start + to_size < k ? start + to_size : k;
+        float value = from[start / from_size];
+        for (int64_t at = start / from_size + 1; at <= (end - 1) / from_size; at++)
+            if (from[at] != value)
+                return false;
+        *to++ = value;
+    }
     return true;
 }
 
-static bool convert_row(const quant_rows *from, quant_rows *to, int64_t n)
+// Scales, or offsets, of one row.
+static bool convert_values(const quant_rows *from, const float *in, const quant_rows *to,
+                           float *out)
 {
     int64_t from_size = group_size(from), to_size = group_size(to);
-    int64_t from_groups = quant_groups(&from->format, from->k);
-    int64_t to_groups = quant_groups(&to->format, to->k);
-    for (int64_t g = 0; g < to_groups && from->k; g++) {
-        int64_t start = g * to_size, end = start + to_size < to->k ? start + to_size : to->k;
-        if (!convert_group(from, n * from_groups + start / from_size,
-                           n * from_groups + (end - 1) / from_size, to, n * to_groups + g))
+    int64_t groups = quant_groups(&to->format, to->k);
+    if (from_size == to_size)
+        memcpy(out, in, (size_t)groups * sizeof *out);
+    else if (!merge_groups(in, from_size, out, to_size, to->k))
+        return false;
+    return representable(to->format.scale, out, groups);
+}
+
+static bool all_zeros(const float *values, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (values[i] != 0)
             return false;
-    }
-    memcpy(to->codes + n * to->k, from->codes + n * from->k, (size_t)to->k);
     return true;
+}
+
+static bool convert_offsets(const quant_rows *from, const quant_rows *to)
+{
+    if (from->offset && to->offset)
+        return convert_values(from, from->offset, to, to->offset);
+    if (to->offset)
+        memset(to->offset, 0, (size_t)quant_groups(&to->format, to->k) * sizeof *to->offset);
+    return !from->offset || all_zeros(from->offset, quant_groups(&from->format, from->k));
+}
+
+static bool convert_row(const quant_rows *from, const quant_rows *to)
+{
+    memcpy(to->codes, from->codes, (size_t)to->k);
+    return convert_values(from, from->scale, to, to->scale) && convert_offsets(from, to);
 }
 
 bool quant_convert(const quant_rows *from, quant_rows *to)
 {
     if (from->format.kind != to->format.kind || from->format.planes != to->format.planes)
         return false;
-    for (int64_t n = 0; n < from->n; n++)
-        if (!convert_row(from, to, n))
+    for (int64_t n = 0; n < from->n && from->k; n++) {
+        quant_rows row = quant_rows_slice(from, n, 1), converted = quant_rows_slice(to, n, 1);
+        if (!convert_row(&row, &converted))
             return false;
+    }
     return true;
 }
