@@ -17,11 +17,24 @@ static ir_value *find_product(lowering *l, strip_scope *s, ir_value *v)
     return NULL;
 }
 
+static bool is_stored(lowering *l, const epilogue *e, const ir_value *v)
+{
+    for (unsigned i = 0; e->direct && i < e->n_products; i++) {
+        const ir_op *op = e->products[i].op;
+        if (v == &op->results[0])
+            return product_direct_output(l, op);
+    }
+    return false;
+}
+
 static void store_outputs(lowering *l, strip_scope *s)
 {
+    const epilogue_scope *scope = s->context;
     ir_op *yield = l->region->last;
     for (unsigned i = 0; i < yield->n_operands; i++) {
         ir_value *v = ir_operand(yield, i);
+        if (is_stored(l, scope->e, v))
+            continue;
         ir_value *vector = low_cast(l, strip_value(l, s, v), v->type->scalar);
         low_vstore(l, vector, l->outputs[i].buffer, s->row, s->column, 1);
     }

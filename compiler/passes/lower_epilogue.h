@@ -15,6 +15,7 @@ typedef struct epilogue {
     unsigned n_products;
     ir_value *first_row, *rows;       // of the block, in the kernel's row space
     ir_value *first_column, *columns; // of the block
+    bool direct;                      // products that are only yielded are in their outputs already
 } epilogue;
 
 // Computes and stores everything the kernel yields for the block.

@@ -195,7 +195,8 @@ static void build_rows(mpgemm *k, const row_range *r)
                       .first_row = low_mul(l, r->tile, low_index(l, l->m)),
                       .rows = r->rows,
                       .first_column = first,
-                      .columns = width};
+                      .columns = width,
+                      .direct = r->whole || r->one_row};
         lower_epilogue(l, &e);
     }
     low_loop_end(l, &tiles, NULL);

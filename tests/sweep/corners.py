@@ -34,6 +34,9 @@ PROGRAMS = [
     ("vector scale", "weight w: w2[4, 8];\nfn twice(s: f32) -> f32 { return s + s; }\n"
      "entry fn main(x: f32[8]) -> i8[8], f32, f32[4], f32 {"
      " q, s = quantize(x); return q, s, linear(q, w, scale = s) * s, twice(s); }", "main", 4, {}, [1]),
+    ("product beside another's epilogue", "weight a: w1[64, 5];\nweight b: w4[64, 5];\nweight c: w2[33, 64];\n"
+     "entry fn main(x: f32[T, 5]) -> f32[T, 64], f32[T, 33] {"
+     " u = linear(x, a); v = linear(x, b); return v, linear(u / 0.5, c); }", "main", 2, {}, [0, 1, 2, 3, 17]),
     ("narrow integers", "entry fn main(x: i8[T, 9], y: i16[T, 9], u: u8[T, 9], c: i8) -> i8[T, 9], i16[T, 9], u8[T, 9], i8[T, 9], i8 {"
      " return x * x - x, y * y * y, u * u - u, -(x - 100), c * c; }", "main", 5, {"c": -128}, [3]),
     ("division", "entry fn main(x: i32[T, 9], a: i32, b: i64) -> i32[T, 9], i32, i32, i64, i64, i64, i64, i64 {"
