@@ -81,12 +81,12 @@ struct weight_type {
     void (*codes)(const uint8_t *block, uint8_t *codes);
     void (*scales)(const uint8_t *block, float *scale, float *offset);
     // Types that are exactly a canonical form: that form, with scales in f32; and the formats that
-    // `keep` tries, the first that is exact for the whole tensor wins. The function is false for a
-    // block whose values have no such form.
+    // `keep` tries, the first that is exact for the whole tensor wins. The function is false where
+    // a block's values have no such form.
     const char *canonical;
     const char *keep[3];
-    bool (*to_canonical)(const weight_type *type, const quant_format *format, const uint8_t *block,
-                         uint8_t *codes, float *scale, float *offset);
+    bool (*to_canonical)(const weight_type *type, const quant_format *format, const uint8_t *blocks,
+                         int64_t count, uint8_t *codes, float *scale, float *offset);
 };
 extern const weight_type weight_types[]; // ended by a NULL name
 

@@ -70,14 +70,9 @@ static quant_rows unpack_rows(const weights *w, arena *a, const weights_tensor *
 static bool row_from_blocks(const weights_tensor *t, int64_t row, const quant_rows *out)
 {
     const weight_type *type = t->type;
-    int64_t blocks = t->columns / type->block, groups = type->block / type->group;
-    const uint8_t *block = t->data + row * blocks * type->bytes;
-    bool exact = true;
-    for (int64_t i = 0; i < blocks; i++, block += type->bytes)
-        exact &= type->to_canonical(type, &out->format, block, out->codes + i * type->block,
-                                    out->scale + i * groups,
-                                    out->offset ? out->offset + i * groups : NULL);
-    return exact;
+    int64_t blocks = t->columns / type->block;
+    return type->to_canonical(type, &out->format, t->data + row * blocks * type->bytes, blocks,
+                              out->codes, out->scale, out->offset);
 }
 
 static bool finite_values(const quant_rows *row)

@@ -306,36 +306,43 @@ static void dequantize_blocks(const weight_type *type, const uint8_t *in, int64_
 
 // scale q + offset = scale/2 (2q - (2^b - 1)) + (offset + scale/2 (2^b - 1)), where a float can
 // hold the new offset.
-static bool canonical_uniform(const weight_type *type, const quant_format *format,
-                              const uint8_t *block, uint8_t *codes, float *scale, float *offset)
+static HOST_CLONES bool canonical_uniform(const weight_type *type, const quant_format *format,
+                                          const uint8_t *in, int64_t count, uint8_t *codes,
+                                          float *restrict scale, float *restrict offset)
 {
-    double middle = ((1 << format->planes) - 1) / 2.0;
-    bool exact = true;
-    type->codes(block, codes);
-    type->scales(block, scale, offset);
-    for (uint32_t g = 0; g < type->block / type->group; g++) {
+    const double middle = ((1 << format->planes) - 1) / 2.0;
+    const int64_t groups = count * (type->block / type->group);
+    int64_t exact = 0;
+    for (int64_t i = 0; i < count; i++, in += type->bytes) {
+        int64_t first = i * (type->block / type->group);
+        type->codes(in, codes + i * type->block);
+        type->scales(in, scale + first, offset + first);
+    }
+    for (int64_t g = 0; g < groups; g++) {
         double center = (double)offset[g] + (double)scale[g] * middle;
         scale[g] /= 2;
         offset[g] = (float)center;
-        exact &= (double)offset[g] == center;
+        exact += (double)offset[g] == center;
     }
-    return exact;
+    return exact == groups;
 }
 
 // Digits 0, 1, 2 to codes 0, 1, 3. Two bits could also say 3, which is no ternary weight.
 static HOST_CLONES bool canonical_ternary(const weight_type *type, const quant_format *format,
-                                          const uint8_t *block, uint8_t *codes, float *scale,
-                                          float *offset)
+                                          const uint8_t *in, int64_t count, uint8_t *restrict codes,
+                                          float *scale, float *offset)
 {
-    uint8_t seen = 0;
     float unused;
+    uint8_t seen = 0;
     (void)format, (void)offset;
-    type->codes(block, codes);
-    type->scales(block, scale, &unused);
-    *scale /= 2;
-    for (int j = 0; j < 256; j++) {
-        codes[j] += codes[j] > 1;
-        seen |= codes[j];
+    for (int64_t i = 0; i < count; i++, in += type->bytes) {
+        type->codes(in, codes + i * type->block);
+        type->scales(in, &scale[i], &unused);
+        scale[i] /= 2;
+    }
+    for (int64_t i = 0; i < count * type->block; i++) {
+        codes[i] += codes[i] > 1;
+        seen |= codes[i];
     }
     return seen < 4;
 }

@@ -479,7 +479,7 @@ static void blocks_are_canonical_if_and_only_if_it_is_exact(void **state)
                    2 * (size_t)types[type].halves);
             memcpy(block + types[type].scales_at, template + types[type].scales_at,
                    (size_t)types[type].scales);
-            bool exact = t->to_canonical(t, &format, block, codes, scale, offset);
+            bool exact = t->to_canonical(t, &format, block, 1, codes, scale, offset);
             assert_int_equal(exact, middles_are_floats(type, block, t));
             found[exact]++;
             quant_rows row = {format, 1, t->block, codes, scale, offset};
