@@ -192,8 +192,9 @@ INLINE bool integer_lmma(lut_unit *u, const isa_instruction *in, unsigned rows, 
 #define EACH_LMMA(DO)                                                                              \
     DO(1, 0, 0)                                                                                    \
     DO(1, 0, 1)                                                                                    \
-    DO(1, 1, 0) DO(1, 1, 1) DO(2, 0, 0) DO(2, 0, 1) DO(2, 1, 0) DO(2, 1, 1) DO(4, 0, 0)            \
-        DO(4, 0, 1) DO(4, 1, 0) DO(4, 1, 1)
+    DO(1, 1, 0)                                                                                    \
+    DO(1, 1, 1) DO(2, 0, 0) DO(2, 0, 1) DO(2, 1, 0) DO(2, 1, 1) DO(4, 0, 0) DO(4, 0, 1)            \
+        DO(4, 1, 0) DO(4, 1, 1)
 EACH_LMMA(INTEGER_LMMA)
 
 typedef bool lmma_function(lut_unit *u, const isa_instruction *in);

@@ -28,6 +28,8 @@ static lut_function *const functions[LUT_HOST_COUNT][ISA_OPCODE_COUNT] = {
     [LUT_HOST_REFERENCE] = FUNCTIONS(lut_reference_ld, lut_reference_tbl, lut_reference_lmma,
                                      lut_reference_deq, lut_reference_off, lut_reference_sta),
 #ifdef __x86_64__
+    [LUT_HOST_AVX2] = FUNCTIONS(lut_reference_ld, lut_reference_tbl, lut_avx2_lmma, lut_avx2_deq,
+                                lut_avx2_off, lut_reference_sta),
     [LUT_HOST_AVX512] = FUNCTIONS(lut_avx512_ld, lut_avx512_tbl, lut_avx512_lmma, lut_avx512_deq,
                                   lut_avx512_off, lut_avx512_sta),
 #endif
@@ -38,7 +40,7 @@ const char *const lut_host_names[LUT_HOST_COUNT] = {"reference", "avx2", "avx512
 bool lut_host_supported(lut_host host)
 {
 #ifdef __x86_64__
-    if (host == LUT_HOST_AVX2 && functions[host][ISA_LMMA])
+    if (host == LUT_HOST_AVX2)
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                __builtin_cpu_supports("f16c");
     if (host == LUT_HOST_AVX512)
