@@ -155,25 +155,42 @@ static void warn_of_misses(driver *d, const pass_context *c)
 
 // ------------------------------------------------------------------ the run
 
-// The usual pipeline, its tables as --tables says: 'f16', 'i8', 'i8,row'.
+// What --tables may say, and the parameters of quantize-tables that it stands for.
+static const struct {
+    const char *choice, *parameters;
+} table_choices[] = {
+    {"f16", "type=f16"},
+    {"i8", "type=i8"},
+    {"i8,row", "type=i8,scale=row"},
+    {"i8,group", "type=i8,scale=group"},
+    {"i8,tile", "type=i8,scale=tile"},
+    {"i8,slice", "type=i8,scale=slice"},
+};
+
+// The usual pipeline, its tables as --tables says. NULL: reported.
 static const char *usual_passes(driver *d)
 {
     static const char step[] = "quantize-tables";
     const char *at = strstr(pipeline_default, step);
     if (!d->tables || !at)
         return pipeline_default;
-    const char *comma = strchr(d->tables, ',');
-    int type = comma ? (int)(comma - d->tables) : (int)strlen(d->tables);
-    return arena_format(d->arena, "%.*s(type=%.*s%s%s)%s",
-                        (int)(at - pipeline_default) + (int)strlen(step), pipeline_default, type,
-                        d->tables, comma ? ",scale=" : "", comma ? comma + 1 : "",
-                        at + strlen(step));
+    int before = (int)(at - pipeline_default) + (int)strlen(step);
+    for (size_t i = 0; i < sizeof table_choices / sizeof *table_choices; i++) {
+        if (!strcmp(d->tables, table_choices[i].choice))
+            return arena_format(d->arena, "%.*s(%s)%s", before, pipeline_default,
+                                table_choices[i].parameters, at + strlen(step));
+    }
+    diagnostic_error(d->diagnostics, NOWHERE,
+                     "--tables: expected f16, i8, or i8 with its scales: i8,row i8,group i8,tile "
+                     "i8,slice; found '%s'",
+                     d->tables);
+    return NULL;
 }
 
 bool choose_pipeline(driver *d, const char *until)
 {
     const char *list = d->passes ? d->passes : usual_passes(d);
-    if (!make_dump_dir(d) || !check_print_after(d) ||
+    if (!list || !make_dump_dir(d) || !check_print_after(d) ||
         !pipeline_parse(d->arena, d->diagnostics, list, &d->pipeline))
         return false;
     for (size_t i = 0; until && !d->passes && i < d->pipeline.steps.count; i++)

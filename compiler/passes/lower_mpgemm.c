@@ -246,7 +246,14 @@ bool lower_mpgemm_kernel(lowering *l)
         return false;
     const ir_type *table = ir_operand(k.products[0].op, 0)->type;
     int64_t block = ir_integer(l->kernel, "row_block");
-    k.row_block = block > 0 ? (unsigned)block : 1;
+    if (block < 0 || block > ISA_TILE_REGISTERS) {
+        diagnostic_error(
+            l->context->diagnostics, l->kernel->where,
+            "row_block %lld: expected 1 to %d row tiles per sweep, or 0 to leave it open",
+            (long long)block, ISA_TILE_REGISTERS);
+        return false;
+    }
+    k.row_block = block ? (unsigned)block : 1;
     l->rows = low_row_count(l, table);
     build_ranges(&k, graph_rows(table));
     return true;
