@@ -202,41 +202,65 @@ static fit refined_fit(const quant_format *f, const float *w, int64_t count, uin
 
 // ---------------------------------------------------------------------- the door
 
-ALWAYS_INLINE void store_group(const float *w, int64_t count, fit chosen, quant_rows *out,
-                               int64_t at, int64_t group)
+ALWAYS_INLINE void store_fit(fit chosen, quant_rows *row, int64_t group)
 {
-    const quant_format *f = &out->format;
-    float scale = stored(f->scale, chosen.scale);
-    float offset = out->offset ? stored(f->scale, chosen.offset) : 0;
-    out->scale[group] = scale;
-    if (out->offset)
-        out->offset[group] = offset;
-    encode(f, w, count, scale, offset, out->codes + at);
+    row->scale[group] = stored(row->format.scale, chosen.scale);
+    if (row->offset)
+        row->offset[group] = stored(row->format.scale, chosen.offset);
 }
 
-static HOST_CLONES void quantize_nearest(const float *w, int64_t count, quant_rows *out, int64_t at,
-                                         int64_t group)
+ALWAYS_INLINE void encode_group(const float *w, int64_t count, quant_rows *row, int64_t group,
+                                uint8_t *codes)
 {
-    store_group(w, count, first_fit(&out->format, w, count), out, at, group);
+    encode(&row->format, w, count, row->scale[group], row->offset ? row->offset[group] : 0, codes);
 }
 
-static void quantize_refined(const float *w, int64_t count, quant_rows *out, int64_t at,
-                             int64_t group)
+// In two passes: a group's codes wait for its scale, but not the next group's scale.
+ALWAYS_INLINE void nearest_groups(const float *w, int64_t size, int64_t groups, quant_rows *row)
 {
-    fit chosen = refined_fit(&out->format, w, count, out->codes + at);
-    store_group(w, count, chosen, out, at, group);
+    for (int64_t g = 0; g < groups; g++)
+        store_fit(first_fit(&row->format, w + g * size, size), row, g);
+    for (int64_t g = 0; g < groups; g++)
+        encode_group(w + g * size, size, row, g, row->codes + g * size);
 }
 
+// Passes over the usual sizes are unrolled.
+static HOST_CLONES void quantize_nearest(const float *w, int64_t size, int64_t groups,
+                                         quant_rows *row)
+{
+    switch (size) {
+    case 32: nearest_groups(w, 32, groups, row); break;
+    case 64: nearest_groups(w, 64, groups, row); break;
+    case 128: nearest_groups(w, 128, groups, row); break;
+    default: nearest_groups(w, size, groups, row); break;
+    }
+}
+
+static void quantize_refined(const float *w, int64_t size, int64_t groups, quant_rows *row)
+{
+    for (int64_t g = 0; g < groups; g++) {
+        uint8_t *codes = row->codes + g * size;
+        store_fit(refined_fit(&row->format, w + g * size, size, codes), row, g);
+        encode_group(w + g * size, size, row, g, codes);
+    }
+}
+
+// A row's whole groups, then a shorter last one.
 void quant_quantize_by(quant_method method, const float *weights, quant_rows *out)
 {
-    int64_t groups = quant_groups(&out->format, out->k);
-    int64_t size = out->format.group ? out->format.group : out->k;
-    for (int64_t n = 0; n < out->n && out->k; n++)
-        for (int64_t g = 0; g < groups; g++) {
-            int64_t left = out->k - g * size, at = n * out->k + g * size;
-            (method == QUANT_REFINED ? quantize_refined : quantize_nearest)(
-                weights + at, left < size ? left : size, out, at, n * groups + g);
-        }
+    const int64_t size = out->format.group ? out->format.group : out->k;
+    for (int64_t n = 0; n < out->n && out->k; n++, weights += out->k) {
+        const int64_t groups = out->k / size, start = groups * size;
+        quant_rows row = quant_rows_slice(out, n, 1), last = row;
+        last.codes += start;
+        last.scale += groups;
+        last.offset = row.offset ? row.offset + groups : NULL;
+        void (*quantize)(const float *, int64_t, int64_t, quant_rows *) =
+            method == QUANT_REFINED ? quantize_refined : quantize_nearest;
+        quantize(weights, size, groups, &row);
+        if (start < out->k)
+            quantize(weights + start, out->k - start, 1, &last);
+    }
 }
 
 void quant_quantize(const float *weights, quant_rows *out)
