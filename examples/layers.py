@@ -10,6 +10,7 @@ Exits with 1 when an entry is further from the oracle than its tables allow.
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,14 @@ import tempfile
 BOUND = 1e-3  # of a whole entry: a wrong scale or bit order is far above, rounding far below
 
 
+TOOLS = pathlib.Path(__file__).resolve().parents[1] / "build" / "bin"
+
+
 def run(*command):
+    tool = shutil.which(command[0]) or TOOLS / command[0]
+    if not pathlib.Path(tool).exists():
+        sys.exit(f"layers.py: {command[0]} is neither on PATH nor in build/bin; ./dev build makes it")
+    command = [tool, *command[1:]]
     result = subprocess.run([str(c) for c in command], capture_output=True, text=True)
     if result.returncode:
         sys.exit(f"{result.stderr}layers.py: '{' '.join(map(str, command))}' failed with {result.returncode}")

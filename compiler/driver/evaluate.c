@@ -48,12 +48,13 @@ static bool choose_entry(evaluation *v)
     const char *names[MOST_VALUES], *wanted = v->d->entry;
     size_t count = 0;
     for (const ir_function *f = v->d->module->functions; f; f = f->next) {
-        if (wanted ? !strcmp(f->name, wanted) : f->entry && !v->entry)
+        bool main = !strcmp(f->name, "main");
+        if (wanted ? !strcmp(f->name, wanted) : f->entry && (!v->entry || main))
             v->entry = f;
         if (f->entry && count < MOST_VALUES)
             names[count++] = f->name;
     }
-    if (v->entry && (wanted || count == 1))
+    if (v->entry && (wanted || count == 1 || !strcmp(v->entry->name, "main")))
         return true;
     const char *nearest = wanted ? text_nearest(wanted, names, count) : NULL;
     if (!wanted && count > 1)

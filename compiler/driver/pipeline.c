@@ -187,9 +187,29 @@ static const char *usual_passes(driver *d)
     return NULL;
 }
 
+static bool is_lowered(const ir_module *m)
+{
+    for (const ir_function *f = m->functions; f; f = f->next)
+        IR_FOR_OPS(op, f->body)
+        {
+            if (!(ir_op_rows[op->code].traits & IR_GRAPH))
+                return true;
+        }
+    return false;
+}
+
+// A module that was dumped behind lower-to-tile goes on from there; passes that it has seen
+// already change nothing when they run again.
+static const char *passes_left(driver *d)
+{
+    const char *all = usual_passes(d);
+    const char *next = all ? strstr(all, "assign-tile-registers") : NULL;
+    return next && d->module && is_lowered(d->module) ? next : all;
+}
+
 bool choose_pipeline(driver *d, const char *until)
 {
-    const char *list = d->passes ? d->passes : usual_passes(d);
+    const char *list = d->passes ? d->passes : passes_left(d);
     if (!list || !make_dump_dir(d) || !check_print_after(d) ||
         !pipeline_parse(d->arena, d->diagnostics, list, &d->pipeline))
         return false;
