@@ -112,6 +112,7 @@ struct hart {
     uint8_t *v;       // 32 registers of vlenb bytes, one after the other
     lut_unit *lut;    // NULL: no LUT unit (Xlut is illegal)
     uint64_t retired; // instructions; hart_run keeps it exact when it returns
+    uint64_t vector_bytes[2]; // loaded, stored by vector instructions
 
     // Why hart_run returned.
     hart_cause cause;

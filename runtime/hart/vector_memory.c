@@ -21,6 +21,7 @@ static void move_element(hart *h, const vector_access *a, uint64_t address, unsi
 {
     uint8_t *at = vector_register(h, a->registers + field * a->group) + (i << a->eew);
     uint8_t *host = hart_host(h, address);
+    h->vector_bytes[a->store] += 1u << a->eew;
     switch (a->eew << 1 | a->store) {
 #define WIDTH(eew, bits)                                                                           \
     case eew << 1: *(uint##bits##_t *)at = GUEST(bits, host); break;                               \
@@ -55,8 +56,10 @@ static void move_runs(hart *h, const vector_access *a, uint64_t end)
             move_element(h, a, address, 0, i);
         } else if (a->store) {
             memcpy(hart_host(h, address), at, count << a->eew);
+            h->vector_bytes[1] += count << a->eew;
         } else {
             memcpy(at, hart_host(h, address), count << a->eew);
+            h->vector_bytes[0] += count << a->eew;
         }
         i += count;
     }

@@ -115,6 +115,7 @@ typedef struct host_statistics {
     uint64_t by_opcode[ISA_OPCODE_COUNT];
     lut_counters lut;
     uint64_t scalar_bytes_loaded, scalar_bytes_stored;
+    uint64_t vector_bytes_loaded, vector_bytes_stored;
     uint64_t runs;
     double seconds; // of all runs
     double fastest; // run

@@ -44,6 +44,8 @@ void host_statistics_get(const host_program *p, host_statistics *out)
     if (p->lut)
         out->lut = p->lut->counters;
     count_scalar_bytes(out);
+    out->vector_bytes_loaded = p->hart->vector_bytes[0];
+    out->vector_bytes_stored = p->hart->vector_bytes[1];
 }
 
 // Opcodes by falling count; equal counts in the order of the enumeration.
@@ -128,6 +130,8 @@ void host_statistics_print(const host_program *p, const host_statistics *s, FILE
     print_count("LUT unit bytes written", s->lut.bytes_written, "", stream);
     print_count("scalar bytes loaded", s->scalar_bytes_loaded, "", stream);
     print_count("scalar bytes stored", s->scalar_bytes_stored, "", stream);
+    print_count("vector bytes loaded", s->vector_bytes_loaded, "", stream);
+    print_count("vector bytes stored", s->vector_bytes_stored, "", stream);
     fprintf(stream, "host\n  %-34s %16.6f s in %" PRIu64 " runs, fastest %.6f s\n", "time",
             s->seconds, s->runs, s->fastest);
     fprintf(stream, "  %-34s %16.1f million instructions per second\n", "speed", mips(s));
@@ -177,6 +181,8 @@ static json_t *work_json(const host_statistics *s)
         {"lut_bytes_written", s->lut.bytes_written},
         {"scalar_bytes_loaded", s->scalar_bytes_loaded},
         {"scalar_bytes_stored", s->scalar_bytes_stored},
+        {"vector_bytes_loaded", s->vector_bytes_loaded},
+        {"vector_bytes_stored", s->vector_bytes_stored},
     };
     json_t *o = json_object();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)

@@ -116,6 +116,23 @@ static void masked_elements_do_not_fault(void **state)
     fixture_destroy(&f);
 }
 
+static void bytes_are_those_of_the_elements_moved(void **state)
+{
+    (void)state;
+    fixture f = fixture_create(256, NULL);
+    set_vtype(&f, 2, 0, 7);
+    f.h->v[0] = 0x15; // three elements
+    f.h->x[8] = DATA;
+    EXECUTE(&f, .opcode = ISA_VLE32_V, .rd = 4, .rs1 = 8, .vm = 1);
+    assert_int_equal(f.h->vector_bytes[0], 28);
+    EXECUTE(&f, .opcode = ISA_VLE32_V, .rd = 4, .rs1 = 8, .nf = 1);
+    assert_int_equal(f.h->vector_bytes[0], 28 + 2 * 3 * 4);
+    assert_int_equal(f.h->vector_bytes[1], 0);
+    EXECUTE(&f, .opcode = ISA_VSE32_V, .rs3 = 4, .rs1 = 8, .vm = 1);
+    assert_int_equal(f.h->vector_bytes[1], 28);
+    fixture_destroy(&f);
+}
+
 static void fault_only_first_shortens_vl(void **state)
 {
     (void)state;
@@ -315,6 +332,7 @@ int main(void)
         cmocka_unit_test(loads_fault_at_their_element),
         cmocka_unit_test(every_kind_of_access_faults_precisely),
         cmocka_unit_test(masked_elements_do_not_fault),
+        cmocka_unit_test(bytes_are_those_of_the_elements_moved),
         cmocka_unit_test(fault_only_first_shortens_vl),
         cmocka_unit_test(vtype_and_vl_are_set),
         cmocka_unit_test(illegal_uses_are_refused),
