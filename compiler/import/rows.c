@@ -204,7 +204,7 @@ bool weights_read_rows(const weights *w, diagnostics *d, const weights_tensor *t
 static bool quantize_rows(const weights *w, diagnostics *d, arena *a, const weights_tensor *t,
                           int64_t first, quant_rows *out)
 {
-    enum { VALUES = 1 << 14 };
+    enum { VALUES = 1 << 13 };
     int64_t step = out->k < VALUES && out->k ? VALUES / out->k : 1;
     float *values = ARENA_ARRAY(a, float, (size_t)(step * out->k));
     for (int64_t n = 0; n < out->n; n += step) {

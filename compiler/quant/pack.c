@@ -12,7 +12,7 @@
 #include <string.h>
 
 enum { LINE_LOOKUPS = 4, LINE_COLUMNS = 32, LINE_BYTES = 64, LINE_CODES = 16 };
-enum { BLOCK_LINES = 2, BLOCK_CODES = BLOCK_LINES * LINE_CODES }; // divides every tile's depth
+enum { BLOCK_LINES = 4, BLOCK_CODES = BLOCK_LINES * LINE_CODES }; // a cache line of codes
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are loaded as they lie");
 
@@ -90,12 +90,14 @@ static void index_edge(const uint8_t *codes, int64_t stride, int64_t columns, in
 }
 
 // 32 columns, as deep as the depth tile that starts at k; `out` is their place in its plane 0.
+// The least depth is half a block: the other half then is not used.
 static HOST_CLONES void pack_columns(const packing *p, int64_t column, int64_t k,
                                      uint8_t *restrict out)
 {
     const int64_t stride = p->rows->k, columns = least(p->columns - column, LINE_COLUMNS);
     const int64_t plane_bytes = p->geometry->plane_bytes, end = k + p->geometry->depth;
     const int64_t step = p->tile_n / LINE_COLUMNS * LINE_BYTES;
+    const int64_t used = least(p->geometry->depth / LINE_CODES, BLOCK_LINES);
     const uint8_t *codes = p->rows->codes + (p->first + column) * stride;
     for (; k < end; k += BLOCK_CODES) {
         block_lines lines;
@@ -104,7 +106,7 @@ static HOST_CLONES void pack_columns(const packing *p, int64_t column, int64_t k
             index_block(codes + k, stride, lines);
         else
             index_edge(codes + k, stride, columns, left, lines);
-        for (int i = 0; i < BLOCK_LINES; i++, out += step)
+        for (int64_t i = 0; i < used; i++, out += step)
             for (unsigned plane = 0; plane < p->rows->format.planes; plane++)
                 for (int at = 0; at < LINE_BYTES; at++)
                     out[plane * plane_bytes + at] = (uint8_t)(lines[i][at] >> 8 * plane);
