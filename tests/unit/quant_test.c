@@ -1,5 +1,6 @@
 // link: lutra_quant lutra_support
 // Format names, quantizers, the canonical form, packing.
+#include "compiler/quant/levels.h"
 #include "compiler/quant/quant.h"
 #include "support/array.h"
 
@@ -204,6 +205,34 @@ static double measured_nmse(arena *a, const char *name, quant_method method)
     double *got = ARENA_ARRAY(a, double, N *K);
     quant_dequantize(&q, got);
     return nmse(w, got, N * K);
+}
+
+static void expect_rounded_half(double x)
+{
+    double want = scalar_round(SCALAR_F16, x), found = quant_round(SCALAR_F16, x);
+    if (found != want || signbit(found) != signbit(want))
+        fail_msg("%a becomes %a, not %a", x, found, want);
+}
+
+// Around every half, and around the middle between it and the next one.
+static void scales_round_as_scalars_do(void **state)
+{
+    (void)state;
+    for (unsigned bits = 0; bits < 0x7c00; bits++) {
+        double here = (double)f16_to_float((uint16_t)bits);
+        double next = bits == 0x7bff ? 65536.0 : (double)f16_to_float((uint16_t)(bits + 1));
+        double middle = (here + next) / 2;
+        const double around[] = {here,   nextafter(here, 1e9),   nextafter(here, -1e9),
+                                 middle, nextafter(middle, 1e9), nextafter(middle, -1e9)};
+        for (size_t i = 0; i < sizeof around / sizeof around[0]; i++) {
+            expect_rounded_half(around[i]);
+            expect_rounded_half(-around[i]);
+        }
+    }
+    expect_rounded_half(DBL_MAX);
+    expect_rounded_half(-(double)INFINITY);
+    expect_rounded_half(DBL_TRUE_MIN);
+    assert_false(isfinite(quant_round(SCALAR_F16, (double)NAN)));
 }
 
 // Bounds within 3 % of what is right: binary 1 - 2/pi = 0.363; ternary by absolute mean
@@ -571,6 +600,7 @@ int main(void)
         TEST(values_are_sums_of_planes),
         TEST(codes_are_the_nearest_to_the_stored_scales),
         TEST(scales_and_offsets_are_what_the_format_stores),
+        TEST(scales_round_as_scalars_do),
         TEST(errors_are_what_theory_says),
         TEST(ternary_weights_are_kept_exactly),
         TEST(evenly_spaced_weights_are_kept_exactly),
