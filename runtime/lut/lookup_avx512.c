@@ -18,7 +18,7 @@ typedef struct sums {
     const uint8_t *line[MAX_PLANES]; // the slice's first
     __m512i weight[MAX_PLANES];
     __m512i table[LUT_MAX_ROWS][LUT_MAX_GROUPS][PARTS];
-    uint32_t planes, groups, n;
+    uint32_t groups, n;
     uint8_t *c;
     bool start;
 } sums;
@@ -121,19 +121,19 @@ INLINE void add_line(const sums *s, uint32_t g, uint32_t p, __m512i line, unsign
 }
 
 // The columns of `lines` lines side by side, all rows.
-INLINE void add_columns(const sums *s, uint32_t j, unsigned rows, bool wide, unsigned lines)
+INLINE void add_columns(const sums *s, uint32_t j, unsigned rows, unsigned planes, bool wide,
+                        unsigned lines)
 {
     const unsigned width = 2 * lines;
     const size_t pitch = 2 * (size_t)s->n, offset = 2 * (size_t)j;
     __m512i acc[LUT_MAX_ROWS * 4 * PARTS];
     UNROLL for (unsigned i = 0; i < rows * width * PARTS; i++) acc[i] = _mm512_setzero_si512();
     for (uint32_t g = 0; g < s->groups; g++)
-        for (uint32_t p = 0; p < s->planes; p++)
-            UNROLL for (unsigned i = 0; i < lines; i++)
-            {
-                const uint8_t *line = s->line[p] + g * pitch + offset + LINE_BYTES * i;
-                add_line(s, g, p, _mm512_load_si512(line), rows, wide, 2 * i, width, acc);
-            }
+        UNROLL for (unsigned p = 0; p < planes; p++) UNROLL for (unsigned i = 0; i < lines; i++)
+        {
+            const uint8_t *line = s->line[p] + g * pitch + offset + LINE_BYTES * i;
+            add_line(s, g, p, _mm512_load_si512(line), rows, wide, 2 * i, width, acc);
+        }
     UNROLL for (unsigned row = 0; row < rows; row++) UNROLL for (unsigned i = 0; i < width; i++)
     {
         uint8_t *c = s->c + 4 * ((size_t)row * s->n + j + 16 * i);
@@ -147,16 +147,16 @@ INLINE void add_columns(const sums *s, uint32_t j, unsigned rows, bool wide, uns
     }
 }
 
-INLINE void add_rows(const sums *s, unsigned rows, bool wide)
+INLINE void add_rows(const sums *s, unsigned rows, unsigned planes, bool wide)
 {
     const unsigned lines = wide && rows > 1 ? 1 : 2;
     for (uint32_t j = 0; j < s->n; j += lines * LINE_COLUMNS)
-        add_columns(s, j, rows, wide, lines);
+        add_columns(s, j, rows, planes, wide, lines);
 }
 
 // False: the tables have entries that these cannot hold, and nothing was done.
 INLINE bool integer_lmma(lut_unit *u, const isa_instruction *in, unsigned rows, bool wide,
-                         bool full)
+                         unsigned planes, bool full)
 {
     const uint32_t size = wide ? 2 : 1, row_bytes = u->lookups * (full ? 16 : 8) * size;
     const lut_groups g = lut_slice_groups(u, in);
@@ -170,37 +170,45 @@ INLINE bool integer_lmma(lut_unit *u, const isa_instruction *in, unsigned rows, 
         }
     if (!exact)
         return false;
-    s.planes = full ? 1 : xlut_form_planes(in->form);
     s.groups = g.count;
     s.n = u->n;
     s.c = lut_tile(u, in->rd);
     s.start = in->start;
-    for (uint32_t p = 0; p < s.planes; p++) {
+    for (uint32_t p = 0; p < planes; p++) {
         s.line[p] = lut_tile(u, in->rs2 + p) + 2 * (size_t)u->n * g.first;
         s.weight[p] = _mm512_set1_epi8((char)lut_plane_weight(in, p));
     }
-    add_rows(&s, rows, wide);
+    add_rows(&s, rows, planes, wide);
     return true;
 }
 
-// One function for each number of rows, width of entries and kind of table.
-#define INTEGER_LMMA(rows, wide, full)                                                             \
-    static bool lmma_##rows##_##wide##_##full(lut_unit *u, const isa_instruction *in)              \
-    {                                                                                              \
-        return integer_lmma(u, in, rows, wide, full);                                              \
-    }
+// One function for each number of rows, width of entries and number of planes; 0 planes stand for
+// full tables, which have one.
+#define EACH_PLANES(DO, rows, wide)                                                                \
+    DO(rows, wide, 0)                                                                              \
+    DO(rows, wide, 1)                                                                              \
+    DO(rows, wide, 2)                                                                              \
+    DO(rows, wide, 3)                                                                              \
+    DO(rows, wide, 4)
 #define EACH_LMMA(DO)                                                                              \
-    DO(1, 0, 0)                                                                                    \
-    DO(1, 0, 1)                                                                                    \
-    DO(1, 1, 0)                                                                                    \
-    DO(1, 1, 1) DO(2, 0, 0) DO(2, 0, 1) DO(2, 1, 0) DO(2, 1, 1) DO(4, 0, 0) DO(4, 0, 1)            \
-        DO(4, 1, 0) DO(4, 1, 1)
+    EACH_PLANES(DO, 1, 0)                                                                          \
+    EACH_PLANES(DO, 1, 1)                                                                          \
+    EACH_PLANES(DO, 2, 0)                                                                          \
+    EACH_PLANES(DO, 2, 1)                                                                          \
+    EACH_PLANES(DO, 4, 0)                                                                          \
+    EACH_PLANES(DO, 4, 1)
+#define INTEGER_LMMA(rows, wide, planes)                                                           \
+    static bool lmma_##rows##_##wide##_##planes(lut_unit *u, const isa_instruction *in)            \
+    {                                                                                              \
+        return integer_lmma(u, in, rows, wide, planes ? planes : 1, !planes);                      \
+    }
+#define INTEGER_ENTRY(rows, wide, planes) [rows][wide][planes] = lmma_##rows##_##wide##_##planes,
+
 EACH_LMMA(INTEGER_LMMA)
 
 typedef bool lmma_function(lut_unit *u, const isa_instruction *in);
-static lmma_function *const integer_functions[LUT_MAX_ROWS + 1][2][2] = {
-#define ENTRY(rows, wide, full) [rows][wide][full] = lmma_##rows##_##wide##_##full,
-    EACH_LMMA(ENTRY)};
+static lmma_function *const integer_functions[LUT_MAX_ROWS + 1][2][MAX_PLANES + 1] = {
+    EACH_LMMA(INTEGER_ENTRY)};
 
 // ------------------------------------------------------------------- floats
 
@@ -270,10 +278,13 @@ static void float_lmma(lut_unit *u, const isa_instruction *in)
 
 void lut_avx512_lmma(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
-    bool wide = in->table == XLUT_TABLE_I16;
-    if (in->table == XLUT_TABLE_F16)
+    if (in->table == XLUT_TABLE_F16) {
         float_lmma(u, in);
-    else if (!integer_functions[lut_rows(u, in)][wide][lut_table_is_full(in)](u, in))
+        return;
+    }
+    bool wide = in->table == XLUT_TABLE_I16;
+    unsigned planes = lut_table_is_full(in) ? 0 : xlut_form_planes(in->form);
+    if (!integer_functions[lut_rows(u, in)][wide][planes](u, in))
         lut_reference_lmma(u, in, memory);
 }
 
