@@ -1,6 +1,7 @@
 // Writing packed weight files: header, weights, the source's metadata, directory.
 // All sizes are known before the first byte, so that the file is written forward.
 #include "compiler/import/source.h"
+#include "support/clones.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -302,7 +303,8 @@ static bool put_raw_rows(writer *o, arena *a, const weights_tensor *t, int64_t f
 }
 
 // False: a value is beyond f16's range.
-static bool halves_from_floats(const float *restrict x, size_t count, uint16_t *restrict out)
+static HOST_CLONES bool halves_from_floats(const float *restrict x, size_t count,
+                                           uint16_t *restrict out)
 {
     uint32_t most = 0;
     for (size_t i = 0; i < count; i++) {
