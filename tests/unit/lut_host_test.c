@@ -51,11 +51,14 @@ static void fill_table(lut_unit *u, unsigned kind)
             half = random_half();
         } else if (kind == 6) {
             half = (uint16_t)random_between(-1020, 1020);
+        } else if (kind == 7) { // at, and now and then beyond, what two parts of 7 bits hold
+            int value = 16319 + (random_bits(&stream) % 256 == 0) * random_between(1, 70);
+            half = (uint16_t)(random_bits(&stream) & 1 ? value : -value);
         }
         memcpy(tile + i, &half, 2);
     }
 }
-enum { TABLE_KINDS = 7 };
+enum { TABLE_KINDS = 8 };
 
 static void fill_accumulators(lut_unit *u, unsigned tile, bool wild)
 {
