@@ -108,10 +108,10 @@ struct hart {
     uint8_t sew; // log2 of the element's bytes
     int8_t lmul; // log2, -3 .. 3
     uint64_t vl, vstart;
-    uint32_t vlenb;   // VLEN / 8
-    uint8_t *v;       // 32 registers of vlenb bytes, one after the other
-    lut_unit *lut;    // NULL: no LUT unit (Xlut is illegal)
-    uint64_t retired; // instructions; hart_run keeps it exact when it returns
+    uint32_t vlenb;           // VLEN / 8
+    uint8_t *v;               // 32 registers of vlenb bytes, one after the other
+    lut_unit *lut;            // NULL: no LUT unit (Xlut is illegal)
+    uint64_t retired;         // instructions; hart_run keeps it exact when it returns
     uint64_t vector_bytes[2]; // loaded, stored by vector instructions
 
     // Why hart_run returned.

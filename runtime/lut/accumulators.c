@@ -51,15 +51,15 @@ static float row_factor(const lut_operand *operand, uint32_t row)
     return factor;
 }
 
-LUT_HOST_CLONES static void add_scaled(tile_f32 *restrict d, const float *restrict s,
-                                       const float *restrict scale, float factor, uint32_t n)
+HOST_CLONES static void add_scaled(tile_f32 *restrict d, const float *restrict s,
+                                   const float *restrict scale, float factor, uint32_t n)
 {
     for (uint32_t j = 0; j < n; j++)
         d[j] = lut_canonical(__builtin_fmaf(s[j], scale[j] * factor, d[j]));
 }
 
-LUT_HOST_CLONES static void add_product(tile_f32 *restrict d, float u, const float *restrict v,
-                                        uint32_t n)
+HOST_CLONES static void add_product(tile_f32 *restrict d, float u, const float *restrict v,
+                                    uint32_t n)
 {
     for (uint32_t j = 0; j < n; j++)
         d[j] = lut_canonical(__builtin_fmaf(u, v[j], d[j]));

@@ -15,8 +15,7 @@ static int32_t plane_weight(const isa_instruction *in, uint32_t plane)
 enum { LINE_LOOKUPS = 4 };
 typedef uint8_t line_indices[LINE_LOOKUPS][LUT_MAX_COLUMNS];
 
-LUT_HOST_CLONES static void read_lines(const uint8_t *plane, uint32_t g, uint32_t n,
-                                       line_indices index)
+HOST_CLONES static void read_lines(const uint8_t *plane, uint32_t g, uint32_t n, line_indices index)
 {
     const uint8_t *line = plane + 2 * n * (g / LINE_LOOKUPS);
     for (uint32_t j = 0; j < n; j += 32, line += 64)
@@ -64,8 +63,8 @@ static void float_entries(const lut_unit *u, const isa_instruction *in, uint32_t
     }
 }
 
-LUT_HOST_CLONES static void add_integers(tile_u32 *restrict c, const int32_t entry[16],
-                                         int32_t weight, const uint8_t *restrict index, uint32_t n)
+HOST_CLONES static void add_integers(tile_u32 *restrict c, const int32_t entry[16], int32_t weight,
+                                     const uint8_t *restrict index, uint32_t n)
 {
     uint32_t weighted[16];
     for (uint32_t i = 0; i < 16; i++)
@@ -74,8 +73,8 @@ LUT_HOST_CLONES static void add_integers(tile_u32 *restrict c, const int32_t ent
         c[j] += weighted[index[j]];
 }
 
-LUT_HOST_CLONES static void add_floats(tile_f32 *restrict c, const float entry[16], int32_t weight,
-                                       const uint8_t *restrict index, uint32_t n)
+HOST_CLONES static void add_floats(tile_f32 *restrict c, const float entry[16], int32_t weight,
+                                   const uint8_t *restrict index, uint32_t n)
 {
     float weighted[16]; // exact: f16 times a power of two
     for (uint32_t i = 0; i < 16; i++)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/lut/lut.h"
+#include "support/clones.h"
 
 #include <string.h>
 
@@ -11,15 +12,6 @@ lut_function lut_reference_deq, lut_reference_off, lut_reference_lda, lut_refere
 
 // Tile widths are multiples of 64 up to this.
 enum { LUT_MAX_COLUMNS = 256 };
-
-// The same source compiled for wider host vectors as well, chosen by the loader; IEEE operations
-// in a fixed order give the same bits at every width.
-#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__SANITIZE_ADDRESS__) &&             \
-    !defined(LUT_NO_CLONES)
-#define LUT_HOST_CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))
-#else
-#define LUT_HOST_CLONES
-#endif
 
 // The elements of a tile, whose bytes have no type of their own.
 typedef float __attribute__((may_alias)) tile_f32;
