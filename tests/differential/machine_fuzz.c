@@ -3,6 +3,7 @@
 //
 //   machine_fuzz [--seed N] [--count N] [--length N] [--iterations N] [--vlen N] [--only NAME]
 #include "runtime/hart/hart.h"
+#include "support/clock.h"
 #include "support/options.h"
 #include "tests/differential/program.h"
 
@@ -209,9 +210,9 @@ static void report(session *s, program_options options)
 
 int main(int argc, char **argv)
 {
-    long long seed = 1, count = 20, length = 300, iterations = 20, vlen = 0, most = 1;
+    long long seed = 1, count = 20, length = 300, iterations = 20, vlen = 0, most = 1, seconds = 0;
     const char *only = NULL;
-    bool coverage = false;
+    bool coverage = false, help = false;
     const option_row rows[] = {
         {"--seed", NULL, OPTION_INTEGER, &seed, "N", "the first program", 0, 1ll << 60},
         {"--count", NULL, OPTION_INTEGER, &count, "N", "how many programs", 1, 1ll << 40},
@@ -224,11 +225,18 @@ int main(int argc, char **argv)
         {"--coverage", NULL, OPTION_FLAG, &coverage, NULL, "list what was not executed", 0, 0},
         {"--failures", NULL, OPTION_INTEGER, &most, "N", "stop behind so many differences", 1,
          1000},
+        {"--seconds", NULL, OPTION_INTEGER, &seconds, "N", "stop after so long; 0: never", 0,
+         1ll << 30},
+        {"--help", "-h", OPTION_FLAG, &help, NULL, "this text", 0, 0},
         {NULL}};
     arena *a = arena_create();
     options_result result = {0};
     if (!options_parse("machine_fuzz", rows, argc, argv, false, a, &result))
         return EXIT_USAGE;
+    if (help) {
+        options_help("machine_fuzz", "[options]", rows);
+        return EXIT_OK;
+    }
     if (system("qemu-riscv64 --version >/dev/null 2>&1") != 0) {
         puts("skipped: no qemu-riscv64");
         return SKIPPED;
@@ -241,7 +249,10 @@ int main(int argc, char **argv)
     session *s = calloc(1, sizeof *s);
     s->path = path;
     long long failures = 0;
+    double start = clock_seconds();
     for (long long i = 0; i < count && failures < most; i++) {
+        if (seconds && clock_seconds() - start > (double)seconds)
+            break;
         program_options options = {.seed = (uint64_t)(seed + i),
                                    .length = (uint32_t)length,
                                    .iterations = (uint32_t)iterations,
