@@ -164,6 +164,12 @@ static const host_region *nearest_region(const host_program *p, uint64_t address
     return nearest && distance(nearest, address) <= FARTHEST ? nearest : NULL;
 }
 
+static bool lacks_weights(const host_program *p, uint64_t address)
+{
+    return p->is_model && p->description.weights.size == 0 && p->description.weights.address > 0 &&
+           address >= p->description.weights.address;
+}
+
 static void print_surroundings(const host_program *p, uint64_t address, FILE *stream)
 {
     bool inside = false;
@@ -171,6 +177,8 @@ static void print_surroundings(const host_program *p, uint64_t address, FILE *st
     fprintf(stream, "  address 0x%" PRIx64 ": ", address);
     if (!inside && address < hart_memory_page()) {
         fprintf(stream, "a null pointer");
+    } else if (lacks_weights(p, address)) {
+        fprintf(stream, "a weight, and the program was compiled without them (--weights none)");
     } else if (!r) {
         fprintf(stream, "nothing is mapped near it");
     } else if (inside) {
