@@ -54,9 +54,9 @@ typedef struct lowering {
     unsigned n_symbols;
     ir_op *last_constant; // constants stand at the function's head
     // the machine's tile
-    int64_t m, n, depth, lookups, tile_bytes;
+    int64_t m, n, depth, tile_bytes;
     ir_value *rows; // number of rows the kernel works on
-    // Made by prepare_tables for kernels that build tables, NULL otherwise.
+    // Made by prepare_table for kernels that build tables, NULL otherwise.
     ir_value *inverse_scales;    // f32 [m]
     ir_value *unit_plane, *ones; // a plane of +1 and n scales of 1, in memory
 } lowering;

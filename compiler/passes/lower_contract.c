@@ -161,6 +161,23 @@ static void add_offsets(lowering *l, const contraction *c, ir_value **d, ir_valu
 
 // ---------------------------------------------------------------------- spans
 
+// A loop that carries one tile per row tile: inside, `tiles` are the carried ones, behind it the
+// results.
+static void sweep_begin(lowering *l, const contraction *c, low_loop *loop, ir_value *count,
+                        ir_value **tiles)
+{
+    low_for_begin(l, loop, low_index(l, 0), count, low_index(l, 1), c->row_tiles, tiles);
+    for (unsigned j = 0; j < c->row_tiles; j++)
+        tiles[j] = loop->carried[j];
+}
+
+static void sweep_end(lowering *l, const contraction *c, low_loop *loop, ir_value **tiles)
+{
+    low_loop_end(l, loop, tiles);
+    for (unsigned j = 0; j < c->row_tiles; j++)
+        tiles[j] = ir_result(loop->op, j);
+}
+
 // acc[j] (NULL: start afresh) += lookups of one depth tile.
 static void accumulate_tile(lowering *l, const contraction *c, ir_value **acc, ir_value *tile,
                             ir_value *offset, const char *slice)
@@ -192,16 +209,10 @@ static void accumulate_span(lowering *l, const contraction *c, ir_value **acc, i
     for (unsigned j = 0; j < c->row_tiles; j++)
         acc[j] = low_tile_zero(l, low_accumulator_kind(c->table));
     low_loop tiles;
-    low_for_begin(l, &tiles, low_index(l, 0), low_index(l, count), low_index(l, 1), c->row_tiles,
-                  acc);
-    ir_value *next[64];
-    for (unsigned j = 0; j < c->row_tiles; j++)
-        next[j] = tiles.carried[j];
-    accumulate_tile(l, c, next, low_add(l, first, tiles.counter),
+    sweep_begin(l, c, &tiles, low_index(l, count), acc);
+    accumulate_tile(l, c, acc, low_add(l, first, tiles.counter),
                     low_add(l, offset, low_mul(l, step, tiles.counter)), "all");
-    low_loop_end(l, &tiles, next);
-    for (unsigned j = 0; j < c->row_tiles; j++)
-        acc[j] = ir_result(tiles.op, j);
+    sweep_end(l, c, &tiles, acc);
 }
 
 static void lookup_slice(lowering *l, const contraction *c, ir_value **d, ir_value *tile,
@@ -255,17 +266,11 @@ void contract_group(lowering *l, const contraction *c, ir_value **d, ir_value *g
                      low_add(l, offset, low_index(l, i * span * bytes)), scale_offset);
     } else {
         low_loop spans;
-        low_for_begin(l, &spans, low_index(l, 0), low_index(l, full), low_index(l, 1), c->row_tiles,
-                      d);
-        ir_value *next[64];
-        for (unsigned j = 0; j < c->row_tiles; j++)
-            next[j] = spans.carried[j];
+        sweep_begin(l, c, &spans, low_index(l, full), d);
         ir_value *tile = low_mul(l, spans.counter, low_index(l, span));
-        one_span(l, c, next, low_add(l, first, tile), span,
+        one_span(l, c, d, low_add(l, first, tile), span,
                  low_add(l, offset, low_mul(l, tile, low_index(l, bytes))), scale_offset);
-        low_loop_end(l, &spans, next);
-        for (unsigned j = 0; j < c->row_tiles; j++)
-            d[j] = ir_result(spans.op, j);
+        sweep_end(l, c, &spans, d);
     }
     if (rest)
         one_span(l, c, d, low_add(l, first, low_index(l, full * span)), rest,
@@ -309,16 +314,10 @@ static void contract_groups(lowering *l, const contraction *c, ir_value **d)
                        low_index(l, 0));
     } else if (full > 1) {
         low_loop groups;
-        low_for_begin(l, &groups, low_index(l, 0), low_index(l, full), low_index(l, 1),
-                      c->row_tiles, d);
-        ir_value *next[64];
-        for (unsigned j = 0; j < c->row_tiles; j++)
-            next[j] = groups.carried[j];
-        contract_group(l, c, next, groups.counter, low_mul(l, groups.counter, tiles),
+        sweep_begin(l, c, &groups, low_index(l, full), d);
+        contract_group(l, c, d, groups.counter, low_mul(l, groups.counter, tiles),
                        g->tiles_per_group, low_mul(l, groups.counter, low_index(l, group_bytes)));
-        low_loop_end(l, &groups, next);
-        for (unsigned j = 0; j < c->row_tiles; j++)
-            d[j] = ir_result(groups.op, j);
+        sweep_end(l, c, &groups, d);
     }
     if (rest)
         contract_group(l, c, d, low_index(l, full), low_index(l, full * g->tiles_per_group), rest,
@@ -330,18 +329,12 @@ static void contract_slices(lowering *l, const contraction *c, ir_value **d)
     const pack_geometry *g = &c->geometry;
     int64_t tile_bytes = planes_bytes(c) + g->groups_per_tile * (g->scale_bytes + g->offset_bytes);
     low_loop tiles;
-    low_for_begin(l, &tiles, low_index(l, 0), low_index(l, g->depth_tiles), low_index(l, 1),
-                  c->row_tiles, d);
-    ir_value *next[64];
-    for (unsigned j = 0; j < c->row_tiles; j++)
-        next[j] = tiles.carried[j];
+    sweep_begin(l, c, &tiles, low_index(l, g->depth_tiles), d);
     ir_value *offset = low_mul(l, tiles.counter, low_index(l, tile_bytes));
     planes_tile loaded = load_planes_tile(l, c, tiles.counter, offset);
     for (int64_t slice = 0; slice < g->groups_per_tile; slice++)
-        contract_slice(l, c, next, tiles.counter, slice, &loaded, offset);
-    low_loop_end(l, &tiles, next);
-    for (unsigned j = 0; j < c->row_tiles; j++)
-        d[j] = ir_result(tiles.op, j);
+        contract_slice(l, c, d, tiles.counter, slice, &loaded, offset);
+    sweep_end(l, c, &tiles, d);
 }
 
 void lower_contraction(lowering *l, const contraction *c, ir_value **d)

@@ -200,11 +200,6 @@ static void keep(rows_kernel *k, strip_scope *s, ir_value *v, ir_value *vector)
         low_vstore(k->l, stored, known->out->buffer, s->row, s->column, 1);
 }
 
-static ir_value *splat(lowering *l, ir_value *scalar)
-{
-    return low_broadcast(l, scalar);
-}
-
 static ir_value *gain_and_bias(lowering *l, strip_scope *s, ir_op *op, ir_value *y)
 {
     ir_value *gain = ir_operand_named(op, "gain");
@@ -229,21 +224,22 @@ static ir_value *finished(rows_kernel *k, strip_scope *s, ir_op *op)
     ir_value *scalar = find_reduction(k, op, 0)->scalar;
     if (op->code == IR_SOFTMAX) {
         ir_value *e = low_vload(l, k->exponentials, low_index(l, 0), s->column, 1);
-        return low_binary(l, IR_MUL, e, splat(l, find_reduction(k, op, 1)->scalar));
+        return low_binary(l, IR_MUL, e, low_broadcast(l, find_reduction(k, op, 1)->scalar));
     }
     ir_value *x = strip_value(l, s, ir_operand(op, 0));
     switch (op->code) {
-    case IR_RMS_NORM: return gain_and_bias(l, s, op, low_binary(l, IR_MUL, x, splat(l, scalar)));
+    case IR_RMS_NORM:
+        return gain_and_bias(l, s, op, low_binary(l, IR_MUL, x, low_broadcast(l, scalar)));
     case IR_LAYER_NORM:
-        x = low_binary(l, IR_SUB, x, splat(l, scalar));
-        x = low_binary(l, IR_MUL, x, splat(l, find_reduction(k, op, 1)->scalar));
+        x = low_binary(l, IR_SUB, x, low_broadcast(l, scalar));
+        x = low_binary(l, IR_MUL, x, low_broadcast(l, find_reduction(k, op, 1)->scalar));
         return gain_and_bias(l, s, op, x);
     case IR_QUANTIZE: {
         // A zero row divides by one: its scale is 0, its codes must be 0.
         ir_value *zero = low_number(l, SCALAR_F32, 0), *one = low_number(l, SCALAR_F32, 1);
         ir_value *is_zero = low_compare(l, "eq", scalar, zero);
         ir_value *divisor = ir_build1(&l->at, IR_SELECT, scalar->type, is_zero, one, scalar);
-        return low_unary(l, IR_ROUND, low_binary(l, IR_DIV, x, splat(l, divisor)));
+        return low_unary(l, IR_ROUND, low_binary(l, IR_DIV, x, low_broadcast(l, divisor)));
     }
     default: UNREACHABLE();
     }
@@ -261,12 +257,12 @@ static ir_value *reduced(rows_kernel *k, strip_scope *s, row_reduction *r, int p
     case IR_LAYER_NORM:
         if (pass == 0)
             return x;
-        x = low_binary(l, IR_SUB, x, splat(l, scalar));
+        x = low_binary(l, IR_SUB, x, low_broadcast(l, scalar));
         return low_binary(l, IR_MUL, x, x);
     case IR_SOFTMAX:
         if (pass == 0)
             return x;
-        x = low_unary(l, IR_EXP, low_binary(l, IR_SUB, x, splat(l, scalar)));
+        x = low_unary(l, IR_EXP, low_binary(l, IR_SUB, x, low_broadcast(l, scalar)));
         low_vstore(l, x, k->exponentials, low_index(l, 0), s->column, 1);
         return x;
     default: UNREACHABLE();

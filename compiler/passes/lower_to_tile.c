@@ -74,7 +74,6 @@ static void machine_shape(lowering *l)
     l->m = target->tile_m;
     l->n = target->tile_n;
     l->depth = machine_tile_depth(target);
-    l->lookups = machine_tile_lookups(target);
     l->tile_bytes = machine_tile_bytes(target);
 }
 
