@@ -4,7 +4,7 @@
 #include "unit.h"
 
 #include "compiler/import/import.h"
-#include "runtime/tokenizer/tokenizer.h"
+#include "support/tokenizer/tokenizer.h"
 #include "support/file.h"
 
 #include <stdlib.h>

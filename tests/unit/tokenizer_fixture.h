@@ -1,7 +1,7 @@
 // Small vocabularies that need no file, for tests and the fuzzer.
 #pragma once
 
-#include "runtime/tokenizer/tokenizer.h"
+#include "support/tokenizer/tokenizer.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 // Tokenizers over small vocabularies: encoding by hand, round trips, everything that is refused.
 #include "unit.h"
 
-#include "runtime/tokenizer/internal.h"
+#include "support/tokenizer/internal.h"
 #include "tokenizer_fixture.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 // Private to the tokenizer: its tables, and what the files offer each other.
 #pragma once
 
-#include "runtime/tokenizer/tokenizer.h"
+#include "support/tokenizer/tokenizer.h"
 
 #define NO_TOKEN UINT32_MAX
 #define LOWER_ONE_EIGHTH "\xe2\x96\x81" // U+2581: a space, in "llama" vocabularies

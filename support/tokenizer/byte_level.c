@@ -1,5 +1,5 @@
 // "gpt2": byte-level BPE. Every byte is a token; within a piece pairs merge by rank.
-#include "runtime/tokenizer/internal.h"
+#include "support/tokenizer/internal.h"
 
 #include <string.h>
 

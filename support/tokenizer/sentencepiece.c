@@ -1,5 +1,5 @@
 // "llama": SentencePiece BPE. Spaces are U+2581 here; pairs merge by the score of their token.
-#include "runtime/tokenizer/internal.h"
+#include "support/tokenizer/internal.h"
 
 #include <math.h>
 #include <stdio.h>

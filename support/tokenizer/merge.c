@@ -1,6 +1,6 @@
 // Greedy merging of neighbours, the best pair of the whole text first, with a heap of candidates.
 // A merge leaves stale candidates behind, which are recognised when they come up.
-#include "runtime/tokenizer/internal.h"
+#include "support/tokenizer/internal.h"
 
 typedef struct candidate {
     double priority;

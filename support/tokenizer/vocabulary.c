@@ -1,5 +1,5 @@
 // From the arrays of a file, which may say anything, to a tokenizer that can be relied on.
-#include "runtime/tokenizer/internal.h"
+#include "support/tokenizer/internal.h"
 
 #include <stdlib.h>
 #include <string.h>

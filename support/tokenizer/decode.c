@@ -1,5 +1,5 @@
 // Decoding, token by token.
-#include "runtime/tokenizer/internal.h"
+#include "support/tokenizer/internal.h"
 
 #include <string.h>
 

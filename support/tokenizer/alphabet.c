@@ -1,6 +1,6 @@
 // The byte alphabet of GPT-2: printable bytes are the character of their number, the others
 // follow from U+0100 on.
-#include "runtime/tokenizer/internal.h"
+#include "support/tokenizer/internal.h"
 
 static const struct {
     uint32_t first, last, character; // bytes, and the character of the first

@@ -1,7 +1,7 @@
 // Splitting a text into the pieces that byte-level BPE works on, each model family in its way.
 // The patterns are those that the families publish; \s is Unicode's White_Space there, but not
 // in PCRE2, and is spelled out.
-#include "runtime/tokenizer/internal.h"
+#include "support/tokenizer/internal.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>

@@ -1,5 +1,5 @@
 // Encoding: special tokens cut out first, the text between by the model.
-#include "runtime/tokenizer/internal.h"
+#include "support/tokenizer/internal.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "runtime/tokenizer/internal.h"
+#include "support/tokenizer/internal.h"
 
 #include <string.h>
 #include <xxhash.h>

@@ -1,4 +1,4 @@
-#include "runtime/tokenizer/internal.h"
+#include "support/tokenizer/internal.h"
 
 // Of a lead byte; 0: none. C0, C1 and F5 up never occur.
 static int sequence_length(uint8_t lead)
