@@ -21,6 +21,12 @@ typedef struct module_counts {
     double lut_macs, other_macs; // per row of activations
     uint64_t weight_bytes;
 } module_counts;
+
+// A weight that has no tensor of its own but another one's.
+typedef struct tied_weight {
+    const char *name, *shared;
+} tied_weight;
+
 typedef struct driver {
     arena *arena;
     diagnostics *diagnostics;
@@ -28,8 +34,8 @@ typedef struct driver {
     option_values files; // positional arguments
 
     // options
-    const char *weights_spec, *quant, *machine_name, *output, *emit, *dump_dir, *print_after,
-        *passes, *remarks, *stats, *packed, *entry, *tables;
+    const char *weights_spec, *metadata, *quant, *machine_name, *output, *emit, *dump_dir,
+        *print_after, *passes, *remarks, *stats, *packed, *entry, *tables;
     option_values defines, inputs, outputs, expectations, dims;
     bool time_passes, no_debug, rounded_tables, table_noise, help;
 
@@ -38,6 +44,7 @@ typedef struct driver {
     weights *weights;
     ir_module *module;
     pipeline pipeline;
+    ARRAY_OF(tied_weight) tied;
     unsigned dumped; // number of the last file in dump_dir
     ARRAY_OF(phase_time) times;
     module_counts counts;

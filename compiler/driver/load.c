@@ -88,6 +88,12 @@ static const char *nearest_tensor(void *context, const char *name)
     return weights_nearest(((driver *)context)->weights, name);
 }
 
+static void add_tied(void *context, const char *name, const char *shared)
+{
+    driver *d = context;
+    ARRAY_PUSH(d->arena, &d->tied, (tied_weight){name, shared});
+}
+
 static ir_module *compile_program(driver *d, const source *text_in)
 {
     weights_kind kind = weights_kind_of(d->weights);
@@ -96,7 +102,10 @@ static ir_module *compile_program(driver *d, const source *text_in)
     option_values defines = d->defines;
     ARRAY_PUSH(d->arena, &defines, NULL);
     bool has_file = kind == WEIGHTS_GGUF || kind == WEIGHTS_PACKED;
-    frontend_options options = {.metadata = has_file ? &metadata : NULL, .defines = defines.items};
+    frontend_options options = {.metadata = has_file ? &metadata : NULL,
+                                .defines = defines.items,
+                                .tied = add_tied,
+                                .tied_context = d};
     return frontend_compile(d->arena, d->diagnostics, text_in, &options);
 }
 

@@ -1,10 +1,11 @@
-// --quant: which format each weight gets whose format is open ('w').
+// --quant: which format each weight gets whose format is open ('w' or 'dense').
 //
 //    --quant w2g64,*.ffn_down=w4g32,blk.0.*=keep
 //
-// The first word is for all; of the patterns behind it ('*' stands for anything)
-// the last one that fits a weight's name or its tensor's counts. keep: the file's
-// values in a plane format if one holds them exactly, else dense. none: dense.
+// A word alone is for all 'w'; of the patterns behind it ('*' stands for anything)
+// the last one that fits counts: a weight's name, its tensor's, or that of a weight
+// tied to it. keep: the file's values in a plane format if one holds them exactly,
+// else dense. none: dense. A 'dense' weight is dense unless a pattern names it.
 #include "compiler/driver/driver.h"
 
 #include <fnmatch.h>
@@ -13,7 +14,8 @@
 static const char fallback[] = "w4g32";
 
 typedef struct rule {
-    const char *pattern, *format; // format "": the default
+    const char *pattern; // NULL: a word alone
+    const char *format;  // "": the default
 } rule;
 typedef ARRAY_OF(rule) rule_list;
 
@@ -33,11 +35,10 @@ static bool parse_format(driver *d, const char *name)
 
 static bool parse_rules(driver *d, const char *spec, rule_list *out)
 {
-    ARRAY_PUSH(d->arena, out, (rule){"*", ""});
     for (const char *at = spec; at && *at;) {
         size_t length = strcspn(at, ",");
         char *word = arena_string(d->arena, at, length), *equals = strchr(word, '=');
-        rule r = {"*", word};
+        rule r = {NULL, word};
         if (equals) {
             *equals = '\0';
             r = (rule){word, equals + 1};
@@ -50,12 +51,28 @@ static bool parse_rules(driver *d, const char *spec, rule_list *out)
     return true;
 }
 
-static const char *find_rule(const rule_list *rules, const ir_global *g)
+static bool fits(const driver *d, const char *pattern, const ir_global *g)
 {
-    const char *format = "";
+    if (fnmatch(pattern, g->name, 0) == 0 || (g->source && !fnmatch(pattern, g->source, 0)))
+        return true;
+    for (size_t i = 0; i < d->tied.count; i++)
+        if (!strcmp(d->tied.items[i].shared, g->name) &&
+            fnmatch(pattern, d->tied.items[i].name, 0) == 0)
+            return true;
+    return false;
+}
+
+static bool is_dense(const ir_global *g)
+{
+    return strcmp(g->value.type->format, "dense") == 0;
+}
+
+static const char *find_rule(const driver *d, const rule_list *rules, const ir_global *g)
+{
+    const char *format = is_dense(g) ? "none" : "";
     for (size_t i = 0; i < rules->count; i++) {
         const char *pattern = rules->items[i].pattern;
-        if (fnmatch(pattern, g->name, 0) == 0 || (g->source && !fnmatch(pattern, g->source, 0)))
+        if (pattern ? fits(d, pattern, g) : !is_dense(g))
             format = rules->items[i].format;
     }
     return format;
@@ -71,9 +88,17 @@ static const char *lossless_planes(driver *d, const weights_tensor *t)
     }
 }
 
+// Of the file's values; without a file, 'dense' is what most files have.
+static const char *dense_format(driver *d, const ir_global *g, const weights_tensor *t)
+{
+    bool file = weights_kind_of(d->weights) == WEIGHTS_GGUF ||
+                weights_kind_of(d->weights) == WEIGHTS_PACKED;
+    return is_dense(g) && !file ? "f16" : ir_intern(d->module, weights_dense_format(t));
+}
+
 static const char *format_for(driver *d, const rule_list *rules, const ir_global *g)
 {
-    const char *format = find_rule(rules, g);
+    const char *format = find_rule(d, rules, g);
     bool keep = !strcmp(format, "keep"), none = !strcmp(format, "none");
     if (*format && !keep && !none)
         return format;
@@ -83,7 +108,7 @@ static const char *format_for(driver *d, const rule_list *rules, const ir_global
     const char *planes = none ? NULL : lossless_planes(d, &t);
     if (planes)
         return planes;
-    return keep || none ? ir_intern(d->module, weights_dense_format(&t)) : fallback;
+    return keep || none ? dense_format(d, g, &t) : fallback;
 }
 
 bool choose_formats(driver *d, const char *spec)
@@ -92,7 +117,7 @@ bool choose_formats(driver *d, const char *spec)
     bool ok = parse_rules(d, spec, &rules);
     for (ir_global *g = d->module->globals; ok && g; g = g->next) {
         const ir_type *t = g->value.type;
-        if (t->kind != IR_WEIGHT || strcmp(t->format, "w") != 0)
+        if (t->kind != IR_WEIGHT || !quant_format_is_open(t->format))
             continue;
         const char *format = format_for(d, &rules, g);
         if (format)

@@ -40,11 +40,15 @@ typedef struct frontend_metadata {
 typedef struct frontend_options {
     const frontend_metadata *metadata; // NULL: no file (--weights=none, random)
     const char *const *defines; // "NAME=VALUE": values of constants; NULL-terminated, or NULL
-    // Decides the format of a weight that the program leaves open ('w'): a name of quant.h, or
+    // Decides the format of a weight that the program leaves open as 'w': a name of quant.h, or
     // NULL to leave it open. `file` is NULL without a file. May be NULL itself.
     const char *(*weight_format)(void *context, const char *name, const frontend_tensor *file,
                                  int64_t n, int64_t k);
     void *weight_format_context;
+    // Told of each weight that is another one (tied weights) where it is used: both names, as in
+    // the module. May be NULL.
+    void (*tied)(void *context, const char *name, const char *shared);
+    void *tied_context;
 } frontend_options;
 
 // Compiles a program. The module is verified; it holds the entries and the weights and states

@@ -65,7 +65,7 @@ static const char *find_format(frontend *f, const ast_node *type)
     const char *name =
         arena_intern(f->arena, arena_format(f->arena, "%s%s%s%s", type->name, group,
                                             parts.zero ? "z" : "", parts.wide ? "f" : ""));
-    if (!strcmp(name, "w") || quant_format_parse(name, &parsed))
+    if (quant_format_is_open(name) || quant_format_parse(name, &parsed))
         return name;
     fail(f, type->where,
          "there is no weight format '%s': w1, w2, w3, w4 and ternary take group(16, 32, 64, 128 or "
@@ -77,14 +77,14 @@ static const char *find_format(frontend *f, const ast_node *type)
 static bool is_format_base(const char *name)
 {
     quant_format format;
-    return !strcmp(name, "w") || quant_format_parse(name, &format);
+    return quant_format_is_open(name) || quant_format_parse(name, &format);
 }
 
 static type_spec unknown_type(frontend *f, const ast_node *type)
 {
     static const char *const names[] = {"f64", "f32", "f16",   "bf16",    "i64",     "i32", "i16",
                                         "i8",  "u8",  "index", "number",  "boolean", "w",   "w1",
-                                        "w2",  "w3",  "w4",    "ternary", "text"};
+                                        "w2",  "w3",  "w4",    "ternary", "dense",   "text"};
     size_t count = sizeof names / sizeof *names;
     const char **candidates = ARENA_ARRAY(f->arena, const char *, count + f->declarations.count);
     memcpy(candidates, names, sizeof names);
@@ -93,10 +93,10 @@ static type_spec unknown_type(frontend *f, const ast_node *type)
             candidates[count++] = f->declarations.items[i]->name;
     fail(f, type->name_at, "there is no type '%s'%s", type->name,
          suggestion(f, type->name, candidates, count));
-    note(
-        f, NOWHERE,
-        "types are f64 f32 f16 bf16 i64 i32 i16 i8 u8, for weights also w w1 w2 w3 w4 ternary, for "
-        "parameters also index number boolean text and the names of weight groups");
+    note(f, NOWHERE,
+         "types are f64 f32 f16 bf16 i64 i32 i16 i8 u8, for weights also w dense w1 w2 w3 w4 "
+         "ternary, "
+         "for parameters also index number boolean text and the names of weight groups");
     return (type_spec){SPEC_ERROR};
 }
 

@@ -266,6 +266,17 @@ static const ir_type *decide_format(frontend *f, const weight_node *leaf, const 
     return ir_type_weight(f->module, format.name, leaf->type->rank, leaf->type->dims);
 }
 
+// Tied weights: `leaf` has no tensor of its own but that of `alias`.
+static ir_value *shared_global(frontend *f, const weight_node *leaf, int64_t instance,
+                               weight_node *alias)
+{
+    const frontend_options *o = f->options;
+    int64_t other = alias->instances > 1 ? instance : 0;
+    if (o->tied)
+        o->tied(o->tied_context, weights_path(f, leaf, instance), weights_path(f, alias, other));
+    return weights_global(f, alias, other);
+}
+
 ir_value *weights_global(frontend *f, weight_node *leaf, int64_t instance)
 {
     weight_node *alias;
@@ -275,8 +286,7 @@ ir_value *weights_global(frontend *f, weight_node *leaf, int64_t instance)
         return leaf->globals[instance];
     const char *tensor = weights_source(f, leaf, instance, &alias);
     if (alias)
-        return leaf->globals[instance] =
-                   weights_global(f, alias, alias->instances > 1 ? instance : 0);
+        return leaf->globals[instance] = shared_global(f, leaf, instance, alias);
     const char *name = weights_path(f, leaf, instance);
     ir_global *g =
         ir_global_create(f->module, IR_GLOBAL_WEIGHT, name,

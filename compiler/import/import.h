@@ -11,6 +11,7 @@
 
 #include "compiler/ir/ir.h"
 #include "compiler/quant/quant.h"
+#include "support/metadata.h"
 
 typedef struct weights weights;
 
@@ -31,36 +32,13 @@ const char *weights_name(const weights *w); // as the user wrote it
 
 // --------------------------------------------------------------------- metadata
 
-typedef enum meta_kind { META_INTEGER, META_NUMBER, META_BOOLEAN, META_TEXT, META_ARRAY } meta_kind;
-
-typedef struct meta_text { // UTF-8 as a rule, never guaranteed; not NUL-terminated
-    const char *data;
-    size_t length;
-} meta_text;
-
-typedef struct meta_value {
-    const char *key;
-    meta_kind kind;
-    meta_kind element; // ARRAY: of what (never ARRAY)
-    const char *type;  // as the file names it: "u32", "array of string"
-    int64_t integer;   // INTEGER (64-bit ones beyond int64 are refused), BOOLEAN
-    double number;     // NUMBER, and INTEGER as well
-    meta_text text;    // TEXT
-    uint64_t count;    // ARRAY
-    const void *items; // private
-    uint32_t item_type;
-} meta_value;
-
 // NULL: no such key. Random and empty sources have no metadata.
 const meta_value *weights_meta(const weights *w, const char *key);
 size_t weights_meta_count(const weights *w);
 const meta_value *weights_meta_at(const weights *w, size_t index); // in file order
 // The key nearest to `key` by spelling, for did-you-mean, or NULL.
 const char *weights_meta_nearest(const weights *w, const char *key);
-// Items of an ARRAY; index < count, and the element kind must fit.
-int64_t meta_integer_at(const meta_value *v, uint64_t index);
-double meta_number_at(const meta_value *v, uint64_t index);
-meta_text meta_text_at(const meta_value *v, uint64_t index);
+const metadata *weights_metadata(const weights *w); // all of it; may be empty
 
 // ---------------------------------------------------------------------- tensors
 
@@ -126,7 +104,7 @@ bool weights_read_rows(const weights *w, diagnostics *d, const weights_tensor *t
 // those of the global (leading dimensions of 1 aside). False: reported at the global.
 bool weights_resolve(const weights *w, diagnostics *d, const ir_global *g, weights_tensor *out);
 // The format of a global: of its type, or its element type as a dense format. False: not decided
-// yet ("w"), or an element type without a format.
+// yet ("w", "dense"), or an element type without a format.
 bool weights_global_format(const ir_global *g, quant_format *out);
 
 // Rows of a plane-format global exactly as they are packed: a row that the source holds in a

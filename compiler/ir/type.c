@@ -1,5 +1,7 @@
 #include "compiler/ir/module.h"
 
+#include <string.h>
+
 int64_t ir_dim_maximum(ir_dim d)
 {
     int64_t product;
@@ -175,7 +177,7 @@ const char *const ir_tile_kind_words[] = {"plane", "table", "i32", "f32"};
 bool ir_weight_format_is_bare(const char *format)
 {
     return (format[0] == 'w' && (!format[1] || (format[1] >= '0' && format[1] <= '9'))) ||
-           text_starts_with(format, "ternary");
+           text_starts_with(format, "ternary") || !strcmp(format, "dense");
 }
 
 void ir_type_print(text *out, const ir_type *t)

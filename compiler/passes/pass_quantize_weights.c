@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-static const char fallback[] = "w4g32";
+// Without a rule: of 'w', and of 'dense'.
+static const char fallback[] = "w4g32", dense_fallback[] = "f16";
 
 // '*' stands for any run of characters.
 static bool matches(const char *pattern, const char *name)
@@ -76,15 +77,16 @@ bool pass_quantize_weights(ir_module *m, pass_context *c)
         return false;
     for (ir_global *g = m->globals; g; g = g->next) {
         const ir_type *t = g->value.type;
-        if (t->kind != IR_WEIGHT || strcmp(t->format, "w"))
+        if (t->kind != IR_WEIGHT || !quant_format_is_open(t->format))
             continue;
         const char *format = format_for(&rules, g->name);
+        const char *otherwise = strcmp(t->format, "dense") == 0 ? dense_fallback : fallback;
         if (format)
             pass_remark(c, REMARK_APPLIED, g->where, "'%s' becomes %s", g->name, format);
         else
             pass_remark(c, REMARK_NOTE, g->where, "'%s' becomes %s: no rule names it", g->name,
-                        fallback);
-        g->value.type = ir_type_weight(m, format ? format : fallback, t->rank, t->dims);
+                        otherwise);
+        g->value.type = ir_type_weight(m, format ? format : otherwise, t->rank, t->dims);
     }
     return true;
 }

@@ -92,7 +92,7 @@ static bool collect(split *s, ir_function *f)
         if (!quant_format_parse(format, &k.format)) {
             diagnostic_error(s->context->diagnostics, op->where, "weight '%s' has %s format '%s'",
                              graph_value_name(ir_operand(op, 1)),
-                             strcmp(format, "w") ? "the unknown" : "the open", format);
+                             quant_format_is_open(format) ? "the open" : "the unknown", format);
             good = false;
             continue;
         }

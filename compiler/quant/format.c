@@ -84,6 +84,11 @@ bool quant_format_parse(const char *name, quant_format *out)
     return true;
 }
 
+bool quant_format_is_open(const char *name)
+{
+    return strcmp(name, "w") == 0 || strcmp(name, "dense") == 0;
+}
+
 void quant_format_list(text *out)
 {
     text_append(out, "BASE[gGROUP][z][f]\n");

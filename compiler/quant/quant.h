@@ -31,6 +31,9 @@ typedef struct quant_format {
 } quant_format;
 
 bool quant_format_parse(const char *name, quant_format *out);
+// Names of formats that are still to be decided: "w", any format, and "dense", which stays dense
+// unless a rule names the weight. quant_format_parse refuses them.
+bool quant_format_is_open(const char *name);
 void quant_format_list(
     text *out); // the grammar with examples, for messages and `lutc list formats`
 
