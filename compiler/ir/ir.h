@@ -225,7 +225,13 @@ struct ir_function {
     ir_function *next;
 };
 
-typedef enum ir_global_kind { IR_GLOBAL_WEIGHT, IR_GLOBAL_STATE } ir_global_kind;
+typedef enum ir_global_kind {
+    IR_GLOBAL_WEIGHT,   // from the weight file
+    IR_GLOBAL_STATE,    // a tensor that is kept from call to call
+    IR_GLOBAL_CONSTANT, // a tensor whose elements are known when compiling
+} ir_global_kind;
+
+enum { IR_CONSTANT_MAX_ELEMENTS = 1 << 20 };
 
 struct ir_global {
     ir_global_kind kind;
@@ -233,6 +239,7 @@ struct ir_global {
     const char *source; // weight: tensor name in the file; NULL: none given
     ir_value value;     // its type is the global's type (weight, or tensor for vectors and states)
     location where;
+    const double *values; // CONSTANT: row-major, each one as its type holds it
     // Filled by pack-weights; printed when set.
     bool packed;
     uint64_t address, size; // guest address (64-byte aligned) and bytes
@@ -256,6 +263,10 @@ ir_symbol *ir_symbol_create(ir_module *m, const char *name, int64_t minimum, int
 ir_symbol *ir_symbol_find(const ir_module *m, const char *name);
 ir_global *ir_global_create(ir_module *m, ir_global_kind kind, const char *name,
                             const ir_type *type, const char *origin, location where);
+// `values` are copied and rounded to the type's elements, whose sizes are constant.
+ir_global *ir_constant_create(ir_module *m, const char *name, const ir_type *type,
+                              const double *values, location where);
+int64_t ir_constant_count(const ir_global *g); // elements
 ir_global *ir_global_find(const ir_module *m, const char *name);
 ir_function *ir_function_create(ir_module *m, const char *name, bool entry, location where);
 ir_function *ir_function_find(const ir_module *m, const char *name);

@@ -38,6 +38,8 @@ ir_symbol *ir_symbol_find(const ir_module *m, const char *name)
     return find_by_name(m, ((const ir_intern_tables *)m->intern)->symbols, name);
 }
 
+const char *const ir_global_kind_words[] = {"weight", "state", "constant"};
+
 ir_global *ir_global_create(ir_module *m, ir_global_kind kind, const char *name,
                             const ir_type *type, const char *origin, location where)
 {
@@ -53,6 +55,26 @@ ir_global *ir_global_create(ir_module *m, ir_global_kind kind, const char *name,
         m->globals = g;
     m->last_global = g;
     ir_mapping_put(((ir_intern_tables *)m->intern)->globals, g->name, g);
+    return g;
+}
+
+int64_t ir_constant_count(const ir_global *g)
+{
+    int64_t count = 1;
+    for (unsigned i = 0; i < g->value.type->rank; i++)
+        count *= g->value.type->dims[i].value;
+    return count;
+}
+
+ir_global *ir_constant_create(ir_module *m, const char *name, const ir_type *type,
+                              const double *values, location where)
+{
+    ir_global *g = ir_global_create(m, IR_GLOBAL_CONSTANT, name, type, NULL, where);
+    int64_t count = ir_constant_count(g);
+    double *kept = arena_alloc_array(m->arena, (size_t)count, sizeof *kept);
+    for (int64_t i = 0; i < count; i++)
+        kept[i] = scalar_round(type->scalar, values[i]);
+    g->values = kept;
     return g;
 }
 

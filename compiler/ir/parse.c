@@ -210,6 +210,54 @@ static bool parse_address(parser *p, uint64_t *address, uint64_t *size)
     return true;
 }
 
+// A constant's elements. Their number must fit the type, which may be anything yet.
+static bool parse_values(parser *p, const ir_type *type, const double **out)
+{
+    ARRAY_OF(double) values = {0};
+    int64_t count = 1;
+    if (type->kind != IR_TENSOR)
+        return lir_error(p, p->last.where, "a constant is a tensor");
+    for (unsigned i = 0; i < type->rank; i++)
+        if (type->dims[i].symbol || type->dims[i].value < 0 ||
+            __builtin_mul_overflow(count, type->dims[i].value, &count))
+            return lir_error(p, p->last.where, "a constant's dimensions are constant");
+    if (count > IR_CONSTANT_MAX_ELEMENTS)
+        return lir_error(p, p->last.where, "a constant has at most %d elements",
+                         IR_CONSTANT_MAX_ELEMENTS);
+    location where = p->now.where;
+    if (!lir_expect(p, "["))
+        return false;
+    while (!lir_accept(p, "]")) {
+        double value;
+        if ((values.count && !lir_expect(p, ",")) || !lir_number(p, &value))
+            return false;
+        ARRAY_PUSH(p->arena, &values, value);
+    }
+    if (values.count != (size_t)count)
+        return lir_error(p, where, "expected %lld elements, found %zu", (long long)count,
+                         values.count);
+    *out = values.items;
+    return true;
+}
+
+static bool parse_constant(parser *p)
+{
+    token name = p->now;
+    location where = name.where;
+    const ir_type *type;
+    const double *values = NULL;
+    if (name.kind != TOKEN_GLOBAL)
+        return lir_expected(p, "a name like @angles");
+    lir_advance(p);
+    if (!lir_expect(p, ":") || !lir_type(p, &type) || !lir_expect(p, "=") ||
+        !parse_values(p, type, &values) || !lir_location(p, &where))
+        return false;
+    if (ir_global_find(p->module, name.value))
+        return lir_error(p, name.where, "@%s is declared twice", name.value);
+    ir_constant_create(p->module, name.value, type, values, where);
+    return true;
+}
+
 static bool parse_global(parser *p, ir_global_kind kind)
 {
     token name = p->now;
@@ -295,6 +343,8 @@ static bool parse_item(parser *p)
         return parse_global(p, IR_GLOBAL_WEIGHT);
     if (lir_accept(p, "state"))
         return parse_global(p, IR_GLOBAL_STATE);
+    if (lir_accept(p, "constant"))
+        return parse_constant(p);
     if (lir_accept(p, "entry"))
         return lir_expect(p, "func") && parse_function(p, true);
     if (lir_accept(p, "func"))

@@ -81,7 +81,7 @@ static bool add_value(parser *p, statement *s)
 
 // ------------------------------------------------------------------- attributes
 
-static bool parse_double(parser *p, double *out)
+bool lir_number(parser *p, double *out)
 {
     const char *s = arena_string(p->arena, p->now.start, p->now.length);
     bool negative = *s == '-';
@@ -138,7 +138,7 @@ static bool parse_attribute_value(parser *p, statement *s, const ir_attribute_ro
     case IR_ATTR_INTEGER:
         good = lir_integer(p, "a whole number", INT64_MIN, INT64_MAX, &v.integer);
         break;
-    case IR_ATTR_NUMBER: good = parse_double(p, &v.number); break;
+    case IR_ATTR_NUMBER: good = lir_number(p, &v.number); break;
     case IR_ATTR_BOOLEAN: good = parse_boolean(p, &v); break;
     case IR_ATTR_NAME: good = parse_choice(p, row, &v); break;
     case IR_ATTR_TEXT: good = lir_text(p, "a text in quotes", &v.text); break;

@@ -53,6 +53,7 @@ bool lir_expect(parser *p, const char *s);
 bool lir_word(parser *p, const char *what, const char **out);
 bool lir_text(parser *p, const char *what, const char **out);
 bool lir_integer(parser *p, const char *what, int64_t minimum, int64_t maximum, int64_t *out);
+bool lir_number(parser *p, double *out);
 // An optional trailing location; *out stays as it is without one.
 bool lir_location(parser *p, location *out);
 // The same behind an operation or an opening brace, where "// -" stands for none: without one *out

@@ -436,9 +436,20 @@ static void print_function(printer *p, const ir_function *f)
     text_char(p->out, '\n');
 }
 
+static void print_elements(text *out, const ir_global *g)
+{
+    bool integral = !ir_type_is_float(g->value.type);
+    text_append(out, " = [");
+    for (int64_t i = 0, count = ir_constant_count(g); i < count; i++) {
+        text_append(out, i ? ", " : "");
+        print_number(out, g->values[i], integral);
+    }
+    text_char(out, ']');
+}
+
 static void print_global(printer *p, const ir_global *g)
 {
-    text_append(p->out, g->kind == IR_GLOBAL_WEIGHT ? "weight " : "state ");
+    text_printf(p->out, "%s ", ir_global_kind_words[g->kind]);
     print_symbol_name(p->out, '@', g->name);
     text_append(p->out, " : ");
     ir_type_print(p->out, g->value.type);
@@ -446,6 +457,8 @@ static void print_global(printer *p, const ir_global *g)
         text_append(p->out, " = ");
         text_quoted(p->out, g->source, strlen(g->source));
     }
+    if (g->kind == IR_GLOBAL_CONSTANT)
+        print_elements(p->out, g);
     if (g->packed)
         text_printf(p->out, " at 0x%llx size %llu", (unsigned long long)g->address,
                     (unsigned long long)g->size);

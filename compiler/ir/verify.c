@@ -172,8 +172,8 @@ static void leave(verifier *v, size_t scope)
 
 static bool may_name_states(ir_opcode code)
 {
-    return code == IR_STATE_READ || code == IR_STATE_WRITE || code == IR_KERNEL ||
-           code == IR_ADDRESS;
+    return code == IR_STATE_READ || code == IR_STATE_WRITE || code == IR_ATTEND ||
+           code == IR_KERNEL || code == IR_ADDRESS;
 }
 
 static bool check_visible(verifier *v, const ir_op *op)
@@ -253,6 +253,8 @@ static bool check_rule(verifier *v, const ir_op *op)
     verify_rule *rule = verify_graph_rules[op->code];
     if (!rule)
         rule = verify_tile_rules[op->code];
+    if (!rule)
+        rule = verify_sequence_rules[op->code];
     if (!rule && ir_op_rows[op->code].traits & IR_ELEMENTWISE)
         rule = verify_elementwise;
     return !rule || rule(v, op);
@@ -305,19 +307,19 @@ static void check_symbol(verifier *v, const ir_symbol *s)
 static void check_global(verifier *v, const ir_global *g)
 {
     const ir_type *t = g->value.type;
-    bool state = g->kind == IR_GLOBAL_STATE;
-    if (t->kind != IR_TENSOR && (state || t->kind != IR_WEIGHT)) {
+    bool state = g->kind == IR_GLOBAL_STATE, weight = g->kind == IR_GLOBAL_WEIGHT;
+    if (t->kind != IR_TENSOR && !(weight && t->kind == IR_WEIGHT)) {
         diagnostic_error(v->diagnostics, g->where, "@%s: a %s is a tensor%s, not %s", g->name,
-                         state ? "state" : "weight", state ? "" : " or a matrix in a weight format",
-                         verify_type(v, t));
+                         ir_global_kind_words[g->kind],
+                         weight ? " or a matrix in a weight format" : "", verify_type(v, t));
         return;
     }
     if (!check_type(v, g->where, t))
         return;
     for (unsigned i = 0; !state && i < t->rank; i++)
         if (t->dims[i].symbol)
-            diagnostic_error(v->diagnostics, g->where, "@%s: a weight's dimensions are constant",
-                             g->name);
+            diagnostic_error(v->diagnostics, g->where, "@%s: a %s's dimensions are constant",
+                             g->name, ir_global_kind_words[g->kind]);
     if (g->packed && g->address % 64)
         diagnostic_error(v->diagnostics, g->where, "@%s: address 0x%llx is not 64-byte aligned",
                          g->name, (unsigned long long)g->address);

@@ -25,4 +25,9 @@ const char *verify_type(const verifier *v, const ir_type *t);
 typedef bool verify_rule(verifier *v, const ir_op *op);
 extern verify_rule *const verify_graph_rules[IR_OPCODE_COUNT];
 extern verify_rule *const verify_tile_rules[IR_OPCODE_COUNT];
+extern verify_rule *const verify_sequence_rules[IR_OPCODE_COUNT];
 bool verify_elementwise(verifier *v, const ir_op *op);
+// The first n dimensions are the same.
+bool verify_dims_equal(const ir_type *a, unsigned n, const ir_type *b);
+// False for elements that are no floats, reported.
+bool verify_floats(verifier *v, const ir_op *op, const ir_type *t);

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-static bool dims_equal(const ir_type *a, unsigned n, const ir_type *b)
+bool verify_dims_equal(const ir_type *a, unsigned n, const ir_type *b)
 {
     for (unsigned i = 0; i < n; i++)
         if (!ir_dim_equal(a->dims[i], b->dims[i]))
@@ -14,7 +14,7 @@ static bool dims_equal(const ir_type *a, unsigned n, const ir_type *b)
 
 static bool same_dims(const ir_type *a, const ir_type *b)
 {
-    return a->rank == b->rank && dims_equal(a, a->rank, b);
+    return a->rank == b->rank && verify_dims_equal(a, a->rank, b);
 }
 
 // ---------------------------------------------------------------- elementwise
@@ -81,6 +81,8 @@ static bool wants_floats(ir_opcode code)
     case IR_EXP:
     case IR_TANH:
     case IR_ERF:
+    case IR_SIN:
+    case IR_COS:
     case IR_SIGMOID:
     case IR_SILU:
     case IR_GELU:
@@ -135,7 +137,7 @@ static bool rule_dim(verifier *v, const ir_op *op)
 
 // --------------------------------------------------------------------- rowwise
 
-static bool check_floats(verifier *v, const ir_op *op, const ir_type *t)
+bool verify_floats(verifier *v, const ir_op *op, const ir_type *t)
 {
     return ir_type_is_float(t) || verify_error(v, op, "works on floats, not %s", verify_type(v, t));
 }
@@ -164,7 +166,7 @@ static bool check_gain(verifier *v, const ir_op *op, const char *name, const ir_
 static bool rule_rowwise(verifier *v, const ir_op *op)
 {
     const ir_type *x = op->operands[0].value->type, *y = op->results[0].type;
-    return check_floats(v, op, x) && check_floats(v, op, y) && check_same_shape(v, op, x, y);
+    return verify_floats(v, op, x) && verify_floats(v, op, y) && check_same_shape(v, op, x, y);
 }
 
 static bool rule_rms_norm(verifier *v, const ir_op *op)
@@ -181,7 +183,7 @@ static bool rule_layer_norm(verifier *v, const ir_op *op)
 static bool check_row_scale(verifier *v, const ir_op *op, const ir_type *scale, const ir_type *x)
 {
     if (scale->scalar == SCALAR_F32 && scale->rank + 1 == x->rank &&
-        dims_equal(scale, scale->rank, x))
+        verify_dims_equal(scale, scale->rank, x))
         return true;
     return verify_error(v, op, "has one f32 scale per row of %s, not %s", verify_type(v, x),
                         verify_type(v, scale));
@@ -190,7 +192,7 @@ static bool check_row_scale(verifier *v, const ir_op *op, const ir_type *scale, 
 static bool rule_quantize(verifier *v, const ir_op *op)
 {
     const ir_type *x = op->operands[0].value->type, *q = op->results[0].type;
-    if (!check_floats(v, op, x) || !check_same_shape(v, op, x, q))
+    if (!verify_floats(v, op, x) || !check_same_shape(v, op, x, q))
         return false;
     if (q->scalar != SCALAR_I8 && q->scalar != SCALAR_I16)
         return verify_error(v, op, "gives i8 or i16, not %s", verify_type(v, q));
@@ -237,11 +239,11 @@ static bool check_contraction(verifier *v, const ir_op *op)
         return verify_error(v, op, "needs matching inner dimensions: x is %s, weight%s%s is %s",
                             verify_type(v, x), weight->name ? " @" : "",
                             weight->name ? weight->name : "", verify_type(v, w));
-    if (y->rank != x->rank || !dims_equal(y, y->rank - 1, x) ||
+    if (y->rank != x->rank || !verify_dims_equal(y, y->rank - 1, x) ||
         !ir_dim_equal(y->dims[y->rank - 1], w->dims[0]))
         return verify_error(v, op, "of %s and %s does not give %s", verify_type(v, x),
                             verify_type(v, w), verify_type(v, y));
-    return check_floats(v, op, y);
+    return verify_floats(v, op, y);
 }
 
 static bool check_contraction_scale(verifier *v, const ir_op *op, bool integers)
@@ -279,34 +281,6 @@ static bool rule_precompute(verifier *v, const ir_op *op)
         return verify_error(v, op, "builds i16 tables of i8 and others of floats, not %s of %s",
                             verify_type(v, t), verify_type(v, x));
     return check_same_shape(v, op, x, t);
-}
-
-static bool check_state(verifier *v, const ir_op *op)
-{
-    const ir_value *state = op->operands[0].value;
-    if (state->kind == IR_VALUE_GLOBAL ? state->global->kind == IR_GLOBAL_STATE : v->kernel != NULL)
-        return true;
-    return verify_error(v, op, "needs a state, not %s", verify_type(v, state->type));
-}
-
-static bool rule_state_read(verifier *v, const ir_op *op)
-{
-    const ir_type *state = op->operands[0].value->type, *x = op->results[0].type;
-    return check_state(v, op) &&
-           (state == x || verify_error(v, op, "of %s does not give %s", verify_type(v, state),
-                                       verify_type(v, x)));
-}
-
-static bool rule_state_write(verifier *v, const ir_op *op)
-{
-    const ir_type *state = op->operands[0].value->type, *x = op->operands[1].value->type;
-    if (!check_state(v, op))
-        return false;
-    bool fits = x->scalar == state->scalar && x->rank == state->rank;
-    for (unsigned i = 1; fits && i < x->rank; i++)
-        fits = ir_dim_equal(x->dims[i], state->dims[i]);
-    return fits || verify_error(v, op, "cannot put %s into rows of state %s", verify_type(v, x),
-                                verify_type(v, state));
 }
 
 // ------------------------------------------------------------------- structure
@@ -429,8 +403,6 @@ verify_rule *const verify_graph_rules[IR_OPCODE_COUNT] = {
     [IR_LINEAR] = rule_linear,
     [IR_LUT_PRECOMPUTE] = rule_precompute,
     [IR_LUT_MPGEMM] = rule_mpgemm,
-    [IR_STATE_READ] = rule_state_read,
-    [IR_STATE_WRITE] = rule_state_write,
     [IR_KERNEL] = rule_kernel,
     [IR_YIELD] = rule_yield,
     [IR_RETURN] = rule_return,

@@ -52,6 +52,13 @@ static bool rule_alloc(verifier *v, const ir_op *op)
                         (long long)offset);
 }
 
+static bool rule_lane(verifier *v, const ir_op *op)
+{
+    const ir_type *y = op->results[0].type;
+    return y->scalar == SCALAR_I32 ||
+           verify_error(v, op, "gives vec<i32>, not %s", verify_type(v, y));
+}
+
 static bool rule_address(verifier *v, const ir_op *op)
 {
     return op->operands[0].value->kind == IR_VALUE_GLOBAL ||
@@ -234,11 +241,11 @@ static bool rule_sta(verifier *v, const ir_op *op)
 }
 
 verify_rule *const verify_tile_rules[IR_OPCODE_COUNT] = {
-    [IR_COMPARE] = rule_compare, [IR_SELECT] = rule_select,  [IR_BROADCAST] = rule_lanes,
-    [IR_REDUCE] = rule_lanes,    [IR_ALLOC] = rule_alloc,    [IR_ADDRESS] = rule_address,
-    [IR_VIEW] = rule_view,       [IR_LOAD] = rule_load,      [IR_VLOAD] = rule_load,
-    [IR_STORE] = rule_store,     [IR_VSTORE] = rule_store,   [IR_XLUT_LD] = rule_ld,
-    [IR_XLUT_ST] = rule_st,      [IR_XLUT_ZERO] = rule_zero, [IR_XLUT_TBL] = rule_tbl,
-    [IR_XLUT_MMA] = rule_mma,    [IR_XLUT_DEQ] = rule_deq,   [IR_XLUT_OFF] = rule_off,
-    [IR_XLUT_LDA] = rule_lda,    [IR_XLUT_STA] = rule_sta,
+    [IR_COMPARE] = rule_compare, [IR_SELECT] = rule_select, [IR_BROADCAST] = rule_lanes,
+    [IR_LANE] = rule_lane,       [IR_REDUCE] = rule_lanes,  [IR_ALLOC] = rule_alloc,
+    [IR_ADDRESS] = rule_address, [IR_VIEW] = rule_view,     [IR_LOAD] = rule_load,
+    [IR_VLOAD] = rule_load,      [IR_STORE] = rule_store,   [IR_VSTORE] = rule_store,
+    [IR_XLUT_LD] = rule_ld,      [IR_XLUT_ST] = rule_st,    [IR_XLUT_ZERO] = rule_zero,
+    [IR_XLUT_TBL] = rule_tbl,    [IR_XLUT_MMA] = rule_mma,  [IR_XLUT_DEQ] = rule_deq,
+    [IR_XLUT_OFF] = rule_off,    [IR_XLUT_LDA] = rule_lda,  [IR_XLUT_STA] = rule_sta,
 };
