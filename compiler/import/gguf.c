@@ -7,32 +7,11 @@
 enum { GGUF_MAX_RANK = 4, GGUF_ALIGNMENT = 32 };
 
 typedef struct header {
-    uint64_t tensors, entries;
+    gguf_header counts;
     uint64_t alignment;
 } header;
 
-static bool read_version(reader *r)
-{
-    uint32_t version;
-    if (!read_u32(r, &version))
-        return false;
-    if (version && !(version & 0xffff))
-        return read_fail(r, "the file is big-endian; convert it to little-endian "
-                            "(gguf-py: gguf_convert_endian.py FILE little)");
-    if (version != 2 && version != 3)
-        return read_fail(r, "version %u is not supported, only 2 and 3", version);
-    return true;
-}
-
-static bool read_header(reader *r, header *out)
-{
-    char magic[4];
-    r->what = "header";
-    return read_bytes(r, magic, sizeof magic) && read_version(r) && read_u64(r, &out->tensors) &&
-           read_u64(r, &out->entries);
-}
-
-static bool find_alignment(const weights *w, reader *r, header *h)
+static bool find_alignment(const weights *w, byte_reader *r, header *h)
 {
     h->alignment = GGUF_ALIGNMENT;
     const meta_value *v = weights_meta(w, "general.alignment");
@@ -72,7 +51,7 @@ bool tensor_matrix(weights_tensor *t)
 }
 
 // The file counts dimensions from the fastest: ours are the other way round.
-static bool read_shape(reader *r, weights_tensor *t)
+static bool read_shape(byte_reader *r, weights_tensor *t)
 {
     if (!read_u32(r, &t->rank))
         return false;
@@ -89,7 +68,7 @@ static bool read_shape(reader *r, weights_tensor *t)
     return true;
 }
 
-static bool read_info(weights *w, reader *r, tensor_info *out)
+static bool read_info(weights *w, byte_reader *r, tensor_info *out)
 {
     weights_tensor *t = &out->tensor;
     if (!read_name(r, w->arena, &t->name))
@@ -182,13 +161,13 @@ static bool check_place(weights *w, diagnostics *d, tensor_info *info, const hea
     return true;
 }
 
-static bool place_tensors(weights *w, diagnostics *d, reader *r, const header *h,
+static bool place_tensors(weights *w, diagnostics *d, byte_reader *r, const header *h,
                           tensor_info *infos)
 {
     uint64_t start = (r->at + h->alignment - 1) / h->alignment * h->alignment;
     uint64_t size = start < r->size ? r->size - start : 0;
-    bool good = check_types(w, d, infos, h->tensors);
-    for (uint64_t i = 0; i < h->tensors; i++) {
+    bool good = check_types(w, d, infos, h->counts.tensors);
+    for (uint64_t i = 0; i < h->counts.tensors; i++) {
         weights_tensor *t = &infos[i].tensor;
         t->type = weight_type_find(infos[i].type);
         if (!supported(infos[i].type))
@@ -204,18 +183,18 @@ static bool place_tensors(weights *w, diagnostics *d, reader *r, const header *h
 bool gguf_parse(weights *w, diagnostics *d, const uint8_t *data, size_t size)
 {
     enum { LEAST = 8 + 1 + 4 + 8 + 4 + 8 }; // a name of one byte, one dimension
-    reader r = {.data = data, .size = size, .diagnostics = d, .where = w->where};
+    byte_reader r = {.data = data, .size = size, .diagnostics = d, .where = w->where};
     header h;
-    if (!read_header(&r, &h) || !metadata_parse(w, &r, h.entries) || !find_alignment(w, &r, &h))
+    if (!gguf_metadata_read(w->arena, &r, &h.counts, &w->meta) || !find_alignment(w, &r, &h))
         return false;
     r.what = "header";
-    if (h.tensors > read_left(&r) / LEAST)
+    if (h.counts.tensors > read_left(&r) / LEAST)
         return read_fail(&r, "%llu tensors cannot fit in the %llu bytes left",
-                         (unsigned long long)h.tensors, (unsigned long long)read_left(&r));
-    tensor_info *infos = ARENA_ARRAY(w->arena, tensor_info, (size_t)h.tensors);
-    for (uint64_t i = 0; i < h.tensors; i++) {
+                         (unsigned long long)h.counts.tensors, (unsigned long long)read_left(&r));
+    tensor_info *infos = ARENA_ARRAY(w->arena, tensor_info, (size_t)h.counts.tensors);
+    for (uint64_t i = 0; i < h.counts.tensors; i++) {
         r.what = arena_format(w->arena, "tensor %llu of %llu", (unsigned long long)i + 1,
-                              (unsigned long long)h.tensors);
+                              (unsigned long long)h.counts.tensors);
         if (!read_info(w, &r, &infos[i]))
             return false;
     }

@@ -172,9 +172,9 @@ static plan plan_file(const weights *w, const ir_module *m, pack_shape shape)
         p.count++;
     }
     end = align_to(end, PACK_ALIGN);
-    if (w->meta.count) {
+    if (w->meta.values.count) {
         p.header.metadata = end;
-        p.header.metadata_size = sizeof(uint64_t) + w->meta_size;
+        p.header.metadata_size = sizeof(uint64_t) + w->meta.size;
         end = align_to(end + p.header.metadata_size, PACK_ALIGN);
     }
     text directory = {0};
@@ -429,9 +429,9 @@ static bool put_weights(writer *o, const ir_module *m, uint64_t *hashes)
 
 static bool put_rest(writer *o, const plan *p, const ir_module *m, const uint64_t *hashes)
 {
-    uint64_t count = o->w->meta.count;
+    uint64_t count = o->w->meta.values.count;
     if (count && !(put_zeros(o, p->header.metadata) && put(o, &count, sizeof count) &&
-                   put(o, o->w->meta_data, o->w->meta_size)))
+                   put(o, o->w->meta.data, o->w->meta.size)))
         return false;
     text directory = {0};
     directory_print(&directory, m, hashes);

@@ -156,14 +156,14 @@ static bool parse_metadata(parsing *p, const pack_header *h)
 {
     if (!h->metadata_size)
         return true;
-    reader r = {.data = p->data,
-                .size = (size_t)(h->metadata + h->metadata_size),
-                .at = (size_t)h->metadata,
-                .diagnostics = p->d,
-                .where = p->w->where,
-                .what = "metadata"};
+    byte_reader r = {.data = p->data,
+                     .size = (size_t)(h->metadata + h->metadata_size),
+                     .at = (size_t)h->metadata,
+                     .diagnostics = p->d,
+                     .where = p->w->where,
+                     .what = "metadata"};
     uint64_t count;
-    return read_u64(&r, &count) && metadata_parse(p->w, &r, count);
+    return read_u64(&r, &count) && metadata_parse(&p->w->meta, p->w->arena, &r, count);
 }
 
 bool packed_parse(weights *w, diagnostics *d, const uint8_t *data, size_t size)

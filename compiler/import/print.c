@@ -52,9 +52,9 @@ void weights_print(text *out, const weights *w)
     text_printf(out, "%s: %s", w->name, kinds[w->kind]);
     if (w->kind == WEIGHTS_PACKED)
         text_printf(out, " for tiles of m%u n%u", w->shape.tile_m, w->shape.tile_n);
-    text_printf(out, "\nmetadata: %zu\n", w->meta.count);
-    for (size_t i = 0; i < w->meta.count; i++) {
-        const meta_value *v = &w->meta.items[i];
+    text_printf(out, "\nmetadata: %zu\n", w->meta.values.count);
+    for (size_t i = 0; i < w->meta.values.count; i++) {
+        const meta_value *v = &w->meta.values.items[i];
         text_printf(out, "  %-16s %s = ", v->type, v->key);
         print_value(out, v);
         text_char(out, '\n');

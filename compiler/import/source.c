@@ -147,6 +147,27 @@ static const weights_tensor *find_origin(const weights *w, const char *name)
     return found ? w->by_origin[low] : NULL;
 }
 
+const metadata *weights_metadata(const weights *w)
+{
+    return &w->meta;
+}
+const meta_value *weights_meta(const weights *w, const char *key)
+{
+    return metadata_find(&w->meta, key);
+}
+size_t weights_meta_count(const weights *w)
+{
+    return w->meta.values.count;
+}
+const meta_value *weights_meta_at(const weights *w, size_t index)
+{
+    return &w->meta.values.items[index];
+}
+const char *weights_meta_nearest(const weights *w, const char *key)
+{
+    return metadata_nearest(&w->meta, w->arena, key);
+}
+
 size_t weights_count(const weights *w)
 {
     return w->tensors.count;

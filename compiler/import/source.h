@@ -1,8 +1,9 @@
-// Private to import: an opened source, and the bounded reader that files are parsed with.
+// Private to import: an opened source.
 #pragma once
 
 #include "compiler/import/import.h"
 #include "support/file.h"
+#include "support/reader.h"
 
 #include <assert.h>
 
@@ -15,49 +16,16 @@ struct weights {
     bool mapped;
     uint64_t seed;    // RANDOM
     pack_shape shape; // PACKED
-    ARRAY_OF(meta_value) meta;
+    metadata meta;
     ARRAY_OF(weights_tensor) tensors;
-    const meta_value **meta_by_key;              // sorted
     const weights_tensor **by_name, **by_origin; // sorted
-    // The metadata as it stands in the file: `meta.count` key-value pairs.
-    const uint8_t *meta_data;
-    size_t meta_size;
 };
-
-// ------------------------------------------------------------------------ reader
-
-// Reads forward and never beyond the end. After the first failure, which is reported with what
-// was being read, everything fails.
-typedef struct reader {
-    const uint8_t *data;
-    size_t size, at;
-    diagnostics *diagnostics;
-    location where;
-    const char *what; // "tensor 3 of 10"
-    bool failed;
-} reader;
-
-bool read_bytes(reader *r, void *out, size_t count); // little-endian numbers
-bool read_skip(reader *r, uint64_t count, const uint8_t **start);
-bool read_fail(reader *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
-bool read_u32(reader *r, uint32_t *out);
-bool read_u64(reader *r, uint64_t *out);
-static inline uint64_t read_left(const reader *r)
-{
-    return r->size - r->at;
-}
-// A 64-bit length and that many bytes: a name, that is valid UTF-8 without NUL and not empty,
-// as a NUL-terminated copy.
-bool read_name(reader *r, arena *a, const char **out);
-bool utf8_valid(const char *data, size_t length);
 
 // -------------------------------------------------------------------- the formats
 
 // Each fills *w from the file's bytes; false: reported.
 bool gguf_parse(weights *w, diagnostics *d, const uint8_t *data, size_t size);
 bool packed_parse(weights *w, diagnostics *d, const uint8_t *data, size_t size);
-// `count` key-value pairs at the reader into w->meta.
-bool metadata_parse(weights *w, reader *r, uint64_t count);
 // Sorts the tensors by name; false: reported, two have the same one.
 bool tensors_index(weights *w, diagnostics *d);
 
@@ -92,4 +60,3 @@ typedef struct pack_header {
     uint64_t metadata, metadata_size; // u64 count, then key-value pairs as in GGUF; 0: none
 } pack_header;
 static_assert(sizeof(pack_header) == 56, "the header is read and written as it is");
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are read in place");

@@ -10,6 +10,7 @@
 
 #include "support/arena.h"
 #include "support/diagnostic.h"
+#include "support/metadata.h"
 #include "support/text.h"
 
 #include <stdbool.h>
@@ -62,6 +63,9 @@ typedef struct vocabulary {
 // NULL: reported, all bad tokens and merges together. Lives as long as the arena; does not change,
 // so that threads may share it.
 tokenizer *tokenizer_create(arena *a, diagnostics *d, const vocabulary *v);
+// From `tokenizer.ggml.*` of the file `name`; keeps nothing of the metadata. NULL: reported, among
+// others keys that are missing or hold something else.
+tokenizer *tokenizer_from_metadata(arena *a, diagnostics *d, const char *name, const metadata *m);
 
 // ----------------------------------------------------------------------- vocabulary
 

@@ -1,11 +1,10 @@
-// link: lutra_tokenizer lutra_import lutra_ir lutra_quant lutra_support
+// link: lutra_tokenizer lutra_support
 // Tokenizers of real models: known ids, and real text there and back. Skipped where the
 // vocabularies are not there.
 #include "unit.h"
 
-#include "compiler/import/import.h"
-#include "support/tokenizer/tokenizer.h"
 #include "support/file.h"
+#include "support/tokenizer/tokenizer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -54,68 +53,16 @@ static const char *read_all(const char *name, size_t *length)
     return copy;
 }
 
-static const meta_value *array_of(const weights *w, const char *key, meta_kind element)
-{
-    const meta_value *v = weights_meta(w, key);
-    return v && v->kind == META_ARRAY && v->element == element ? v : NULL;
-}
-
-static token_bytes *read_texts(const weights *w, const char *key, size_t *count)
-{
-    const meta_value *v = array_of(w, key, META_TEXT);
-    *count = v ? v->count : 0;
-    token_bytes *texts = ARENA_ARRAY(a, token_bytes, *count);
-    for (size_t i = 0; i < *count; i++)
-        texts[i] = (token_bytes){meta_text_at(v, i).data, meta_text_at(v, i).length};
-    return texts;
-}
-
-static int64_t read_number(const weights *w, const char *key)
-{
-    const meta_value *v = weights_meta(w, key);
-    return v ? v->integer : -1;
-}
-
-static const char *read_text(const weights *w, const char *key)
-{
-    const meta_value *v = weights_meta(w, key);
-    return v ? arena_string(a, v->text.data, v->text.length) : NULL;
-}
-
-static void read_arrays(const weights *w, vocabulary *v)
-{
-    const meta_value *scores = array_of(w, "tokenizer.ggml.scores", META_NUMBER);
-    const meta_value *types = array_of(w, "tokenizer.ggml.token_type", META_INTEGER);
-    v->score_count = scores ? scores->count : 0;
-    v->type_count = types ? types->count : 0;
-    float *score = ARENA_ARRAY(a, float, v->score_count);
-    int32_t *type = ARENA_ARRAY(a, int32_t, v->type_count);
-    for (size_t i = 0; i < v->score_count; i++)
-        score[i] = (float)meta_number_at(scores, i);
-    for (size_t i = 0; i < v->type_count; i++)
-        type[i] = (int32_t)meta_integer_at(types, i);
-    v->scores = score;
-    v->types = type;
-}
-
 static tokenizer *load(const char *name)
 {
-    weights *w = weights_open(a, d, path_of(name));
-    assert_non_null(w);
-    vocabulary v = {.name = name,
-                    .model = read_text(w, "tokenizer.ggml.model"),
-                    .pre = read_text(w, "tokenizer.ggml.pre"),
-                    .special = {read_number(w, "tokenizer.ggml.bos_token_id"),
-                                read_number(w, "tokenizer.ggml.eos_token_id"), -1,
-                                read_number(w, "tokenizer.ggml.unknown_token_id")},
-                    .add_bos = (int)read_number(w, "tokenizer.ggml.add_bos_token"),
-                    .add_eos = (int)read_number(w, "tokenizer.ggml.add_eos_token"),
-                    .add_space_prefix = (int)read_number(w, "tokenizer.ggml.add_space_prefix")};
-    v.tokens = read_texts(w, "tokenizer.ggml.tokens", &v.token_count);
-    v.merges = read_texts(w, "tokenizer.ggml.merges", &v.merge_count);
-    read_arrays(w, &v);
-    tokenizer *t = tokenizer_create(a, d, &v);
-    weights_close(w); // the tokenizer keeps nothing of it
+    mapped_file file;
+    gguf_header header;
+    metadata m = {0};
+    assert_true(file_map(d, path_of(name), &file));
+    byte_reader r = {.data = file.data, .size = file.size, .diagnostics = d};
+    assert_true(gguf_metadata_read(a, &r, &header, &m));
+    tokenizer *t = tokenizer_from_metadata(a, d, name, &m);
+    file_unmap(&file); // the tokenizer keeps nothing of it
     assert_non_null(t);
     return t;
 }

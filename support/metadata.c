@@ -1,5 +1,8 @@
 // Key-value pairs of GGUF: one row per value type.
-#include "compiler/import/source.h"
+#include "support/metadata.h"
+
+#include "support/scalar.h"
+#include "support/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +53,7 @@ static double load_number(uint32_t type, const uint8_t *at)
 // ----------------------------------------------------------------------- parsing
 
 // Values that cannot be held: u64 beyond int64, booleans that are neither 0 nor 1.
-static bool check_item(reader *r, uint32_t type, const uint8_t *at)
+static bool check_item(byte_reader *r, uint32_t type, const uint8_t *at)
 {
     if (type == META_TYPE_U64 && load_integer(type, at) < 0)
         return read_fail(r, "the number does not fit 63 bits");
@@ -59,7 +62,7 @@ static bool check_item(reader *r, uint32_t type, const uint8_t *at)
     return true;
 }
 
-static bool read_text(reader *r, meta_text *out)
+static bool read_text(byte_reader *r, meta_text *out)
 {
     uint64_t length;
     const uint8_t *start = NULL;
@@ -69,12 +72,12 @@ static bool read_text(reader *r, meta_text *out)
     return true;
 }
 
-static bool read_texts(weights *w, reader *r, meta_value *v)
+static bool read_texts(arena *a, byte_reader *r, meta_value *v)
 {
     if (v->count > read_left(r) / sizeof(uint64_t))
         return read_fail(r, "an array of %llu strings cannot fit in the %llu bytes left",
                          (unsigned long long)v->count, (unsigned long long)read_left(r));
-    meta_text *items = ARENA_ARRAY(w->arena, meta_text, (size_t)v->count);
+    meta_text *items = ARENA_ARRAY(a, meta_text, (size_t)v->count);
     v->items = items;
     for (uint64_t i = 0; i < v->count; i++)
         if (!read_text(r, &items[i]))
@@ -82,7 +85,7 @@ static bool read_texts(weights *w, reader *r, meta_value *v)
     return true;
 }
 
-static bool read_numbers(reader *r, meta_value *v)
+static bool read_numbers(byte_reader *r, meta_value *v)
 {
     const meta_type *row = &meta_types[v->item_type];
     if (v->count > read_left(r) / row->size)
@@ -98,7 +101,7 @@ static bool read_numbers(reader *r, meta_value *v)
     return true;
 }
 
-static bool read_array(weights *w, reader *r, meta_value *v)
+static bool read_array(arena *a, byte_reader *r, meta_value *v)
 {
     if (!read_u32(r, &v->item_type) || !read_u64(r, &v->count))
         return false;
@@ -108,10 +111,10 @@ static bool read_array(weights *w, reader *r, meta_value *v)
         return read_fail(r, "arrays of arrays are not supported");
     v->element = meta_types[v->item_type].kind;
     v->type = meta_types[v->item_type].array;
-    return v->item_type == META_TYPE_STRING ? read_texts(w, r, v) : read_numbers(r, v);
+    return v->item_type == META_TYPE_STRING ? read_texts(a, r, v) : read_numbers(r, v);
 }
 
-static bool read_single(reader *r, uint32_t type, meta_value *v)
+static bool read_single(byte_reader *r, uint32_t type, meta_value *v)
 {
     if (type == META_TYPE_STRING)
         return read_text(r, &v->text);
@@ -123,7 +126,7 @@ static bool read_single(reader *r, uint32_t type, meta_value *v)
     return true;
 }
 
-static bool read_value(weights *w, reader *r, meta_value *v)
+static bool read_value(arena *a, byte_reader *r, meta_value *v)
 {
     uint32_t type;
     if (!read_u32(r, &type))
@@ -132,7 +135,7 @@ static bool read_value(weights *w, reader *r, meta_value *v)
         return read_fail(r, "unknown value type %u", type);
     v->kind = meta_types[type].kind;
     v->type = meta_types[type].name;
-    return v->kind == META_ARRAY ? read_array(w, r, v) : read_single(r, type, v);
+    return v->kind == META_ARRAY ? read_array(a, r, v) : read_single(r, type, v);
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -141,72 +144,94 @@ static int compare_keys(const void *a, const void *b)
     return strcmp((*x)->key, (*y)->key);
 }
 
-static bool index_keys(weights *w, reader *r)
+static bool index_keys(metadata *m, arena *a, byte_reader *r)
 {
-    size_t count = w->meta.count;
-    w->meta_by_key = ARENA_ARRAY(w->arena, const meta_value *, count);
+    size_t count = m->values.count;
+    m->by_key = ARENA_ARRAY(a, const meta_value *, count);
     for (size_t i = 0; i < count; i++)
-        w->meta_by_key[i] = &w->meta.items[i];
+        m->by_key[i] = &m->values.items[i];
     if (count)
-        qsort(w->meta_by_key, count, sizeof *w->meta_by_key, compare_keys);
+        qsort(m->by_key, count, sizeof *m->by_key, compare_keys);
     for (size_t i = 1; i < count; i++)
-        if (compare_keys(&w->meta_by_key[i - 1], &w->meta_by_key[i]) == 0) {
+        if (compare_keys(&m->by_key[i - 1], &m->by_key[i]) == 0) {
             r->what = "metadata";
-            return read_fail(r, "key '%s' appears twice", w->meta_by_key[i]->key);
+            return read_fail(r, "key '%s' appears twice", m->by_key[i]->key);
         }
     return true;
 }
 
-bool metadata_parse(weights *w, reader *r, uint64_t count)
+bool metadata_parse(metadata *m, arena *a, byte_reader *r, uint64_t count)
 {
     enum { LEAST = 8 + 1 + 4 + 1 }; // a key of one byte, a type, a value of one byte
     r->what = "header";
     if (count > read_left(r) / LEAST)
         return read_fail(r, "%llu metadata entries cannot fit in the %llu bytes left",
                          (unsigned long long)count, (unsigned long long)read_left(r));
-    w->meta_data = r->data + r->at;
+    m->data = r->data + r->at;
     for (uint64_t i = 0; i < count; i++) {
         meta_value v = {0};
-        r->what = arena_format(w->arena, "metadata entry %llu of %llu", (unsigned long long)i + 1,
+        r->what = arena_format(a, "metadata entry %llu of %llu", (unsigned long long)i + 1,
                                (unsigned long long)count);
-        if (!read_name(r, w->arena, &v.key))
+        if (!read_name(r, a, &v.key))
             return false;
-        r->what = arena_format(w->arena, "metadata '%s'", v.key);
-        if (!read_value(w, r, &v))
+        r->what = arena_format(a, "metadata '%s'", v.key);
+        if (!read_value(a, r, &v))
             return false;
-        ARRAY_PUSH(w->arena, &w->meta, v);
+        ARRAY_PUSH(a, &m->values, v);
     }
-    w->meta_size = (size_t)(r->data + r->at - w->meta_data);
-    return index_keys(w, r);
+    m->size = (size_t)(r->data + r->at - m->data);
+    return index_keys(m, a, r);
+}
+
+// -------------------------------------------------------------------- GGUF header
+
+static bool read_version(byte_reader *r)
+{
+    uint32_t version;
+    if (!read_u32(r, &version))
+        return false;
+    if (version && !(version & 0xffff))
+        return read_fail(r, "the file is big-endian; convert it to little-endian "
+                            "(gguf-py: gguf_convert_endian.py FILE little)");
+    if (version != 2 && version != 3)
+        return read_fail(r, "version %u is not supported, only 2 and 3", version);
+    return true;
+}
+
+bool gguf_header_read(byte_reader *r, gguf_header *out)
+{
+    char magic[4];
+    r->what = "header";
+    if (!read_bytes(r, magic, sizeof magic))
+        return false;
+    if (memcmp(magic, GGUF_MAGIC, sizeof magic) != 0)
+        return read_fail(r, "not a GGUF file: it does not begin with " GGUF_MAGIC);
+    return read_version(r) && read_u64(r, &out->tensors) && read_u64(r, &out->pairs);
+}
+
+bool gguf_metadata_read(arena *a, byte_reader *r, gguf_header *header, metadata *out)
+{
+    return gguf_header_read(r, header) && metadata_parse(out, a, r, header->pairs);
 }
 
 // ------------------------------------------------------------------------ access
 
-const meta_value *weights_meta(const weights *w, const char *key)
+const meta_value *metadata_find(const metadata *m, const char *key)
 {
-    if (!w->meta.count)
+    if (!m->values.count)
         return NULL;
     const meta_value wanted = {.key = key}, *pointer = &wanted;
     const meta_value **found =
-        bsearch(&pointer, w->meta_by_key, w->meta.count, sizeof *w->meta_by_key, compare_keys);
+        bsearch(&pointer, m->by_key, m->values.count, sizeof *m->by_key, compare_keys);
     return found ? *found : NULL;
 }
 
-size_t weights_meta_count(const weights *w)
+const char *metadata_nearest(const metadata *m, arena *a, const char *key)
 {
-    return w->meta.count;
-}
-const meta_value *weights_meta_at(const weights *w, size_t index)
-{
-    return &w->meta.items[index];
-}
-
-const char *weights_meta_nearest(const weights *w, const char *key)
-{
-    const char **keys = ARENA_ARRAY(w->arena, const char *, w->meta.count);
-    for (size_t i = 0; i < w->meta.count; i++)
-        keys[i] = w->meta.items[i].key;
-    return text_nearest(key, keys, w->meta.count);
+    const char **keys = ARENA_ARRAY(a, const char *, m->values.count);
+    for (size_t i = 0; i < m->values.count; i++)
+        keys[i] = m->values.items[i].key;
+    return text_nearest(key, keys, m->values.count);
 }
 
 static const uint8_t *item_at(const meta_value *v, uint64_t index)

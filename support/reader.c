@@ -1,8 +1,10 @@
-#include "compiler/import/source.h"
+#include "support/reader.h"
+
+#include "support/text.h"
 
 #include <string.h>
 
-bool read_fail(reader *r, const char *format, ...)
+bool read_fail(byte_reader *r, const char *format, ...)
 {
     if (!r->failed) {
         text message = {0};
@@ -18,7 +20,7 @@ bool read_fail(reader *r, const char *format, ...)
     return false;
 }
 
-bool read_skip(reader *r, uint64_t count, const uint8_t **start)
+bool read_skip(byte_reader *r, uint64_t count, const uint8_t **start)
 {
     if (r->failed)
         return false;
@@ -30,7 +32,7 @@ bool read_skip(reader *r, uint64_t count, const uint8_t **start)
     return true;
 }
 
-bool read_bytes(reader *r, void *out, size_t count)
+bool read_bytes(byte_reader *r, void *out, size_t count)
 {
     const uint8_t *start = NULL;
     if (!read_skip(r, count, &start))
@@ -39,11 +41,11 @@ bool read_bytes(reader *r, void *out, size_t count)
     return true;
 }
 
-bool read_u32(reader *r, uint32_t *out)
+bool read_u32(byte_reader *r, uint32_t *out)
 {
     return read_bytes(r, out, sizeof *out);
 }
-bool read_u64(reader *r, uint64_t *out)
+bool read_u64(byte_reader *r, uint64_t *out)
 {
     return read_bytes(r, out, sizeof *out);
 }
@@ -82,7 +84,7 @@ bool utf8_valid(const char *data, size_t length)
     return true;
 }
 
-bool read_name(reader *r, arena *a, const char **out)
+bool read_name(byte_reader *r, arena *a, const char **out)
 {
     uint64_t length;
     const uint8_t *start = NULL;
