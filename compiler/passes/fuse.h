@@ -9,7 +9,10 @@ typedef enum unit_kind {
     UNIT_ROWS,
     UNIT_MPGEMM,
     UNIT_DENSE,
-    UNIT_COPY,
+    UNIT_COPY, // from here on kernels of one op, which nothing joins
+    UNIT_GATHER,
+    UNIT_ROPE,
+    UNIT_ATTEND,
 } unit_kind;
 
 typedef struct unit {

@@ -100,10 +100,10 @@ static void fill_region(fusion *f, const unit *u, ir_op *kernel, const kernel_va
 
 static void build_kernel(fusion *f, unit *u)
 {
-    static const char *const kinds[] = {[UNIT_ROWS] = "rows",
-                                        [UNIT_MPGEMM] = "mpgemm",
-                                        [UNIT_DENSE] = "dense",
-                                        [UNIT_COPY] = "copy"};
+    static const char *const kinds[] = {
+        [UNIT_ROWS] = "rows",    [UNIT_MPGEMM] = "mpgemm", [UNIT_DENSE] = "dense",
+        [UNIT_COPY] = "copy",    [UNIT_GATHER] = "gather", [UNIT_ROPE] = "rope",
+        [UNIT_ATTEND] = "attend"};
     kernel_values k = find_values(f, u);
     const ir_type **types = ARENA_ARRAY(f->context->arena, const ir_type *, k.outputs.count);
     for (size_t i = 0; i < k.outputs.count; i++)

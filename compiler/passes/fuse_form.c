@@ -28,10 +28,26 @@ static unit_kind kind_of(const ir_op *op)
     case IR_LUT_MPGEMM: return UNIT_MPGEMM;
     case IR_LINEAR: return UNIT_DENSE;
     case IR_STATE_READ:
-    case IR_STATE_WRITE: return UNIT_COPY;
+    case IR_STATE_WRITE:
+    case IR_SLICE: return UNIT_COPY;
+    case IR_GATHER: return UNIT_GATHER;
+    case IR_ROPE: return UNIT_ROPE;
+    case IR_ATTEND: return UNIT_ATTEND;
+    case IR_IOTA:
     case IR_LUT_PRECOMPUTE: return UNIT_ROWS;
     default: return tensor && (is_elementwise(op) || is_reduction(op)) ? UNIT_ROWS : UNIT_OUTSIDE;
     }
+}
+
+// Reads or writes a state: such ops keep their order.
+static bool is_state_access(const ir_op *op)
+{
+    for (unsigned i = 0; i < op->n_operands; i++) {
+        const ir_value *v = ir_operand(op, i);
+        if (v && v->kind == IR_VALUE_GLOBAL && v->global->kind == IR_GLOBAL_STATE)
+            return true;
+    }
+    return false;
 }
 
 static unsigned count_ops(const unit *u, bool (*is)(const ir_op *op))
@@ -304,7 +320,7 @@ typedef struct candidates {
 
 static void add_candidate(candidates *c, unit *u)
 {
-    if (!u || u->kind == UNIT_OUTSIDE || u->kind == UNIT_COPY)
+    if (!u || u->kind == UNIT_OUTSIDE || u->kind >= UNIT_COPY)
         return;
     for (unsigned i = 0; i < c->count; i++)
         if (c->items[i] == u)
@@ -403,7 +419,7 @@ void fuse_form(fusion *f)
             continue;
         }
         unit *u = new_unit(f, op, kind);
-        if (kind == UNIT_COPY) {
+        if (is_state_access(op)) {
             u->previous = access;
             access = op;
         }

@@ -150,6 +150,9 @@ bool lower_rows_kernel(lowering *l);
 bool lower_mpgemm_kernel(lowering *l);
 bool lower_dense_kernel(lowering *l);
 bool lower_copy_kernel(lowering *l);
+bool lower_gather_kernel(lowering *l);
+bool lower_rope_kernel(lowering *l);
+bool lower_attend_kernel(lowering *l);
 
 // ---- tables (lower_tables.c)
 // Sets up what building this table needs; called at the kernel's start.

@@ -118,7 +118,10 @@ static kernel_form *form_of(const ir_op *kernel)
     } forms[] = {{"rows", lower_rows_kernel},
                  {"mpgemm", lower_mpgemm_kernel},
                  {"dense", lower_dense_kernel},
-                 {"copy", lower_copy_kernel}};
+                 {"copy", lower_copy_kernel},
+                 {"gather", NULL},
+                 {"rope", NULL},
+                 {"attend", NULL}};
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         if (ir_name_is(kernel, "kind", forms[i].kind))
             return forms[i].form;
@@ -134,6 +137,12 @@ static place *places_for(arena *a, unsigned count)
 // Fills l->function; false: reported.
 static bool lower_kernel(lowering *l)
 {
+    kernel_form *form = form_of(l->kernel);
+    if (!form) {
+        diagnostic_error(l->context->diagnostics, l->kernel->where, "'%s' cannot be compiled yet",
+                         ir_name(l->kernel, "kind"));
+        return false;
+    }
     ir_op *yield = l->region->last;
     l->n_inputs = (unsigned)l->region->arguments.count;
     l->n_outputs = yield->n_operands;
@@ -150,7 +159,7 @@ static bool lower_kernel(lowering *l)
     bind_arguments(l, l->outputs, l->n_outputs, ARGUMENT_OUTPUT);
     l->at = ir_builder_at_end(l->function->body);
     l->at.where = l->kernel->where;
-    if (!form_of(l->kernel)(l))
+    if (!form(l))
         return false;
     l->at.where = l->kernel->where;
     ir_build(&l->at, IR_RETURN, 0, NULL, 0, NULL);
