@@ -169,7 +169,7 @@ bool metadata_parse(metadata *m, arena *a, byte_reader *r, uint64_t count)
                          (unsigned long long)count, (unsigned long long)read_left(r));
     m->data = r->data + r->at;
     for (uint64_t i = 0; i < count; i++) {
-        meta_value v = {0};
+        meta_value v = {.pair = r->data + r->at};
         r->what = arena_format(a, "metadata entry %llu of %llu", (unsigned long long)i + 1,
                                (unsigned long long)count);
         if (!read_name(r, a, &v.key))
@@ -177,6 +177,7 @@ bool metadata_parse(metadata *m, arena *a, byte_reader *r, uint64_t count)
         r->what = arena_format(a, "metadata '%s'", v.key);
         if (!read_value(a, r, &v))
             return false;
+        v.pair_size = (size_t)(r->data + r->at - v.pair);
         ARRAY_PUSH(a, &m->values, v);
     }
     m->size = (size_t)(r->data + r->at - m->data);

@@ -32,6 +32,8 @@ typedef struct meta_value {
     uint64_t count;    // ARRAY
     const void *items; // private
     uint32_t item_type;
+    const uint8_t *pair; // key, type and value as they stand in the file
+    size_t pair_size;
 } meta_value;
 
 // Items of an ARRAY; index < count, and the element kind must fit.

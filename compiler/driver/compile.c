@@ -247,10 +247,10 @@ static bool has_own_place(driver *d, const char *output, const char *other)
 static bool outputs_have_place(driver *d, const char *program)
 {
     const char *outputs[] = {program, d->packed};
-    const char *inputs[] = {d->files.items[0], d->weights_spec, d->machine_name};
+    const char *inputs[] = {d->files.items[0], d->weights_spec, d->metadata, d->machine_name};
     bool ok = has_own_place(d, d->packed, program);
     for (size_t i = 0; i < 2; i++)
-        for (size_t j = 0; j < 3; j++)
+        for (size_t j = 0; j < sizeof inputs / sizeof *inputs; j++)
             ok = has_own_place(d, outputs[i], inputs[j]) && ok;
     return ok;
 }

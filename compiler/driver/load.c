@@ -19,7 +19,9 @@ bool load_machine(driver *d)
 bool load_weights(driver *d)
 {
     d->weights = weights_open(d->arena, d->diagnostics, d->weights_spec ? d->weights_spec : "none");
-    return d->weights;
+    const source *json = d->weights && d->metadata ? load_text(d, d->metadata) : NULL;
+    return d->weights &&
+           (!d->metadata || (json && weights_override_metadata(d->weights, d->diagnostics, json)));
 }
 
 bool is_ir(const char *path)
@@ -97,12 +99,13 @@ static void add_tied(void *context, const char *name, const char *shared)
 static ir_module *compile_program(driver *d, const source *text_in)
 {
     weights_kind kind = weights_kind_of(d->weights);
-    frontend_metadata metadata = {
-        d, weights_name(d->weights), find_meta, find_tensor, nearest_key, nearest_tensor};
+    bool has_file = kind == WEIGHTS_GGUF || kind == WEIGHTS_PACKED;
+    frontend_metadata asked = {d,           has_file ? weights_name(d->weights) : d->metadata,
+                               find_meta,   has_file ? find_tensor : NULL,
+                               nearest_key, has_file ? nearest_tensor : NULL};
     option_values defines = d->defines;
     ARRAY_PUSH(d->arena, &defines, NULL);
-    bool has_file = kind == WEIGHTS_GGUF || kind == WEIGHTS_PACKED;
-    frontend_options options = {.metadata = has_file ? &metadata : NULL,
+    frontend_options options = {.metadata = asked.file ? &asked : NULL,
                                 .defines = defines.items,
                                 .tied = add_tied,
                                 .tied_context = d};

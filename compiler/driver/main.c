@@ -42,6 +42,9 @@ static void build_options(driver *d, unsigned command, option_row *out)
          {"--weights", NULL, OPTION_STRING, &d->weights_spec, "SOURCE",
           "FILE.gguf, FILE.lutw, random:SEED or none (default)"}},
         {COMPILE | EVAL | PACK,
+         {"--metadata", NULL, OPTION_STRING, &d->metadata, "FILE",
+          "a JSON object of metadata keys, beside or instead of those of the weight file"}},
+        {COMPILE | EVAL | PACK,
          {"--quant", NULL, OPTION_STRING, &d->quant, "RULES",
           "FORMAT, keep or none, then ,PATTERN=FORMAT...; default: keep what is lossless, else "
           "w4g32"}},

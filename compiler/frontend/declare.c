@@ -195,8 +195,8 @@ static value missing_key(frontend *f, const ast_node *call, const char *key)
     const frontend_metadata *m = f->options->metadata;
     if (!m)
         return fail(f, call->where,
-                    "'%s' needs a weight file; give one, add a default, or set the constant with "
-                    "-D NAME=VALUE",
+                    "'%s' needs a weight file; give one, or its metadata alone (--metadata), add a "
+                    "default, or set the constant with -D NAME=VALUE",
                     describe_syntax(f, call));
     return fail(f, call->where, "%s has no metadata '%s'%s", m->file, key,
                 did_you_mean(f, m->nearest_key(m->context, key)));

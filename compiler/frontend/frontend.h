@@ -26,7 +26,8 @@ typedef struct frontend_tensor {
     int64_t shape[IR_MAX_RANK];
 } frontend_tensor;
 
-// What the front end asks about the weight file. All functions are required.
+// What the front end asks about the weight file. All functions are required, but `tensor` and
+// `nearest_tensor` are NULL where there is metadata and no file: weights are then not checked.
 typedef struct frontend_metadata {
     void *context;
     const char *file; // the file's name, for messages

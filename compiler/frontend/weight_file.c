@@ -101,10 +101,15 @@ static weight_node *find_alias(frontend *f, const ast_node *name, const weight_n
     return NULL;
 }
 
+static bool has_tensors(const frontend *f)
+{
+    return f->options->metadata && f->options->metadata->tensor;
+}
+
 bool weights_in_file(const frontend *f, const char *name, frontend_tensor *out)
 {
     const frontend_metadata *m = f->options->metadata;
-    return m && m->tensor(m->context, name, out);
+    return has_tensors(f) && m->tensor(m->context, name, out);
 }
 
 // The tensor's name in the file: the first source that is there; without a file, or without any
@@ -118,7 +123,7 @@ const char *weights_source(frontend *f, const weight_node *leaf, int64_t instanc
     for (size_t i = 0; i < leaf->sources->children.count; i++) {
         const ast_node *origin = ast_child(leaf->sources, i);
         if (origin->kind == AST_NAME) {
-            if (first && !f->options->metadata)
+            if (first && !has_tensors(f))
                 return first;
             *alias = find_alias(f, origin, leaf);
             return *alias ? expand(f, ast_child((*alias)->sources, 0), *alias,
@@ -236,7 +241,7 @@ void weights_check(frontend *f)
             continue;
         size_t errors = f->errors;
         check_sources(f, n);
-        if (f->options->metadata && f->errors == errors)
+        if (has_tensors(f) && f->errors == errors)
             check_node(f, n);
     }
     if (f->errors > before)

@@ -32,13 +32,16 @@ const char *weights_name(const weights *w); // as the user wrote it
 
 // --------------------------------------------------------------------- metadata
 
-// NULL: no such key. Random and empty sources have no metadata.
+// NULL: no such key. Random and empty sources have no metadata of their own.
 const meta_value *weights_meta(const weights *w, const char *key);
 size_t weights_meta_count(const weights *w);
 const meta_value *weights_meta_at(const weights *w, size_t index); // in file order
 // The key nearest to `key` by spelling, for did-you-mean, or NULL.
 const char *weights_meta_nearest(const weights *w, const char *key);
 const metadata *weights_metadata(const weights *w); // all of it; may be empty
+// Replaces and adds the keys of a JSON object: numbers, booleans, texts, and arrays of one of
+// these. False: reported, and the source is as before.
+bool weights_override_metadata(weights *w, diagnostics *d, const source *json);
 
 // ---------------------------------------------------------------------- tensors
 
