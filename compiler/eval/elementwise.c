@@ -44,6 +44,8 @@ FLOAT(rsqrt, 1 / sqrt(x))
 FLOAT(exp, exp(x))
 FLOAT(tanh, tanh(x))
 FLOAT(erf, erf(x))
+FLOAT(sin, sin(x))
+FLOAT(cos, cos(x))
 FLOAT(sigmoid, 1 / (1 + exp(-x)))
 FLOAT(silu, x / (1 + exp(-x)))
 FLOAT(gelu, x / 2 * (1 + erf(x / 1.4142135623730951)))
@@ -86,6 +88,8 @@ static const struct {
     [IR_EXP] = {exp_float, NULL},
     [IR_TANH] = {tanh_float, NULL},
     [IR_ERF] = {erf_float, NULL},
+    [IR_SIN] = {sin_float, NULL},
+    [IR_COS] = {cos_float, NULL},
     [IR_SIGMOID] = {sigmoid_float, NULL},
     [IR_SILU] = {silu_float, NULL},
     [IR_GELU] = {gelu_float, NULL},

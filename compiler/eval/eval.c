@@ -57,7 +57,7 @@ void eval_destroy(evaluator *e)
     if (!e)
         return;
     for (ir_global *g = e->module->globals; g; g = g->next)
-        eval_release(&e->globals[g->value.mark].value);
+        eval_release(&e->globals[g->value.mark].memory);
     arena_destroy(e->arena);
 }
 
@@ -66,7 +66,7 @@ void eval_reset_states(evaluator *e)
     for (ir_global *g = e->module->globals; g; g = g->next) {
         eval_global *content = &e->globals[g->value.mark];
         if (g->kind == IR_GLOBAL_STATE && content->loaded)
-            memset(content->value.data, 0, (size_t)content->value.count * sizeof(double));
+            memset(content->memory.data, 0, (size_t)content->memory.count * sizeof(double));
     }
 }
 
@@ -275,7 +275,7 @@ bool eval_state(evaluator *e, arena *a, const char *name, array *out)
     const ir_global *g = ir_global_find(e->module, name);
     if (!g || g->kind != IR_GLOBAL_STATE)
         return refuse(e, "the program has no state '%s'", name);
-    const tensor *t = eval_global_content(e, g);
+    const tensor *t = eval_global_memory(e, g);
     if (t)
         *out = to_array(a, t);
     return t;

@@ -64,7 +64,7 @@ const char *eval_result_name(arena *a, const ir_function *f, size_t index);
 bool eval_call(evaluator *e, arena *a, const ir_function *f, size_t n_inputs,
                const named_array *inputs, named_array *outputs);
 
-// A copy of a state's content.
+// A copy of a state's content, for the largest sizes of its dimensions.
 bool eval_state(evaluator *e, arena *a, const char *name, array *out);
 
 // The NMSE that rounding the entries of i8 tables adds to x w^T when the rounding

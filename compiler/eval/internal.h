@@ -12,12 +12,15 @@ typedef struct tensor {
     double *data;
 } tensor;
 
-// A global's content once it was needed: a tensor (vectors, states) or a matrix.
+// A global's content once it was needed: a tensor (vectors, states, constants), or what could be
+// kept of a matrix.
 typedef struct eval_global {
     bool loaded;
-    tensor value;
-    quant_rows rows; // a weight in a plane format that was worth keeping
-    double *dense;   // a weight in a dense format that was
+    tensor memory;    // in its largest shape: of a state, all slots
+    tensor value;     // the same memory in its present shape
+    quant_rows *rows; // canonical form
+    double *values;   // what the weights stand for
+    double *levels;   // what their codes stand for, before scaling
 } eval_global;
 
 typedef struct slot {
@@ -47,12 +50,19 @@ const tensor *eval_operand(evaluator *e, const ir_op *op, unsigned slot);
 const tensor *eval_operand_named(evaluator *e, const ir_op *op, const char *name);
 // The global that the operand is, or stands for in a kernel; NULL: none.
 const ir_global *eval_global_of(const evaluator *e, const ir_value *v);
-// The content of a tensor or state global; NULL: reported.
+// The content of a tensor, state or constant; NULL: reported. A state whose first dimension is
+// symbolic has memory for its largest size, and in a call the first so many slots of it.
+const tensor *eval_global_memory(evaluator *e, const ir_global *g); // in its largest shape
 const tensor *eval_global_content(evaluator *e, const ir_global *g);
 // Room for a result, in its type and present shape; NULL: reported.
 tensor *eval_result(evaluator *e, const ir_op *op, unsigned index);
+// The weight global behind an operand, in a format that is decided; NULL: reported.
+const ir_global *eval_weight_of(evaluator *e, const ir_op *op, unsigned slot, quant_format *format);
 bool eval_error(evaluator *e, const ir_op *op, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+// An optional operand: true when it is absent (NULL) or could be read.
+bool eval_optional(evaluator *e, const ir_op *op, const char *name, const tensor **out);
 
 int64_t eval_columns(const tensor *t); // the last dimension; 1 for scalars
 int64_t eval_rows(const tensor *t);    // all the others
@@ -66,6 +76,12 @@ bool eval_softmax(evaluator *e, const ir_op *op);
 bool eval_quantize(evaluator *e, const ir_op *op);
 bool eval_linear(evaluator *e, const ir_op *op);
 bool eval_mpgemm(evaluator *e, const ir_op *op);
+bool eval_iota(evaluator *e, const ir_op *op);
+bool eval_slice(evaluator *e, const ir_op *op);
+bool eval_gather(evaluator *e, const ir_op *op);
+bool eval_rope(evaluator *e, const ir_op *op);
+bool eval_attend(evaluator *e, const ir_op *op);
+bool eval_state_write(evaluator *e, const ir_op *op);
 
 // Runs a block up to its terminator, which is returned; NULL: reported.
 const ir_op *eval_block(evaluator *e, const ir_block *block);

@@ -15,6 +15,7 @@ typedef struct product {
     tensor *y;
     const ir_type *table; // the left operand is a table of x with rounded entries
     const ir_global *weight;
+    eval_global *content; // the weight's
     quant_format format;
     int64_t n, k, rows;
     double *entries; // rows * lookups * 8, with `table`
@@ -24,62 +25,101 @@ typedef struct product {
 typedef struct weight_block {
     int64_t first, count;
     quant_rows rows;      // plane formats
-    const double *values; // count * k
+    const double *values; // count * k: `levels` for integer x, otherwise what the weights stand for
 } weight_block;
+
+static int plane_weight(const product *p, unsigned plane)
+{
+    return p->format.kind == QUANT_UNIFORM ? 1 << plane : 1;
+}
+
+// What each code stands for before scaling: the sum of its planes' weights and signs.
+static void find_levels(product *p)
+{
+    for (unsigned code = 0; code < 1u << p->format.planes; code++) {
+        int sum = 0;
+        for (unsigned plane = 0; plane < p->format.planes; plane++)
+            sum += code >> plane & 1 ? plane_weight(p, plane) : -plane_weight(p, plane);
+        p->levels[code] = sum;
+    }
+}
 
 // ------------------------------------------------------------------ weights
 
-static bool read_planes(product *p, arena *a, int64_t first, int64_t count, quant_rows *out)
+static bool read_planes(product *p, arena *a, weight_block *b)
 {
     const eval_weights *w = p->e->options.weights;
-    *out = quant_rows_create(a, &p->format, count, p->k);
-    return w->canonical(w->context, p->e->diagnostics, p->weight, first, count, out);
+    b->rows = quant_rows_create(a, &p->format, b->count, p->k);
+    return w->canonical(w->context, p->e->diagnostics, p->weight, b->first, b->count, &b->rows);
 }
 
-static bool read_values(product *p, arena *a, int64_t first, int64_t count, double **out)
+static bool read_dense(product *p, weight_block *b, double *out)
 {
     const eval_weights *w = p->e->options.weights;
-    *out = arena_alloc_array(a, (size_t)count, (size_t)p->k * sizeof(double));
-    return w->values(w->context, p->e->diagnostics, p->weight, first, count, *out);
+    return w->values(w->context, p->e->diagnostics, p->weight, b->first, b->count, out);
 }
 
-// Keeps the whole matrix when it still fits the budget.
-static bool keep_weight(product *p, eval_global *g)
+static bool is_exact(const product *p)
 {
-    bool planes = p->format.planes > 0;
-    int64_t bytes = p->n * p->k * (int64_t)(planes ? 1 : sizeof(double));
-    if (g->loaded || bytes > MOST_KEPT - p->e->kept)
-        return true;
+    return p->format.planes && scalar_is_integer(p->x->type);
+}
+
+static bool find_values(product *p, weight_block *b, double *out)
+{
+    if (!p->format.planes)
+        return read_dense(p, b, out);
+    if (is_exact(p))
+        for (int64_t i = 0; i < b->count * p->k; i++)
+            out[i] = p->levels[b->rows.codes[i]];
+    else
+        quant_dequantize(&b->rows, out);
+    return true;
+}
+
+static bool budget(product *p, int64_t bytes)
+{
+    if (bytes > MOST_KEPT - p->e->kept)
+        return false;
     p->e->kept += bytes;
-    g->loaded = planes ? read_planes(p, p->e->arena, 0, p->n, &g->rows)
-                       : read_values(p, p->e->arena, 0, p->n, &g->dense);
-    return g->loaded;
+    return true;
+}
+
+// The whole matrix is kept from the first use on, where it fits the budget.
+static bool keep_weight(product *p)
+{
+    eval_global *g = p->content;
+    double **kept = is_exact(p) ? &g->levels : &g->values;
+    weight_block all = {.first = 0, .count = p->n};
+    if (p->format.planes && !g->rows && budget(p, p->n * p->k)) {
+        if (!read_planes(p, p->e->arena, &all))
+            return false;
+        g->rows = ARENA_NEW(p->e->arena, quant_rows);
+        *g->rows = all.rows;
+    }
+    if (*kept || (p->format.planes && !g->rows) ||
+        !budget(p, p->n * p->k * (int64_t)sizeof(double)))
+        return true;
+    if (g->rows)
+        all.rows = *g->rows;
+    *kept = arena_alloc_array(p->e->arena, (size_t)p->n, (size_t)p->k * sizeof(double));
+    return find_values(p, &all, *kept);
 }
 
 static bool load_block(product *p, arena *scratch, weight_block *b)
 {
-    eval_global *g = &p->e->globals[p->weight->value.mark];
-    double *values;
-    if (!keep_weight(p, g))
+    const eval_global *g = p->content;
+    const double *kept = is_exact(p) ? g->levels : g->values;
+    if (g->rows)
+        b->rows = quant_rows_slice(g->rows, b->first, b->count);
+    else if (p->format.planes && !read_planes(p, scratch, b))
         return false;
-    if (!p->format.planes) {
-        if (g->loaded) {
-            b->values = g->dense + b->first * p->k;
-            return true;
-        }
-        if (!read_values(p, scratch, b->first, b->count, &values))
-            return false;
-        b->values = values;
+    if (kept) {
+        b->values = kept + b->first * p->k;
         return true;
     }
-    if (g->loaded)
-        b->rows = quant_rows_slice(&g->rows, b->first, b->count);
-    else if (!read_planes(p, scratch, b->first, b->count, &b->rows))
-        return false;
-    values = arena_alloc_array(scratch, (size_t)b->count, (size_t)p->k * sizeof(double));
-    quant_dequantize(&b->rows, values);
+    double *values = arena_alloc_array(scratch, (size_t)b->count, (size_t)p->k * sizeof(double));
     b->values = values;
-    return true;
+    return find_values(p, b, values);
 }
 
 // ------------------------------------------------------------------ dot products
@@ -96,11 +136,6 @@ static double dot(const double *x, const double *y, int64_t n)
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
-static int plane_weight(const product *p, unsigned plane)
-{
-    return p->format.kind == QUANT_UNIFORM ? 1 << plane : 1;
-}
-
 static double row_scale(const product *p, int64_t m)
 {
     return p->scale ? p->scale->data[m] : 1;
@@ -112,33 +147,21 @@ static double ideal(const product *p, const weight_block *b, int64_t m, int64_t 
     return p->scale ? sum * row_scale(p, m) : sum;
 }
 
-// What each code stands for before scaling: the sum of its planes' weights and signs.
-static void find_levels(product *p)
-{
-    for (unsigned code = 0; code < 1u << p->format.planes; code++) {
-        int sum = 0;
-        for (unsigned plane = 0; plane < p->format.planes; plane++)
-            sum += code >> plane & 1 ? plane_weight(p, plane) : -plane_weight(p, plane);
-        p->levels[code] = sum;
-    }
-}
-
 // Integer activations, exactly as `linear` in ops.def says: the group sums are
 // integers (exact in double), the rest is f32.
 static double integer_exact(const product *p, const weight_block *b, int64_t m, int64_t n)
 {
     const double *x = p->x->data + m * p->k;
-    const uint8_t *codes = b->rows.codes + n * p->k;
+    const double *levels = b->values + n * p->k;
     int64_t groups = quant_groups(&p->format, p->k),
             size = p->format.group ? p->format.group : p->k;
     float scale = (float)row_scale(p, m), y = 0;
     for (int64_t g = 0; g < groups; g++) {
-        double c = 0, sum = 0;
-        for (int64_t k = g * size; k < (g + 1) * size && k < p->k; k++) {
-            c += x[k] * p->levels[codes[k]];
-            sum += x[k];
-        }
+        int64_t first = g * size, count = p->k - first < size ? p->k - first : size;
+        double c = dot(x + first, levels + first, count), sum = 0;
         y = fmaf((float)c, b->rows.scale[n * groups + g] * scale, y);
+        for (int64_t k = first; b->rows.offset && k < first + count; k++)
+            sum += x[k];
         if (b->rows.offset)
             y = fmaf((float)sum * scale, b->rows.offset[n * groups + g], y);
     }
@@ -174,7 +197,9 @@ static double through_table(const product *p, const weight_block *b, int64_t m, 
 
 static bool multiply(product *p)
 {
-    bool exact = p->format.planes && scalar_is_integer(p->x->type);
+    bool exact = is_exact(p);
+    if (!keep_weight(p))
+        return false;
     for (int64_t first = 0; first < p->n; first += BLOCK_ROWS) {
         int64_t left = p->n - first;
         weight_block b = {.first = first, .count = left < BLOCK_ROWS ? left : BLOCK_ROWS};
@@ -208,16 +233,12 @@ static void build_entries(product *p)
 
 static bool find_weight(product *p)
 {
-    const ir_value *w = ir_operand(p->op, 1);
-    p->weight = eval_global_of(p->e, w);
+    p->weight = eval_weight_of(p->e, p->op, 1, &p->format);
     if (!p->weight)
-        return eval_error(p->e, p->op, "the matrix must be a weight of the module");
-    p->n = w->type->dims[0].value;
-    p->k = w->type->dims[1].value;
-    if (!quant_format_parse(w->type->format, &p->format))
-        return eval_error(p->e, p->op,
-                          "weight '%s' has no format yet ('%s'); run quantize-weights first",
-                          p->weight->name, w->type->format);
+        return false;
+    p->content = &p->e->globals[p->weight->value.mark];
+    p->n = p->weight->value.type->dims[0].value;
+    p->k = p->weight->value.type->dims[1].value;
     if (eval_columns(p->x) != p->k)
         return eval_error(p->e, p->op, "x has %lld columns, weight '%s' %lld",
                           (long long)eval_columns(p->x), p->weight->name, (long long)p->k);
@@ -231,14 +252,11 @@ static bool eval_product(evaluator *e, const ir_op *op, bool with_table)
         return false;
     p.rows = eval_rows(p.x);
     find_levels(&p);
-    if (ir_operand_named(op, "scale")) {
-        p.scale = eval_operand_named(e, op, "scale");
-        if (!p.scale)
-            return false;
-        if (p.scale->count != p.rows)
-            return eval_error(e, op, "%lld scales for %lld rows", (long long)p.scale->count,
-                              (long long)p.rows);
-    }
+    if (!eval_optional(e, op, "scale", &p.scale))
+        return false;
+    if (p.scale && p.scale->count != p.rows)
+        return eval_error(e, op, "%lld scales for %lld rows", (long long)p.scale->count,
+                          (long long)p.rows);
     if (with_table)
         p.table = ir_operand(op, 0)->type;
     // Tables of integers are exact.

@@ -27,21 +27,14 @@ static void norm_row(const norm *n, int64_t row)
     }
 }
 
-// An optional operand: true when it is absent or could be read.
-static bool optional(evaluator *e, const ir_op *op, const char *name, const tensor **out)
-{
-    *out = NULL;
-    return !ir_operand_named(op, name) || (*out = eval_operand_named(e, op, name));
-}
-
 static bool eval_norm(evaluator *e, const ir_op *op, bool centred)
 {
     norm n = {.x = eval_operand(e, op, 0),
               .y = eval_result(e, op, 0),
               .epsilon = ir_number(op, "eps"),
               .centred = centred};
-    if (!n.x || !n.y || !optional(e, op, "gain", &n.gain) ||
-        (centred && !optional(e, op, "bias", &n.bias)))
+    if (!n.x || !n.y || !eval_optional(e, op, "gain", &n.gain) ||
+        (centred && !eval_optional(e, op, "bias", &n.bias)))
         return false;
     for (int64_t row = 0; row < eval_rows(n.x); row++)
         norm_row(&n, row);

@@ -42,35 +42,26 @@ static bool run_dimension(evaluator *e, const ir_op *op)
     return eval_error(e, op, "unknown dimension");
 }
 
-static bool run_state_write(evaluator *e, const ir_op *op)
-{
-    const tensor *state = eval_operand(e, op, 0), *x = eval_operand(e, op, 1);
-    const tensor *position = eval_operand_named(e, op, "position");
-    if (!state || !x)
-        return false;
-    int64_t rows = state->rank ? state->shape[0] : 1;
-    int64_t row = rows ? state->count / rows : 0, first = position ? (int64_t)position->data[0] : 0;
-    int64_t count = row ? x->count / row : 0;
-    if (row && x->count % row)
-        return eval_error(e, op, "%lld elements are not rows of %lld", (long long)x->count,
-                          (long long)row);
-    if (first < 0 || first > rows - count)
-        return eval_error(e, op, "rows %lld .. %lld are outside the state's %lld rows",
-                          (long long)first, (long long)(first + count), (long long)rows);
-    for (int64_t i = 0; i < x->count; i++)
-        state->data[first * row + i] = scalar_round(state->type, x->data[i]);
-    return true;
-}
-
 static bool run_kernel(evaluator *e, const ir_op *op);
 
 static bool (*const runners[IR_OPCODE_COUNT])(evaluator *e, const ir_op *op) = {
-    [IR_CONSTANT] = run_constant,       [IR_DIMENSION] = run_dimension,
-    [IR_RMS_NORM] = eval_rms_norm,      [IR_LAYER_NORM] = eval_layer_norm,
-    [IR_SOFTMAX] = eval_softmax,        [IR_QUANTIZE] = eval_quantize,
-    [IR_RESHAPE] = copy_content,        [IR_LINEAR] = eval_linear,
-    [IR_STATE_READ] = copy_content,     [IR_STATE_WRITE] = run_state_write,
-    [IR_LUT_PRECOMPUTE] = copy_content, [IR_LUT_MPGEMM] = eval_mpgemm,
+    [IR_CONSTANT] = run_constant,
+    [IR_DIMENSION] = run_dimension,
+    [IR_RMS_NORM] = eval_rms_norm,
+    [IR_LAYER_NORM] = eval_layer_norm,
+    [IR_SOFTMAX] = eval_softmax,
+    [IR_QUANTIZE] = eval_quantize,
+    [IR_RESHAPE] = copy_content,
+    [IR_LINEAR] = eval_linear,
+    [IR_STATE_READ] = copy_content,
+    [IR_STATE_WRITE] = eval_state_write,
+    [IR_LUT_PRECOMPUTE] = copy_content,
+    [IR_LUT_MPGEMM] = eval_mpgemm,
+    [IR_IOTA] = eval_iota,
+    [IR_SLICE] = eval_slice,
+    [IR_GATHER] = eval_gather,
+    [IR_ROPE] = eval_rope,
+    [IR_ATTEND] = eval_attend,
     [IR_KERNEL] = run_kernel,
 };
 

@@ -34,14 +34,13 @@ bool eval_error(evaluator *e, const ir_op *op, const char *format, ...)
     return false;
 }
 
-static bool allocate(evaluator *e, const char *what, const ir_type *type, scalar_type scalar,
-                     tensor *out)
+static bool allocate(evaluator *e, const char *what, scalar_type scalar, unsigned rank,
+                     const int64_t *shape, tensor *out)
 {
-    array probe = {.type = SCALAR_F64, .rank = type->rank};
-    tensor t = {.type = scalar, .rank = type->rank};
-    if (!eval_shape_of(e, what, type, t.shape))
-        return false;
-    memcpy(probe.shape, t.shape, sizeof t.shape);
+    array probe = {.type = SCALAR_F64, .rank = rank};
+    tensor t = {.type = scalar, .rank = rank};
+    for (unsigned i = 0; i < rank; i++)
+        probe.shape[i] = t.shape[i] = shape[i];
     t.count = array_count(&probe);
     if (t.count < 0 || t.count > MOST_ELEMENTS) {
         diagnostic_error(e->diagnostics, NOWHERE, "'%s' is too large to evaluate", what);
@@ -56,23 +55,52 @@ static bool allocate(evaluator *e, const char *what, const ir_type *type, scalar
 
 // ------------------------------------------------------------------ globals
 
-static bool load_tensor(evaluator *e, const ir_global *g, tensor *t)
+static bool load_content(evaluator *e, const ir_global *g, tensor *t)
 {
     const eval_weights *w = e->options.weights;
-    return g->kind == IR_GLOBAL_STATE || !t->count ||
-           w->values(w->context, e->diagnostics, g, 0, eval_rows(t), t->data);
+    switch (g->kind) {
+    case IR_GLOBAL_STATE: return true;
+    case IR_GLOBAL_CONSTANT:
+        memcpy(t->data, g->values, (size_t)t->count * sizeof *t->data);
+        return true;
+    case IR_GLOBAL_WEIGHT:
+        return !t->count || w->values(w->context, e->diagnostics, g, 0, eval_rows(t), t->data);
+    }
+    UNREACHABLE();
+}
+
+static bool load_global(evaluator *e, const ir_global *g, eval_global *content)
+{
+    const ir_type *type = g->value.type;
+    int64_t largest[IR_MAX_RANK];
+    for (unsigned i = 0; i < type->rank; i++)
+        largest[i] = ir_dim_maximum(type->dims[i]);
+    content->loaded = allocate(e, g->name, type->scalar, type->rank, largest, &content->memory) &&
+                      load_content(e, g, &content->memory);
+    if (!content->loaded)
+        eval_release(&content->memory);
+    return content->loaded;
+}
+
+const tensor *eval_global_memory(evaluator *e, const ir_global *g)
+{
+    eval_global *content = &e->globals[g->value.mark];
+    return content->loaded || load_global(e, g, content) ? &content->memory : NULL;
 }
 
 const tensor *eval_global_content(evaluator *e, const ir_global *g)
 {
     eval_global *content = &e->globals[g->value.mark];
-    if (content->loaded)
-        return &content->value;
-    if (!allocate(e, g->name, g->value.type, g->value.type->scalar, &content->value) ||
-        !load_tensor(e, g, &content->value))
+    tensor *t = &content->value;
+    if (!eval_global_memory(e, g))
         return NULL;
-    content->loaded = true;
-    return &content->value;
+    *t = content->memory;
+    if (!eval_shape_of(e, g->name, g->value.type, t->shape))
+        return NULL;
+    t->count = 1;
+    for (unsigned i = 0; i < t->rank; i++)
+        t->count *= t->shape[i];
+    return t;
 }
 
 // ------------------------------------------------------------------ operands and results
@@ -103,10 +131,34 @@ const tensor *eval_operand_named(evaluator *e, const ir_op *op, const char *name
     return value_of(e, op, ir_operand_named(op, name));
 }
 
+bool eval_optional(evaluator *e, const ir_op *op, const char *name, const tensor **out)
+{
+    *out = NULL;
+    return !ir_operand_named(op, name) || (*out = eval_operand_named(e, op, name));
+}
+
+const ir_global *eval_weight_of(evaluator *e, const ir_op *op, unsigned slot_index,
+                                quant_format *format)
+{
+    const ir_value *w = ir_operand(op, slot_index);
+    const ir_global *g = eval_global_of(e, w);
+    if (!g)
+        eval_error(e, op, "the matrix must be a weight of the module");
+    else if (!quant_format_parse(w->type->format, format))
+        eval_error(e, op, "weight '%s' has no format yet ('%s'); run quantize-weights first",
+                   g->name, w->type->format);
+    else
+        return g;
+    return NULL;
+}
+
 tensor *eval_result(evaluator *e, const ir_op *op, unsigned index)
 {
     const ir_value *v = &op->results[index];
     tensor *t = &e->slots[v->mark].value;
     const char *what = v->name ? v->name : ir_op_rows[op->code].name;
-    return allocate(e, what, v->type, eval_scalar_of(v->type), t) ? t : NULL;
+    int64_t shape[IR_MAX_RANK];
+    bool ok = eval_shape_of(e, what, v->type, shape) &&
+              allocate(e, what, eval_scalar_of(v->type), v->type->rank, shape, t);
+    return ok ? t : NULL;
 }
