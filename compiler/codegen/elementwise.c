@@ -155,6 +155,7 @@ static const struct function_row {
     {IR_EXP, math_exp, false},    {IR_TANH, math_tanh, false},
     {IR_ERF, math_erf, false},    {IR_SIGMOID, math_sigmoid, false},
     {IR_SILU, math_silu, false},  {IR_GELU, math_gelu_erf, false},
+    {IR_SIN, math_sin, true},     {IR_COS, math_cos, true},
 };
 
 static const struct function_row *function_row(ir_opcode code)
@@ -196,6 +197,15 @@ static void bind_result(emitter *e, ir_op *op, LLVMValueRef v, scalar_type compu
     bind_value(e, ir_result(op, 0), cast_scalar_type(e, v, computed, to));
 }
 
+LLVMValueRef number_constant(emitter *e, scalar_type t, double value)
+{
+    if (t == SCALAR_F64 || t == SCALAR_F32 || t == SCALAR_F16)
+        return LLVMConstReal(scalar_llvm_type(e, t), scalar_round(t, value));
+    uint64_t bits = 0;
+    scalar_store(t, &bits, value);
+    return LLVMConstInt(scalar_llvm_type(e, t), bits, false);
+}
+
 static void emit_constant(emitter *e, ir_op *op)
 {
     const ir_attribute *a = ir_find(op, "value");
@@ -203,13 +213,8 @@ static void emit_constant(emitter *e, ir_op *op)
     LLVMValueRef v;
     if (a && a->kind == IR_ATTR_INTEGER && !scalar_is_float(t))
         v = LLVMConstInt(scalar_llvm_type(e, t), (unsigned long long)a->integer, true);
-    else if (t == SCALAR_F64 || t == SCALAR_F32 || t == SCALAR_F16)
-        v = LLVMConstReal(scalar_llvm_type(e, t), scalar_round(t, ir_number(op, "value")));
-    else {
-        uint64_t bits = 0;
-        scalar_store(t, &bits, ir_number(op, "value"));
-        v = LLVMConstInt(scalar_llvm_type(e, t), bits, false);
-    }
+    else
+        v = number_constant(e, t, ir_number(op, "value"));
     bind_value(e, ir_result(op, 0), v);
 }
 
@@ -266,7 +271,18 @@ void emit_select(emitter *e, ir_op *op)
                choose(e, condition, operand_as(e, op, 1, to), operand_as(e, op, 2, to)));
 }
 
-// ---------------------------------------------------------------------- reduce
+// ----------------------------------------------------------------------- lanes
+
+void emit_lane(emitter *e, ir_op *op)
+{
+    if (!e->lanes) {
+        emit_error(e, "lanes are numbered inside a strip");
+        bind_undefined(e, op);
+        return;
+    }
+    LLVMTypeRef type = LLVMScalableVectorType(int_type(e, 32), e->lanes);
+    bind_value(e, ir_result(op, 0), call_intrinsic(e, "llvm.experimental.stepvector", 1, &type, 0, NULL));
+}
 
 static LLVMValueRef reduce_lanes(emitter *e, const char *by, LLVMValueRef x, bool floating)
 {

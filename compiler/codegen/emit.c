@@ -71,6 +71,7 @@ static const struct emit_row {
     {IR_SELECT, emit_select},
     {IR_REDUCE, emit_reduce},
     {IR_BROADCAST, emit_broadcast},
+    {IR_LANE, emit_lane},
     {IR_DIMENSION, emit_dimension},
     {IR_ALLOC, emit_alloc},
     {IR_ADDRESS, emit_address},
@@ -269,6 +270,7 @@ void emit_module(emitter *e)
     debug_begin(e);
     for (const ir_function *f = e->module->functions; f; f = f->next)
         declare_function(e, f);
+    emit_constant_globals(e);
     for (const ir_function *f = e->module->functions; f; f = f->next)
         emit_function(e, f);
     emit_note(e);

@@ -99,7 +99,7 @@ LLVMValueRef all_lanes(emitter *e, unsigned lanes); // the mask of all ones
 // convert.c: between the values of scalar types, as `cast` defines it.
 LLVMValueRef cast_scalar_type(emitter *e, LLVMValueRef x, scalar_type from, scalar_type to);
 
-// math.c: f32 functions; the error bounds are stated there and tested.
+// math.c: functions of f32, sin and cos of f64 too; the error bounds are stated there and tested.
 LLVMValueRef math_exp(emitter *e, LLVMValueRef x);
 LLVMValueRef math_tanh(emitter *e, LLVMValueRef x);
 LLVMValueRef math_erf(emitter *e, LLVMValueRef x);
@@ -107,12 +107,16 @@ LLVMValueRef math_sigmoid(emitter *e, LLVMValueRef x);
 LLVMValueRef math_silu(emitter *e, LLVMValueRef x);
 LLVMValueRef math_gelu_erf(emitter *e, LLVMValueRef x);
 LLVMValueRef math_gelu_tanh(emitter *e, LLVMValueRef x);
+LLVMValueRef math_sin(emitter *e, LLVMValueRef x);
+LLVMValueRef math_cos(emitter *e, LLVMValueRef x);
 
 // The groups of operations, each function emitting one.
 void emit_elementwise(emitter *e, ir_op *op); // elementwise.c, also constant and rem
+LLVMValueRef number_constant(emitter *e, scalar_type t, double value); // as a value of type t
 void emit_compare(emitter *e, ir_op *op);
 void emit_select(emitter *e, ir_op *op);
 void emit_reduce(emitter *e, ir_op *op);
+void emit_lane(emitter *e, ir_op *op);
 void emit_for(emitter *e, ir_op *op); // control.c
 void emit_strip(emitter *e, ir_op *op);
 void emit_if(emitter *e, ir_op *op);
@@ -121,6 +125,7 @@ void emit_call(emitter *e, ir_op *op);
 void emit_dimension(emitter *e, ir_op *op); // memory.c
 void emit_alloc(emitter *e, ir_op *op);
 void emit_address(emitter *e, ir_op *op);
+void emit_constant_globals(emitter *e);
 void emit_view(emitter *e, ir_op *op);
 void emit_load(emitter *e, ir_op *op);
 void emit_store(emitter *e, ir_op *op);

@@ -108,6 +108,45 @@ LLVMValueRef split_address(emitter *e, const ir_value *buffer, int64_t *constant
     return address;
 }
 
+// i1 is a byte in memory, 0 or 1.
+static LLVMTypeRef memory_type(emitter *e, scalar_type s)
+{
+    return s == SCALAR_I1 ? int_type(e, 8) : scalar_llvm_type(e, s);
+}
+
+// ------------------------------------------------------------------- constants
+
+static LLVMValueRef elements_of(emitter *e, const ir_global *g)
+{
+    int64_t count = ir_constant_count(g);
+    scalar_type t = g->value.type->scalar, stored = t == SCALAR_I1 ? SCALAR_U8 : t;
+    arena_mark mark = arena_save(e->arena);
+    LLVMValueRef *elements = ARENA_ARRAY(e->arena, LLVMValueRef, (size_t)count);
+    for (int64_t i = 0; i < count; i++)
+        elements[i] = number_constant(e, stored, g->values[i]);
+    LLVMValueRef array = LLVMConstArray2(memory_type(e, t), elements, (uint64_t)count);
+    arena_restore(e->arena, mark);
+    return array;
+}
+
+// Arrays in .rodata, of which LLVM keeps one when several are equal.
+void emit_constant_globals(emitter *e)
+{
+    for (ir_global *g = e->module->globals; g; g = g->next) {
+        if (g->kind != IR_GLOBAL_CONSTANT || !ir_has_uses(&g->value))
+            continue;
+        LLVMValueRef elements = elements_of(e, g);
+        LLVMValueRef array = LLVMAddGlobal(e->llvm, LLVMTypeOf(elements),
+                                           arena_format(e->arena, "constant.%s", g->name));
+        LLVMSetInitializer(array, elements);
+        LLVMSetGlobalConstant(array, true);
+        LLVMSetLinkage(array, LLVMInternalLinkage);
+        LLVMSetUnnamedAddress(array, LLVMGlobalUnnamedAddr);
+        LLVMSetAlignment(array, PROGRAM_ALIGNMENT);
+        bind_value(e, &g->value, array);
+    }
+}
+
 // ------------------------------------------------------------ where memory lies
 
 static bool in_entry(emitter *e, const char *what)
@@ -155,18 +194,26 @@ static LLVMValueRef state_address(emitter *e, const ir_global *g, const ir_value
     return byte_offset(e, e->states, int_constant(e, 64, (int64_t)state->offset));
 }
 
+static LLVMValueRef global_address(emitter *e, const ir_value *v, const ir_value *buffer)
+{
+    switch (v->global->kind) {
+    case IR_GLOBAL_WEIGHT: return weight_address(e, v->global);
+    case IR_GLOBAL_STATE: return state_address(e, v->global, buffer);
+    case IR_GLOBAL_CONSTANT: return value_of(e, v);
+    }
+    UNREACHABLE();
+}
+
 void emit_address(emitter *e, ir_op *op)
 {
     const ir_value *v = ir_operand(op, 0);
     ir_value *buffer = ir_result(op, 0);
     if (v->kind != IR_VALUE_GLOBAL) {
-        emit_error(e, "address needs a weight or a state");
+        emit_error(e, "address needs a weight, a state or a constant");
         bind_undefined(e, op);
         return;
     }
-    bool weight = v->global->kind == IR_GLOBAL_WEIGHT;
-    bind_value(e, buffer,
-               weight ? weight_address(e, v->global) : state_address(e, v->global, buffer));
+    bind_value(e, buffer, global_address(e, v, buffer));
 }
 
 void emit_dimension(emitter *e, ir_op *op)
@@ -188,12 +235,6 @@ void emit_dimension(emitter *e, ir_op *op)
 }
 
 // ------------------------------------------------------------- loads and stores
-
-// i1 is a byte in memory, 0 or 1.
-static LLVMTypeRef memory_type(emitter *e, scalar_type s)
-{
-    return s == SCALAR_I1 ? int_type(e, 8) : scalar_llvm_type(e, s);
-}
 
 static LLVMValueRef from_memory(emitter *e, LLVMValueRef x, scalar_type s)
 {

@@ -60,6 +60,8 @@ static const struct function {
     {"gelu %v {form = tanh}", reference_gelu_tanh, 0, 0x1p-22, -1e12, 1e12},
     {"sqrt %v", reference_sqrt, 0.5, 0, 0, INFINITY},
     {"rsqrt %v", reference_rsqrt, 1.5, 0, 0, INFINITY},
+    {"sin %v", sin, 0.51, 0, -0x1p45, 0x1p45},
+    {"cos %v", cos, 0.51, 0, -0x1p45, 0x1p45},
 };
 enum { FUNCTIONS = sizeof functions / sizeof *functions };
 
@@ -170,7 +172,8 @@ static void critical_ranges_keep_their_bounds(void **state)
     (void)state;
     static const float centers[] = {0,        0.625f,    -0.625f, 1,       -1,     1.41421f,
                                     4,        -4,        88.72f,  -87.4f,  -88.7f, -103.9f,
-                                    0.34657f, -0.34657f, -16.69f, 0.6459f, 9.01f};
+                                    0.34657f, -0.34657f, -16.69f, 0.6459f, 9.01f,  1.5708f,
+                                    3.14159f, 1e4f,      -1e6f,   0x1p30f};
     text lir = {0};
     functions_program(&lir, true);
     compiled p = compile(lir.data);
@@ -184,12 +187,82 @@ static void critical_ranges_keep_their_bounds(void **state)
     text_free(&lir);
 }
 
+// ------------------------------------------------------------- sine and cosine of f64
+
+static const char angles_program[] =
+    "module \"m\"\ndim C in 0..65536\n"
+    "entry func @main(%x: buffer<f64>[65536], %result0: buffer<f64>[65536], "
+    "%result1: buffer<f64>[65536]) -> () {\n"
+    "  %n = dim C : index\n"
+    "  strip %i, %l in %n {width = f64} {\n    %v = vload %x, %i : vec<f64>\n"
+    "    %s = sin %v : vec<f64>\n    %c = cos %v : vec<f64>\n"
+    "    vstore %s, %result0, %i\n    vstore %c, %result1, %i\n    yield\n  }\n  return\n}\n";
+
+// Angles up to 2^45, ever denser toward 0, and beside multiples of a quarter turn.
+static double angle(int64_t i)
+{
+    double sign = i & 1 ? -1 : 1;
+    if (i % 3 == 0)
+        return sign * ldexp(1 + (double)(i * 7919 % 65536) / 65536, (int)(i % 95) - 50);
+    double quarters = i % 3 == 1 ? (double)i : (double)i * 1e6;
+    return sign * (quarters * M_PI_2 + ldexp(1, -(int)(i % 60)));
+}
+
+static void check_angle(double x, double got, long double want)
+{
+    int exponent;
+    frexpl(want, &exponent);
+    double bound = ldexp(1, exponent - 52) + 0x1p-60;
+    if (!(fabsl((long double)got - want) <= bound))
+        fail_msg("of %a: %a instead of %La", x, got, want);
+}
+
+static void angles_keep_their_bounds(void **state)
+{
+    (void)state;
+    compiled p = compile(angles_program);
+    int64_t count = BLOCK;
+    array x = array_create(p.arena, SCALAR_F64, 1, &count);
+    for (int64_t i = 0; i < count; i++)
+        ((double *)x.data)[i] = angle(i);
+    run(&p, &count, &x);
+    array sine = output(&p, 0), cosine = output(&p, 1);
+    for (int64_t i = 0; i < count; i++) {
+        double in = ((const double *)x.data)[i];
+        check_angle(in, ((const double *)sine.data)[i], sinl(in));
+        check_angle(in, ((const double *)cosine.data)[i], cosl(in));
+    }
+    release(&p);
+}
+
+static void odd_angles(void **state)
+{
+    (void)state;
+    static const double nowhere[] = {INFINITY, -INFINITY, NAN, 0x1.8p45, -1e300, 0x1p1023};
+    compiled p = compile(angles_program);
+    int64_t count = 7;
+    array x = array_create(p.arena, SCALAR_F64, 1, &count);
+    memcpy(x.data, nowhere, sizeof nowhere);
+    ((double *)x.data)[6] = -0.0;
+    run(&p, &count, &x);
+    array sine = output(&p, 0), cosine = output(&p, 1);
+    for (int i = 0; i < 6; i++) {
+        assert_true(isnan(((const double *)sine.data)[i]));
+        assert_true(isnan(((const double *)cosine.data)[i]));
+    }
+    assert_true(signbit(((const double *)sine.data)[6]) && ((const double *)sine.data)[6] == 0);
+    assert_true(((const double *)cosine.data)[6] == 1);
+    release(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vector_functions_keep_their_bounds),
         cmocka_unit_test(scalar_functions_keep_their_bounds),
         cmocka_unit_test(critical_ranges_keep_their_bounds),
+        cmocka_unit_test(angles_keep_their_bounds),
+        cmocka_unit_test(odd_angles),
     };
     return cmocka_run_group_tests_name("codegen_math", tests, NULL, NULL);
 }

@@ -501,6 +501,64 @@ static void comparisons_of_nan_are_false_except_ne(void **state)
 
 // ------------------------------------------------------------- scalars, control
 
+// ---------------------------------------------------------------- constants, lanes
+
+static const char *const constants[] = {"0, -1.5, 2.25", "7, -8, 9"};
+
+// A constant of every type is copied to a result, and read by a kernel through its address.
+static void constants_have_their_elements(void **state)
+{
+    (void)state;
+    text lir = {0};
+    text_append(&lir, "module \"m\"\n");
+    for (int i = 0; i < CAST_TYPES; i++)
+        text_printf(&lir, "constant @\"c %d\" : %s[3] = [%s]\n", i, name_of(cast_types[i]),
+                    constants[!scalar_is_float(cast_types[i])]);
+    text_append(&lir, "constant @unused : f64[2] = [1, 2]\nentry func @main(");
+    for (int i = 0; i < CAST_TYPES; i++)
+        text_printf(&lir, "%s%%result%d: buffer<%s>[3]", i ? ", " : "", i, name_of(cast_types[i]));
+    text_append(&lir, ") -> () {\n  %n = constant 3 : index\n");
+    for (int i = 0; i < CAST_TYPES; i++)
+        text_printf(&lir,
+                    "  %%a%d = address @\"c %d\" : buffer<%s>[3]\n"
+                    "  strip %%i%d, %%l%d in %%n {width = f64} {\n"
+                    "    %%v%d = vload %%a%d, %%i%d : vec<%s>\n"
+                    "    vstore %%v%d, %%result%d, %%i%d\n    yield\n  }\n",
+                    i, i, name_of(cast_types[i]), i, i, i, i, i, name_of(cast_types[i]), i, i, i);
+    text_append(&lir, "  return\n}\n");
+    compiled p = compile(lir.data);
+    run(&p, NULL, NULL);
+    static const double floats[] = {0, -1.5, 2.25}, integers[] = {7, -8, 9};
+    for (int i = 0; i < CAST_TYPES; i++) {
+        array y = output(&p, (size_t)i);
+        for (int k = 0; k < 3; k++) {
+            double want = scalar_is_float(cast_types[i]) ? floats[k] : integers[k];
+            check_element("constant", cast_types[i], k, at(&y, k),
+                          scalar_round(cast_types[i], want));
+        }
+    }
+    release(&p);
+    text_free(&lir);
+}
+
+static void lanes_are_numbered(void **state)
+{
+    (void)state;
+    compiled p = compile("module \"m\"\ndim C in 0..100\n"
+                         "entry func @main(%result: buffer<i32>[100]) -> () {\n"
+                         "  %n = dim C : index\n  %c = constant 10 : i32\n"
+                         "  strip %i, %l in %n {\n    %v = lane : vec<i32>\n"
+                         "    %first = cast %i : i32\n    %b = broadcast %first : vec<i32>\n"
+                         "    %w = add %v, %b : vec<i32>\n    vstore %w, %result, %i\n    yield\n"
+                         "  }\n  return\n}\n");
+    int64_t count = 77;
+    run(&p, &count, NULL);
+    array y = output(&p, 0);
+    for (int i = 0; i < 77; i++)
+        assert_true(at(&y, i) == i);
+    release(&p);
+}
+
 static void scalars_and_control(void **state)
 {
     (void)state;
@@ -567,6 +625,8 @@ int main(void)
         cmocka_unit_test(loops_carry_vectors_around_strips),
         cmocka_unit_test(strides_compare_and_select),
         cmocka_unit_test(comparisons_of_nan_are_false_except_ne),
+        cmocka_unit_test(constants_have_their_elements),
+        cmocka_unit_test(lanes_are_numbered),
         cmocka_unit_test(scalars_and_control),
     };
     return cmocka_run_group_tests_name("codegen_run", tests, NULL, NULL);
