@@ -75,7 +75,10 @@ ir_value *low_compare(lowering *l, const char *is, ir_value *x, ir_value *y);
 ir_value *low_unary(lowering *l, ir_opcode code, ir_value *x);
 ir_value *low_binary(lowering *l, ir_opcode code, ir_value *x, ir_value *y);
 ir_value *low_cast(lowering *l, ir_value *x, scalar_type t); // scalar or vector; itself when equal
+ir_value *low_to_index(lowering *l, ir_value *scalar);
 ir_value *low_broadcast(lowering *l, ir_value *scalar);
+// An index operand of the kernel's op: an input, or a constant that stands beside it.
+ir_value *low_index_operand(lowering *l, const ir_value *v);
 ir_value *low_dim(lowering *l, ir_dim d);
 ir_value *low_row_count(lowering *l, const ir_type *t);
 ir_dim low_columns(const ir_type *t); // 1 for rank 0
@@ -118,6 +121,9 @@ typedef struct low_if {
 } low_if;
 void low_if_begin(lowering *l, low_if *branch, ir_value *condition);
 void low_if_end(lowering *l, low_if *branch);
+// The program stops where the condition holds; the reason is what lutrun shows.
+void low_trap_if(lowering *l, ir_value *condition, const char *reason);
+void low_check_range(lowering *l, ir_value *x, ir_value *most, const char *reason); // 0..most
 
 // ---- elementwise operations on one strip (lower_elementwise.c)
 

@@ -143,6 +143,18 @@ ir_value *low_cast(lowering *l, ir_value *x, scalar_type t)
     return x->type == type ? x : ir_build1(&l->at, IR_CAST, type, x, NULL, NULL);
 }
 
+ir_value *low_to_index(lowering *l, ir_value *scalar)
+{
+    return ir_build1(&l->at, IR_CAST, ir_type_index(l->module), scalar, NULL, NULL);
+}
+
+ir_value *low_index_operand(lowering *l, const ir_value *v)
+{
+    if (v->kind == IR_VALUE_RESULT)
+        return low_index(l, (int64_t)ir_number(v->op, "value"));
+    return l->inputs[v->index].scalar;
+}
+
 ir_value *low_broadcast(lowering *l, ir_value *scalar)
 {
     const ir_type *type = ir_type_vector(l->module, scalar->type->scalar);
@@ -370,4 +382,18 @@ void low_if_end(lowering *l, low_if *branch)
     location where = l->at.where;
     l->at = branch->outside;
     l->at.where = where;
+}
+
+void low_trap_if(lowering *l, ir_value *condition, const char *reason)
+{
+    low_if branch;
+    low_if_begin(l, &branch, condition);
+    ir_set_text(ir_build(&l->at, IR_TRAP, 0, NULL, 0, NULL), "reason", reason);
+    low_if_end(l, &branch);
+}
+
+void low_check_range(lowering *l, ir_value *x, ir_value *most, const char *reason)
+{
+    low_trap_if(l, low_compare(l, "lt", x, low_index(l, 0)), reason);
+    low_trap_if(l, low_compare(l, "gt", x, most), reason);
 }

@@ -119,9 +119,9 @@ static kernel_form *form_of(const ir_op *kernel)
                  {"mpgemm", lower_mpgemm_kernel},
                  {"dense", lower_dense_kernel},
                  {"copy", lower_copy_kernel},
-                 {"gather", NULL},
+                 {"gather", lower_gather_kernel},
                  {"rope", NULL},
-                 {"attend", NULL}};
+                 {"attend", lower_attend_kernel}};
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         if (ir_name_is(kernel, "kind", forms[i].kind))
             return forms[i].form;

@@ -1,0 +1,328 @@
+// Attention over keys and values where they lie, in a state or a tensor.
+//
+// The queries of one batch element that read the same head of k and v (all rows of all query heads
+// of its group) are taken in blocks of up to QUERY_BLOCK that share every load of a key and of a
+// value. A block's scores stand in scratch rows, one per query, as long as the keys that any of its
+// queries sees; no other key is touched.
+#include "compiler/passes/lower.h"
+
+enum { QUERY_BLOCK = 4, WIDE_ROW = 32 };
+
+typedef struct attention {
+    lowering *l;
+    const ir_op *op;
+    const place *q, *k, *v, *y, *slopes; // slopes: NULL without
+    int64_t heads, groups, depth, width; // H, G, D, E
+    int64_t window;                      // 0: none
+    ir_value *rows, *keys;               // T, S
+    ir_value *scaled, *weights;          // scratch: queries times the scale; scores, then weights
+    ir_value *batch, *group, *position;  // of the queries at work
+} attention;
+
+typedef struct query_block {
+    unsigned count;
+    ir_value *row[QUERY_BLOCK];     // in q and y
+    ir_value *last[QUERY_BLOCK];    // its last key
+    ir_value *slope[QUERY_BLOCK];   // f32; NULL without slopes
+    ir_value *maximum[QUERY_BLOCK]; // of its scores
+    ir_value *sum[QUERY_BLOCK];     // of its weights
+    ir_value *first, *keys;         // the keys that are looked at: first key, how many
+} query_block;
+
+static ir_value *zeros(lowering *l)
+{
+    return low_broadcast(l, low_number(l, SCALAR_F32, 0));
+}
+
+static ir_value *fma_by(lowering *l, ir_value *x, ir_value *scalar, ir_value *sum)
+{
+    return ir_build1(&l->at, IR_FMA, sum->type, x, low_broadcast(l, scalar), sum);
+}
+
+// The row of a key or value in k or v, seen as rows of one head.
+static ir_value *cache_row(const attention *a, ir_value *key)
+{
+    lowering *l = a->l;
+    ir_value *row = low_add(l, low_mul(l, a->batch, a->keys), key);
+    return low_add(l, low_mul(l, row, low_index(l, a->groups)), a->group);
+}
+
+// --------------------------------------------------------------------- queries
+
+// Queries first .. first + count of the group's rows x heads, the heads of a row side by side.
+static query_block block_of(const attention *a, ir_value *first, unsigned count)
+{
+    lowering *l = a->l;
+    query_block b = {.count = count};
+    ir_value *share = low_index(l, a->heads / a->groups), *one = low_index(l, 1);
+    for (unsigned i = 0; i < count; i++) {
+        ir_value *query = low_add(l, first, low_index(l, i));
+        ir_value *t = low_div(l, query, share);
+        ir_value *head = low_add(l, low_mul(l, a->group, share), low_rem(l, query, share));
+        ir_value *row = low_add(l, low_mul(l, a->batch, a->rows), t);
+        b.row[i] = low_add(l, low_mul(l, row, low_index(l, a->heads)), head);
+        b.last[i] = low_add(l, a->position, t);
+        if (a->slopes)
+            b.slope[i] = low_load(l, a->slopes->buffer, low_index(l, 0), head);
+    }
+    b.first = low_index(l, 0);
+    if (a->window) { // max(0, ..)
+        ir_value *from = low_sub(l, b.last[0], low_index(l, a->window - 1));
+        b.first = low_sub(l, from, low_min(l, from, b.first));
+    }
+    b.keys = low_sub(l, low_add(l, b.last[count - 1], one), b.first);
+    return b;
+}
+
+static void scale_queries(const attention *a, const query_block *b)
+{
+    lowering *l = a->l;
+    ir_value *scale = low_number(l, SCALAR_F32, ir_number(a->op, "scale"));
+    low_loop strip;
+    low_strip_begin(l, &strip, low_index(l, a->depth), "f32", 0, NULL);
+    for (unsigned i = 0; i < b->count; i++) {
+        ir_value *x = low_vload(l, a->q->buffer, b->row[i], strip.counter, 1);
+        x = low_binary(l, IR_MUL, low_cast(l, x, SCALAR_F32), low_broadcast(l, scale));
+        low_vstore(l, x, a->scaled, low_index(l, i), strip.counter, 1);
+    }
+    low_loop_end(l, &strip, NULL);
+}
+
+// ---------------------------------------------------------------------- scores
+
+// A lane for each key: what short rows and several queries at once want.
+static void dots_by_keys(const attention *a, const query_block *b)
+{
+    lowering *l = a->l;
+    ir_value *initial[QUERY_BLOCK], *next[QUERY_BLOCK];
+    low_loop keys, columns;
+    low_strip_begin(l, &keys, b->keys, "f32", 0, NULL);
+    for (unsigned i = 0; i < b->count; i++)
+        initial[i] = zeros(l);
+    low_for_begin(l, &columns, low_index(l, 0), low_index(l, a->depth), low_index(l, 1), b->count,
+                  initial);
+    ir_value *row = cache_row(a, low_add(l, b->first, keys.counter));
+    ir_value *k = low_vload(l, a->k->buffer, row, columns.counter, a->groups * a->depth);
+    k = low_cast(l, k, SCALAR_F32);
+    for (unsigned i = 0; i < b->count; i++) {
+        ir_value *x = low_load(l, a->scaled, low_index(l, i), columns.counter);
+        next[i] = fma_by(l, k, x, columns.carried[i]);
+    }
+    low_loop_end(l, &columns, next);
+    for (unsigned i = 0; i < b->count; i++)
+        low_vstore(l, ir_result(columns.op, i), a->weights, low_index(l, i), keys.counter, 1);
+    low_loop_end(l, &keys, NULL);
+}
+
+// The lanes' distances to the query's own key, i32, at most 0 for the keys that it sees.
+static ir_value *distances(lowering *l, const query_block *b, unsigned i, ir_value *position)
+{
+    ir_value *lane =
+        ir_build1(&l->at, IR_LANE, ir_type_vector(l->module, SCALAR_I32), NULL, NULL, NULL);
+    ir_value *from = low_sub(l, low_add(l, b->first, position), b->last[i]);
+    return low_binary(l, IR_ADD, lane, low_broadcast(l, low_cast(l, from, SCALAR_I32)));
+}
+
+static ir_value *where(lowering *l, const char *is, ir_value *x, int64_t bound, ir_value *score)
+{
+    ir_value *limit = low_broadcast(l, low_number(l, SCALAR_I32, (double)bound));
+    ir_value *never = low_broadcast(l, low_number(l, SCALAR_F32, -__builtin_inf()));
+    return ir_build1(&l->at, IR_SELECT, score->type, low_compare(l, is, x, limit), score, never);
+}
+
+// Slopes added, and minus infinity where another query of the block sees a key, but not this one.
+static ir_value *adjusted(const attention *a, const query_block *b, unsigned i, ir_value *position,
+                          ir_value *score)
+{
+    lowering *l = a->l;
+    bool masked = b->count > 1;
+    if (!masked && !a->slopes)
+        return score;
+    ir_value *distance = distances(l, b, i, position);
+    if (a->slopes)
+        score = fma_by(l, low_cast(l, distance, SCALAR_F32), b->slope[i], score);
+    if (masked)
+        score = where(l, "le", distance, 0, score);
+    if (masked && a->window)
+        score = where(l, "gt", distance, -a->window, score);
+    return score;
+}
+
+static void reduce_all(lowering *l, const query_block *b, const low_loop *strip, const char *by,
+                       ir_value **out)
+{
+    for (unsigned i = 0; i < b->count; i++) {
+        out[i] = ir_build1(&l->at, IR_REDUCE, ir_type_scalar(l->module, SCALAR_F32),
+                           ir_result(strip->op, i), NULL, NULL);
+        ir_set_name(out[i]->op, "by", by);
+    }
+}
+
+static void find_maxima(const attention *a, query_block *b)
+{
+    lowering *l = a->l;
+    ir_value *initial[QUERY_BLOCK], *next[QUERY_BLOCK];
+    for (unsigned i = 0; i < b->count; i++)
+        initial[i] = low_broadcast(l, low_number(l, SCALAR_F32, -__builtin_inf()));
+    low_loop strip;
+    low_strip_begin(l, &strip, b->keys, "f32", b->count, initial);
+    for (unsigned i = 0; i < b->count; i++) {
+        ir_value *row = low_index(l, i);
+        ir_value *score = low_vload(l, a->weights, row, strip.counter, 1);
+        ir_value *final = adjusted(a, b, i, strip.counter, score);
+        if (final != score)
+            low_vstore(l, final, a->weights, row, strip.counter, 1);
+        next[i] = low_binary(l, IR_MAX, strip.carried[i], final);
+    }
+    low_loop_end(l, &strip, next);
+    reduce_all(l, b, &strip, "max", b->maximum);
+}
+
+// Scores become weights exp(score - maximum), which their sum will divide at the end.
+static void weigh(const attention *a, query_block *b)
+{
+    lowering *l = a->l;
+    ir_value *initial[QUERY_BLOCK], *next[QUERY_BLOCK];
+    for (unsigned i = 0; i < b->count; i++)
+        initial[i] = zeros(l);
+    low_loop strip;
+    low_strip_begin(l, &strip, b->keys, "f32", b->count, initial);
+    for (unsigned i = 0; i < b->count; i++) {
+        ir_value *row = low_index(l, i);
+        ir_value *x = low_vload(l, a->weights, row, strip.counter, 1);
+        x = low_unary(l, IR_EXP, low_binary(l, IR_SUB, x, low_broadcast(l, b->maximum[i])));
+        low_vstore(l, x, a->weights, row, strip.counter, 1);
+        next[i] = low_binary(l, IR_ADD, strip.carried[i], x);
+    }
+    low_loop_end(l, &strip, next);
+    reduce_all(l, b, &strip, "add", b->sum);
+}
+
+// ---------------------------------------------------------------------- values
+
+static void sum_values(const attention *a, const query_block *b)
+{
+    lowering *l = a->l;
+    ir_value *initial[QUERY_BLOCK], *next[QUERY_BLOCK], *one = low_number(l, SCALAR_F32, 1);
+    low_loop strip, keys;
+    low_strip_begin(l, &strip, low_index(l, a->width), "f32", 0, NULL);
+    for (unsigned i = 0; i < b->count; i++)
+        initial[i] = zeros(l);
+    low_for_begin(l, &keys, low_index(l, 0), b->keys, low_index(l, 1), b->count, initial);
+    ir_value *row = cache_row(a, low_add(l, b->first, keys.counter));
+    ir_value *v = low_cast(l, low_vload(l, a->v->buffer, row, strip.counter, 1), SCALAR_F32);
+    for (unsigned i = 0; i < b->count; i++) {
+        ir_value *weight = low_load(l, a->weights, low_index(l, i), keys.counter);
+        next[i] = fma_by(l, v, weight, keys.carried[i]);
+    }
+    low_loop_end(l, &keys, next);
+    for (unsigned i = 0; i < b->count; i++) {
+        ir_value *inverse = low_binary(l, IR_DIV, one, b->sum[i]);
+        ir_value *y = low_binary(l, IR_MUL, ir_result(keys.op, i), low_broadcast(l, inverse));
+        low_vstore(l, low_cast(l, y, a->y->type->scalar), a->y->buffer, b->row[i], strip.counter,
+                   1);
+    }
+    low_loop_end(l, &strip, NULL);
+}
+
+static void attend_block(const attention *a, ir_value *first, unsigned count)
+{
+    query_block b = block_of(a, first, count);
+    scale_queries(a, &b);
+    dots_by_keys(a, &b);
+    find_maxima(a, &b);
+    weigh(a, &b);
+    sum_values(a, &b);
+}
+
+// ---------------------------------------------------------------------- kernel
+
+// All queries of a.group: blocks of 4, then what is left in a block of 2 and one of 1.
+static void attend_group(const attention *a)
+{
+    lowering *l = a->l;
+    ir_value *count = low_mul(l, a->rows, low_index(l, a->heads / a->groups));
+    ir_value *done = low_index(l, 0);
+    for (unsigned size = QUERY_BLOCK; size; size /= 2) {
+        ir_value *step = low_index(l, size), *rest = low_sub(l, count, done);
+        ir_value *full = low_mul(l, low_div(l, rest, step), step);
+        int64_t known;
+        if (low_is_constant(full, &known) && known == 0)
+            continue;
+        ir_value *end = low_add(l, done, full);
+        low_loop blocks;
+        low_for_begin(l, &blocks, done, end, step, 0, NULL);
+        attend_block(a, blocks.counter, size);
+        low_loop_end(l, &blocks, NULL);
+        done = end;
+    }
+}
+
+static ir_value *position_of(const attention *a)
+{
+    lowering *l = a->l;
+    const ir_value *position = ir_operand_named(a->op, "position");
+    if (position->type->kind == IR_TENSOR)
+        return low_to_index(
+            l, low_load(l, l->inputs[position->index].buffer, low_index(l, 0), a->batch));
+    return low_index_operand(l, position);
+}
+
+static void attend_batch(attention *a)
+{
+    lowering *l = a->l;
+    a->position = position_of(a);
+    low_check_range(l, a->position, low_sub(l, a->keys, a->rows), "attention beyond the last key");
+    low_loop groups;
+    low_for_begin(l, &groups, low_index(l, 0), low_index(l, a->groups), low_index(l, 1), 0, NULL);
+    a->group = groups.counter;
+    attend_group(a);
+    low_loop_end(l, &groups, NULL);
+}
+
+static const place *place_of_operand(lowering *l, const ir_op *op, const char *name)
+{
+    const ir_value *v = ir_operand_named(op, name);
+    return v ? &l->inputs[v->index] : NULL;
+}
+
+static attention attention_of(lowering *l, const ir_op *op)
+{
+    attention a = {.l = l, .op = op, .y = &l->outputs[0], .window = ir_integer(op, "window")};
+    a.q = place_of_operand(l, op, "q");
+    a.k = place_of_operand(l, op, "k");
+    a.v = place_of_operand(l, op, "v");
+    a.slopes = place_of_operand(l, op, "slopes");
+    const ir_dim *q = a.q->type->dims + a.q->type->rank - 3;
+    const ir_dim *k = a.k->type->dims + a.k->type->rank - 3;
+    a.rows = low_dim(l, q[0]);
+    a.heads = q[1].value;
+    a.depth = q[2].value;
+    a.keys = low_dim(l, k[0]);
+    a.groups = k[1].value;
+    a.width = low_columns(a.v->type).value;
+    a.scaled = low_scratch(l, SCALAR_F32, QUERY_BLOCK, a.depth);
+    a.weights = low_scratch(l, SCALAR_F32, QUERY_BLOCK, ir_dim_maximum(k[0]));
+    return a;
+}
+
+bool lower_attend_kernel(lowering *l)
+{
+    const ir_op *op = l->region->first;
+    while (op->code != IR_ATTEND)
+        op = op->next;
+    l->at.where = op->where;
+    attention a = attention_of(l, op);
+    bool batched = a.q->type->rank == 4;
+    ir_value *zero = low_index(l, 0);
+    a.batch = zero;
+    low_loop batch;
+    if (batched) {
+        low_for_begin(l, &batch, zero, low_dim(l, a.q->type->dims[0]), low_index(l, 1), 0, NULL);
+        a.batch = batch.counter;
+    }
+    attend_batch(&a);
+    if (batched)
+        low_loop_end(l, &batch, NULL);
+    return true;
+}

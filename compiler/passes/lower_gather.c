@@ -1,0 +1,247 @@
+// Rows of a table by number: of a tensor or dense weight copied, of a weight in planes put together
+// from its packed stream (docs/program.md).
+#include "compiler/passes/lower.h"
+
+// ------------------------------------------------------------- rows of planes
+
+// A row in planes: four weights share a lookup, a nibble in every plane. The row's bytes are
+// scattered over the stream, four to a word; they are collected first, then decoded side by side.
+typedef struct plane_table {
+    quant_format format;
+    pack_geometry geometry;
+    int64_t tile_n, columns, lookups; // lookups: of all depth tiles
+    ir_value *stream;                 // u8
+    ir_value *words;                  // scratch i32 [planes, words of a row]
+    ir_value *scales, *offsets;       // scratch f32 [lookups]; offsets: NULL without
+    ir_value *values;                 // scratch f32 [4 lookups]
+} plane_table;
+
+enum { WORD_LOOKUPS = 4, LOOKUP_WEIGHTS = 4, WORD_BYTES = 4 };
+
+static plane_table plane_table_of(lowering *l, const place *table, const quant_format *format)
+{
+    plane_table p = {.format = *format, .tile_n = l->n, .stream = table->buffer};
+    pack_shape shape = {(unsigned)l->m, (unsigned)l->n};
+    p.columns = table->type->dims[1].value;
+    if (!pack_geometry_of(format, table->type->dims[0].value, p.columns, shape, &p.geometry))
+        INTERNAL_ERROR("weight format '%s' does not fit the machine's tiles", format->name);
+    p.lookups = p.geometry.depth_tiles * p.geometry.depth / LOOKUP_WEIGHTS;
+    p.words = low_scratch(l, SCALAR_I32, format->planes, p.lookups / WORD_LOOKUPS);
+    p.scales = low_scratch(l, SCALAR_F32, 1, p.lookups);
+    p.offsets = format->offset ? low_scratch(l, SCALAR_F32, 1, p.lookups) : NULL;
+    p.values = low_scratch(l, SCALAR_F32, 1, p.lookups * LOOKUP_WEIGHTS);
+    return p;
+}
+
+// Where depth tile `t` of a column tile's stream starts: behind its planes and the groups that
+// ended before.
+static ir_value *tile_start(lowering *l, const plane_table *p, ir_value *t)
+{
+    const pack_geometry *g = &p->geometry;
+    ir_value *groups = low_mul(l, low_div(l, t, low_index(l, g->tiles_per_group)),
+                               low_index(l, g->groups_per_tile));
+    return low_add(l, low_mul(l, t, low_index(l, p->format.planes * g->plane_bytes)),
+                   low_mul(l, groups, low_index(l, g->scale_bytes + g->offset_bytes)));
+}
+
+static ir_value *view_at(lowering *l, const plane_table *p, ir_value *offset, scalar_type t)
+{
+    ir_dim dims[1] = {ir_dim_constant(1)};
+    return low_view(l, p->stream, low_index(l, 0), offset, ir_type_buffer(l->module, t, 1, dims));
+}
+
+// The words of column `column` of a column tile that starts at `start`.
+static void collect_words(lowering *l, const plane_table *p, ir_value *start, ir_value *column)
+{
+    const pack_geometry *g = &p->geometry;
+    ir_value *zero = low_index(l, 0), *one = low_index(l, 1);
+    int64_t per_tile = g->depth / (WORD_LOOKUPS * LOOKUP_WEIGHTS);
+    ir_value *word = low_add(l, low_mul(l, low_div(l, column, low_index(l, 32)), low_index(l, 64)),
+                             low_mul(l, low_rem(l, column, low_index(l, 16)), low_index(l, 4)));
+    low_loop tiles, planes;
+    low_for_begin(l, &tiles, zero, low_index(l, g->depth_tiles), one, 0, NULL);
+    ir_value *tile = low_add(l, low_add(l, start, word), tile_start(l, p, tiles.counter));
+    low_for_begin(l, &planes, zero, low_index(l, p->format.planes), one, 0, NULL);
+    ir_value *plane = low_add(l, tile, low_mul(l, planes.counter, low_index(l, g->plane_bytes)));
+    for (int64_t i = 0; i < per_tile; i++) {
+        ir_value *from = low_add(l, plane, low_index(l, i * p->tile_n * 2));
+        ir_value *to =
+            low_add(l, low_mul(l, tiles.counter, low_index(l, per_tile)), low_index(l, i));
+        low_store(l, low_load(l, view_at(l, p, from, SCALAR_I32), zero, zero), p->words,
+                  planes.counter, to);
+    }
+    low_loop_end(l, &planes, NULL);
+    low_loop_end(l, &tiles, NULL);
+}
+
+static void spread(lowering *l, ir_value *x, ir_value *to, ir_value *from, ir_value *end)
+{
+    low_loop strip;
+    low_strip_begin(l, &strip, low_sub(l, end, from), "f32", 0, NULL);
+    low_vstore(l, low_broadcast(l, x), to, low_index(l, 0), low_add(l, from, strip.counter), 1);
+    low_loop_end(l, &strip, NULL);
+}
+
+// Scales and offsets of the column, one for each lookup.
+static void collect_groups(lowering *l, const plane_table *p, ir_value *start, ir_value *column)
+{
+    const pack_geometry *g = &p->geometry;
+    ir_value *zero = low_index(l, 0), *one = low_index(l, 1), *all = low_index(l, p->lookups);
+    int64_t size = p->format.group ? p->format.group / LOOKUP_WEIGHTS : p->lookups;
+    ir_value *per_tile = low_index(l, g->groups_per_tile);
+    low_loop groups;
+    low_for_begin(l, &groups, zero, low_index(l, quant_groups(&p->format, p->columns)), one, 0,
+                  NULL);
+    // Behind the planes of the last tile that the group reaches.
+    ir_value *tiles = low_mul(l, low_add(l, low_div(l, groups.counter, per_tile), one),
+                              low_index(l, g->tiles_per_group));
+    ir_value *tile = low_sub(l, low_min(l, tiles, low_index(l, g->depth_tiles)), one);
+    ir_value *at = low_add(l, start, tile_start(l, p, tile));
+    at = low_add(l, at, low_index(l, p->format.planes * g->plane_bytes));
+    at = low_add(l, at,
+                 low_mul(l, low_rem(l, groups.counter, per_tile),
+                         low_index(l, g->scale_bytes + g->offset_bytes)));
+    at = low_add(l, at, low_mul(l, column, low_index(l, (int64_t)scalar_size(p->format.scale))));
+    ir_value *from = low_mul(l, groups.counter, low_index(l, size));
+    ir_value *end = low_min(l, low_add(l, from, low_index(l, size)), all);
+    for (unsigned i = 0; i <= p->format.offset; i++) {
+        ir_value *place = low_add(l, at, low_index(l, i * g->scale_bytes));
+        ir_value *x = low_load(l, view_at(l, p, place, p->format.scale), zero, zero);
+        spread(l, low_cast(l, x, SCALAR_F32), i ? p->offsets : p->scales, from, end);
+    }
+    low_loop_end(l, &groups, NULL);
+}
+
+static ir_value *integer(lowering *l, int64_t value)
+{
+    return low_broadcast(l, low_number(l, SCALAR_I32, (double)value));
+}
+
+static ir_value *halved(lowering *l, ir_value *x)
+{
+    return low_binary(l, IR_DIV, x, integer(l, 2));
+}
+
+// +1 where x is odd, else -1.
+static ir_value *sign_of(lowering *l, ir_value *x)
+{
+    ir_value *bit = low_binary(l, IR_SUB, x, low_binary(l, IR_MUL, halved(l, x), integer(l, 2)));
+    return low_binary(l, IR_SUB, low_binary(l, IR_ADD, bit, bit), integer(l, 1));
+}
+
+// Adds `weight` times the four signs of indices into the half table: below 8 they are bits 0 to 2
+// and +1, from 8 on the same of index - 8, all negated.
+static void add_signs(lowering *l, ir_value *index, int64_t weight, ir_value *sums[LOOKUP_WEIGHTS])
+{
+    ir_value *second = low_compare(l, "ge", index, integer(l, 8));
+    ir_value *negated =
+        ir_build1(&l->at, IR_SELECT, index->type, second, integer(l, -weight), integer(l, weight));
+    ir_value *bits = index;
+    for (unsigned i = 0; i < LOOKUP_WEIGHTS; i++) {
+        ir_value *sign = negated;
+        if (i < 3) // bit 3, above, does not change these
+            sign = low_binary(l, IR_MUL, sign_of(l, bits), negated);
+        sums[i] = sums[i] ? low_binary(l, IR_ADD, sums[i], sign) : sign;
+        if (i < 2)
+            bits = halved(l, bits);
+    }
+}
+
+// The indices of one plane, the low or (divisor 16) the high halves of its bytes.
+static ir_value *indices_of(lowering *l, const plane_table *p, unsigned plane, ir_value *column,
+                            ir_value *divisor)
+{
+    ir_dim dims[1] = {ir_dim_constant(p->lookups)};
+    ir_value *bytes = low_view(l, p->words, low_index(l, plane), low_index(l, 0),
+                               ir_type_buffer(l->module, SCALAR_U8, 1, dims));
+    ir_value *byte = low_cast(l, low_vload(l, bytes, low_index(l, 0), column, 1), SCALAR_I32);
+    ir_value *index = low_binary(l, IR_DIV, byte, low_broadcast(l, divisor));
+    ir_value *above = low_binary(l, IR_DIV, index, integer(l, 16));
+    return low_binary(l, IR_SUB, index, low_binary(l, IR_MUL, above, integer(l, 16)));
+}
+
+// fma(scale, level, offset): the exact value, rounded once.
+static void store_values(lowering *l, const plane_table *p, ir_value *at,
+                         ir_value *levels[LOOKUP_WEIGHTS])
+{
+    ir_value *zero = low_index(l, 0), *scale = low_vload(l, p->scales, zero, at, 1);
+    ir_value *offset = p->offsets ? low_vload(l, p->offsets, zero, at, 1) : NULL;
+    ir_value *column = low_mul(l, at, low_index(l, LOOKUP_WEIGHTS));
+    for (unsigned i = 0; i < LOOKUP_WEIGHTS; i++) {
+        ir_value *level = low_cast(l, levels[i], SCALAR_F32);
+        ir_value *x = offset ? ir_build1(&l->at, IR_FMA, scale->type, scale, level, offset)
+                             : low_binary(l, IR_MUL, scale, level);
+        low_vstore(l, x, p->values, zero, low_add(l, column, low_index(l, i)), LOOKUP_WEIGHTS);
+    }
+}
+
+static void decode(lowering *l, const plane_table *p, ir_value *column)
+{
+    ir_value *sixteen = low_index(l, 16), *one = low_index(l, 1);
+    ir_value *half = low_rem(l, low_div(l, column, sixteen), low_index(l, 2));
+    ir_value *divisor = low_add(l, one, low_mul(l, half, low_index(l, 15)));
+    divisor = low_cast(l, divisor, SCALAR_I32);
+    low_loop strip;
+    low_strip_begin(l, &strip, low_index(l, p->lookups), "f32", 0, NULL);
+    ir_value *levels[LOOKUP_WEIGHTS] = {NULL};
+    for (unsigned plane = 0; plane < p->format.planes; plane++) {
+        int64_t weight = p->format.kind == QUANT_UNIFORM ? 1 << plane : 1;
+        add_signs(l, indices_of(l, p, plane, strip.counter, divisor), weight, levels);
+    }
+    store_values(l, p, strip.counter, levels);
+    low_loop_end(l, &strip, NULL);
+}
+
+static void unpack_row(lowering *l, const plane_table *p, ir_value *index)
+{
+    ir_value *n = low_index(l, p->tile_n), *column = low_rem(l, index, n);
+    ir_value *start = low_mul(l, low_div(l, index, n), low_index(l, p->geometry.column_tile_bytes));
+    collect_words(l, p, start, column);
+    collect_groups(l, p, start, column);
+    decode(l, p, column);
+}
+
+// ---------------------------------------------------------------------- kernel
+
+// Columns of a row, converted.
+static void copy_row(lowering *l, ir_value *from, ir_value *first, const place *y, ir_value *row)
+{
+    ir_value *zero = low_index(l, 0), *columns = low_dim(l, low_columns(y->type));
+    low_loop strip;
+    low_strip_begin(l, &strip, columns, "f32", 0, NULL);
+    ir_value *x = low_vload(l, from, zero, low_add(l, first, strip.counter), 1);
+    x = low_cast(l, low_cast(l, x, low_compute_scalar(x->type->scalar)), y->type->scalar);
+    low_vstore(l, x, y->buffer, row, strip.counter, 1);
+    low_loop_end(l, &strip, NULL);
+}
+
+bool lower_gather_kernel(lowering *l)
+{
+    const ir_op *op = l->region->first;
+    while (op->code != IR_GATHER)
+        op = op->next;
+    l->at.where = op->where;
+    const place *table = &l->inputs[ir_operand(op, 0)->index];
+    const place *indices = &l->inputs[ir_operand(op, 1)->index], *y = &l->outputs[0];
+    quant_format format = {.kind = QUANT_DENSE};
+    if (table->type->kind == IR_WEIGHT && !quant_format_parse(table->type->format, &format))
+        INTERNAL_ERROR("weight format '%s' reached the lowering", table->type->format);
+    plane_table planes = {0};
+    if (format.planes)
+        planes = plane_table_of(l, table, &format);
+    ir_value *zero = low_index(l, 0), *one = low_index(l, 1);
+    ir_value *last = low_sub(l, low_dim(l, table->type->dims[0]), one);
+    low_loop rows;
+    low_for_begin(l, &rows, zero, low_row_count(l, y->type), one, 0, NULL);
+    ir_value *index = low_to_index(l, low_load(l, indices->buffer, zero, rows.counter));
+    low_check_range(l, index, last, "index beyond the table's rows");
+    if (format.planes) {
+        unpack_row(l, &planes, index);
+        copy_row(l, planes.values, zero, y, rows.counter);
+    } else {
+        ir_value *columns = low_dim(l, low_columns(y->type));
+        copy_row(l, table->buffer, low_mul(l, index, columns), y, rows.counter);
+    }
+    low_loop_end(l, &rows, NULL);
+    return true;
+}
