@@ -115,12 +115,9 @@ static kernel_form *form_of(const ir_op *kernel)
     static const struct {
         const char *kind;
         kernel_form *form;
-    } forms[] = {{"rows", lower_rows_kernel},
-                 {"mpgemm", lower_mpgemm_kernel},
-                 {"dense", lower_dense_kernel},
-                 {"copy", lower_copy_kernel},
-                 {"gather", lower_gather_kernel},
-                 {"rope", NULL},
+    } forms[] = {{"rows", lower_rows_kernel},     {"mpgemm", lower_mpgemm_kernel},
+                 {"dense", lower_dense_kernel},   {"copy", lower_copy_kernel},
+                 {"gather", lower_gather_kernel}, {"rope", NULL},
                  {"attend", lower_attend_kernel}};
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         if (ir_name_is(kernel, "kind", forms[i].kind))
