@@ -9,9 +9,13 @@ typedef struct kernel_values {
     ARRAY_OF(ir_value *) outputs; // used outside
 } kernel_values;
 
-static bool is_constant(const ir_value *v)
+// Stands in every kernel that uses it.
+static bool is_everywhere(const fusion *f, const ir_value *v)
 {
-    return v->kind == IR_VALUE_RESULT && v->op->code == IR_CONSTANT;
+    if (v->kind != IR_VALUE_RESULT)
+        return false;
+    return v->op->code == IR_CONSTANT ||
+           (v->op->code == IR_IOTA && fuse_unit_of(f, v)->kind == UNIT_OUTSIDE);
 }
 
 static void add_input(fusion *f, kernel_values *k, ir_value *v)
@@ -38,7 +42,7 @@ static kernel_values find_values(fusion *f, const unit *u)
         ir_op *op = u->ops.items[i];
         for (unsigned j = 0; j < op->n_operands; j++) {
             ir_value *v = ir_operand(op, j);
-            if (v && !is_constant(v) && fuse_unit_of(f, v) != u)
+            if (v && !is_everywhere(f, v) && fuse_unit_of(f, v) != u)
                 add_input(f, &k, v);
         }
         for (unsigned j = 0; j < op->n_results; j++)
@@ -69,11 +73,11 @@ static const char *kernel_name(fusion *f, const unit *u)
     return copy;
 }
 
-static void map_constants(ir_builder *inside, const ir_op *op, ir_mapping *map)
+static void map_constants(const fusion *f, ir_builder *inside, const ir_op *op, ir_mapping *map)
 {
     for (unsigned i = 0; i < op->n_operands; i++) {
         ir_value *v = ir_operand(op, i);
-        if (v && is_constant(v) && ir_mapping_get(map, v) == v)
+        if (v && is_everywhere(f, v) && ir_mapping_get(map, v) == v)
             ir_clone(inside, v->op, map);
     }
 }
@@ -88,7 +92,7 @@ static void fill_region(fusion *f, const unit *u, ir_op *kernel, const kernel_va
         ir_mapping_set(map, v, ir_block_argument(region, v->type, v->name));
     }
     for (size_t i = 0; i < u->ops.count; i++) {
-        map_constants(&inside, u->ops.items[i], map);
+        map_constants(f, &inside, u->ops.items[i], map);
         ir_clone(&inside, u->ops.items[i], map);
     }
     ir_value **yielded = ARENA_ARRAY(f->context->arena, ir_value *, k->outputs.count);
@@ -152,7 +156,7 @@ static void place(fusion *f, unit *u)
 static void remove_unused_constants(ir_block *b)
 {
     IR_FOR_OPS_SAFE(op, b)
-    if (op->code == IR_CONSTANT && !ir_has_uses(&op->results[0]))
+    if ((op->code == IR_CONSTANT || op->code == IR_IOTA) && !ir_has_uses(&op->results[0]))
         ir_op_remove(op);
 }
 

@@ -21,6 +21,18 @@ static bool is_reduction(const ir_op *op)
     return (ir_op_rows[op->code].traits & IR_ROWWISE) && op->code != IR_LUT_PRECOMPUTE;
 }
 
+// An iota is computed anew in every kernel that uses it, unless some use needs its memory.
+static bool stands_everywhere(const ir_op *iota)
+{
+    ir_dim columns = iota->results[0].type->dims[0];
+    for (const ir_use *use = iota->results[0].uses; use; use = use->next) {
+        const ir_type *y = use->op->n_results ? use->op->results[0].type : NULL;
+        if (!is_elementwise(use->op) || !ir_dim_equal(y->dims[y->rank - 1], columns))
+            return false;
+    }
+    return true;
+}
+
 static unit_kind kind_of(const ir_op *op)
 {
     bool tensor = op->n_results && op->results[0].type->kind == IR_TENSOR;
@@ -33,8 +45,8 @@ static unit_kind kind_of(const ir_op *op)
     case IR_GATHER: return UNIT_GATHER;
     case IR_ROPE: return UNIT_ROPE;
     case IR_ATTEND: return UNIT_ATTEND;
-    case IR_IOTA:
     case IR_LUT_PRECOMPUTE: return UNIT_ROWS;
+    case IR_IOTA: return stands_everywhere(op) ? UNIT_OUTSIDE : UNIT_ROWS;
     default: return tensor && (is_elementwise(op) || is_reduction(op)) ? UNIT_ROWS : UNIT_OUTSIDE;
     }
 }

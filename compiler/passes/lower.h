@@ -99,6 +99,9 @@ void low_fill(lowering *l, ir_value *buffer, ir_value *row, ir_value *from, ir_v
 
 // The strip width that fits elements of a type.
 const char *low_width(scalar_type t);
+// That of strips which compute what stands in a region: f64 where a tensor has 64-bit elements,
+// else f32.
+const char *low_region_width(const ir_block *region);
 
 // A loop under construction: build its body at l->at between begin and end.
 typedef struct low_loop {

@@ -303,6 +303,24 @@ const char *low_width(scalar_type t)
     }
 }
 
+static bool is_wide(const ir_type *t)
+{
+    return t->kind == IR_TENSOR && scalar_size(t->scalar) == 8;
+}
+
+const char *low_region_width(const ir_block *region)
+{
+    bool wide = false;
+    for (size_t i = 0; i < region->arguments.count; i++)
+        wide = wide || is_wide(region->arguments.items[i]->type);
+    IR_FOR_OPS(op, region)
+    {
+        for (unsigned i = 0; i < op->n_results; i++)
+            wide = wide || is_wide(op->results[i].type);
+    }
+    return wide ? "f64" : "f32";
+}
+
 void low_fill(lowering *l, ir_value *buffer, ir_value *row, ir_value *from, ir_value *to,
               double value)
 {

@@ -104,6 +104,14 @@ static ir_value *strip_operand(lowering *l, strip_scope *s, ir_value *v, const i
     return low_cast(l, low_vload(l, p->buffer, row, s->column, 1), compute);
 }
 
+// An iota's elements: the lanes' columns.
+static ir_value *positions(lowering *l, const strip_scope *s)
+{
+    const ir_type *type = ir_type_vector(l->module, SCALAR_I32);
+    ir_value *lane = ir_build1(&l->at, IR_LANE, type, NULL, NULL, NULL);
+    return low_binary(l, IR_ADD, lane, low_broadcast(l, low_cast(l, s->column, SCALAR_I32)));
+}
+
 ir_value *strip_value(lowering *l, strip_scope *s, ir_value *v)
 {
     for (unsigned i = 0; i < s->n_known; i++) {
@@ -111,6 +119,8 @@ ir_value *strip_value(lowering *l, strip_scope *s, ir_value *v)
             return s->known[i].tile;
     }
     ir_value *vector = s->find(l, s, v);
+    if (!vector && v->kind == IR_VALUE_RESULT && v->op->code == IR_IOTA)
+        vector = positions(l, s);
     if (!vector) {
         const place *p = input_place(l, v);
         if (!p)

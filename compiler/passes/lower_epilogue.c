@@ -44,7 +44,7 @@ void lower_epilogue(lowering *l, const epilogue *e)
 {
     low_loop rows, strip;
     low_for_begin(l, &rows, low_index(l, 0), e->rows, low_index(l, 1), 0, NULL);
-    low_strip_begin(l, &strip, e->columns, "f32", 0, NULL);
+    low_strip_begin(l, &strip, e->columns, low_region_width(l->region), 0, NULL);
     epilogue_scope inside = {e, rows.counter, strip.counter};
     strip_scope s = {.row = low_add(l, e->first_row, rows.counter),
                      .column = low_add(l, e->first_column, strip.counter),

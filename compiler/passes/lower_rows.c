@@ -37,6 +37,7 @@ typedef struct rows_kernel {
     ir_value *row;      // global row
     ir_value *tile_row; // row inside the panel
     ir_dim columns;
+    const char *width;      // of the strips
     int64_t padded;         // columns rounded up to the tile depth
     ir_value *exponentials; // f32 row of softmax numerators, or NULL
     int stage;              // being built
@@ -109,9 +110,18 @@ static int operand_stage(rows_kernel *k, const ir_op *op)
     return stage;
 }
 
+static bool is_yielded(const rows_kernel *k, const ir_op *op)
+{
+    for (const ir_use *use = op->results[0].uses; use; use = use->next)
+        if (use->op == k->l->region->last)
+            return true;
+    return false;
+}
+
 static void plan_op(rows_kernel *k, ir_op *op)
 {
-    if (op->code == IR_CONSTANT || op->code == IR_YIELD)
+    if (op->code == IR_CONSTANT || op->code == IR_YIELD ||
+        (op->code == IR_IOTA && !is_yielded(k, op))) // computed where it is needed
         return;
     if (op->code == IR_LUT_PRECOMPUTE) {
         ir_value *x = ir_operand(op, 0);
@@ -200,6 +210,12 @@ static void keep(rows_kernel *k, strip_scope *s, ir_value *v, ir_value *vector)
         low_vstore(k->l, stored, known->out->buffer, s->row, s->column, 1);
 }
 
+// Norms, softmax and quantization are computed in f32 whatever they are of.
+static ir_value *strip_f32(lowering *l, strip_scope *s, ir_value *v)
+{
+    return low_cast(l, strip_value(l, s, v), SCALAR_F32);
+}
+
 static ir_value *gain_and_bias(lowering *l, strip_scope *s, ir_op *op, ir_value *y)
 {
     ir_value *gain = ir_operand_named(op, "gain");
@@ -208,9 +224,9 @@ static ir_value *gain_and_bias(lowering *l, strip_scope *s, ir_op *op, ir_value 
     strip_scope first = *s;
     first.row = low_index(l, 0);
     if (gain)
-        y = low_binary(l, IR_MUL, y, strip_value(l, &first, gain));
+        y = low_binary(l, IR_MUL, y, strip_f32(l, &first, gain));
     if (bias)
-        y = low_binary(l, IR_ADD, y, strip_value(l, &first, bias));
+        y = low_binary(l, IR_ADD, y, strip_f32(l, &first, bias));
     s->known = first.known;
     s->n_known = first.n_known;
     s->capacity = first.capacity;
@@ -226,7 +242,7 @@ static ir_value *finished(rows_kernel *k, strip_scope *s, ir_op *op)
         ir_value *e = low_vload(l, k->exponentials, low_index(l, 0), s->column, 1);
         return low_binary(l, IR_MUL, e, low_broadcast(l, find_reduction(k, op, 1)->scalar));
     }
-    ir_value *x = strip_value(l, s, ir_operand(op, 0));
+    ir_value *x = strip_f32(l, s, ir_operand(op, 0));
     switch (op->code) {
     case IR_RMS_NORM:
         return gain_and_bias(l, s, op, low_binary(l, IR_MUL, x, low_broadcast(l, scalar)));
@@ -249,7 +265,7 @@ static ir_value *finished(rows_kernel *k, strip_scope *s, ir_op *op)
 static ir_value *reduced(rows_kernel *k, strip_scope *s, row_reduction *r, int pass)
 {
     lowering *l = k->l;
-    ir_value *x = strip_value(l, s, ir_operand(r->op, 0));
+    ir_value *x = strip_f32(l, s, ir_operand(r->op, 0));
     ir_value *scalar = pass ? find_reduction(k, r->op, 0)->scalar : NULL;
     switch (r->op->code) {
     case IR_RMS_NORM: return low_binary(l, IR_MUL, x, x);
@@ -327,7 +343,7 @@ static void build_values(rows_kernel *k, strip_scope *s)
                                         : low_round_to(l, y, v->value->type->scalar);
             strip_remember(l, s, v->value, y);
         } else {
-            y = strip_elementwise(l, s, op);
+            y = op->code == IR_IOTA ? strip_value(l, s, v->value) : strip_elementwise(l, s, op);
         }
         keep(k, s, v->value, y);
     }
@@ -351,7 +367,7 @@ static void build_stage(rows_kernel *k, int stage)
     }
     k->stage = stage;
     low_loop strip;
-    low_strip_begin(l, &strip, low_dim(l, k->columns), "f32", n, initial);
+    low_strip_begin(l, &strip, low_dim(l, k->columns), k->width, n, initial);
     strip_scope scope = {.row = k->row, .column = strip.counter, .find = find_kept, .context = k};
     build_values(k, &scope);
     for (unsigned i = 0; i < n; i++) {
@@ -455,12 +471,16 @@ static ir_dim kernel_columns(ir_block *region)
 static const ir_type *row_space(ir_block *region)
 {
     const ir_type *first = NULL;
+    bool found = false; // what has all rows: constants and iotas stand beside every one
     IR_FOR_OPS(op, region)
     {
         if (op->code == IR_LUT_PRECOMPUTE)
             return op->results[0].type;
-        if (!first && op->code != IR_CONSTANT && op->n_results > 0)
+        bool leaf = op->code == IR_CONSTANT || op->code == IR_IOTA;
+        if (op->n_results > 0 && (!first || !(leaf || found))) {
             first = op->results[0].type;
+            found = !leaf;
+        }
     }
     return first;
 }
@@ -503,7 +523,8 @@ static bool build_by_tiles(rows_kernel *k)
 
 bool lower_rows_kernel(lowering *l)
 {
-    rows_kernel k = {.l = l, .columns = kernel_columns(l->region)};
+    rows_kernel k = {
+        .l = l, .columns = kernel_columns(l->region), .width = low_region_width(l->region)};
     const ir_type *space = row_space(l->region);
     l->rows = low_row_count(l, space);
     plan(&k);

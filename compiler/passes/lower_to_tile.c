@@ -117,7 +117,7 @@ static kernel_form *form_of(const ir_op *kernel)
         kernel_form *form;
     } forms[] = {{"rows", lower_rows_kernel},     {"mpgemm", lower_mpgemm_kernel},
                  {"dense", lower_dense_kernel},   {"copy", lower_copy_kernel},
-                 {"gather", lower_gather_kernel}, {"rope", NULL},
+                 {"gather", lower_gather_kernel}, {"rope", lower_rope_kernel},
                  {"attend", lower_attend_kernel}};
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         if (ir_name_is(kernel, "kind", forms[i].kind))
