@@ -1,6 +1,7 @@
 // Key-value pairs of GGUF: one row per value type.
 #include "support/metadata.h"
 
+#include "support/reader.h"
 #include "support/scalar.h"
 #include "support/text.h"
 

@@ -8,11 +8,12 @@
 
 #include "support/arena.h"
 #include "support/diagnostic.h"
-#include "support/reader.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+typedef struct byte_reader byte_reader; // support/reader.h
 
 typedef enum meta_kind { META_INTEGER, META_NUMBER, META_BOOLEAN, META_TEXT, META_ARRAY } meta_kind;
 

@@ -6,13 +6,22 @@
 
 enum { RA = 1, SP = 2, GP = 3, A0 = 10, A1 = 11, A2 = 12, INTEGER_REGISTERS = 32 };
 
+// An array's place in guest memory: `size` bytes at most, which end where the region ends.
+typedef struct placed {
+    uint64_t address; // of the array that is there; 0: a scalar
+    uint64_t end;
+    uint64_t size;
+} placed;
+
 struct host_call {
     host_program *program;
     const program_entry *entry;
     uint64_t symbol;               // address of the code
     uint64_t arguments, workspace; // guest addresses
-    uint64_t *outputs;             // guest addresses
-    array *output_shapes;          // without data
+    uint64_t *words;               // what is written at `arguments`
+    size_t word_count;
+    placed *inputs, *outputs;
+    array *output_shapes; // without data
 };
 
 // A scalar's bits: zero- or sign-extended as its type says; floats as they are.
@@ -24,25 +33,18 @@ static uint64_t scalar_word(scalar_type type, const void *data)
     return scalar_rows[type].class == 'i' ? (uint64_t)((int64_t)(word << shift) >> shift) : word;
 }
 
-static uint64_t place_input(host_program *p, const program_value *v, const array *value)
+static uint64_t aligned(uint64_t bytes)
 {
-    if (v->rank == 0)
-        return scalar_word(v->type, value->data);
-    uint64_t bytes = (uint64_t)array_bytes(value);
-    uint64_t address =
-        host_add_region(p, arena_format(p->arena, "input '%s'", v->name), bytes, HART_READ);
-    if (address)
-        hart_memory_write(p->memory, address, value->data, bytes);
-    return address;
+    return (bytes + 63) & -UINT64_C(64);
 }
 
-static uint64_t place_poisoned(host_program *p, const char *name, uint64_t bytes)
+static bool reserve(host_program *p, const char *kind, const program_value *v, uint64_t bytes,
+                    unsigned access, placed *out)
 {
-    uint64_t address = host_add_region(p, name, bytes, HART_READ | HART_WRITE);
-    void *memory = address ? hart_memory_range(p->memory, address, bytes, HART_WRITE) : NULL;
-    if (memory && bytes > 0)
-        memset(memory, 0xff, bytes);
-    return address;
+    const char *name = arena_format(p->arena, "%s '%s'", kind, v->name);
+    uint64_t address = host_add_region(p, name, bytes, access);
+    *out = (placed){address, address + aligned(bytes), bytes};
+    return address != 0;
 }
 
 static bool shape_of(host_program *p, const program_value *v, const int64_t *dims, array *out)
@@ -56,50 +58,95 @@ static bool shape_of(host_program *p, const program_value *v, const int64_t *dim
     return false;
 }
 
-// All arguments are tried, so that every one that does not fit is reported.
-static bool place_arguments(host_call *c, const int64_t *dims, const array *inputs, uint64_t *words)
+// All are tried, so that every one that does not fit is reported.
+static bool reserve_arrays(host_call *c, const int64_t *dims)
 {
     host_program *p = c->program;
     const program_entry *e = c->entry;
     bool ok = true;
-    for (size_t i = 0; i < p->description.dim_count; i++)
-        *words++ = (uint64_t)dims[i];
+    array shape;
     for (size_t i = 0; i < e->inputs.count; i++) {
         const program_value *v = &e->inputs.items[i];
-        *words = place_input(p, v, &inputs[i]);
-        ok &= v->rank == 0 || *words != 0;
-        words++;
+        if (v->rank == 0)
+            continue;
+        ok &= shape_of(p, v, dims, &shape) &&
+              reserve(p, "input", v, (uint64_t)array_bytes(&shape), HART_READ, &c->inputs[i]);
     }
     for (size_t i = 0; i < e->outputs.count; i++) {
         const program_value *v = &e->outputs.items[i];
-        if (!shape_of(p, v, dims, &c->output_shapes[i]))
-            return false;
-        c->outputs[i] = place_poisoned(p, arena_format(p->arena, "output '%s'", v->name),
-                                       (uint64_t)array_bytes(&c->output_shapes[i]));
-        ok &= (*words++ = c->outputs[i]) != 0;
+        ok &= shape_of(p, v, dims, &shape) && reserve(p, "output", v, (uint64_t)array_bytes(&shape),
+                                                      HART_READ | HART_WRITE, &c->outputs[i]);
     }
     return ok;
+}
+
+static bool reserve_rest(host_call *c)
+{
+    host_program *p = c->program;
+    uint64_t size = p->description.workspace_size;
+    c->arguments = host_add_region(p, "arguments", 8 * c->word_count, HART_READ);
+    c->workspace = host_add_region(p, "workspace", size, HART_READ | HART_WRITE);
+    void *memory =
+        c->workspace ? hart_memory_range(p->memory, c->workspace, size, HART_WRITE) : NULL;
+    if (memory && size)
+        memset(memory, 0xff, size);
+    return c->arguments && c->workspace;
+}
+
+host_call *host_call_reserve(host_program *p, const program_entry *entry, const int64_t *dims)
+{
+    host_call *c = ARENA_NEW(p->arena, host_call);
+    c->program = p;
+    c->entry = entry;
+    c->symbol = elf_find_symbol(&p->image, entry->symbol)->address;
+    c->word_count = p->description.dim_count + entry->inputs.count + entry->outputs.count;
+    c->words = ARENA_ARRAY(p->arena, uint64_t, c->word_count);
+    c->inputs = ARENA_ARRAY(p->arena, placed, entry->inputs.count);
+    c->outputs = ARENA_ARRAY(p->arena, placed, entry->outputs.count);
+    c->output_shapes = ARENA_ARRAY(p->arena, array, entry->outputs.count);
+    return reserve_arrays(c, dims) && reserve_rest(c) ? c : NULL;
 }
 
 host_call *host_call_create(host_program *p, const program_entry *entry, const int64_t *dims,
                             const array *inputs)
 {
-    host_call *c = ARENA_NEW(p->arena, host_call);
-    size_t count = p->description.dim_count + entry->inputs.count + entry->outputs.count;
-    uint64_t *words = ARENA_ARRAY(p->arena, uint64_t, count);
-    c->program = p;
-    c->entry = entry;
-    c->symbol = elf_find_symbol(&p->image, entry->symbol)->address;
-    c->outputs = ARENA_ARRAY(p->arena, uint64_t, entry->outputs.count);
-    c->output_shapes = ARENA_ARRAY(p->arena, array, entry->outputs.count);
-    if (!place_arguments(c, dims, inputs, words))
-        return NULL;
-    c->arguments = host_add_region(p, "arguments", 8 * count, HART_READ);
-    c->workspace = place_poisoned(p, "workspace", p->description.workspace_size);
-    if (!c->arguments || !c->workspace)
-        return NULL;
-    hart_memory_write(p->memory, c->arguments, words, 8 * count);
-    return c;
+    host_call *c = host_call_reserve(p, entry, dims);
+    return c && host_call_set(c, dims, inputs) ? c : NULL;
+}
+
+static uint64_t place(placed *x, const array *value)
+{
+    uint64_t bytes = (uint64_t)array_bytes(value);
+    if (bytes > x->size)
+        INTERNAL_ERROR("an array of %llu bytes, room for %llu", (unsigned long long)bytes,
+                       (unsigned long long)x->size);
+    return x->address = x->end - aligned(bytes);
+}
+
+bool host_call_set(host_call *c, const int64_t *dims, const array *inputs)
+{
+    host_program *p = c->program;
+    uint64_t *word = c->words;
+    for (size_t i = 0; i < p->description.dim_count; i++)
+        *word++ = (uint64_t)dims[i];
+    for (size_t i = 0; i < c->entry->inputs.count; i++) {
+        const array *x = &inputs[i];
+        *word++ = x->rank == 0 ? scalar_word(x->type, x->data) : place(&c->inputs[i], x);
+        if (x->rank > 0)
+            hart_memory_write(p->memory, c->inputs[i].address, x->data, (uint64_t)array_bytes(x));
+    }
+    for (size_t i = 0; i < c->entry->outputs.count; i++) {
+        array *x = &c->output_shapes[i];
+        if (!shape_of(p, &c->entry->outputs.items[i], dims, x))
+            return false;
+        *word++ = place(&c->outputs[i], x);
+        uint64_t bytes = (uint64_t)array_bytes(x);
+        void *memory = hart_memory_range(p->memory, c->outputs[i].address, bytes, HART_WRITE);
+        if (memory && bytes > 0)
+            memset(memory, 0xff, bytes);
+    }
+    hart_memory_write(p->memory, c->arguments, c->words, 8 * c->word_count);
+    return true;
 }
 
 host_outcome host_call_run(host_call *c, const host_limits *limits)
@@ -119,13 +166,18 @@ host_outcome host_call_run(host_call *c, const host_limits *limits)
     return host_run(p, limits);
 }
 
+const void *host_call_result(const host_call *c, size_t index)
+{
+    uint64_t bytes = (uint64_t)array_bytes(&c->output_shapes[index]);
+    return hart_memory_range(c->program->memory, c->outputs[index].address, bytes, HART_READ);
+}
+
 array host_call_output(const host_call *c, arena *a, size_t index)
 {
     const array *shape = &c->output_shapes[index];
     array out = array_create(a, shape->type, shape->rank, shape->shape);
     uint64_t bytes = (uint64_t)array_bytes(&out);
-    const void *data = hart_memory_range(c->program->memory, c->outputs[index], bytes, HART_READ);
     if (bytes > 0)
-        memcpy(out.data, data, bytes);
+        memcpy(out.data, host_call_result(c, index), bytes);
     return out;
 }

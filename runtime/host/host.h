@@ -14,6 +14,7 @@
 #include "runtime/host/elf.h"
 #include "runtime/host/weights.h"
 #include "support/array.h"
+#include "support/generation/model.h"
 #include "support/options.h"
 #include "support/text.h"
 
@@ -40,6 +41,8 @@ void host_close(host_program *p); // NULL is fine
 // NULL: a plain ELF program, without the note.
 const program_description *host_description(const host_program *p);
 const packed_file *host_weights(const host_program *p); // count 0: none
+// The pairs of the model file that the weights came from; none without weights. False: reported.
+bool host_metadata(const host_program *p, metadata *out);
 const machine *host_machine(const host_program *p);
 const elf_image *host_image(const host_program *p);
 hart *host_hart(const host_program *p);
@@ -93,11 +96,27 @@ host_call *host_call_create(host_program *p, const program_entry *entry, const i
                             const array *inputs);
 host_outcome host_call_run(host_call *c, const host_limits *limits); // may be repeated
 array host_call_output(const host_call *c, arena *a, size_t index);
+const void *host_call_result(const host_call *c, size_t index); // its elements, where they are
+// The same in two steps, for runs with arguments of several sizes: room for those that `dims`
+// gives, then before each run what it gets, with dims that need no more.
+host_call *host_call_reserve(host_program *p, const program_entry *entry, const int64_t *dims);
+bool host_call_set(host_call *c, const int64_t *dims, const array *inputs);
+// All states are zero again.
+void host_reset_states(host_program *p);
 
 // A plain program from its entry point, with a stack in the Linux manner. argv ends with NULL, as
 // does `environment`. Called once. False in *ok: reported, nothing has run.
 host_outcome host_run_process(host_program *p, const char *const *argv,
                               const char *const *environment, const host_limits *limits, bool *ok);
+
+// A program that keeps the contract of language models (docs/program.md), to be called as one. The
+// limits hold for all calls together.
+typedef struct host_language {
+    language_model model;
+    host_outcome outcome; // of the last call; everything but HOST_RETURNED fails it unreported
+} host_language;
+// NULL: what it lacks is reported.
+host_language *host_language_create(host_program *p, const host_limits *limits);
 
 // --------------------------------------------------------------------- reporting
 

@@ -24,6 +24,7 @@ struct host_program {
     bool is_model;
     program_description description;
     packed_file weights;
+    const uint8_t *weight_data; // the packed file, wherever it is; NULL: none
     machine machine;
     hart_memory *memory;
     lut_unit *lut;
@@ -34,7 +35,7 @@ struct host_program {
     uint64_t stack_top, state_address;
     linux_process *process;
     ARRAY_OF(uint64_t) refused_services; // numbers warned about
-    uint64_t runs;
+    uint64_t runs, runs_at_reset;
     double seconds, fastest;
     source_lines *lines; // opened on the first question
 };

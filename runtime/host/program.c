@@ -153,7 +153,8 @@ static bool segment_weights(host_program *p)
             size > s->file_size - (address - s->address))
             continue;
         uint64_t skip = address - s->address;
-        return packed_file_parse(p->arena, p->diagnostics, p->path, p->file.data + s->offset + skip,
+        p->weight_data = p->file.data + s->offset + skip;
+        return packed_file_parse(p->arena, p->diagnostics, p->path, p->weight_data,
                                  s->file_size - skip, &p->weights) &&
                check_tiles(p, p->path);
     }
@@ -195,8 +196,9 @@ static bool file_weights(host_program *p)
     if (p->weight_file.size < p->description.weights.size)
         return FAIL(p, "'%s' has %zu bytes; the program was compiled for %" PRIu64, path,
                     p->weight_file.size, p->description.weights.size);
-    return packed_file_parse(p->arena, p->diagnostics, path, p->weight_file.data,
-                             p->weight_file.size, &p->weights) &&
+    p->weight_data = p->weight_file.data;
+    return packed_file_parse(p->arena, p->diagnostics, path, p->weight_data, p->weight_file.size,
+                             &p->weights) &&
            check_tiles(p, path) && map_weights(p, path);
 }
 
@@ -298,6 +300,24 @@ const program_description *host_description(const host_program *p)
 const packed_file *host_weights(const host_program *p)
 {
     return &p->weights;
+}
+
+bool host_metadata(const host_program *p, metadata *out)
+{
+    *out = (metadata){0};
+    return !p->weight_data || packed_file_metadata(p->arena, p->diagnostics, p->path, &p->weights,
+                                                   p->weight_data, out);
+}
+
+void host_reset_states(host_program *p)
+{
+    uint64_t size = p->description.state_size;
+    if (p->runs == p->runs_at_reset) // untouched: large states cost no memory
+        return;
+    p->runs_at_reset = p->runs;
+    void *states = hart_memory_range(p->memory, p->state_address, size, HART_WRITE);
+    if (states && size)
+        memset(states, 0, size);
 }
 
 const machine *host_machine(const host_program *p)

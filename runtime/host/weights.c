@@ -1,6 +1,7 @@
 #include "runtime/host/weights.h"
 
 #include "runtime/host/refuse.h"
+#include "support/reader.h"
 #include "support/text.h"
 
 #include <inttypes.h>
@@ -16,7 +17,7 @@ typedef struct reader {
     location where;
     const uint8_t *data;
     uint64_t size;
-    uint64_t weights_end; // where the directory begins
+    uint64_t weights_end; // where metadata or directory begin
 } reader;
 
 #define FAIL(r, ...) refuse((r)->diagnostics, (r)->where, __VA_ARGS__)
@@ -52,7 +53,12 @@ static bool check_header(reader *r, packed_file *out, uint64_t *directory, uint6
                     "packed weights: the directory, %" PRIu64 " bytes at offset %" PRIu64
                     ", exceeds the file of %" PRIu64 " bytes (truncated?)",
                     *length, *directory, r->size);
-    r->weights_end = *directory;
+    out->metadata = u64_at(r, 40);
+    out->metadata_size = u64_at(r, 48);
+    if (out->metadata_size && (out->metadata < HEADER || out->metadata > *directory ||
+                               out->metadata_size > *directory - out->metadata))
+        return FAIL(r, "packed weights: the metadata does not lie between weights and directory");
+    r->weights_end = out->metadata_size ? out->metadata : *directory;
     return true;
 }
 
@@ -117,4 +123,19 @@ bool packed_file_parse(arena *a, diagnostics *d, const char *name, const uint8_t
     out->count = json_array_size(list);
     json_decref(list);
     return ok;
+}
+
+bool packed_file_metadata(arena *a, diagnostics *d, const char *name, const packed_file *f,
+                          const uint8_t *data, metadata *out)
+{
+    *out = (metadata){0};
+    if (!f->metadata_size)
+        return true;
+    byte_reader r = {.data = data + f->metadata,
+                     .size = (size_t)f->metadata_size,
+                     .diagnostics = d,
+                     .where = {.source = diagnostics_source(d, name, NULL, 0)},
+                     .what = "metadata of the weights"};
+    uint64_t count;
+    return read_u64(&r, &count) && metadata_parse(out, a, &r, count);
 }

@@ -71,7 +71,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (description_parse(a, d, "fuzz", (const char *)data, size, &description))
             use_description(&description);
     } else if (size > 0 && data[0] == 'L') {
-        packed_file_parse(a, d, "fuzz", data, size, &packed);
+        metadata pairs;
+        if (packed_file_parse(a, d, "fuzz", data, size, &packed))
+            packed_file_metadata(a, d, "fuzz", &packed, data, &pairs);
     } else {
         try_elf(a, d, data, size);
     }

@@ -250,9 +250,56 @@ static void wrong_packed_files_are_refused(void **state)
     arena_destroy(a);
 }
 
+// A packed file whose metadata, at 4352, are a count and these bytes.
+static size_t build_metadata(uint8_t *bytes, uint64_t count, const void *pairs, size_t size)
+{
+    uint64_t place[] = {PACKED_SIZE + 256, strlen(directory), 4352, 8 + size};
+    build_packed(bytes, "");
+    memcpy(bytes + 24, place, sizeof place);
+    memcpy(bytes + 4352, &count, sizeof count);
+    memcpy(bytes + 4360, pairs, size);
+    memcpy(bytes + PACKED_SIZE + 256, directory, strlen(directory));
+    return PACKED_SIZE + 256 + strlen(directory);
+}
+
+static void metadata_of_packed_files(void **state)
+{
+    (void)state;
+    static const char pairs[] = "\x03\0\0\0\0\0\0\0abc\x04\0\0\0\x2a\0\0\0"; // abc: u32 = 42
+    static uint8_t bytes[PACKED_SIZE + 1024];
+    arena *a = arena_create();
+    diagnostics *d = diagnostics_create(stderr);
+    packed_file f;
+    metadata m;
+    size_t size = build_metadata(bytes, 1, pairs, sizeof pairs - 1);
+    assert_true(parse_packed(a, bytes, size, &f));
+    assert_true(packed_file_metadata(a, d, "w.lutw", &f, bytes, &m));
+    assert_int_equal(metadata_find(&m, "abc")->integer, 42);
+    assert_null(metadata_find(&m, "abd"));
+    assert_string_equal(metadata_nearest(&m, a, "abd"), "abc");
+
+    build_metadata(bytes, 2, pairs, sizeof pairs - 1); // more than there are
+    assert_true(parse_packed(a, bytes, size, &f));
+    assert_false(packed_file_metadata(a, d, "w.lutw", &f, bytes, &m));
+    diagnostics_clear(d);
+    size = build_packed(bytes, directory); // none
+    assert_true(parse_packed(a, bytes, size, &f));
+    assert_true(packed_file_metadata(a, d, "w.lutw", &f, bytes, &m));
+    assert_int_equal(m.values.count, 0);
+    for (unsigned i = 0; i < 2; i++) { // offset, size
+        size = build_metadata(bytes, 1, pairs, sizeof pairs - 1);
+        memset(bytes + 40 + 8 * i, 0xff, 8);
+        assert_false(parse_packed(a, bytes, size, &f));
+        assert_non_null(strstr(message, "metadata does not lie between"));
+    }
+    diagnostics_destroy(d);
+    arena_destroy(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(metadata_of_packed_files),
         cmocka_unit_test(the_description_is_read),
         cmocka_unit_test(programs_without_weights_are_fine),
         cmocka_unit_test(wrong_fields_are_named),

@@ -4,6 +4,7 @@
 #include "unit.h"
 
 #include "support/file.h"
+#include "support/reader.h"
 #include "support/tokenizer/tokenizer.h"
 
 #include <stdlib.h>

@@ -1,0 +1,179 @@
+// A program as a language model: its entries behind the callbacks of support/generation.
+#include "runtime/host/internal.h"
+
+#include <string.h>
+
+// An entry and the call that is kept for it, with room for `batch` x `count` tokens.
+typedef struct kept_call {
+    const contract_entry *entry;
+    host_call *call;
+    size_t batch, count;
+} kept_call;
+
+typedef struct language {
+    host_language public;
+    host_program *program;
+    host_limits limits;
+    uint64_t instructions; // of all calls
+    double seconds;
+    model_contract contract;
+    kept_call forward, score;
+    int64_t *dims;
+} language;
+
+// ----------------------------------------------------------------------- signature
+
+static signature_list signature_of(arena *a, const program_values *values)
+{
+    signature_value *items = ARENA_ARRAY(a, signature_value, values->count);
+    for (size_t i = 0; i < values->count; i++) {
+        const program_value *v = &values->items[i];
+        items[i] = (signature_value){v->name, description_type_name(v), v->rank, {{0}}};
+        for (unsigned k = 0; k < v->rank; k++)
+            items[i].shape[k] = (signature_extent){v->shape[k].factor, v->shape[k].dim};
+    }
+    return (signature_list){items, values->count};
+}
+
+static program_signature describe(host_program *p)
+{
+    const program_description *d = &p->description;
+    signature_dim *dims = ARENA_ARRAY(p->arena, signature_dim, d->dim_count);
+    signature_entry *entries = ARENA_ARRAY(p->arena, signature_entry, d->entry_count);
+    for (size_t i = 0; i < d->dim_count; i++)
+        dims[i] = (signature_dim){d->dims[i].name, d->dims[i].minimum, d->dims[i].maximum};
+    for (size_t i = 0; i < d->entry_count; i++)
+        entries[i] =
+            (signature_entry){d->entries[i].name, signature_of(p->arena, &d->entries[i].inputs),
+                              signature_of(p->arena, &d->entries[i].outputs)};
+    return (program_signature){p->path, dims,           d->dim_count,
+                               entries, d->entry_count, signature_of(p->arena, &d->states)};
+}
+
+// --------------------------------------------------------------------------- calls
+
+static void set_dims(language *l, const contract_entry *e, size_t batch, size_t count)
+{
+    for (size_t i = 0; i < l->program->description.dim_count; i++)
+        l->dims[i] = l->program->description.dims[i].minimum;
+    if (e->batch_dim >= 0)
+        l->dims[e->batch_dim] = (int64_t)batch;
+    if (e->token_dim >= 0)
+        l->dims[e->token_dim] = (int64_t)count;
+}
+
+// The inputs of the entry; `position` holds what a scalar position has.
+static void make_inputs(const contract_entry *e, const program_entry *entry, size_t batch,
+                        size_t count, const int32_t *tokens, const int32_t *positions,
+                        int64_t *position, array inputs[2])
+{
+    array *t = &inputs[e->tokens], *p = &inputs[e->positions];
+    *t = (array){.type = SCALAR_I32, .rank = e->batched ? 2 : 1, .data = (void *)tokens};
+    t->shape[0] = (int64_t)(e->batched ? batch : count);
+    t->shape[1] = (int64_t)(e->batched ? count : 0);
+    *position = positions[0];
+    *p = (array){.type = entry->inputs.items[e->positions].type, .data = position};
+    if (e->batched)
+        *p = (array){
+            .type = SCALAR_I32, .rank = 1, .shape = {(int64_t)batch}, .data = (void *)positions};
+}
+
+static const program_entry *entry_of(const language *l, const kept_call *k)
+{
+    return &l->program->description.entries[k->entry->index];
+}
+
+static bool make_room(language *l, kept_call *k, size_t batch, size_t count)
+{
+    if (k->call && batch <= k->batch && count <= k->count)
+        return true;
+    k->batch = batch > k->batch ? batch : k->batch;
+    k->count = count > k->count ? count : k->count;
+    set_dims(l, k->entry, k->batch, k->count);
+    k->call = host_call_reserve(l->program, entry_of(l, k), l->dims);
+    return k->call;
+}
+
+// What is left of the limits; at least so little that the next run ends at once.
+static host_limits limits_left(const language *l)
+{
+    host_limits left = l->limits;
+    if (left.instructions)
+        left.instructions =
+            l->instructions < left.instructions ? left.instructions - l->instructions : 1;
+    if (left.seconds > 0)
+        left.seconds = l->seconds < left.seconds ? left.seconds - l->seconds : 1e-9;
+    return left;
+}
+
+static bool run_call(language *l, kept_call *k, size_t batch, size_t count, const int32_t *tokens,
+                     const int32_t *positions, float *logits, size_t rows)
+{
+    array inputs[2];
+    int64_t position;
+    if (!make_room(l, k, batch, count))
+        return false;
+    set_dims(l, k->entry, batch, count);
+    make_inputs(k->entry, entry_of(l, k), batch, count, tokens, positions, &position, inputs);
+    if (!host_call_set(k->call, l->dims, inputs))
+        return false;
+    host_limits left = limits_left(l);
+    l->public.outcome = host_call_run(k->call, &left);
+    l->instructions += l->public.outcome.instructions;
+    l->seconds += l->public.outcome.seconds;
+    if (l->public.outcome.end != HOST_RETURNED)
+        return false;
+    memcpy(logits, host_call_result(k->call, 0), rows * l->contract.vocabulary * sizeof *logits);
+    return true;
+}
+
+static bool forward(void *context, size_t batch, size_t count, const int32_t *tokens,
+                    const int32_t *positions, float *logits)
+{
+    language *l = context;
+    l->forward.count = l->contract.largest_tokens; // prompts come in all lengths
+    return run_call(l, &l->forward, batch, count, tokens, positions, logits, batch);
+}
+
+static bool score(void *context, size_t batch, size_t count, const int32_t *tokens,
+                  const int32_t *positions, float *logits)
+{
+    language *l = context;
+    return run_call(l, &l->score, batch, count, tokens, positions, logits, batch * count);
+}
+
+static void reset(void *context)
+{
+    host_reset_states(((language *)context)->program);
+}
+
+static void count_work(void *context, model_work *out)
+{
+    host_statistics s;
+    host_statistics_get(((language *)context)->program, &s);
+    *out = (model_work){s.instructions, s.by_opcode[ISA_LMMA], s.lut.lookups};
+}
+
+host_language *host_language_create(host_program *p, const host_limits *limits)
+{
+    language *l = ARENA_NEW(p->arena, language);
+    program_signature signature = describe(p);
+    if (!model_contract_find(p->arena, p->diagnostics, &signature, &l->contract))
+        return NULL;
+    const model_contract *c = &l->contract;
+    l->program = p;
+    l->limits = *limits;
+    l->forward.entry = &c->forward;
+    l->score.entry = &c->score;
+    l->dims = ARENA_ARRAY(p->arena, int64_t, p->description.dim_count);
+    l->public.model = (language_model){.vocabulary = c->vocabulary,
+                                       .context_length = c->context_length,
+                                       .largest_batch = c->largest_batch,
+                                       .largest_tokens = c->largest_tokens,
+                                       .context = l,
+                                       .forward = forward,
+                                       .score = c->score.name ? score : NULL,
+                                       .reset = reset,
+                                       .work = count_work};
+    return &l->public;
+}
