@@ -49,6 +49,7 @@ static void print_payload(text *out, const ast_node *n)
         text_quoted(out, n->name, __builtin_strlen(n->name));
         break;
     case AST_FUNCTION: text_printf(out, " %s%s", n->name, n->integer ? " entry" : ""); break;
+    case AST_FIELD: text_append(out, n->integer ? " optional" : ""); break;
     default:
         if (n->name)
             text_printf(out, " %s", n->name);

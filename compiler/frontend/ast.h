@@ -24,7 +24,7 @@ struct ast_node {
     location where;   // the whole construct, as far as its first line goes
     location name_at; // its name alone, where it has one
     const char *name; // interned; TEXT: the contents; UNARY, BINARY: the operator
-    int64_t integer;  // INTEGER, BOOLEAN; FUNCTION: 1 for an entry
+    int64_t integer;  // INTEGER, BOOLEAN; FUNCTION: 1 for an entry; FIELD: 1 if optional
     double number;    // NUMBER
     unsigned depth;   // levels of the tree from here down
     bool used;        // NAME as a target: the value was read

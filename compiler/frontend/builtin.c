@@ -2,6 +2,7 @@
 #include "compiler/frontend/elaborate.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static builtin_rule rule_float, rule_numeric, rule_pair, rule_rowwise, rule_quantize;
@@ -15,7 +16,8 @@ static double fold_rsqrt(double x)
 }
 
 static const builtin_row rows[] = {
-#define BUILTIN(name, code, more, rule, fold) {name, IR_##code, more, rule, fold},
+#define BUILTIN(name, code, operands, attributes, rule, fold, doc)                                 \
+    {name, IR_##code, operands, attributes, rule, fold, doc},
 #include "compiler/frontend/builtins.def"
 };
 static const char *const names[] = {
@@ -30,60 +32,85 @@ const char *const *builtin_names(size_t *count)
     return names;
 }
 
-// ------------------------------------------------------------------- arguments
+// ------------------------------------------------------------------ parameters
 
-static void describe_usage(text *out, const builtin_row *row)
+// "x pos factors?" to names. Returns how many.
+static unsigned split_names(const char *list, builtin_parameter *out, unsigned limit)
 {
-    const ir_signature *s = ir_signature_of(row->code);
-    text_printf(out, "%s(", row->name);
-    for (unsigned i = 0; i < s->n_operands; i++)
-        text_printf(out, s->operands[i].optional ? "%s[%s]" : "%s%s", i ? ", " : "",
-                    s->operands[i].name);
-    if (strstr(row->more, "bias"))
-        text_append(out, ", [bias]");
+    unsigned count = 0;
+    while (*list && count < limit) {
+        size_t length = strcspn(list, " ");
+        bool optional = list[length - 1] == '?';
+        out[count] = (builtin_parameter){.optional = optional};
+        memcpy(out[count++].name, list, length - optional);
+        list += length + (list[length] == ' ');
+    }
+    return count;
+}
+
+static void find_parameters(builtin_call *c)
+{
+    const ir_signature *s = c->signature = ir_signature_of(c->row->code);
+    c->n_operands = split_names(c->row->operands, c->operand_rows, IR_MAX_SLOTS);
+    if (!*c->row->operands)
+        for (unsigned i = 0; i < s->n_operands; i++) {
+            builtin_parameter *p = &c->operand_rows[c->n_operands++];
+            p->optional = s->operands[i].optional;
+            snprintf(p->name, sizeof p->name, "%s", s->operands[i].name);
+        }
     for (unsigned i = 0; i < s->n_attributes; i++)
-        text_printf(out, ", [%s = ..]", s->attributes[i].name);
-    if (strstr(row->more, "type"))
-        text_append(out, ", [type = ..]");
+        snprintf(c->attribute_rows[i].name, sizeof c->attribute_rows[i].name, "%s",
+                 s->attributes[i].name);
+    c->n_attributes =
+        s->n_attributes + split_names(c->row->attributes, c->attribute_rows + s->n_attributes,
+                                      BUILTIN_MAX_ATTRIBUTES - s->n_attributes);
+}
+
+static void describe_usage(text *out, const builtin_call *c)
+{
+    text_printf(out, "%s(", c->row->name);
+    for (unsigned i = 0; i < c->n_operands; i++)
+        text_printf(out, c->operand_rows[i].optional ? "%s[%s]" : "%s%s", i ? ", " : "",
+                    c->operand_rows[i].name);
+    for (unsigned i = 0; i < c->n_attributes; i++)
+        text_printf(out, ", [%s = ..]", c->attribute_rows[i].name);
     text_char(out, ')');
 }
 
 static value usage_error(frontend *f, location where, const builtin_call *c, const char *problem)
 {
     text usage = {0};
-    describe_usage(&usage, c->row);
+    describe_usage(&usage, c);
     fail(f, where, "%s", problem);
     note(f, NOWHERE, "it is called as %s", text_string(&usage));
     text_free(&usage);
     return poison();
 }
 
+// ------------------------------------------------------------------- arguments
+
 static ast_node **slot_by_name(builtin_call *c, const char *name)
 {
-    const ir_signature *s = c->signature;
-    for (unsigned i = 0; i < s->n_operands; i++)
-        if (!strcmp(s->operands[i].name, name))
+    for (unsigned i = 0; i < c->n_operands; i++)
+        if (!strcmp(c->operand_rows[i].name, name))
             return &c->operands[i];
-    for (unsigned i = 0; i < s->n_attributes; i++)
-        if (!strcmp(s->attributes[i].name, name))
+    for (unsigned i = 0; i < c->n_attributes; i++)
+        if (!strcmp(c->attribute_rows[i].name, name))
             return &c->attributes[i];
-    if (strstr(c->row->more, name) && !strcmp(name, "bias"))
-        return &c->bias;
-    return strstr(c->row->more, name) && !strcmp(name, "type") ? &c->type : NULL;
+    return NULL;
 }
 
 static value unknown_argument(frontend *f, builtin_call *c, const ast_node *n)
 {
-    const char *known[IR_MAX_SLOTS + IR_MAX_ATTRIBUTES + 2] = {"bias", "type"};
-    size_t count = 2;
-    for (unsigned i = 0; i < c->signature->n_operands; i++)
-        known[count++] = c->signature->operands[i].name;
-    for (unsigned i = 0; i < c->signature->n_attributes; i++)
-        known[count++] = c->signature->attributes[i].name;
-    size_t first = *c->row->more ? (strstr(c->row->more, "bias") ? 0 : 1) : 2;
+    const char *known[IR_MAX_SLOTS + BUILTIN_MAX_ATTRIBUTES];
+    size_t count = 0;
+    for (unsigned i = 0; i < c->n_operands; i++)
+        known[count++] = c->operand_rows[i].name;
+    for (unsigned i = 0; i < c->n_attributes; i++)
+        known[count++] = c->attribute_rows[i].name;
     return usage_error(f, n->name_at, c,
                        arena_format(f->arena, "'%s' has no argument '%s'%s", c->row->name, n->name,
-                                    suggestion(f, n->name, known + first, count - first)));
+                                    suggestion(f, n->name, known, count)));
 }
 
 static bool sort_arguments(frontend *f, builtin_call *c)
@@ -98,7 +125,7 @@ static bool sort_arguments(frontend *f, builtin_call *c)
             if (!slot)
                 return unknown_argument(f, c, n).kind;
             n = ast_child(n, 0);
-        } else if (named || next >= c->signature->n_operands) {
+        } else if (named || next >= c->n_operands) {
             return usage_error(
                        f, n->where, c,
                        named ? "arguments without a name come first"
@@ -114,27 +141,33 @@ static bool sort_arguments(frontend *f, builtin_call *c)
     return true;
 }
 
+// A weight that the file lacks leaves its optional operand out.
+static bool evaluate_operand(frontend *f, builtin_call *c, unsigned i)
+{
+    c->values[i] = evaluate(f, c->operands[i]);
+    if (c->operand_rows[i].optional && weights_absent(f, c->values[i]))
+        c->operands[i] = NULL;
+    return !is_poison(c->values[i]);
+}
+
 static bool evaluate_operands(frontend *f, builtin_call *c)
 {
     bool good = true;
-    for (unsigned i = 0; i < c->signature->n_operands; i++) {
-        if (c->operands[i]) {
-            c->values[i] = evaluate(f, c->operands[i]);
-            good &= !is_poison(c->values[i]);
-        } else if (!c->signature->operands[i].optional) {
+    for (unsigned i = 0; i < c->n_operands; i++) {
+        if (c->operands[i])
+            good &= evaluate_operand(f, c, i);
+        else if (!c->operand_rows[i].optional)
             return usage_error(f, c->syntax->where, c,
                                arena_format(f->arena, "'%s' lacks its argument '%s'", c->row->name,
-                                            c->signature->operands[i].name))
+                                            c->operand_rows[i].name))
                 .kind;
-        }
     }
     return good;
 }
 
 static bool fold(frontend *f, const builtin_call *c, value *out)
 {
-    bool numbers =
-        is_number(c->values[0]) && (c->signature->n_operands == 1 || is_number(c->values[1]));
+    bool numbers = is_number(c->values[0]) && (c->n_operands == 1 || is_number(c->values[1]));
     if (!numbers || (!c->row->fold && c->row->rule != rule_pair))
         return false;
     if (c->row->rule == rule_pair) {
@@ -163,7 +196,7 @@ value evaluate_builtin(frontend *f, ast_node *call, bool *known)
     if (!c.row)
         return poison();
     value folded;
-    c.signature = ir_signature_of(c.row->code);
+    find_parameters(&c);
     if (!sort_arguments(f, &c) || !evaluate_operands(f, &c))
         return poison();
     if (fold(f, &c, &folded))
@@ -181,24 +214,83 @@ ir_value *builtin_operand(frontend *f, const builtin_call *c, unsigned slot)
     return c->operands[slot] ? runtime(f, c->operands[slot], c->values[slot], NULL) : NULL;
 }
 
+ast_node *builtin_attribute(const builtin_call *c, const char *name)
+{
+    for (unsigned i = 0; i < c->n_attributes; i++)
+        if (!strcmp(c->attribute_rows[i].name, name))
+            return c->attributes[i];
+    return NULL;
+}
+
 bool builtin_type(frontend *f, const builtin_call *c, scalar_type otherwise, scalar_type *out)
 {
+    const ast_node *n = builtin_attribute(c, "type");
     *out = otherwise;
-    if (!c->type || (c->type->kind == AST_NAME && scalar_by_name(c->type->name, out)))
+    if (!n || (n->kind == AST_NAME && scalar_by_name(n->name, out)))
         return true;
-    fail(f, c->type->where, "'type' is the name of a scalar type, such as f32; this is '%s'",
-         describe_syntax(f, c->type));
+    fail(f, n->where, "'type' is the name of a scalar type, such as f32; this is '%s'",
+         describe_syntax(f, n));
     return false;
 }
 
-static bool set_word(frontend *f, const ir_attribute_row *row, const ast_node *n, ir_op *op)
+bool builtin_float_type(frontend *f, const builtin_call *c, scalar_type otherwise, scalar_type *out)
 {
-    if (n->kind == AST_NAME && ir_attribute_word_allowed(row, n->name)) {
-        ir_set_name(op, row->name, n->name);
+    if (!builtin_type(f, c, otherwise, out))
+        return false;
+    if (!scalar_is_float(*out))
+        fail(f, builtin_attribute(c, "type")->where,
+             "'%s' gives floats, not %s; round and convert its result", c->row->name,
+             scalar_rows[*out].name);
+    return scalar_is_float(*out);
+}
+
+bool builtin_number(frontend *f, const builtin_call *c, const char *name, double *inout)
+{
+    ast_node *n = builtin_attribute(c, name);
+    if (!n)
         return true;
-    }
-    fail(f, n->where, "'%s' is one of: %.*s", row->name, (int)strcspn(row->words, "}"), row->words);
-    return false;
+    value v = evaluate(f, n);
+    if (is_number(v))
+        *inout = value_as_double(v);
+    else if (!is_poison(v))
+        fail(f, n->where, "'%s' must be a number known at compile time, this is %s", name,
+             describe(f, v));
+    return is_number(v);
+}
+
+// One of the words of `row`: as it stands, or an expression that gives it as a text. NULL:
+// neither, reported.
+static const char *read_word(frontend *f, const ir_attribute_row *row, ast_node *n)
+{
+    if (n->kind == AST_NAME && ir_attribute_word_allowed(row, n->name))
+        return n->name;
+    bool known = n->kind != AST_NAME || binding_find(f, n->name) || declaration_find(f, n->name);
+    value v = known ? evaluate(f, n) : poison();
+    if (v.kind == VALUE_TEXT && ir_attribute_word_allowed(row, v.text))
+        return v.text;
+    if (!known || !is_poison(v))
+        fail(f, n->where, "'%s' is one of: %.*s%s", row->name, (int)strcspn(row->words, "}"),
+             row->words, known ? arena_format(f->arena, "; this is %s", describe(f, v)) : "");
+    return NULL;
+}
+
+bool builtin_word(frontend *f, const builtin_call *c, const char *name, const char *words,
+                  const char **inout)
+{
+    ast_node *n = builtin_attribute(c, name);
+    ir_attribute_row row = {.words = words};
+    snprintf(row.name, sizeof row.name, "%s", name);
+    if (n)
+        *inout = read_word(f, &row, n);
+    return *inout;
+}
+
+static bool set_word(frontend *f, const ir_attribute_row *row, ast_node *n, ir_op *op)
+{
+    const char *word = read_word(f, row, n);
+    if (word)
+        ir_set_name(op, row->name, word);
+    return word;
 }
 
 static bool set_attribute(frontend *f, const ir_attribute_row *row, ast_node *n, ir_op *op)
@@ -236,16 +328,22 @@ bool builtin_attributes(frontend *f, const builtin_call *c, ir_op *op)
     return good;
 }
 
-static value finish(frontend *f, const builtin_call *c, ir_value *v)
+value builtin_finish(frontend *f, const builtin_call *c, ir_value *v)
 {
     return builtin_attributes(f, c, v->op) ? runtime_value(v) : poison();
+}
+
+value builtin_wrong_operand(frontend *f, const builtin_call *c, unsigned slot, const char *wanted,
+                            const char *found)
+{
+    return fail(f, c->operands[slot]->where, "'%s' needs %s as '%s', this is %s", c->row->name,
+                wanted, c->operand_rows[slot].name, found);
 }
 
 static value wrong_operand(frontend *f, const builtin_call *c, unsigned slot, const char *wanted,
                            const ir_type *t)
 {
-    return fail(f, c->operands[slot]->where, "'%s' needs %s as '%s', this is %s", c->row->name,
-                wanted, c->signature->operands[slot].name, describe_type(f, t));
+    return builtin_wrong_operand(f, c, slot, wanted, describe_type(f, t));
 }
 
 // ----------------------------------------------------------------------- rules
@@ -255,7 +353,7 @@ static value rule_numeric(frontend *f, const builtin_call *c)
     ir_value *x = builtin_operand(f, c, 0);
     if (!x)
         return poison();
-    return finish(f, c, emit(f, c->syntax->where, c->row->code, x->type, x, NULL, NULL));
+    return builtin_finish(f, c, emit(f, c->syntax->where, c->row->code, x->type, x, NULL, NULL));
 }
 
 static value rule_float(frontend *f, const builtin_call *c)
@@ -265,7 +363,7 @@ static value rule_float(frontend *f, const builtin_call *c)
         return poison();
     if (!ir_type_is_float(x->type))
         return wrong_operand(f, c, 0, "floats (convert: f32(...))", x->type);
-    return finish(f, c, emit(f, c->syntax->where, c->row->code, x->type, x, NULL, NULL));
+    return builtin_finish(f, c, emit(f, c->syntax->where, c->row->code, x->type, x, NULL, NULL));
 }
 
 static value rule_pair(frontend *f, const builtin_call *c)
@@ -298,7 +396,7 @@ static bool check_vector(frontend *f, const builtin_call *c, unsigned slot, cons
 static value rule_rowwise(frontend *f, const builtin_call *c)
 {
     ir_value *operands[IR_MAX_SLOTS] = {NULL};
-    for (unsigned i = 0; i < c->signature->n_operands; i++) {
+    for (unsigned i = 0; i < c->n_operands; i++) {
         operands[i] = builtin_operand(f, c, i);
         if (c->operands[i] && !operands[i])
             return poison();
@@ -306,10 +404,10 @@ static value rule_rowwise(frontend *f, const builtin_call *c)
     const ir_type *x = operands[0]->type;
     if (!is_float_tensor(x))
         return wrong_operand(f, c, 0, "a float tensor", x);
-    for (unsigned i = 1; i < c->signature->n_operands; i++)
+    for (unsigned i = 1; i < c->n_operands; i++)
         if (operands[i] && !check_vector(f, c, i, operands[i], x))
             return poison();
-    return finish(
+    return builtin_finish(
         f, c, emit(f, c->syntax->where, c->row->code, x, operands[0], operands[1], operands[2]));
 }
 
@@ -322,7 +420,8 @@ static value rule_quantize(frontend *f, const builtin_call *c)
     if (!is_float_tensor(x->type))
         return wrong_operand(f, c, 0, "a float tensor", x->type);
     if (s != SCALAR_I8 && s != SCALAR_I16)
-        return fail(f, c->type->where, "'quantize' gives i8 or i16, not %s", scalar_rows[s].name);
+        return fail(f, builtin_attribute(c, "type")->where, "'quantize' gives i8 or i16, not %s",
+                    scalar_rows[s].name);
     const ir_type *results[2] = {
         ir_type_with_scalar(f->module, x->type, s),
         ir_type_tensor(f->module, SCALAR_F32, x->type->rank - 1, x->type->dims)};
@@ -339,9 +438,12 @@ static value rule_quantize(frontend *f, const builtin_call *c)
 void frontend_list_functions(text *out)
 {
     for (size_t i = 0; i < N_BUILTINS; i++) {
+        builtin_call c = {.row = &rows[i]};
         text line = {0};
-        describe_usage(&line, &rows[i]);
-        text_printf(out, "%-52s %s\n", text_string(&line), ir_op_rows[rows[i].code].doc);
+        find_parameters(&c);
+        describe_usage(&line, &c);
+        text_printf(out, "%-52s %s\n", text_string(&line),
+                    rows[i].doc ? rows[i].doc : ir_op_rows[rows[i].code].doc);
         text_free(&line);
     }
 }

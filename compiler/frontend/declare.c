@@ -2,6 +2,7 @@
 // found on demand, so that their order does not matter.
 #include "compiler/frontend/elaborate.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { MAX_DECLARATIONS = 10000, MAX_STATES = 65536 };
@@ -222,7 +223,10 @@ value evaluate_meta(frontend *f, ast_node *call)
     }
     switch (found.kind) {
     case FRONTEND_META_INTEGER: return value_integer(found.integer);
-    case FRONTEND_META_NUMBER: return value_number(found.number);
+    case FRONTEND_META_NUMBER:
+        return isfinite(found.number)
+                   ? value_number(found.number)
+                   : fail(f, call->where, "metadata '%s' is not a finite number", key);
     case FRONTEND_META_BOOLEAN: return value_boolean(found.integer != 0);
     case FRONTEND_META_TEXT: return value_text(arena_intern(f->arena, found.text));
     case FRONTEND_META_ARRAY: break;
@@ -244,6 +248,62 @@ value evaluate_count(frontend *f, ast_node *call)
     return value_integer(found.integer);
 }
 
+value evaluate_has(frontend *f, ast_node *call)
+{
+    bool one = call->children.count == 1 && ast_child(call, 0)->kind != AST_ARGUMENT;
+    if (!one)
+        return fail(f, call->where, "expected has(weight)");
+    value v = evaluate(f, ast_child(call, 0));
+    if (is_poison(v))
+        return v;
+    if (v.kind != VALUE_WEIGHTS || v.array || !v.weights->leaf)
+        return fail(f, ast_child(call, 0)->where,
+                    "'has' asks whether the file has one optional weight; this is %s",
+                    describe(f, v));
+    return value_boolean(!weights_absent(f, v));
+}
+
+// ------------------------------------------------------------------ assertions
+
+static const char *assertion_text(frontend *f, ast_node *n)
+{
+    value v = evaluate(f, n);
+    if (v.kind == VALUE_TEXT)
+        return v.text;
+    if (!is_poison(v))
+        fail(f, n->where, "the message of an assertion is a text, this is %s", describe(f, v));
+    return NULL;
+}
+
+bool evaluate_assert(frontend *f, ast_node *n)
+{
+    ast_node *condition = ast_child(n, 0);
+    value v = evaluate(f, condition);
+    if (is_poison(v))
+        return true;
+    if (v.kind != VALUE_BOOLEAN) {
+        fail(f, condition->where,
+             "what is asserted must be true or false at compile time, this is %s", describe(f, v));
+        return true;
+    }
+    const char *message = v.integer ? NULL : assertion_text(f, ast_child(n, 1));
+    if (message)
+        fail(f, condition->where, "%s", message);
+    return v.integer || !message;
+}
+
+// What an assertion rules out would fail in many other ways: nothing is looked at after one that
+// does not hold.
+static bool check_asserts(frontend *f)
+{
+    for (size_t i = 0; i < f->file->children.count; i++) {
+        ast_node *n = ast_child(f->file, i);
+        if (n->kind == AST_ASSERT && !evaluate_assert(f, n))
+            return false;
+    }
+    return true;
+}
+
 // ---------------------------------------------------------------------- states
 
 static void declare_state(frontend *f, ast_node *syntax)
@@ -253,11 +313,11 @@ static void declare_state(frontend *f, ast_node *syntax)
     const ir_type *t = spec.kind == SPEC_TENSOR ? type_of_spec(f, type->where, &spec) : NULL;
     if (spec.kind != SPEC_TENSOR && spec.kind != SPEC_ERROR)
         fail(f, type->where, "a state is a tensor, such as f16[S, 64]");
-    for (unsigned i = 0; t && i < t->rank; i++)
+    for (unsigned i = 1; t && i < t->rank; i++)
         if (t->dims[i].symbol) {
             fail(f, ast_child(spec.dims, i)->where,
                  "a state keeps its size between calls: '%s' is known only at run time; use its "
-                 "largest value",
+                 "largest value (a dimension can stand in the first place only, for a batch)",
                  describe_dim(f, t->dims[i]));
             t = NULL;
         }
@@ -323,10 +383,12 @@ static void apply_defines(frontend *f)
     }
 }
 
-void declare_all(frontend *f)
+bool declare_all(frontend *f)
 {
     declare_names(f);
     apply_defines(f);
+    if (!check_asserts(f))
+        return false;
     for (size_t i = 0; i < f->declarations.count; i++) {
         declaration *d = f->declarations.items[i];
         if (d->kind == DECLARATION_CONST || d->kind == DECLARATION_DIM)
@@ -340,4 +402,5 @@ void declare_all(frontend *f)
         else if (n->kind == AST_STATE)
             declare_state(f, n);
     }
+    return true;
 }

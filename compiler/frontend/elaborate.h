@@ -50,7 +50,8 @@ struct weight_node {
     const ir_type *type; // weight (matrices) or tensor, of the module being built
     const ast_node *sources;
     unsigned ordinal, siblings; // place among the names of its declaration
-    ir_value **globals;         // by instance, made on first use
+    bool optional;
+    ir_value **globals; // by instance, made on first use
 };
 
 struct state_node {
@@ -133,6 +134,7 @@ typedef struct frontend {
     int64_t weights;           // declared, arrays multiplied out
     const ast_node *defaulted; // the first meta(...) whose key the weight file lacks
     size_t errors;
+    ARRAY_OF(ir_global *) constants; // of the module, made by the front end
 } frontend;
 
 // ------------------------------------------------------------------ report.c
@@ -197,7 +199,8 @@ value fold_cast(frontend *f, location where, scalar_type t, value x);
 
 // ----------------------------------------------------------------- declare.c
 
-void declare_all(frontend *f);
+// False: an assertion does not hold, so that nothing more is worth checking.
+bool declare_all(frontend *f);
 // NULL: the name is taken, which was reported.
 declaration *declare(frontend *f, declaration_kind kind, ast_node *syntax, const char *name,
                      location where);
@@ -210,6 +213,10 @@ bool evaluate_whole(frontend *f, ast_node *n, const char *what, int64_t minimum,
                     int64_t *out);
 value evaluate_meta(frontend *f, ast_node *call);
 value evaluate_count(frontend *f, ast_node *call);
+// has(weight): whether the file has an optional weight.
+value evaluate_has(frontend *f, ast_node *call);
+// False: the assertion does not hold, which was reported.
+bool evaluate_assert(frontend *f, ast_node *n);
 
 // ----------------------------------------------------------------- weights.c
 
@@ -220,6 +227,16 @@ value weights_member(frontend *f, location where, value group, const char *name)
 value weights_index(frontend *f, location where, value array, value index);
 // The IR value of one weight, declared in the module on first use.
 ir_value *weights_global(frontend *f, weight_node *leaf, int64_t instance);
+// An optional weight that the file lacks.
+bool weights_absent(frontend *f, value v);
+// Reports one, used where it cannot be left out.
+bool weights_require(frontend *f, const ast_node *n, value v);
+// One weight that is a matrix, not a tensor.
+static inline bool is_weight_matrix(value v)
+{
+    return v.kind == VALUE_WEIGHTS && !v.array && v.weights->leaf &&
+           v.weights->type->kind == IR_WEIGHT;
+}
 ir_value *state_global(frontend *f, state_node *s, int64_t element);
 const char *weights_path(frontend *f, const weight_node *n, int64_t instance);    // "blk.0.wq"
 const char *weights_written(frontend *f, const weight_node *n, int64_t instance); // "blk[0].wq"
@@ -238,6 +255,8 @@ void weights_check(frontend *f);
 const char *weights_source(frontend *f, const weight_node *leaf, int64_t instance,
                            weight_node **alias);
 bool weights_in_file(const frontend *f, const char *name, frontend_tensor *out);
+// The file has one of a weight's sources; false without a file.
+bool weights_present(frontend *f, const weight_node *leaf, int64_t instance);
 
 // -------------------------------------------------------------------- type.c
 
@@ -270,38 +289,75 @@ value runtime_value(ir_value *v);
 value evaluate_elementwise(frontend *f, location where, const char *name, ir_opcode code,
                            const ast_node *left, value x, const ast_node *right, value y);
 
-// -------------------------------------------------------- builtin.c, linear.c
+// ------------------------------------- builtin.c, linear.c, sequence.c, rope.c
 
-// One call of a built-in function, its arguments sorted into the operation's slots.
+enum { BUILTIN_MAX_ATTRIBUTES = 16 };
+
+typedef struct builtin_parameter {
+    char name[24];
+    bool optional;
+} builtin_parameter;
+
+// One call of a built-in function, its arguments sorted. The attributes of the operation are the
+// first ones, those that only the language has follow.
 typedef struct builtin_row builtin_row;
 typedef struct builtin_call {
     const builtin_row *row;
     ast_node *syntax;
     const ir_signature *signature;
+    unsigned n_operands, n_attributes;
+    builtin_parameter operand_rows[IR_MAX_SLOTS], attribute_rows[BUILTIN_MAX_ATTRIBUTES];
     ast_node *operands[IR_MAX_SLOTS]; // NULL: absent
     value values[IR_MAX_SLOTS];
-    ast_node *attributes[IR_MAX_ATTRIBUTES];
-    ast_node *bias, *type; // what only the language has
+    ast_node *attributes[BUILTIN_MAX_ATTRIBUTES];
 } builtin_call;
 typedef value builtin_rule(frontend *f, const builtin_call *c);
 
 struct builtin_row {
     const char *name;
     ir_opcode code;
-    const char *more;
+    const char *operands, *attributes; // as builtins.def says
     builtin_rule *rule;
     double (*fold)(double);
+    const char *doc;
 };
 
 // *known is false when no built-in function has this name.
 value evaluate_builtin(frontend *f, ast_node *call, bool *known);
 const char *const *builtin_names(size_t *count);
-// For rules: an operand as a run-time value, the `type` attribute (`otherwise` when absent), and
-// the attributes of the operation that was built.
+// For rules: an operand as a run-time value (NULL: absent, or reported), and what attributes say;
+// *inout keeps its value where one is absent. False: reported.
 ir_value *builtin_operand(frontend *f, const builtin_call *c, unsigned slot);
+ast_node *builtin_attribute(const builtin_call *c, const char *name); // NULL: absent
 bool builtin_type(frontend *f, const builtin_call *c, scalar_type otherwise, scalar_type *out);
+bool builtin_float_type(frontend *f, const builtin_call *c, scalar_type otherwise,
+                        scalar_type *out);
+bool builtin_number(frontend *f, const builtin_call *c, const char *name, double *inout);
+// `words`: "none linear yarn}", as in ir_attribute_row.
+bool builtin_word(frontend *f, const builtin_call *c, const char *name, const char *words,
+                  const char **inout);
+// Sets the operation's own attributes.
 bool builtin_attributes(frontend *f, const builtin_call *c, ir_op *op);
-builtin_rule rule_linear;
+value builtin_finish(frontend *f, const builtin_call *c, ir_value *v);
+value builtin_wrong_operand(frontend *f, const builtin_call *c, unsigned slot, const char *wanted,
+                            const char *found);
+builtin_rule rule_linear, rule_embedding, rule_range, rule_rope, rule_attend;
+// A constant of the module, the same for the same content. `values` are rounded to the type.
+ir_value *constant_vector(frontend *f, const char *name, scalar_type s, int64_t count,
+                          double *values, location where);
+// The positions of all tokens of x [.., T, H, D], i32[.., T], from an argument that has them or
+// those of the first tokens. NULL: reported.
+ir_value *token_positions(frontend *f, const builtin_call *c, unsigned slot, const ir_type *x);
+
+// ---------------------------------------------------------------- subscript.c
+
+// x[:, T - 1], k[i][pos : pos + T], read.
+value subscript_read(frontend *f, ast_node *n, value base);
+// The same as the target of an assignment to a state, or (not `part`) all of the state.
+void subscript_write(frontend *f, ast_node *target, value state, bool part, const ast_node *from,
+                     ir_value *x);
+// A whole number computed at run time as an index. NULL: reported.
+ir_value *runtime_position(frontend *f, const ast_node *n, value v);
 
 // ------------------------------------------------------ function.c, statement.c
 

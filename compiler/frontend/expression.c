@@ -83,9 +83,9 @@ static ir_value *weight_value(frontend *f, const ast_node *n, value v)
         fail(f, n->where, "'%s' is a group of weights; name one of its fields: %s", name,
              weights_fields(f, v.weights));
     else if (v.weights->type->kind == IR_WEIGHT)
-        fail(f, n->where, "'%s' is a weight matrix (%s), which only linear takes", name,
-             describe(f, v));
-    else
+        fail(f, n->where, "'%s' is a weight matrix (%s), which only linear and embedding take",
+             name, describe(f, v));
+    else if (weights_require(f, n, v))
         return weights_global(f, v.weights, v.integer);
     return NULL;
 }
@@ -176,13 +176,13 @@ static value evaluate_index(frontend *f, ast_node *n)
     ast_node *at = ast_child(n, 1);
     if (is_poison(base))
         return base;
-    bool array = (base.kind == VALUE_WEIGHTS || base.kind == VALUE_STATE) && base.array;
-    if (!array)
-        return fail(f, n->where,
-                    base.kind == VALUE_STATE
-                        ? "a state is read as a whole; '%s' is %s (parts can only be assigned)"
-                        : "only arrays of weights and of states can be indexed; '%s' is %s",
+    bool state = base.kind == VALUE_STATE, weights = base.kind == VALUE_WEIGHTS;
+    bool tensor = base.kind == VALUE_RUNTIME && base.runtime->type->kind == IR_TENSOR;
+    if (!state && !weights && !tensor)
+        return fail(f, n->where, "only tensors, states and arrays can be indexed; '%s' is %s",
                     describe_syntax(f, ast_child(n, 0)), describe(f, base));
+    if (tensor || !base.array)
+        return subscript_read(f, n, base);
     if (n->children.count != 2 || at->kind == AST_SLICE)
         return fail(f, n->where, "'%s' takes one index", describe_syntax(f, ast_child(n, 0)));
     value index = evaluate(f, at);
@@ -403,6 +403,8 @@ static value evaluate_call(frontend *f, ast_node *n)
         return evaluate_meta(f, n);
     if (!strcmp(n->name, "count"))
         return evaluate_count(f, n);
+    if (!strcmp(n->name, "has"))
+        return evaluate_has(f, n);
     if (scalar_by_name(n->name, &s))
         return evaluate_conversion(f, n, s);
     value v = evaluate_builtin(f, n, &known);

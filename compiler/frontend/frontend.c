@@ -38,6 +38,7 @@ static void check_uncalled(frontend *f)
 {
     ir_module *module = f->module;
     f->module = ir_module_create(f->arena, "unused");
+    f->constants.count = 0;
     for (size_t i = 0; i < f->declarations.count; i++) {
         declaration *d = f->declarations.items[i];
         if (d->weight)
@@ -73,7 +74,8 @@ ir_module *frontend_compile(arena *a, diagnostics *d, const source *text_in,
                   .source = text_in,
                   .file = file,
                   .module = ir_module_create(a, stem(a, text_in->name))};
-    declare_all(&f);
+    if (!declare_all(&f))
+        return NULL;
     weights_check(&f);
     expand_entries(&f);
     check_uncalled(&f);

@@ -103,8 +103,7 @@ static value conform_scalar(frontend *f, const slot *to, const type_spec *s, val
 static value conform_weight(frontend *f, const slot *to, const type_spec *s, value v)
 {
     bool same = false;
-    bool weight = v.kind == VALUE_WEIGHTS && !v.array && v.weights->leaf &&
-                  v.weights->type->kind == IR_WEIGHT;
+    bool weight = is_weight_matrix(v);
     const char *format = s->kind == SPEC_WEIGHT ? s->format : scalar_rows[s->scalar].name;
     if (weight && (!strcmp(format, "w") || !strcmp(format, v.weights->type->format)) &&
         !match_dims(f, to, s->dims, v.weights->type, &same))
@@ -115,8 +114,7 @@ static value conform_weight(frontend *f, const slot *to, const type_spec *s, val
 static value conform_tensor(frontend *f, const slot *to, const type_spec *s, value v)
 {
     bool same = false;
-    if (v.kind == VALUE_WEIGHTS && !v.array && v.weights->leaf &&
-        v.weights->type->kind == IR_WEIGHT)
+    if (is_weight_matrix(v))
         return conform_weight(f, to, s, v);
     if (is_compile_time(v))
         return mismatch(f, to, s, describe(f, v));

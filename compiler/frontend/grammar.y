@@ -42,6 +42,7 @@ static void lut_yyerror(location *where, yyscan_t scanner, parser *p, const char
 %token END 0 "the end of the file"
 %token MODEL "model" CONST "const" DIM "dim" IN "in" WEIGHTS "weights" WEIGHT "weight" STATE "state"
 %token ENTRY "entry" FN "fn" RETURN "return" FOR "for" IF "if" ELSE "else" AS "as" OR "or"
+%token OPTIONAL "optional" ASSERT "assert"
 %token BOOLEAN "true or false" NAME "a name" INTEGER "a whole number" NUMBER "a number" TEXT "a text"
 %token RANGE ".." ARROW "->" EQ "==" NE "!=" LE "<=" GE ">=" AND "&&" OROR "||"
 
@@ -60,10 +61,13 @@ declaration: "model" NAME ';'           { $$ = parser_named(NODE0(MODEL), $2); }
     | "weights" '{' fields '}'          { $$ = $3; $$->kind = AST_WEIGHTS; $$->where = @$; }
     | "weight" field                    { $$ = parser_append(p, NODE0(WEIGHTS), $2); }
     | "state" declarators ':' type ';'  { $$ = NODE2(STATE, $2, $4); }
+    | assert
     | function
     | "entry" function                  { $$ = $2; if ($$) $$->integer = 1; }
     | error ';'                         { yyerrok; p->recovering = true; $$ = NULL; }
     | error '}'                         { yyerrok; p->recovering = true; $$ = NULL; }
+    ;
+assert: "assert" expression ',' expression ';' { $$ = NODE2(ASSERT, $2, $4); }
     ;
 constants: "const" constant             { $$ = NODE1(LIST, $2); }
     | constants ',' constant            { $$ = parser_append(p, $1, $3); }
@@ -76,6 +80,7 @@ fields: %empty                          { $$ = NODE0(LIST); }
     | fields error ';'                  { yyerrok; $$ = $1; }
     ;
 field: declarators ':' type sources ';' { $$ = NODE3(FIELD, $1, $3, $4); }
+    | declarators ':' type "optional" sources ';' { $$ = NODE3(FIELD, $1, $3, $5); $$->integer = 1; }
     | declarator '{' fields '}'         { $$ = parser_named(NODE2(STRUCT, ast_child($1, 0), $3), $1); }
     ;
 declarators: declarator                 { $$ = NODE1(LIST, $1); }
@@ -135,6 +140,7 @@ statement: targets '=' expression ';'   { $$ = NODE2(ASSIGN, $1, $3); }
                                         { $$ = parser_named(NODE3(FOR, $4, $6, $7), $2);
                                           $$->where = parser_span(p, @1, @6); }
     | if
+    | assert
     | error ';'                         { yyerrok; $$ = NULL; }
     ;
 targets: postfix                        { $$ = NODE1(LIST, $1); }

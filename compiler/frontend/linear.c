@@ -35,9 +35,8 @@ static weight_node *weight_operand(frontend *f, const builtin_call *c)
 {
     value v = c->values[1];
     const ast_node *n = c->operands[1];
-    if (v.kind == VALUE_WEIGHTS && !v.array && v.weights->leaf &&
-        v.weights->type->kind == IR_WEIGHT)
-        return v.weights;
+    if (is_weight_matrix(v))
+        return weights_require(f, n, v) ? v.weights : NULL;
     if (v.kind == VALUE_WEIGHTS && (v.array || !v.weights->leaf))
         runtime(f, n, v, NULL); // says what is missing
     else
@@ -77,52 +76,42 @@ static bool check_scale(frontend *f, const builtin_call *c, const ir_value *scal
     return false;
 }
 
-// y + bias, computed in f32 and rounded once.
-static ir_value *add_bias(frontend *f, const builtin_call *c, ir_value *y, scalar_type s)
+static bool check_bias(frontend *f, const builtin_call *c, const ir_value *bias, ir_dim n)
 {
-    value v = evaluate(f, c->bias);
-    ir_value *bias = runtime(f, c->bias, v, NULL);
-    if (!bias)
-        return NULL;
     const ir_type *t = bias->type;
-    ir_dim n = y->type->dims[y->type->rank - 1];
-    if (t->kind != IR_TENSOR || t->rank != 1 || !ir_type_is_float(t) ||
-        !ir_dim_equal(t->dims[0], n)) {
-        fail(f, c->bias->where, "'bias' must be a float vector of %s elements, this is %s",
-             describe_dim(f, n), describe_type(f, t));
-        return NULL;
-    }
-    return emit(f, c->syntax->where, IR_ADD, ir_type_with_scalar(f->module, y->type, s), y, bias,
-                NULL);
+    if (t->kind == IR_TENSOR && t->rank == 1 && ir_type_is_float(t) && ir_dim_equal(t->dims[0], n))
+        return true;
+    fail(f, c->operands[3]->where, "'bias' must be a float vector of %s elements, this is %s",
+         describe_dim(f, n), describe_type(f, t));
+    return false;
 }
 
 value rule_linear(frontend *f, const builtin_call *c)
 {
     scalar_type s;
     ir_value *x = builtin_operand(f, c, 0), *scale = builtin_operand(f, c, 2);
+    ir_value *bias = builtin_operand(f, c, 3);
     weight_node *w = x ? weight_operand(f, c) : NULL;
-    if (!w || (c->operands[2] && !scale) || !check_activation(f, c, x->type))
+    if (!w || (c->operands[2] && !scale) || (c->operands[3] && !bias) ||
+        !check_activation(f, c, x->type))
         return poison();
     const ir_type *t = x->type;
     if (!ir_dim_equal(t->dims[t->rank - 1], w->type->dims[1]))
         return wrong_depth(f, c, t, w);
     if ((scale && !check_scale(f, c, scale, t)) ||
-        !builtin_type(f, c, ir_type_is_float(t) ? t->scalar : SCALAR_F32, &s))
+        (bias && !check_bias(f, c, bias, w->type->dims[0])) ||
+        !builtin_float_type(f, c, ir_type_is_float(t) ? t->scalar : SCALAR_F32, &s))
         return poison();
-    if (!scalar_is_float(s))
-        return fail(f, c->type->where,
-                    "'linear' gives floats, not %s; round and convert its result",
-                    scalar_rows[s].name);
     ir_dim dims[IR_MAX_RANK];
     memcpy(dims, t->dims, sizeof dims);
     dims[t->rank - 1] = w->type->dims[0];
-    const ir_type *result =
-        type_tensor(f, c->syntax->where, c->bias ? SCALAR_F32 : s, t->rank, dims);
+    const ir_type *result = type_tensor(f, c->syntax->where, bias ? SCALAR_F32 : s, t->rank, dims);
     if (!result)
         return poison();
     ir_value *weight = weights_global(f, w, c->values[1].integer);
     ir_value *y = emit(f, c->syntax->where, IR_LINEAR, result, x, weight, scale);
-    if (c->bias)
-        y = add_bias(f, c, y, s);
-    return y ? runtime_value(y) : poison();
+    if (bias) // added in f32 and rounded once
+        y = emit(f, c->syntax->where, IR_ADD, ir_type_with_scalar(f->module, y->type, s), y, bias,
+                 NULL);
+    return runtime_value(y);
 }

@@ -40,10 +40,10 @@ typedef struct token_group {
 static const token_group groups[] = {
     {"a declaration (model, const, dim, weights, weight, state, fn or entry fn)",
      {"model", "const", "dim", "weights", "weight", "state", "entry", "fn"},
-     {"the end of the file"}},
+     {"the end of the file", "assert"}},
     {"a statement",
      {"return", "for", "if", "a name"},
-     {"true or false", "a whole number", "a number", "a text", "("}},
+     {"true or false", "a whole number", "a number", "a text", "(", "assert"}},
     {"an expression",
      {"a name", "a whole number", "a number", "a text", "true or false", "("},
      {"-", "!"}},
@@ -135,7 +135,7 @@ static bool is_keyword(const char *name)
 static const char *suggest_keyword(parser *p, const char *const *expected, size_t count)
 {
     static const char *const leading[] = {"model", "const",  "dim", "weights", "weight", "state",
-                                          "entry", "return", "for", "if",      "fn"};
+                                          "entry", "return", "for", "if",      "fn",     "assert"};
     if (p->previous_name)
         return text_nearest(p->previous_name, leading, sizeof leading / sizeof *leading);
     if (!p->name)

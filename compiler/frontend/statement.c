@@ -60,127 +60,32 @@ static void assign_variable(frontend *f, ast_node *target, const ast_node *from,
     bind(f, target->name, v, target);
 }
 
-// ---------------------------------------------------------------- state writes
-
-// start : start + rows. The number of rows must be known when the program is compiled; it is left
-// as -1 where the slice has no end.
-static bool slice_rows(frontend *f, ast_node *slice, value start, ir_dim *rows)
+// A state that is assigned, as a whole or in parts: `target` is then the subscripted state.
+static bool find_state(frontend *f, ast_node *target, value *state, bool *part)
 {
-    ast_node *first = ast_child(slice, 0), *end = ast_child(slice, 1);
-    *rows = ir_dim_constant(-1);
-    if (ast_is_empty(end))
-        return true;
-    if (ast_is_empty(first))
-        return type_dim(f, end, rows);
-    bool sum = end->kind == AST_BINARY && *end->name == '+';
-    if (sum && ast_equal(ast_child(end, 0), first))
-        return type_dim(f, ast_child(end, 1), rows);
-    if (sum && ast_equal(ast_child(end, 1), first))
-        return type_dim(f, ast_child(end, 0), rows);
-    value stop = is_size(start) ? evaluate(f, end) : poison();
-    bool done = false;
-    value count = is_size(stop) ? fold_binary(f, slice->where, "-", stop, start, &done) : poison();
-    if (done && count.kind == VALUE_INTEGER && count.integer >= 0)
-        *rows = ir_dim_constant(count.integer);
-    else if (done && count.kind == VALUE_DIMENSION)
-        *rows = count.dim;
-    else
-        fail(f, slice->where,
-             "the end of the rows must be written as '%s + count', the number of rows being known "
-             "at compile time",
-             describe_syntax(f, first));
-    return rows->value >= 0;
-}
-
-static ir_value *slice_position(frontend *f, const ast_node *n, value start)
-{
-    const ir_type *index = ir_type_index(f->module);
-    ir_value *v = runtime(f, n, start, index);
-    if (!v || v->type == index)
-        return v;
-    if (v->type->kind == IR_SCALAR && scalar_is_integer(v->type->scalar))
-        return emit(f, n->where, IR_CAST, index, v, NULL, NULL);
-    fail(f, n->where, "a position is a whole number, '%s' is %s", describe_syntax(f, n),
-         describe_type(f, v->type));
-    return NULL;
-}
-
-static bool check_rows(frontend *f, const ast_node *at, const value *state, const ir_type *x,
-                       ir_dim rows)
-{
-    const ir_type *s = state->state->type;
-    bool fits = x->kind == IR_TENSOR && x->rank == s->rank && x->scalar == s->scalar;
-    for (unsigned i = 1; fits && i < s->rank; i++)
-        fits = ir_dim_equal(x->dims[i], s->dims[i]);
-    if (fits && rows.value >= 0)
-        fits = ir_dim_equal(x->dims[0], rows);
-    if (fits && ir_dim_maximum(x->dims[0]) <= s->dims[0].value)
-        return true;
-    ir_type want = *s;
-    if (rows.value >= 0)
-        want.dims[0] = rows;
-    if (fits)
-        fail(f, at->where, "%s can have %lld rows, more than state '%s' (%s)", describe_type(f, x),
-             (long long)ir_dim_maximum(x->dims[0]), state->state->name, describe_type(f, s));
-    else
-        fail(f, at->where, "the rows assigned to state '%s' must be %s, these are %s",
-             state->state->name, describe_type(f, &want), describe_type(f, x));
-    note(f, state->state->where, "'%s' is declared here", state->state->name);
-    return false;
-}
-
-static bool find_state(frontend *f, ast_node *base, value *state)
-{
+    ast_node *base = target->kind == AST_INDEX ? ast_child(target, 0) : target;
     *state = evaluate(f, base);
+    *part = base != target && state->kind == VALUE_STATE && !state->array;
+    if (base != target && !*part && !is_poison(*state))
+        *state = evaluate(f, target);
     if (is_poison(*state))
         return false;
     if (state->kind == VALUE_STATE && !state->array)
         return true;
-    fail(f, base->where, "only variables and states can be assigned, '%s' is %s",
-         describe_syntax(f, base), describe(f, *state));
+    fail(f, target->where, "only variables and states can be assigned, '%s' is %s",
+         describe_syntax(f, target), describe(f, *state));
     return false;
-}
-
-// A start that is known at compile time leaves room for the rows.
-static bool check_start(frontend *f, const ast_node *slice, value start, const value *state,
-                        const ir_type *x)
-{
-    int64_t rows = state->state->type->dims[0].value;
-    if (start.kind != VALUE_INTEGER ||
-        (start.integer >= 0 && start.integer <= rows - ir_dim_maximum(x->dims[0])))
-        return true;
-    fail(f, slice->where, "rows from %lld on do not fit state '%s', which has %lld",
-         (long long)start.integer, state->state->name, (long long)rows);
-    return false;
-}
-
-static void write_state(frontend *f, location where, const value *state, ir_value *x,
-                        ir_value *position)
-{
-    ir_value *operands[3] = {state_global(f, state->state, state->integer), x, position};
-    f->builder->where = where;
-    ir_build(f->builder, IR_STATE_WRITE, position ? 3 : 2, operands, 0, NULL);
 }
 
 static void assign_state(frontend *f, ast_node *target, const ast_node *from, value v)
 {
-    bool sliced = target->kind == AST_INDEX && target->children.count == 2 &&
-                  ast_child(target, 1)->kind == AST_SLICE;
-    ast_node *slice = sliced ? ast_child(target, 1) : NULL;
-    ast_node *first = sliced && !ast_is_empty(ast_child(slice, 0)) ? ast_child(slice, 0) : NULL;
-    value state, start = value_integer(0);
-    if (!find_state(f, sliced ? ast_child(target, 0) : target, &state))
+    value state;
+    bool part;
+    if (!find_state(f, target, &state, &part))
         return;
-    if (first)
-        start = evaluate(f, first);
     ir_value *x = runtime(f, from, v, NULL);
-    ir_dim rows = state.state->type->dims[0];
-    if (!x || is_poison(start) || (slice && !slice_rows(f, slice, start, &rows)) ||
-        !check_rows(f, from, &state, x->type, rows))
-        return;
-    ir_value *position = first ? slice_position(f, first, start) : NULL;
-    if (!first || (position && check_start(f, slice, start, &state, x->type)))
-        write_state(f, target->where, &state, x, position);
+    if (x)
+        subscript_write(f, target, state, part, from, x);
 }
 
 static void assign_one(frontend *f, ast_node *target, const ast_node *from, value v)
@@ -272,6 +177,7 @@ static returned expand_statement(frontend *f, ast_node *n)
     case AST_RETURN: return expand_return(f, n);
     case AST_FOR: return expand_for(f, n);
     case AST_IF: return expand_if(f, n);
+    case AST_ASSERT: evaluate_assert(f, n); break;
     case AST_EVALUATE: {
         ast_node *call = ast_child(n, 0);
         value v = call->kind == AST_CALL

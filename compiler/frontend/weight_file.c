@@ -93,6 +93,11 @@ static weight_node *find_alias(frontend *f, const ast_node *name, const weight_n
              other ? "" : suggestion(f, name->name, names, count));
         return NULL;
     }
+    if (other->optional) {
+        fail(f, name->where, "'%s' is optional and cannot stand for '%s'", name->name, leaf->name);
+        note(f, other->where, "'%s' is declared here", other->name);
+        return NULL;
+    }
     if (ir_type_same_dims(other->type, leaf->type) && other->type->kind == leaf->type->kind)
         return other;
     fail(f, name->where, "'%s' cannot stand for '%s': it is %s, not %s", name->name, leaf->name,
@@ -138,6 +143,16 @@ const char *weights_source(frontend *f, const weight_node *leaf, int64_t instanc
     return first ? first : weights_path(f, leaf, instance);
 }
 
+bool weights_present(frontend *f, const weight_node *leaf, int64_t instance)
+{
+    weight_node *alias;
+    frontend_tensor found;
+    if (!f->options->metadata)
+        return false;
+    const char *name = weights_source(f, leaf, instance, &alias);
+    return !name || alias || weights_in_file(f, name, &found); // NULL: reported
+}
+
 // ------------------------------------------------------------ against the file
 
 // Leading dimensions of 1 aside.
@@ -173,6 +188,8 @@ static const char *check_instance(frontend *f, const weight_node *leaf, int64_t 
     if (!name || alias)
         return NULL;
     if (!weights_in_file(f, name, &found)) {
+        if (leaf->optional)
+            return NULL;
         return arena_format(f->arena, "weight '%s': %s has no tensor '%s'%s",
                             weights_written(f, leaf, instance), m->file, name,
                             did_you_mean(f, m->nearest_tensor(m->context, name)));

@@ -177,6 +177,7 @@ static void declare_leaves(frontend *f, weight_node *parent, ast_node *syntax)
         n->sources = ast_child(syntax, 2);
         n->ordinal = (unsigned)i;
         n->siblings = (unsigned)names->children.count;
+        n->optional = syntax->integer != 0;
         f->weights += n->instances;
         if (f->weights > max_weights)
             fail(f, n->where, "more than 2^20 weights");
@@ -244,6 +245,25 @@ value weights_index(frontend *f, location where, value array, value index)
     array.integer = state ? index.integer : array.integer * length + index.integer;
     array.array = false;
     return array;
+}
+
+bool weights_absent(frontend *f, value v)
+{
+    return v.kind == VALUE_WEIGHTS && !v.array && v.weights->leaf && v.weights->optional &&
+           !weights_present(f, v.weights, v.integer);
+}
+
+bool weights_require(frontend *f, const ast_node *n, value v)
+{
+    if (!weights_absent(f, v))
+        return true;
+    const char *name = describe_syntax(f, n);
+    const frontend_metadata *m = f->options->metadata;
+    fail(f, n->where, "'%s' is optional and %s it; ask has(%s) first", name,
+         m ? arena_format(f->arena, "%s lacks", m->file) : "without a weight file there is none of",
+         name);
+    note(f, v.weights->where, "'%s' is declared here", v.weights->name);
+    return false;
 }
 
 static const ir_type *decide_format(frontend *f, const weight_node *leaf, const char *name,
