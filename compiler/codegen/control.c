@@ -242,10 +242,25 @@ void emit_if(emitter *e, ir_op *op)
     }
 }
 
-// An instruction that is illegal on every machine. What follows is never reached.
+// The service write (docs/program.md) of a line to stderr.
+static void write_line(emitter *e, const char *line)
+{
+    const char *constraints = "{a0},{a1},{a2},{a7},~{a0},~{memory}";
+    LLVMValueRef text = LLVMBuildGlobalStringPtr(e->builder, line, "reason");
+    LLVMValueRef operands[] = {int_constant(e, 64, 2), text,
+                               int_constant(e, 64, (int64_t)strlen(line)), int_constant(e, 64, 64)};
+    LLVMTypeRef types[] = {LLVMTypeOf(operands[0]), LLVMTypeOf(text), LLVMTypeOf(operands[2]),
+                           LLVMTypeOf(operands[3])};
+    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), types, 4, false);
+    LLVMValueRef ecall = LLVMGetInlineAsm(type, "ecall", 5, constraints, strlen(constraints), true,
+                                          false, LLVMInlineAsmDialectATT, false);
+    LLVMBuildCall2(e->builder, type, ecall, operands, 4, "");
+}
+
+// The reason, and an instruction that is illegal on every machine. What follows is never reached.
 void emit_trap(emitter *e, ir_op *op)
 {
-    (void)op;
+    write_line(e, arena_format(e->arena, "%s\n", ir_find(op, "reason")->text));
     call_intrinsic(e, "llvm.trap", 0, NULL, 0, NULL);
 }
 
