@@ -60,6 +60,14 @@ static bool blocks_equal(ir_mapping *map, const ir_block *a, const ir_block *b)
     return !x && !y;
 }
 
+bool ir_block_equal(const ir_block *a, const ir_block *b)
+{
+    arena *scratch = arena_create();
+    bool equal = blocks_equal(ir_mapping_create(scratch), a, b);
+    arena_destroy(scratch);
+    return equal;
+}
+
 bool ir_function_equal(const ir_function *a, const ir_function *b)
 {
     if (a->module != b->module || a->results.count != b->results.count)
@@ -67,10 +75,7 @@ bool ir_function_equal(const ir_function *a, const ir_function *b)
     for (size_t i = 0; i < a->results.count; i++)
         if (a->results.items[i] != b->results.items[i])
             return false;
-    arena *scratch = arena_create();
-    bool equal = blocks_equal(ir_mapping_create(scratch), a->body, b->body);
-    arena_destroy(scratch);
-    return equal;
+    return ir_block_equal(a->body, b->body);
 }
 
 // -------------------------------------------------------------------- hashing
@@ -134,13 +139,19 @@ static void hash_block(hasher *h, const ir_block *b)
     hash_op(h, op);
 }
 
-uint64_t ir_function_hash(const ir_function *f)
+uint64_t ir_block_hash(const ir_block *b)
 {
     arena *scratch = arena_create();
     hasher h = {.numbers = ir_mapping_create(scratch)};
-    for (size_t i = 0; i < f->results.count; i++)
-        h.hash = ir_type_hash(h.hash, f->results.items[i]);
-    hash_block(&h, f->body);
+    hash_block(&h, b);
     arena_destroy(scratch);
     return h.hash;
+}
+
+uint64_t ir_function_hash(const ir_function *f)
+{
+    uint64_t hash = ir_block_hash(f->body);
+    for (size_t i = 0; i < f->results.count; i++)
+        hash = ir_type_hash(hash, f->results.items[i]);
+    return hash;
 }

@@ -372,3 +372,6 @@ bool ir_same_attributes(const ir_op *a, const ir_op *b);
 // Structural equality of two functions' bodies, names aside (kernel sharing).
 bool ir_function_equal(const ir_function *a, const ir_function *b);
 uint64_t ir_function_hash(const ir_function *f);
+// The same of two blocks of one module that see nothing from outside but globals.
+bool ir_block_equal(const ir_block *a, const ir_block *b);
+uint64_t ir_block_hash(const ir_block *b);

@@ -179,10 +179,17 @@ static ir_value *symbol_value(lowering *l, const ir_symbol *symbol)
     return v;
 }
 
+// A dimension that is the same in every run is a constant.
+static ir_dim low_known(ir_dim d)
+{
+    bool known = d.symbol && d.symbol->minimum == d.symbol->maximum;
+    return known ? ir_dim_constant(ir_dim_maximum(d)) : d;
+}
+
 ir_value *low_dim(lowering *l, ir_dim d)
 {
-    if (ir_dim_is_constant(d))
-        return low_index(l, d.value);
+    if (ir_dim_is_constant(low_known(d)))
+        return low_index(l, low_known(d).value);
     return low_mul(l, symbol_value(l, d.symbol), low_index(l, d.value));
 }
 
@@ -196,7 +203,7 @@ ir_value *low_row_count(lowering *l, const ir_type *t)
 
 ir_dim low_columns(const ir_type *t)
 {
-    return t->rank ? t->dims[t->rank - 1] : ir_dim_constant(1);
+    return t->rank ? low_known(t->dims[t->rank - 1]) : ir_dim_constant(1);
 }
 
 // --------------------------------------------------------------------- memory

@@ -165,7 +165,20 @@ static bool lower_kernel(lowering *l)
 
 // ------------------------------------------------------------------ entries
 
-typedef ARRAY_OF(ir_function *) function_list;
+// A kernel whose function is there: equal kernels are called like it.
+typedef struct lowered_kernel {
+    const ir_op *kernel;
+    ir_function *function;
+    uint64_t hash, function_hash;
+    const argument_source *arguments;
+    size_t n_arguments;
+} lowered_kernel;
+typedef ARRAY_OF(lowered_kernel) kernel_list;
+
+typedef struct entry_symbol {
+    const ir_symbol *symbol;
+    ir_value *value;
+} entry_symbol;
 
 typedef struct entry_lowering {
     ir_module *module;
@@ -176,7 +189,8 @@ typedef struct entry_lowering {
     ir_value *zero;
     lowering shape; // tile shape only, for parts_of
     ARRAY_OF(place) places;
-    function_list *kernels; // of the whole module, for sharing
+    ARRAY_OF(entry_symbol) symbols;
+    kernel_list *kernels; // of the whole module
 } entry_lowering;
 
 static place *place_of(entry_lowering *e, ir_value *v)
@@ -278,63 +292,89 @@ static void bind_result(entry_lowering *e, ir_value *v)
 
 static ir_value *symbol_of(entry_lowering *e, const ir_symbol *symbol)
 {
-    IR_FOR_OPS(op, e->new->body)
-    {
-        if (op->code == IR_DIMENSION && ir_find(op, "symbol")->text == symbol->name)
-            return &op->results[0];
+    for (size_t i = 0; i < e->symbols.count; i++) {
+        if (e->symbols.items[i].symbol == symbol)
+            return e->symbols.items[i].value;
     }
     ir_builder head = at_head(e);
     ir_value *v = ir_build1(&head, IR_DIMENSION, ir_type_index(e->module), NULL, NULL, NULL);
     ir_set_text(v->op, "symbol", symbol->name);
     v->name = symbol->name;
+    ARRAY_PUSH(e->arena, &e->symbols, (entry_symbol){symbol, v});
     return v;
 }
 
-static ir_value *argument_value(entry_lowering *e, const lowering *l, const argument_source *s)
+static ir_value *argument_value(entry_lowering *e, const ir_op *kernel, const argument_source *s)
 {
     switch (s->kind) {
-    case ARGUMENT_INPUT: {
-        ir_value *v = ir_operand(l->kernel, s->index);
-        return *part_slot(operand_place(e, v), s->part);
-    }
-    case ARGUMENT_OUTPUT: return *part_slot(place_of(e, &l->kernel->results[s->index]), s->part);
+    case ARGUMENT_INPUT: return *part_slot(operand_place(e, ir_operand(kernel, s->index)), s->part);
+    case ARGUMENT_OUTPUT: return *part_slot(place_of(e, &kernel->results[s->index]), s->part);
     case ARGUMENT_SCRATCH: return allocate(e, s->type, "scratch");
     case ARGUMENT_SYMBOL: return symbol_of(e, s->symbol);
     }
     UNREACHABLE();
 }
 
-static ir_function *shared_kernel(entry_lowering *e, ir_function *f)
+static const lowered_kernel *find_kernel(const entry_lowering *e, const ir_op *op, uint64_t hash)
 {
     for (size_t i = 0; i < e->kernels->count; i++) {
-        ir_function *other = e->kernels->items[i];
-        if (ir_function_equal(other, f)) {
+        const lowered_kernel *k = &e->kernels->items[i];
+        if (k->hash == hash && ir_same_attributes(k->kernel, op) &&
+            ir_block_equal(k->kernel->regions[0], op->regions[0]))
+            return k;
+    }
+    return NULL;
+}
+
+// Kernels that differ may still come out as equal functions.
+static ir_function *shared_function(const entry_lowering *e, ir_function *f, uint64_t hash)
+{
+    for (size_t i = 0; i < e->kernels->count; i++) {
+        ir_function *other = e->kernels->items[i].function;
+        if (e->kernels->items[i].function_hash == hash && ir_function_equal(other, f)) {
             ir_function_remove(f);
             return other;
         }
     }
-    ARRAY_PUSH(e->arena, e->kernels, f);
     return f;
+}
+
+// NULL: reported.
+static const lowered_kernel *kernel_for(entry_lowering *e, ir_op *op)
+{
+    uint64_t hash = ir_block_hash(op->regions[0]);
+    const lowered_kernel *known = find_kernel(e, op, hash);
+    if (known)
+        return known;
+    lowering l = e->shape;
+    l.kernel = op;
+    l.region = op->regions[0];
+    if (!lower_kernel(&l))
+        return NULL;
+    lowered_kernel k = {.kernel = op,
+                        .hash = hash,
+                        .function_hash = ir_function_hash(l.function),
+                        .arguments = l.arguments.items,
+                        .n_arguments = l.arguments.count};
+    k.function = shared_function(e, l.function, k.function_hash);
+    ARRAY_PUSH(e->arena, e->kernels, k);
+    return &e->kernels->items[e->kernels->count - 1];
 }
 
 static bool lower_kernel_op(entry_lowering *e, ir_op *op)
 {
-    lowering l = e->shape;
-    l.kernel = op;
-    l.region = op->regions[0];
-    bool good = lower_kernel(&l);
+    const lowered_kernel *k = kernel_for(e, op);
     for (unsigned i = 0; i < op->n_results; i++) // what follows is looked at in any case
         bind_result(e, &op->results[i]);
-    if (!good)
+    if (!k)
         return false;
-    ir_value **arguments = ARENA_ARRAY(e->arena, ir_value *, l.arguments.count);
-    for (size_t i = 0; i < l.arguments.count; i++) {
-        ir_value *v = argument_value(e, &l, &l.arguments.items[i]);
-        arguments[i] = as_type(e, v, l.function->body->arguments.items[i]->type);
+    ir_value **arguments = ARENA_ARRAY(e->arena, ir_value *, k->n_arguments);
+    for (size_t i = 0; i < k->n_arguments; i++) {
+        ir_value *v = argument_value(e, op, &k->arguments[i]);
+        arguments[i] = as_type(e, v, k->function->body->arguments.items[i]->type);
     }
-    ir_function *callee = shared_kernel(e, l.function);
-    ir_op *call = ir_build(&e->at, IR_CALL, (unsigned)l.arguments.count, arguments, 0, NULL);
-    ir_set_text(call, "callee", callee->name);
+    ir_op *call = ir_build(&e->at, IR_CALL, (unsigned)k->n_arguments, arguments, 0, NULL);
+    ir_set_text(call, "callee", k->function->name);
     return true;
 }
 
@@ -344,6 +384,12 @@ static void lower_reshape(entry_lowering *e, ir_op *op)
     place *to = place_of(e, &op->results[0]);
     if (!to->buffer)
         to->buffer = as_type(e, from, flat_buffer(e->module, op->results[0].type));
+}
+
+static void lower_dim(entry_lowering *e, ir_op *op)
+{
+    const ir_symbol *symbol = ir_symbol_find(e->module, ir_name(op, "symbol"));
+    place_of(e, &op->results[0])->scalar = symbol_of(e, symbol);
 }
 
 // Index and scalar arithmetic between kernels stays as it is.
@@ -364,6 +410,7 @@ static bool lower_op(entry_lowering *e, ir_op *op)
     switch (op->code) {
     case IR_KERNEL: return lower_kernel_op(e, op);
     case IR_RESHAPE: lower_reshape(e, op); return true;
+    case IR_DIMENSION: lower_dim(e, op); return true;
     case IR_RETURN: ir_build(&e->at, IR_RETURN, 0, NULL, 0, NULL); return true;
     default:
         if (op->n_results != 1 || op->results[0].type->kind == IR_TENSOR)
@@ -489,7 +536,6 @@ static bool lower_entry(entry_lowering *e)
     bool good = true;
     IR_FOR_OPS(op, e->old->body)
     good = lower_op(e, op) && good;
-    ir_function_remove(e->old);
     return good;
 }
 
@@ -524,9 +570,9 @@ static bool can_lower(pass_context *c, const ir_function *f)
 
 bool pass_lower_to_tile(ir_module *m, pass_context *c)
 {
-    function_list kernels = {0};
+    kernel_list kernels = {0};
     bool good = true;
-    function_list entries = {0};
+    ARRAY_OF(ir_function *) entries = {0};
     for (ir_function *f = m->functions; f; f = f->next) {
         good = can_lower(c, f) && good;
         ARRAY_PUSH(c->arena, &entries, f);
@@ -540,5 +586,7 @@ bool pass_lower_to_tile(ir_module *m, pass_context *c)
         machine_shape(&e.shape);
         good = lower_entry(&e) && good;
     }
+    for (size_t i = 0; i < entries.count; i++) // their kernels were compared until now
+        ir_function_remove(entries.items[i]);
     return good;
 }
