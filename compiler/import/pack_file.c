@@ -8,9 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 static uint64_t align_to(uint64_t x, uint64_t alignment)
@@ -244,22 +242,6 @@ static bool put_weight(writer *o, const void *data, uint64_t size)
     return put(o, data, size);
 }
 
-// The rows' pages in the mapped file are not needed again: a model larger than memory is packed
-// without keeping it resident.
-static void release_rows(const weights *w, const weights_tensor *t, int64_t first, int64_t end)
-{
-    if (!w->mapped || w->file.descriptor < 0 || !t->type)
-        return;
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uint64_t row = (uint64_t)(t->columns / t->type->block) * t->type->bytes;
-    uintptr_t from = (uintptr_t)t->data + (uint64_t)first * row;
-    uintptr_t until = (uintptr_t)t->data + (uint64_t)end * row;
-    from = (from + page - 1) / page * page;
-    until = until / page * page;
-    if (from < until)
-        madvise((void *)from, until - from, MADV_DONTNEED);
-}
-
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -281,7 +263,7 @@ static bool put_planes(writer *o, arena *a, const ir_global *g, const quant_form
         pack_rows(&tile, o->shape, packed);
         if (!put_weight(o, packed, size))
             return false;
-        release_rows(o->w, t, first, first + count);
+        tensor_release(o->w, t, first, count);
     }
     return true;
 }
@@ -368,7 +350,7 @@ static bool put_dense(writer *o, arena *a, const ir_global *g, const quant_forma
         good = raw ? put_raw_rows(o, a, t, first, count)
                    : put_converted_rows(o, a, g, f, t, first, count);
         arena_restore(a, mark);
-        release_rows(o->w, t, first, first + count);
+        tensor_release(o->w, t, first, count);
     }
     return good;
 }
@@ -388,8 +370,10 @@ static bool put_copy(writer *o, const weights_tensor *t)
     enum { CHUNK = 1 << 20 };
     for (uint64_t at = 0; at < t->size; at += CHUNK) {
         uint64_t left = t->size - at;
-        if (!put_weight(o, t->data + at, left < CHUNK ? left : CHUNK))
+        uint64_t size = left < CHUNK ? left : CHUNK;
+        if (!put_weight(o, t->data + at, size))
             return false;
+        bytes_release(o->w, t->data + at, size);
     }
     return XXH3_64bits_digest(o->hash) == t->hash || weights_verify(o->w, o->d, t);
 }

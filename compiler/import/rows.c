@@ -113,6 +113,7 @@ static bool convertible(const weights *w, const weights_tensor *t, const char *n
             good &= exact[n];
         good = good && quant_convert(&rows, &converted);
         arena_destroy(a);
+        tensor_release(w, t, first, count);
     }
     return good;
 }
@@ -134,15 +135,21 @@ const char *weights_dense_format(const weights_tensor *t)
 
 // ------------------------------------------------------------------------- floats
 
+static void rounded_values(arena *a, const quant_rows *rows, float *out)
+{
+    int64_t all = rows->n * rows->k;
+    double *values = ARENA_ARRAY(a, double, (size_t)all);
+    quant_dequantize(rows, values);
+    for (int64_t i = 0; i < all; i++)
+        out[i] = (float)values[i];
+}
+
 static void packed_rows(const weights *w, const weights_tensor *t, int64_t first, int64_t count,
                         float *out)
 {
     arena *a = arena_create();
     quant_rows rows = unpack_rows(w, a, t, first, count);
-    double *values = ARENA_ARRAY(a, double, (size_t)(count * t->columns));
-    quant_dequantize(&rows, values);
-    for (int64_t i = 0; i < count * t->columns; i++)
-        out[i] = (float)values[i];
+    rounded_values(a, &rows, out);
     arena_destroy(a);
 }
 
@@ -216,6 +223,14 @@ static bool quantize_rows(const weights *w, diagnostics *d, arena *a, const weig
     return true;
 }
 
+// A packed row that has been unpacked with its tile: reading it would unpack them all again.
+static void quantize_again(arena *a, const quant_rows *from, quant_rows *to)
+{
+    float *values = ARENA_ARRAY(a, float, (size_t)from->k);
+    rounded_values(a, from, values);
+    quant_quantize(values, to);
+}
+
 static bool convert_or_quantize(const weights *w, diagnostics *d, arena *a, const weights_tensor *t,
                                 int64_t first, quant_rows *out, bool *exact)
 {
@@ -225,7 +240,9 @@ static bool convert_or_quantize(const weights *w, diagnostics *d, arena *a, cons
         if (exact[n] && quant_convert(&from, &to))
             continue;
         arena_mark mark = arena_save(a);
-        if (!quantize_rows(w, d, a, t, first + n, &to))
+        if (exact[n] && !t->type)
+            quantize_again(a, &from, &to);
+        else if (!quantize_rows(w, d, a, t, first + n, &to))
             return false;
         arena_restore(a, mark);
     }

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static weights *weights_create(arena *a, diagnostics *d, const char *name, weights_kind kind)
 {
@@ -72,6 +74,31 @@ void weights_close(weights *w)
 {
     if (w && w->mapped)
         file_unmap(&w->file);
+}
+
+void bytes_release(const weights *w, const uint8_t *data, uint64_t size)
+{
+    if (!w->mapped || w->file.descriptor < 0)
+        return;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = ((uintptr_t)data + page - 1) / page * page;
+    uintptr_t until = ((uintptr_t)data + size) / page * page;
+    if (from < until)
+        madvise((void *)from, until - from, MADV_DONTNEED);
+}
+
+// Packed rows lie in column tiles, of which whole ones are released.
+void tensor_release(const weights *w, const weights_tensor *t, int64_t first, int64_t count)
+{
+    pack_geometry g;
+    uint64_t row = t->rows ? t->size / (uint64_t)t->rows : 0;
+    if (t->type) {
+        bytes_release(w, t->data + (uint64_t)first * row, (uint64_t)count * row);
+    } else if (t->data && pack_geometry_of(&t->format, t->rows, t->columns, w->shape, &g)) {
+        int64_t tile = first / w->shape.tile_n, end = (first + count) / w->shape.tile_n;
+        bytes_release(w, t->data + tile * g.column_tile_bytes,
+                      (uint64_t)((end - tile) * g.column_tile_bytes));
+    }
 }
 
 weights_kind weights_kind_of(const weights *w)

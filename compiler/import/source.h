@@ -39,6 +39,10 @@ bool weight_type_raw(const weight_type *type);    // its bytes are those of its 
 
 // ------------------------------------------------------------------- reading rows
 
+// Says that bytes of the mapped file, or a tensor's rows from `first` on, are not needed again: a
+// model larger than memory is read without keeping it resident. Reading them again is possible.
+void bytes_release(const weights *w, const uint8_t *data, uint64_t size);
+void tensor_release(const weights *w, const weights_tensor *t, int64_t first, int64_t count);
 // Unchecked: rows as floats, from the file's blocks, packed planes or the random stream.
 void tensor_rows(const weights *w, const weights_tensor *t, int64_t first, int64_t count,
                  float *out);
