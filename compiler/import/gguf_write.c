@@ -5,7 +5,14 @@
 #include <string.h>
 
 enum { ALIGNMENT = 32 };
-enum { VALUE_U32 = 4, VALUE_F32 = 6, VALUE_BOOL = 7, VALUE_STRING = 8, VALUE_ARRAY = 9 };
+enum {
+    VALUE_U32 = 4,
+    VALUE_I32 = 5,
+    VALUE_F32 = 6,
+    VALUE_BOOL = 7,
+    VALUE_STRING = 8,
+    VALUE_ARRAY = 9
+};
 
 struct gguf_writer {
     arena *arena;
@@ -83,6 +90,12 @@ void gguf_put_texts(gguf_writer *g, const char *key, uint64_t count, const char 
 void gguf_put_numbers(gguf_writer *g, const char *key, uint64_t count, const float *values)
 {
     put_array(g, key, VALUE_F32, count);
+    put(g, &g->meta, values, (size_t)count * sizeof *values);
+}
+
+void gguf_put_integers(gguf_writer *g, const char *key, uint64_t count, const int32_t *values)
+{
+    put_array(g, key, VALUE_I32, count);
     put(g, &g->meta, values, (size_t)count * sizeof *values);
 }
 

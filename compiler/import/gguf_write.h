@@ -19,6 +19,7 @@ void gguf_put_f32(gguf_writer *g, const char *key, float value);
 void gguf_put_bool(gguf_writer *g, const char *key, bool value);
 void gguf_put_texts(gguf_writer *g, const char *key, uint64_t count, const char *const *values);
 void gguf_put_numbers(gguf_writer *g, const char *key, uint64_t count, const float *values);
+void gguf_put_integers(gguf_writer *g, const char *key, uint64_t count, const int32_t *values);
 
 // A tensor of the given row-major shape, as bytes of a GGUF type ("Q4_0"), which are copied.
 void gguf_put_tensor(gguf_writer *g, const char *name, const char *type, unsigned rank,
