@@ -18,6 +18,9 @@ def value(v):
         return struct.pack("<II", 4, v)
     if isinstance(v, float):
         return struct.pack("<If", 6, v)
+    if isinstance(v, list):  # of one type
+        items = [value(x) for x in v]
+        return struct.pack("<I", 9) + items[0][:4] + struct.pack("<Q", len(v)) + b"".join(x[4:] for x in items)
     return struct.pack("<I", 8) + text(v)
 
 
@@ -50,3 +53,11 @@ def write(path, metadata, tensors, data):
             for part in data(name, kind, shape):
                 out.write(part)
             out.write(bytes(-out.tell() % ALIGNMENT))
+
+
+def write_f32(path, metadata, tensors):
+    """tensors: name to a list of numbers, or a list of rows of them; all in F32."""
+    rows = {name: x if isinstance(x[0], list) else [x] for name, x in tensors.items()}
+    shapes = [(name, "F32", ([len(x)] if isinstance(x[0], list) else []) + [len(rows[name][0])])
+              for name, x in tensors.items()]
+    write(path, metadata, shapes, lambda name, kind, shape: (struct.pack(f"<{len(r)}f", *r) for r in rows[name]))

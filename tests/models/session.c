@@ -1,0 +1,167 @@
+// A model's entries called one after the other, with its states kept, for scripts:
+//
+//    model_session oracle GRAPH.lir WEIGHTS      model_session emulator MODEL.elf
+//
+// A line of stdin is a call: ENTRY B T, then the B positions and the B * T tokens. The elements of
+// its first result, in f32, go to stdout as they are in memory.
+#include "compiler/eval/eval.h"
+#include "compiler/import/import.h"
+#include "runtime/host/host.h"
+#include "support/file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_TOKENS = 1 << 16, MOST_DIMS = 16 };
+
+typedef struct session {
+    arena *arena;
+    diagnostics *diagnostics;
+    // One of the two.
+    ir_module *module;
+    evaluator *evaluator;
+    host_program *program;
+} session;
+
+typedef struct model_call {
+    char entry[64];
+    array tokens, positions;
+} model_call;
+
+// ------------------------------------------------------------------ calls as text
+
+static bool read_numbers(array *out)
+{
+    for (int64_t i = 0; i < array_count(out); i++) {
+        long long value;
+        if (scanf("%lld", &value) != 1)
+            return false;
+        array_set(out, i, (double)value);
+    }
+    return true;
+}
+
+static bool read_call(arena *a, model_call *c)
+{
+    long long batch, count;
+    if (scanf("%63s %lld %lld", c->entry, &batch, &count) != 3 || batch < 1 || count < 1 ||
+        batch > MOST_TOKENS || count > MOST_TOKENS / batch)
+        return false;
+    c->positions = array_create(a, SCALAR_I32, 1, (int64_t[]){batch});
+    c->tokens = array_create(a, SCALAR_I32, 2, (int64_t[]){batch, count});
+    return read_numbers(&c->positions) && read_numbers(&c->tokens);
+}
+
+// ------------------------------------------------------------------ the oracle
+
+static bool read_values(void *w, diagnostics *d, const ir_global *g, int64_t first, int64_t count,
+                        double *out)
+{
+    return weights_values(w, d, g, first, count, out);
+}
+
+static bool read_canonical(void *w, diagnostics *d, const ir_global *g, int64_t first,
+                           int64_t count, quant_rows *out)
+{
+    return weights_canonical(w, d, g, first, count, out);
+}
+
+static bool open_oracle(session *s, const char *path, const char *weights_spec)
+{
+    mapped_file f;
+    weights *w = weights_open(s->arena, s->diagnostics, weights_spec);
+    if (!w || !file_map(s->diagnostics, path, &f))
+        return false;
+    s->module = ir_parse(s->arena, s->diagnostics,
+                         diagnostics_source(s->diagnostics, path, (const char *)f.data, f.size));
+    file_unmap(&f);
+    if (!s->module)
+        return false;
+    eval_weights *reader = ARENA_NEW(s->arena, eval_weights);
+    *reader = (eval_weights){w, read_values, read_canonical};
+    s->evaluator = eval_create(s->diagnostics, s->module, &(eval_options){.weights = reader});
+    return true;
+}
+
+static bool call_oracle(session *s, arena *a, const model_call *c, array *out)
+{
+    const ir_function *f = ir_function_find(s->module, c->entry);
+    const named_array inputs[] = {{"tokens", c->tokens}, {"pos", c->positions}};
+    named_array outputs[4];
+    if (!f || !eval_call(s->evaluator, a, f, 2, inputs, outputs))
+        return false;
+    *out = outputs[0].value;
+    return true;
+}
+
+// ------------------------------------------------------------------ the emulator
+
+static bool open_emulator(session *s, const char *path)
+{
+    s->program = host_open(s->arena, s->diagnostics, path);
+    return s->program && host_load(s->program, &(host_options){0});
+}
+
+static bool call_emulator(session *s, arena *a, const model_call *c, array *out)
+{
+    const program_description *p = host_description(s->program);
+    const program_entry *entry = host_choose_entry(s->program, c->entry);
+    int64_t dims[MOST_DIMS];
+    array inputs[2];
+    if (!entry || entry->inputs.count != 2 || p->dim_count > MOST_DIMS)
+        return false;
+    for (size_t i = 0; i < p->dim_count; i++)
+        dims[i] = c->tokens.shape[strcmp(p->dims[i].name, "T") == 0];
+    for (size_t i = 0; i < 2; i++)
+        inputs[i] = strcmp(entry->inputs.items[i].name, "pos") ? c->tokens : c->positions;
+    host_call *call = host_call_create(s->program, entry, dims, inputs);
+    if (!call)
+        return false;
+    host_outcome outcome = host_call_run(call, &(host_limits){0});
+    if (outcome.end != HOST_RETURNED) {
+        host_report_stop(s->program, &outcome, stderr);
+        return false;
+    }
+    *out = host_call_output(call, a, 0);
+    return true;
+}
+
+// ------------------------------------------------------------------ the session
+
+static bool run_calls(session *s)
+{
+    bool ok = true;
+    while (ok) {
+        arena *a = arena_create();
+        model_call c;
+        array out;
+        if (!read_call(a, &c)) {
+            arena_destroy(a);
+            return feof(stdin);
+        }
+        ok = (s->program ? call_emulator : call_oracle)(s, a, &c, &out) && out.type == SCALAR_F32 &&
+             fwrite(out.data, sizeof(float), (size_t)array_count(&out), stdout) ==
+                 (size_t)array_count(&out) &&
+             fflush(stdout) == 0;
+        arena_destroy(a);
+    }
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    bool oracle = argc == 4 && !strcmp(argv[1], "oracle");
+    if (!oracle && !(argc == 3 && !strcmp(argv[1], "emulator"))) {
+        fputs("usage: model_session oracle GRAPH.lir WEIGHTS | emulator MODEL.elf\n", stderr);
+        return 2;
+    }
+    session s = {.arena = arena_create(), .diagnostics = diagnostics_create(stderr)};
+    bool ok =
+        (oracle ? open_oracle(&s, argv[2], argv[3]) : open_emulator(&s, argv[2])) && run_calls(&s);
+    diagnostics_flush(s.diagnostics);
+    eval_destroy(s.evaluator);
+    host_close(s.program);
+    diagnostics_destroy(s.diagnostics);
+    arena_destroy(s.arena);
+    return ok ? 0 : 1;
+}
