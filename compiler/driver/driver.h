@@ -8,6 +8,7 @@
 #include "isa/isa.h"
 #include "support/array.h"
 #include "support/file.h"
+#include "support/generation/text_run.h"
 #include "support/options.h"
 
 typedef struct phase_time {
@@ -38,6 +39,7 @@ typedef struct driver {
         *print_after, *passes, *remarks, *stats, *packed, *entry, *tables;
     option_values defines, inputs, outputs, expectations, dims;
     bool time_passes, no_debug, rounded_tables, table_noise, help;
+    text_settings text; // eval
 
     // found on the way
     machine machine;
@@ -74,6 +76,10 @@ void show_times(driver *d);
 
 // Writes a text under the --output name (default: stdout), whole or not at all.
 bool write_output(driver *d, const char *path, const text *content);
+
+// evaluate_text.c: prompts and perplexities through the oracle. False: reported.
+struct evaluator;
+bool evaluate_text(driver *d, struct evaluator *e);
 
 // stats.c
 void count_products(const ir_module *m, module_counts *out); // at graph level

@@ -254,8 +254,38 @@ static bool evaluate(evaluation *v)
            give_results(v);
 }
 
+// Options that name arguments of one call mean nothing beside a text.
+static bool check_text(driver *d)
+{
+    const struct {
+        const char *name;
+        bool given;
+    } rows[] = {{"--entry", d->entry != NULL},
+                {"--input", d->inputs.count > 0},
+                {"--dim", d->dims.count > 0},
+                {"--output", d->outputs.count > 0},
+                {"--expect", d->expectations.count > 0},
+                {"--table-noise", d->table_noise}};
+    bool ok = true;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].given) {
+            diagnostic_error(d->diagnostics, NOWHERE,
+                             "%s is for one call of an entry; a text goes through 'forward' and "
+                             "'score'",
+                             rows[i].name);
+            ok = false;
+        }
+    return ok;
+}
+
 int command_eval(driver *d)
 {
+    bool writes = text_wanted(&d->text);
+    if (!text_check(d->command, &d->text))
+        return EXIT_USAGE;
+    if (writes && !check_text(d))
+        return EXIT_USER_ERROR;
+
     bool tables = d->rounded_tables || d->table_noise;
     const char *until = tables && !d->passes ? "pack-weights" : NULL;
     bool passes = d->passes || tables;
@@ -266,7 +296,7 @@ int command_eval(driver *d)
     evaluation *v = ARENA_NEW(d->arena, evaluation);
     v->d = d;
     v->e = eval_create(d->diagnostics, d->module, &options);
-    bool ok = evaluate(v);
+    bool ok = writes ? evaluate_text(d, v->e) : evaluate(v);
     eval_destroy(v->e);
     return ok ? EXIT_OK : EXIT_USER_ERROR;
 }

@@ -105,6 +105,10 @@ static void build_options(driver *d, unsigned command, option_row *out)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i].commands & command)
             *out++ = all[i].row;
+    if (command == EVAL) {
+        text_option_rows(&d->text, out);
+        out += TEXT_OPTIONS;
+    }
     *out = (option_row){0};
 }
 
@@ -190,7 +194,8 @@ int main(int argc, char **argv)
         printf("lutc %s\n", LUTRA_VERSION);
         return EXIT_OK;
     }
-    driver d = {.arena = arena_create(), .diagnostics = diagnostics_create(stderr)};
+    driver d = {
+        .arena = arena_create(), .diagnostics = diagnostics_create(stderr), .text = text_defaults};
     const struct command *c = find_command(argc > 1 ? argv[1] : NULL);
     int skip = c->name != NULL;
     int code = run_command(&d, c, argc - skip, argv + skip);

@@ -14,7 +14,7 @@
 #include "runtime/host/elf.h"
 #include "runtime/host/weights.h"
 #include "support/array.h"
-#include "support/generation/model.h"
+#include "support/generation/text_run.h"
 #include "support/options.h"
 #include "support/text.h"
 
@@ -117,6 +117,10 @@ typedef struct host_language {
 } host_language;
 // NULL: what it lacks is reported.
 host_language *host_language_create(host_program *p, const host_limits *limits);
+// Does what the settings ask for, with the vocabulary that the program's weights brought along.
+// False: reported, or the outcome says what happened. *report is what was done until then.
+bool host_run_text(host_program *p, const text_settings *settings, const host_limits *limits,
+                   text_report *report, host_outcome *outcome);
 
 // --------------------------------------------------------------------- reporting
 
@@ -136,8 +140,9 @@ typedef struct host_statistics {
     uint64_t scalar_bytes_loaded, scalar_bytes_stored;
     uint64_t vector_bytes_loaded, vector_bytes_stored;
     uint64_t runs;
-    double seconds; // of all runs
-    double fastest; // run
+    double seconds;          // of all runs
+    double fastest;          // run
+    const text_report *text; // NULL: no text was asked for
 } host_statistics;
 void host_statistics_get(const host_program *p, host_statistics *out);
 void host_statistics_print(const host_program *p, const host_statistics *s, FILE *stream);

@@ -1,6 +1,8 @@
 // A program as a language model: its entries behind the callbacks of support/generation.
 #include "runtime/host/internal.h"
 
+#include "runtime/host/refuse.h"
+
 #include <string.h>
 
 // An entry and the call that is kept for it, with room for `batch` x `count` tokens.
@@ -176,4 +178,31 @@ host_language *host_language_create(host_program *p, const host_limits *limits)
                                        .reset = reset,
                                        .work = count_work};
     return &l->public;
+}
+
+static tokenizer *find_tokenizer(host_program *p)
+{
+    metadata m;
+    if (!host_metadata(p, &m))
+        return NULL;
+    if (m.values.count)
+        return tokenizer_from_metadata(p->arena, p->diagnostics, p->path, &m);
+    refuse(p->diagnostics, host_where(p),
+           "the program has no vocabulary: it was compiled without a model file; compile it with "
+           "--weights FILE.gguf");
+    return NULL;
+}
+
+bool host_run_text(host_program *p, const text_settings *settings, const host_limits *limits,
+                   text_report *report, host_outcome *outcome)
+{
+    *report = (text_report){.is_perplexity = settings->perplexity};
+    *outcome = (host_outcome){0};
+    host_language *l = host_language_create(p, limits);
+    tokenizer *t = find_tokenizer(p);
+    if (!l || !t)
+        return false;
+    bool ok = text_run(p->arena, p->diagnostics, settings, &l->model, t, report);
+    *outcome = l->outcome;
+    return ok;
 }

@@ -1,6 +1,7 @@
 // lutrun: runs compiled models and plain RISC-V programs, instruction by instruction.
 #include "runtime/host/host.h"
 
+#include "runtime/host/model_file.h"
 #include "runtime/host/refuse.h"
 #include "support/file.h"
 #include "support/options.h"
@@ -13,6 +14,7 @@
 static const char tool[] = "lutrun";
 static const char json_to_file[] = "json:";
 static const char synopsis[] = "MODEL.elf [options]\n"
+                               "       lutrun MODEL.gguf [options]\n"
                                "       lutrun [options] PROGRAM.elf [its arguments]";
 
 typedef struct settings {
@@ -21,6 +23,9 @@ typedef struct settings {
     long long vlen, instructions, repeat;
     double timeout;
     bool list, help;
+    text_settings text;
+    // of model files
+    const char *quant, *tables, *save;
 } settings;
 
 typedef struct session {
@@ -28,15 +33,16 @@ typedef struct session {
     diagnostics *diagnostics;
     settings settings;
     host_program *program;
+    output_file *compiled; // the program of a model file, while it is needed
 } session;
 
 #define REPORT(s, ...) refuse((s)->diagnostics, NOWHERE, __VA_ARGS__)
 
-enum { OPTION_ROWS = 15 };
+enum { OWN_OPTIONS = 17, OPTION_ROWS = OWN_OPTIONS + TEXT_OPTIONS + 1 };
 
 static void option_table(settings *s, option_row rows[OPTION_ROWS])
 {
-    const option_row table[OPTION_ROWS] = {
+    const option_row table[OWN_OPTIONS] = {
         {"--entry", "-e", OPTION_STRING, &s->entry, "NAME",
          "the entry to call (default: the only one, or main)"},
         {"--input", "-i", OPTION_LIST, &s->inputs, "NAME=@FILE.npy",
@@ -60,9 +66,16 @@ static void option_table(settings *s, option_row rows[OPTION_ROWS])
         {"--timeout", NULL, OPTION_NUMBER, &s->timeout, "SECONDS", "stop after this long"},
         {"--env", NULL, OPTION_LIST, &s->environment, "NAME=VALUE",
          "a variable in the environment of a plain program"},
-        {"--help", "-h", OPTION_FLAG, &s->help, NULL, "show this help"},
-        {NULL}};
+        {"--quant", NULL, OPTION_STRING, &s->quant, "RULES",
+         "of a GGUF file: the weight formats, as lutc takes them"},
+        {"--tables", NULL, OPTION_STRING, &s->tables, "TYPE",
+         "of a GGUF file: the entries of tables, as lutc takes them"},
+        {"--save", NULL, OPTION_STRING, &s->save, "FILE.elf",
+         "of a GGUF file: keep the program it was compiled to"},
+        {"--help", "-h", OPTION_FLAG, &s->help, NULL, "show this help"}};
     memcpy(rows, table, sizeof table);
+    text_option_rows(&s->text, rows + OWN_OPTIONS);
+    rows[OPTION_ROWS - 1] = (option_row){NULL};
 }
 
 // ------------------------------------------------------------------------ list
@@ -238,12 +251,15 @@ static bool write_json(const session *s, const host_statistics *statistics, cons
     return output_commit(s->diagnostics, f);
 }
 
-static bool print_statistics(const session *s)
+static bool print_statistics(const session *s, const text_report *report)
 {
     host_statistics statistics;
+    if (report && !json_on_stderr(s))
+        text_report_print(report, stderr);
     if (!s->settings.stats)
         return true;
     host_statistics_get(s->program, &statistics);
+    statistics.text = report;
     if (text_starts_with(s->settings.stats, json_to_file))
         return write_json(s, &statistics, s->settings.stats + strlen(json_to_file));
     if (json_on_stderr(s))
@@ -253,12 +269,12 @@ static bool print_statistics(const session *s)
     return true;
 }
 
-static int finish(session *s, const host_outcome *outcome)
+static int finish(session *s, const host_outcome *outcome, const text_report *report)
 {
     diagnostics_flush(s->diagnostics);
     host_report_stop(s->program, outcome, stderr);
     int code = host_exit_code(s->program, outcome);
-    return print_statistics(s) || code ? code : EXIT_USER_ERROR;
+    return print_statistics(s, report) || code ? code : EXIT_USER_ERROR;
 }
 
 static int run_model(session *s)
@@ -280,8 +296,38 @@ static int run_model(session *s)
     for (long long i = 0; i < s->settings.repeat && outcome.end == HOST_RETURNED; i++)
         outcome = host_call_run(call, &limits);
     bool delivered = outcome.end != HOST_RETURNED || deliver(s, call, entry, &r);
-    int code = finish(s, &outcome);
+    int code = finish(s, &outcome, NULL);
     return delivered ? code : EXIT_USER_ERROR;
+}
+
+// Options that name arguments of one call mean nothing beside a text.
+static bool check_text(session *s)
+{
+    const settings *t = &s->settings;
+    const struct {
+        const char *name;
+        bool given;
+    } rows[] = {{"--entry", t->entry != NULL},      {"--input", t->inputs.count > 0},
+                {"--dim", t->dims.count > 0},       {"--output", t->outputs.count > 0},
+                {"--expect", t->expects.count > 0}, {"--repeat", t->repeat != 1}};
+    bool ok = true;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].given)
+            ok = REPORT(s, "%s calls an entry; a text goes through 'forward' and 'score'",
+                        rows[i].name);
+    return ok;
+}
+
+static int run_text(session *s)
+{
+    host_limits limits = limits_of(&s->settings);
+    host_outcome outcome;
+    text_report report;
+    if (!check_text(s))
+        return EXIT_USER_ERROR;
+    bool ok = host_run_text(s->program, &s->settings.text, &limits, &report, &outcome);
+    int code = finish(s, &outcome, &report);
+    return ok || code ? code : EXIT_USER_ERROR;
 }
 
 // Options of model programs mean nothing to a plain one.
@@ -294,7 +340,7 @@ static bool check_plain(session *s, const char *path)
     } rows[] = {{"--entry", t->entry != NULL},      {"--input", t->inputs.count > 0},
                 {"--dim", t->dims.count > 0},       {"--output", t->outputs.count > 0},
                 {"--expect", t->expects.count > 0}, {"--list", t->list},
-                {"--repeat", t->repeat != 1}};
+                {"--repeat", t->repeat != 1},       {"--prompt", text_wanted(&t->text)}};
     bool ok = true;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].given)
@@ -316,7 +362,7 @@ static int run_plain(session *s, int count, char **arguments, const char *path)
     host_limits limits = limits_of(&s->settings);
     host_outcome outcome =
         host_run_process(s->program, argv, s->settings.environment.items, &limits, &ok);
-    return ok ? finish(s, &outcome) : EXIT_USER_ERROR;
+    return ok ? finish(s, &outcome, NULL) : EXIT_USER_ERROR;
 }
 
 // Options of a model may follow its file name; a plain program's arguments do.
@@ -348,7 +394,7 @@ static bool check_settings(const settings *s)
         fprintf(stderr, "lutrun: error: --timeout: expected a number of seconds >= 0\n");
         return false;
     }
-    return true;
+    return text_check(tool, &s->text);
 }
 
 static int help(void)
@@ -358,6 +404,43 @@ static int help(void)
     option_table(&unused, rows);
     options_help(tool, synopsis, rows);
     return EXIT_OK;
+}
+
+// Of a GGUF file: the program that lutc makes of it. What follows the file name are our options.
+static bool compile_model(session *s, const char *path, const char **program)
+{
+    const settings *t = &s->settings;
+    model_file_options options = {t->quant, t->tables, t->machine, t->save};
+    return model_file_compile(s->arena, s->diagnostics, path, &options, program, &s->compiled);
+}
+
+static bool check_model_options(session *s, const char *path)
+{
+    const settings *t = &s->settings;
+    const struct {
+        const char *name, *value;
+    } rows[] = {{"--quant", t->quant}, {"--tables", t->tables}, {"--save", t->save}};
+    bool ok = true;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].value)
+            ok = REPORT(s, "%s is for GGUF files; '%s' is a program, compiled already",
+                        rows[i].name, path);
+    return ok;
+}
+
+static int run_program(session *s, bool plain, int count, char **arguments, const char *path)
+{
+    bool loaded =
+        host_load(s->program, &(host_options){s->settings.machine, (uint32_t)s->settings.vlen});
+    output_abandon(s->compiled); // mapped by now
+    s->compiled = NULL;
+    if (!loaded)
+        return EXIT_USER_ERROR;
+    if (plain)
+        return run_plain(s, count, arguments, path);
+    if (s->settings.list)
+        return list_program(s->program);
+    return text_wanted(&s->settings.text) ? run_text(s) : run_model(s);
 }
 
 static int run(session *s, int argc, char **argv)
@@ -373,31 +456,36 @@ static int run(session *s, int argc, char **argv)
         fprintf(stderr, "lutrun: error: no program given; see lutrun --help\n");
         return EXIT_USAGE;
     }
-    s->program = host_open(s->arena, s->diagnostics, first.positional.items[0]);
-    if (!s->program)
-        return EXIT_USER_ERROR;
-    bool plain = host_description(s->program) == NULL;
+    const char *path = first.positional.items[0];
+    bool model_file = model_file_is(path), plain = false;
+    if (!model_file) {
+        s->program = host_open(s->arena, s->diagnostics, path);
+        if (!s->program)
+            return EXIT_USER_ERROR;
+        plain = host_description(s->program) == NULL;
+    }
     if (!plain && !parse_rest(s, argc, argv, first.first_unparsed))
         return EXIT_USAGE;
     if (s->settings.help)
         return help();
     if (!check_settings(&s->settings))
         return EXIT_USAGE;
-    if (!host_load(s->program, &(host_options){s->settings.machine, (uint32_t)s->settings.vlen}))
+    if (model_file && !(compile_model(s, path, &path) &&
+                        (s->program = host_open(s->arena, s->diagnostics, path))))
         return EXIT_USER_ERROR;
-    if (plain)
-        return run_plain(s, argc - first.first_unparsed, argv + first.first_unparsed,
-                         first.positional.items[0]);
-    return s->settings.list ? list_program(s->program) : run_model(s);
+    if (!model_file && !check_model_options(s, path))
+        return EXIT_USER_ERROR;
+    return run_program(s, plain, argc - first.first_unparsed, argv + first.first_unparsed, path);
 }
 
 int main(int argc, char **argv)
 {
     session s = {.arena = arena_create(),
                  .diagnostics = diagnostics_create(stderr),
-                 .settings = {.repeat = 1}};
+                 .settings = {.repeat = 1, .text = text_defaults}};
     int code = run(&s, argc, argv);
     diagnostics_flush(s.diagnostics);
+    output_abandon(s.compiled);
     host_close(s.program);
     diagnostics_destroy(s.diagnostics);
     arena_destroy(s.arena);

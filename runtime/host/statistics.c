@@ -212,6 +212,8 @@ void host_statistics_print_json(const host_program *p, const host_statistics *s,
     json_object_set_new(root, "opcodes", opcodes_json(s));
     json_object_set_new(root, "work", work_json(s));
     json_object_set_new(root, "host", host_json(s));
+    if (s->text)
+        json_object_set_new(root, "text", text_report_json(s->text));
     json_dumpf(root, stream, JSON_INDENT(2));
     fputc('\n', stream);
     json_decref(root);

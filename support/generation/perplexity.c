@@ -36,7 +36,7 @@ double token_loss(const float *logits, size_t vocabulary, uint32_t target)
         most = logits[i] > most ? logits[i] : most;
     for (size_t i = 0; i < vocabulary; i++)
         sum += exp((double)logits[i] - most);
-    return most + log(sum) - (double)logits[target];
+    return log(sum) - ((double)logits[target] - most);
 }
 
 static void add_loss(loss_sum *sum, double loss)
