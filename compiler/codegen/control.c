@@ -61,10 +61,12 @@ static unsigned wanted_lanes(const ir_value *v, unsigned depth)
     return lanes;
 }
 
-static unsigned carried_lanes(const ir_op *op, const ir_value *argument)
+static unsigned carried_lanes(const emitter *e, const ir_op *op, const ir_value *argument)
 {
     if (argument->type->kind != IR_VECTOR)
         return 0;
+    if (e->lanes) // a loop inside of a strip
+        return e->lanes;
     if (op->code == IR_STRIP)
         return strip_lanes(strip_width(op));
     unsigned lanes = wanted_lanes(argument, 0);
@@ -90,7 +92,8 @@ static void begin_carried(emitter *e, loop *l)
     for (unsigned i = 0; i < l->op->n_results; i++) {
         const ir_value *v = ir_operand(l->op, l->first_initial + i);
         if (v->type->kind != IR_TILE)
-            initial[i] = vector_of(e, value_of(e, v), carried_lanes(l->op, carried_argument(l, i)));
+            initial[i] =
+                vector_of(e, value_of(e, v), carried_lanes(e, l->op, carried_argument(l, i)));
     }
     LLVMBuildBr(e->builder, l->head);
     move_to(e, l->head);
@@ -246,10 +249,10 @@ void emit_if(emitter *e, ir_op *op)
 static void write_line(emitter *e, const char *line)
 {
     const char *constraints = "{a0},{a1},{a2},{a7},~{a0},~{memory}";
-    LLVMValueRef text = LLVMBuildGlobalStringPtr(e->builder, line, "reason");
-    LLVMValueRef operands[] = {int_constant(e, 64, 2), text,
+    LLVMValueRef start = LLVMBuildGlobalStringPtr(e->builder, line, "reason");
+    LLVMValueRef operands[] = {int_constant(e, 64, 2), start,
                                int_constant(e, 64, (int64_t)strlen(line)), int_constant(e, 64, 64)};
-    LLVMTypeRef types[] = {LLVMTypeOf(operands[0]), LLVMTypeOf(text), LLVMTypeOf(operands[2]),
+    LLVMTypeRef types[] = {LLVMTypeOf(operands[0]), LLVMTypeOf(start), LLVMTypeOf(operands[2]),
                            LLVMTypeOf(operands[3])};
     LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), types, 4, false);
     LLVMValueRef ecall = LLVMGetInlineAsm(type, "ecall", 5, constraints, strlen(constraints), true,

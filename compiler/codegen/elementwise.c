@@ -3,6 +3,7 @@
 // once to its own type.
 #include "compiler/codegen/emit.h"
 
+#include <math.h>
 #include <string.h>
 
 static scalar_type element_type(const ir_type *t)
@@ -281,24 +282,39 @@ void emit_lane(emitter *e, ir_op *op)
         return;
     }
     LLVMTypeRef type = LLVMScalableVectorType(int_type(e, 32), e->lanes);
-    bind_value(e, ir_result(op, 0), call_intrinsic(e, "llvm.experimental.stepvector", 1, &type, 0, NULL));
+    bind_value(e, ir_result(op, 0),
+               call_intrinsic(e, "llvm.experimental.stepvector", 1, &type, 0, NULL));
+}
+
+// What leaves every other value as it is.
+static LLVMValueRef identity_of(LLVMValueRef x, const char *by, bool floating)
+{
+    bool add = !strcmp(by, "add"), max = !strcmp(by, "max");
+    if (floating)
+        return LLVMConstReal(element_of(x), add ? -0.0 : max ? -HUGE_VAL : HUGE_VAL);
+    unsigned bits = LLVMGetIntTypeWidth(element_of(x));
+    uint64_t lowest = UINT64_C(1) << (bits - 1);
+    return LLVMConstInt(element_of(x), add ? 0 : max ? lowest : lowest - 1, false);
 }
 
 static LLVMValueRef reduce_lanes(emitter *e, const char *by, LLVMValueRef x, bool floating)
 {
     char name[40];
     LLVMTypeRef type = LLVMTypeOf(x);
-    snprintf(name, sizeof name, "llvm.vector.reduce.%s%s",
-             floating            ? "f"
-             : strcmp(by, "add") ? "s"
-                                 : "",
-             by);
-    if (!floating || strcmp(by, "add"))
+    const char *kind = floating ? "f" : strcmp(by, "add") ? "s" : "";
+    snprintf(name, sizeof name, "llvm.%s.reduce.%s%s", e->evl ? "vp" : "vector", kind, by);
+    LLVMValueRef arguments[] = {identity_of(x, by, floating), x, NULL, NULL};
+    bool ordered = floating && !strcmp(by, "add");
+    if (!e->evl && !ordered)
         return call_intrinsic(e, name, 1, &type, 1, &x);
-    LLVMValueRef arguments[] = {LLVMConstReal(element_of(x), -0.0), x};
-    LLVMValueRef sum = call_intrinsic(e, name, 1, &type, 2, arguments);
-    LLVMSetFastMathFlags(sum, LLVMFastMathAllowReassoc);
-    return sum;
+    if (e->evl) {
+        arguments[2] = all_lanes(e, lanes_of(x));
+        arguments[3] = e->evl;
+    }
+    LLVMValueRef y = call_intrinsic(e, name, 1, &type, e->evl ? 4 : 2, arguments);
+    if (ordered)
+        LLVMSetFastMathFlags(y, LLVMFastMathAllowReassoc);
+    return y;
 }
 
 void emit_reduce(emitter *e, ir_op *op)

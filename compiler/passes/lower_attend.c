@@ -6,6 +6,9 @@
 // queries sees; no other key is touched.
 #include "compiler/passes/lower.h"
 
+#include <string.h>
+
+// From WIDE_ROW columns on, one query's dot products are quicker key by key.
 enum { QUERY_BLOCK = 4, WIDE_ROW = 32 };
 
 typedef struct attention {
@@ -21,12 +24,11 @@ typedef struct attention {
 
 typedef struct query_block {
     unsigned count;
-    ir_value *row[QUERY_BLOCK];     // in q and y
-    ir_value *last[QUERY_BLOCK];    // its last key
-    ir_value *slope[QUERY_BLOCK];   // f32; NULL without slopes
-    ir_value *maximum[QUERY_BLOCK]; // of its scores
-    ir_value *sum[QUERY_BLOCK];     // of its weights
-    ir_value *first, *keys;         // the keys that are looked at: first key, how many
+    ir_value *row[QUERY_BLOCK];   // in q and y
+    ir_value *last[QUERY_BLOCK];  // its last key
+    ir_value *slope[QUERY_BLOCK]; // f32; NULL without slopes
+    ir_value *sum[QUERY_BLOCK];   // of its weights
+    ir_value *first, *keys;       // the keys that are looked at: first key, how many
 } query_block;
 
 static ir_value *zeros(lowering *l)
@@ -34,9 +36,32 @@ static ir_value *zeros(lowering *l)
     return low_broadcast(l, low_number(l, SCALAR_F32, 0));
 }
 
+static ir_value *reduced(lowering *l, ir_value *x, const char *by)
+{
+    ir_value *y =
+        ir_build1(&l->at, IR_REDUCE, ir_type_scalar(l->module, SCALAR_F32), x, NULL, NULL);
+    ir_set_name(y->op, "by", by);
+    return y;
+}
+
 static ir_value *fma_by(lowering *l, ir_value *x, ir_value *scalar, ir_value *sum)
 {
     return ir_build1(&l->at, IR_FMA, sum->type, x, low_broadcast(l, scalar), sum);
+}
+
+// The strip width for rows of a cache `x`: of a few queries, halves fill the registers of twice as
+// many floats.
+static const char *width_for(const place *x, unsigned queries)
+{
+    bool half = scalar_size(x->type->scalar) == 2;
+    return low_width(half && queries <= 2 ? SCALAR_F16 : SCALAR_F32);
+}
+
+// True when rows need several strips of this width; registers come in fours.
+static bool takes_rounds(const lowering *l, int64_t columns, const char *width)
+{
+    unsigned bits = strcmp(width, "f16") == 0 ? 16 : 32;
+    return columns > 4 * (int64_t)l->context->machine->vlen / bits;
 }
 
 // The row of a key or value in k or v, seen as rows of one head.
@@ -96,7 +121,7 @@ static void dots_by_keys(const attention *a, const query_block *b)
     lowering *l = a->l;
     ir_value *initial[QUERY_BLOCK], *next[QUERY_BLOCK];
     low_loop keys, columns;
-    low_strip_begin(l, &keys, b->keys, "f32", 0, NULL);
+    low_strip_begin(l, &keys, b->keys, width_for(a->k, b->count), 0, NULL);
     for (unsigned i = 0; i < b->count; i++)
         initial[i] = zeros(l);
     low_for_begin(l, &columns, low_index(l, 0), low_index(l, a->depth), low_index(l, 1), b->count,
@@ -112,6 +137,30 @@ static void dots_by_keys(const attention *a, const query_block *b)
     for (unsigned i = 0; i < b->count; i++)
         low_vstore(l, ir_result(columns.op, i), a->weights, low_index(l, i), keys.counter, 1);
     low_loop_end(l, &keys, NULL);
+}
+
+// A lane for each column, a sum for each key: reads a key's row as it lies. Rows longer than the
+// lanes take several rounds, which add to the scores.
+static void dots_by_columns(const attention *a, const query_block *b)
+{
+    lowering *l = a->l;
+    const char *width = width_for(a->k, b->count);
+    ir_value *zero = low_index(l, 0), *keys = b->keys;
+    bool rounds = takes_rounds(l, a->depth, width);
+    if (rounds)
+        low_fill(l, a->weights, zero, zero, keys, 0);
+    low_loop columns, each;
+    low_strip_begin(l, &columns, low_index(l, a->depth), width, 0, NULL);
+    ir_value *q = low_vload(l, a->scaled, zero, columns.counter, 1);
+    low_for_begin(l, &each, zero, keys, low_index(l, 1), 0, NULL);
+    ir_value *row = cache_row(a, low_add(l, b->first, each.counter));
+    ir_value *k = low_cast(l, low_vload(l, a->k->buffer, row, columns.counter, 1), SCALAR_F32);
+    ir_value *sum = reduced(l, low_binary(l, IR_MUL, q, k), "add");
+    if (rounds)
+        sum = low_binary(l, IR_ADD, sum, low_load(l, a->weights, zero, each.counter));
+    low_store(l, sum, a->weights, zero, each.counter);
+    low_loop_end(l, &each, NULL);
+    low_loop_end(l, &columns, NULL);
 }
 
 // The lanes' distances to the query's own key, i32, at most 0 for the keys that it sees.
@@ -148,54 +197,35 @@ static ir_value *adjusted(const attention *a, const query_block *b, unsigned i, 
     return score;
 }
 
-static void reduce_all(lowering *l, const query_block *b, const low_loop *strip, const char *by,
-                       ir_value **out)
-{
-    for (unsigned i = 0; i < b->count; i++) {
-        out[i] = ir_build1(&l->at, IR_REDUCE, ir_type_scalar(l->module, SCALAR_F32),
-                           ir_result(strip->op, i), NULL, NULL);
-        ir_set_name(out[i]->op, "by", by);
-    }
-}
-
-static void find_maxima(const attention *a, query_block *b)
+static ir_value *maximum_of(const attention *a, const query_block *b, unsigned i)
 {
     lowering *l = a->l;
-    ir_value *initial[QUERY_BLOCK], *next[QUERY_BLOCK];
-    for (unsigned i = 0; i < b->count; i++)
-        initial[i] = low_broadcast(l, low_number(l, SCALAR_F32, -__builtin_inf()));
+    ir_value *row = low_index(l, i);
+    ir_value *maximum = low_broadcast(l, low_number(l, SCALAR_F32, -__builtin_inf()));
     low_loop strip;
-    low_strip_begin(l, &strip, b->keys, "f32", b->count, initial);
-    for (unsigned i = 0; i < b->count; i++) {
-        ir_value *row = low_index(l, i);
-        ir_value *score = low_vload(l, a->weights, row, strip.counter, 1);
-        ir_value *final = adjusted(a, b, i, strip.counter, score);
-        if (final != score)
-            low_vstore(l, final, a->weights, row, strip.counter, 1);
-        next[i] = low_binary(l, IR_MAX, strip.carried[i], final);
-    }
-    low_loop_end(l, &strip, next);
-    reduce_all(l, b, &strip, "max", b->maximum);
+    low_strip_begin(l, &strip, b->keys, "f32", 1, &maximum);
+    ir_value *score = low_vload(l, a->weights, row, strip.counter, 1);
+    ir_value *final = adjusted(a, b, i, strip.counter, score);
+    if (final != score)
+        low_vstore(l, final, a->weights, row, strip.counter, 1);
+    maximum = low_binary(l, IR_MAX, strip.carried[0], final);
+    low_loop_end(l, &strip, &maximum);
+    return reduced(l, ir_result(strip.op, 0), "max");
 }
 
-// Scores become weights exp(score - maximum), which their sum will divide at the end.
-static void weigh(const attention *a, query_block *b)
+// Scores of query i become weights exp(score - maximum); their sum divides at the end.
+static ir_value *weigh(const attention *a, const query_block *b, unsigned i)
 {
     lowering *l = a->l;
-    ir_value *initial[QUERY_BLOCK], *next[QUERY_BLOCK];
-    for (unsigned i = 0; i < b->count; i++)
-        initial[i] = zeros(l);
+    ir_value *row = low_index(l, i), *maximum = maximum_of(a, b, i), *sum = zeros(l);
     low_loop strip;
-    low_strip_begin(l, &strip, b->keys, "f32", b->count, initial);
-    for (unsigned i = 0; i < b->count; i++) {
-        ir_value *row = low_index(l, i);
-        ir_value *x = low_vload(l, a->weights, row, strip.counter, 1);
-        x = low_unary(l, IR_EXP, low_binary(l, IR_SUB, x, low_broadcast(l, b->maximum[i])));
-        low_vstore(l, x, a->weights, row, strip.counter, 1);
-        next[i] = low_binary(l, IR_ADD, strip.carried[i], x);
-    }
-    low_loop_end(l, &strip, next);
-    reduce_all(l, b, &strip, "add", b->sum);
+    low_strip_begin(l, &strip, b->keys, "f32", 1, &sum);
+    ir_value *x = low_vload(l, a->weights, row, strip.counter, 1);
+    x = low_unary(l, IR_EXP, low_binary(l, IR_SUB, x, low_broadcast(l, maximum)));
+    low_vstore(l, x, a->weights, row, strip.counter, 1);
+    sum = low_binary(l, IR_ADD, strip.carried[0], x);
+    low_loop_end(l, &strip, &sum);
+    return reduced(l, ir_result(strip.op, 0), "add");
 }
 
 // ---------------------------------------------------------------------- values
@@ -205,7 +235,7 @@ static void sum_values(const attention *a, const query_block *b)
     lowering *l = a->l;
     ir_value *initial[QUERY_BLOCK], *next[QUERY_BLOCK], *one = low_number(l, SCALAR_F32, 1);
     low_loop strip, keys;
-    low_strip_begin(l, &strip, low_index(l, a->width), "f32", 0, NULL);
+    low_strip_begin(l, &strip, low_index(l, a->width), width_for(a->v, b->count), 0, NULL);
     for (unsigned i = 0; i < b->count; i++)
         initial[i] = zeros(l);
     low_for_begin(l, &keys, low_index(l, 0), b->keys, low_index(l, 1), b->count, initial);
@@ -229,9 +259,12 @@ static void attend_block(const attention *a, ir_value *first, unsigned count)
 {
     query_block b = block_of(a, first, count);
     scale_queries(a, &b);
-    dots_by_keys(a, &b);
-    find_maxima(a, &b);
-    weigh(a, &b);
+    if (count == 1 && a->depth >= WIDE_ROW)
+        dots_by_columns(a, &b);
+    else
+        dots_by_keys(a, &b);
+    for (unsigned i = 0; i < count; i++)
+        b.sum[i] = weigh(a, &b, i);
     sum_values(a, &b);
 }
 

@@ -105,8 +105,8 @@ static void collect_groups(lowering *l, const plane_table *p, ir_value *start, i
     ir_value *from = low_mul(l, groups.counter, low_index(l, size));
     ir_value *end = low_min(l, low_add(l, from, low_index(l, size)), all);
     for (unsigned i = 0; i <= p->format.offset; i++) {
-        ir_value *place = low_add(l, at, low_index(l, i * g->scale_bytes));
-        ir_value *x = low_load(l, view_at(l, p, place, p->format.scale), zero, zero);
+        ir_value *block = low_add(l, at, low_index(l, i * g->scale_bytes));
+        ir_value *x = low_load(l, view_at(l, p, block, p->format.scale), zero, zero);
         spread(l, low_cast(l, x, SCALAR_F32), i ? p->offsets : p->scales, from, end);
     }
     low_loop_end(l, &groups, NULL);

@@ -388,6 +388,50 @@ static void carried_vectors_keep_other_lanes(void **state)
     release(&p);
 }
 
+// Inside a strip, reduce is over the strip's lanes, and a loop carries vectors of that many lanes.
+static void strips_reduce_their_lanes(void **state)
+{
+    (void)state;
+    static const char lir[] =
+        "module \"m\"\ndim C in 0..300\n"
+        "entry func @main(%x: buffer<f16>[3, 300], %result: buffer<f32>[3]) -> () {\n"
+        "  %n = dim C : index\n  %zero = constant 0 : index\n  %one = constant 1 : index\n"
+        "  %two = constant 2 : index\n  %three = constant 3 : index\n"
+        "  %z = constant 0.0 : f32\n  store %z, %result, %zero\n"
+        "  store %z, %result, %one\n  store %z, %result, %two\n"
+        "  strip %i, %l in %n {width = f16} {\n"
+        "    %zv = broadcast %z : vec<f32>\n"
+        "    %all = for %r = %zero to %three step %one carry (%a = %zv : vec<f32>) {\n"
+        "      %h = vload %x, %r, %i : vec<f16>\n      %v = cast %h : vec<f32>\n"
+        "      %b = add %a, %v : vec<f32>\n      yield %b\n    } : vec<f32>\n"
+        "    %sum = reduce %all {by = add} : f32\n    %old = load %result, %zero : f32\n"
+        "    %new = add %sum, %old : f32\n    store %new, %result, %zero\n"
+        "    %max = reduce %all {by = max} : f32\n    %old1 = load %result, %one : f32\n"
+        "    %new1 = max %max, %old1 : f32\n    store %new1, %result, %one\n"
+        "    %w = cast %all : vec<i32>\n    %min = reduce %w {by = min} : i32\n"
+        "    %minf = cast %min : f32\n    %old2 = load %result, %two : f32\n"
+        "    %new2 = min %minf, %old2 : f32\n    store %new2, %result, %two\n"
+        "    yield\n  }\n  return\n}\n";
+    compiled p = compile(lir);
+    int64_t shape[] = {3, LIMIT};
+    array x = array_create(p.arena, SCALAR_F16, 2, shape);
+    for (int64_t i = 0; i < 3 * LIMIT; i++)
+        set(&x, i, (double)(i * 7919 % 31) - 15);
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+        double sum = 0, high = 0, low = 0;
+        for (int64_t i = 0; i < counts[c]; i++) {
+            double v = at(&x, i) + at(&x, LIMIT + i) + at(&x, 2 * LIMIT + i);
+            sum += v;
+            high = maximum(high, v);
+            low = v < low ? v : low;
+        }
+        run(&p, &counts[c], &x);
+        array y = output(&p, 0);
+        assert_true(at(&y, 0) == sum && at(&y, 1) == high && at(&y, 2) == low);
+    }
+    release(&p);
+}
+
 // A vector carried by a loop around strips, of values the strips leave alone.
 static void loops_carry_vectors_around_strips(void **state)
 {
@@ -622,6 +666,7 @@ int main(void)
         cmocka_unit_test(arithmetic_is_as_defined),
         cmocka_unit_test(strips_do_exactly_their_count),
         cmocka_unit_test(carried_vectors_keep_other_lanes),
+        cmocka_unit_test(strips_reduce_their_lanes),
         cmocka_unit_test(loops_carry_vectors_around_strips),
         cmocka_unit_test(strides_compare_and_select),
         cmocka_unit_test(comparisons_of_nan_are_false_except_ne),
