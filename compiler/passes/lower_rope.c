@@ -61,6 +61,8 @@ static void copy_rest(lowering *l, const rotation *r, ir_value *row)
 bool lower_rope_kernel(lowering *l)
 {
     const ir_op *op = l->region->first;
+    while (op->code != IR_ROPE)
+        op = op->next;
     const ir_type *x = ir_operand(op, 0)->type, *angles = ir_operand(op, 1)->type;
     rotation r = {.x = &l->inputs[ir_operand(op, 0)->index],
                   .cosine = &l->inputs[ir_operand(op, 1)->index],

@@ -342,12 +342,18 @@ static bool is_unused(const ir_op *op)
     return true;
 }
 
+// Pure, or does nothing but read a state.
+static bool has_no_effect(const ir_op *op)
+{
+    return is_pure(op) || op->code == IR_STATE_READ || op->code == IR_ATTEND;
+}
+
 // From the end, so that what only fed unused ops goes as well.
 static void remove_unused(ir_block *b)
 {
     for (ir_op *op = b->last, *before; op; op = before) {
         before = op->previous;
-        if ((is_pure(op) || op->code == IR_STATE_READ) && is_unused(op))
+        if (has_no_effect(op) && is_unused(op))
             ir_op_remove(op);
     }
 }
