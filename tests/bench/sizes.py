@@ -17,8 +17,9 @@ def main():
         output = pathlib.Path(folder) / "program.elf"
         for name in shapes.names():
             runs = [shapes.compile(name, "-o", output) for _ in range(REPETITIONS)]
-            out.add(f"sizes/{name}/processor time", "s", [seconds for _, seconds, _ in runs], "limit", LIMIT, larger=False, goal=1)
-            out.add(f"sizes/{name}/peak memory", "MiB", [peak / (1 << 20) for _, _, peak in runs], "limit", MEMORY, larger=False, goal=1)
+            out.add(f"sizes/{name}/processor time", "s", [r.seconds for r in runs], "limit", LIMIT, larger=False, goal=1)
+            out.add(f"sizes/{name}/peak memory", "MiB", [r.peak / (1 << 20) for r in runs], "limit", MEMORY, larger=False,
+                    goal=1)
     out.show()
 
 

@@ -39,7 +39,7 @@ QUICK = ("bitnet-2b-4t", "bloom-560m", "opt-125m", "qwen2.5-0.5b", "tinyllama-1.
 
 
 def parameters(name, tied):
-    graph, _, _ = shapes.compile(name, "--emit=graph")
+    graph = shapes.compile(name, "--emit=graph").out
     weights = re.findall(r"^weight @(\S+) : [^\s\[]+\[([\d, ]+)\]", graph, re.M)
     return sum(math.prod(map(int, sizes.split(", "))) for weight, sizes in weights if not (tied and weight == "head"))
 
@@ -49,13 +49,13 @@ def check(name, output):
     count = parameters(name, tied)
     if count != published:
         sys.exit(f"{name}: {count} parameters, published are {published}")
-    out, seconds, peak = shapes.compile(name, "--stats=json", "-o", output)
-    stats = lutra.statistics(out)
-    print(f"{name:15} {count / 1e9:7.2f} G parameters: {seconds:5.2f} s, {peak / (1 << 20):4.0f} MiB, "
+    run = shapes.compile(name, "--stats=json", "-o", output)
+    stats = lutra.statistics(run.out)
+    print(f"{name:15} {count / 1e9:7.2f} G parameters: {run.seconds:5.2f} s, {run.peak / (1 << 20):4.0f} MiB, "
           f"{stats['lut_products']:5} products by lookup, {stats['kernels']:3} kernels, {stats['code_bytes']:6} bytes of code", flush=True)
     if stats["other_products"] > ENTRIES:
         sys.exit(f"{name}: {stats['other_products']} products stay off the LUT path, expected only {ENTRIES}, the heads")
-    if peak > MOST and not lutra.QUICK:
+    if run.peak > MOST and not lutra.QUICK:
         sys.exit(f"{name}: more than {MOST >> 20} MiB")
 
 
