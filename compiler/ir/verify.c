@@ -316,10 +316,11 @@ static void check_global(verifier *v, const ir_global *g)
     }
     if (!check_type(v, g->where, t))
         return;
-    for (unsigned i = 0; !state && i < t->rank; i++)
+    for (unsigned i = state; i < t->rank; i++) // what a state holds stays where it is
         if (t->dims[i].symbol)
-            diagnostic_error(v->diagnostics, g->where, "@%s: a %s's dimensions are constant",
-                             g->name, ir_global_kind_words[g->kind]);
+            diagnostic_error(v->diagnostics, g->where, "@%s: a %s's dimensions%s are constant",
+                             g->name, ir_global_kind_words[g->kind],
+                             state ? " behind the first" : "");
     if (g->packed && g->address % 64)
         diagnostic_error(v->diagnostics, g->where, "@%s: address 0x%llx is not 64-byte aligned",
                          g->name, (unsigned long long)g->address);

@@ -99,17 +99,17 @@ PROGRAMS = [
   %f = slice %y, %zero {dimension = 1} : i8[B, T, 40]
   return %a, %b, %c, %d, %e, %f""",
      ["f16[B, 1, 2, 9]", "f16[1, T, 2, 9]", "f16[B, T, 1, 9]", "f16[B, T, 2, 4]", "i8[B, T, 1]", "i8[B, T, 40]"], 0),
-    ("states", "state @k : f16[B, 24, 2, 5]\nstate @w : f32[40, T]\nstate @v : i8[B, T, 3]\nstate @u : f32[1]", "%x: f16[B, T, 2, 5], %p: i32[B], %y: f32[2, T], %z: i8[B, T, 3], %u: f32[1]",
+    ("states", "state @k : f16[B, 24, 2, 5]\nstate @w : f32[40, 7]\nstate @v : i8[B, 20, 3]\nstate @u : f32[1]", "%x: f16[B, T, 2, 5], %p: i32[B], %y: f32[2, 7], %z: i8[B, 20, 3], %u: f32[1]",
      """  state.write @k, %x, position = %p
   %k = state.read @k : f16[B, 24, 2, 5]
   %five = constant 5 : index
   state.write @w, %y, position = %five
-  %w = state.read @w : f32[40, T]
+  %w = state.read @w : f32[40, 7]
   state.write @v, %z
-  %v = state.read @v : i8[B, T, 3]
+  %v = state.read @v : i8[B, 20, 3]
   state.write @u, %u
   %r = state.read @u : f32[1]
-  return %k, %w, %v, %r""", ["f16[B, 24, 2, 5]", "f32[40, T]", "i8[B, T, 3]", "f32[1]"], 0),
+  return %k, %w, %v, %r""", ["f16[B, 24, 2, 5]", "f32[40, 7]", "i8[B, 20, 3]", "f32[1]"], 0),
     ("one", "weight @a : w2g64[66, 64]", "%x: f16[One, T, 64], %y: f32[T, One]",
      """  %n = rms_norm %x : f16[One, T, 64]
   %a = linear %n, @a : f16[One, T, 66]
