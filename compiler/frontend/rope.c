@@ -174,7 +174,7 @@ value rule_rope(frontend *f, const builtin_call *c)
     rotation r;
     location where = c->syntax->where;
     ir_value *x = builtin_operand(f, c, 0), *factors = builtin_operand(f, c, 2);
-    if (!x || (c->operands[2] && !factors) || !builtin_float_type(f, c, x->type->scalar, &s))
+    if (!x || (c->operands[2] && !factors))
         return poison();
     const ir_type *t = x->type;
     ir_dim columns = t->kind == IR_TENSOR && t->rank ? t->dims[t->rank - 1] : ir_dim_constant(0);
@@ -182,7 +182,7 @@ value rule_rope(frontend *f, const builtin_call *c)
         columns.value / 2 > IR_CONSTANT_MAX_ELEMENTS)
         return builtin_wrong_operand(f, c, 0, "a float tensor [.., T, H, D], D at least 2",
                                      describe_type(f, t));
-    if (!read_rotation(f, c, columns.value, &r) ||
+    if (!builtin_float_type(f, c, t->scalar, &s) || !read_rotation(f, c, columns.value, &r) ||
         (factors && !check_factors(f, c, factors, r.pairs)))
         return poison();
     ir_value *positions = token_positions(f, c, 1, t);

@@ -259,9 +259,8 @@ bool weights_require(frontend *f, const ast_node *n, value v)
         return true;
     const char *name = describe_syntax(f, n);
     const frontend_metadata *m = f->options->metadata;
-    fail(f, n->where, "'%s' is optional and %s it; ask has(%s) first", name,
-         m ? arena_format(f->arena, "%s lacks", m->file) : "without a weight file there is none of",
-         name);
+    fail(f, n->where, "'%s' is optional, and %s; ask has(%s) first", name,
+         m ? arena_format(f->arena, "%s lacks it", m->file) : "there is no weight file", name);
     note(f, v.weights->where, "'%s' is declared here", v.weights->name);
     return false;
 }
