@@ -30,6 +30,26 @@ static void check(hart *h, const isa_instruction *in, const vector_float_loops *
     }
 }
 
+// Nearest-even, unmasked, from the first element on, inexact raised already.
+static bool is_usual(const hart *h, const isa_instruction *in, const float_env *env)
+{
+    return in->vm && h->vstart == 0 && env->rounding == ROUND_NEAREST_EVEN &&
+           env->flags & FLAG_INEXACT;
+}
+
+// What is read does not change before all of it has been.
+static bool run_quick(hart *h, const isa_instruction *in, const vector_float_loops *loops,
+                      vector_float_shape shape, const void *b, const float_env *env)
+{
+    vector_buffer result;
+    void *d = vector_register(h, in->rd);
+    if (!loops->quick || loops->quick_sew != h->sew || !is_usual(h, in, env) ||
+        !loops->quick(result.bytes, d, vector_register(h, in->rs2), b, h->vl))
+        return false;
+    memcpy(d, result.bytes, h->vl << (h->sew + shape.wide_d));
+    return true;
+}
+
 void vector_float_run(hart *h, const isa_instruction *in, const vector_float_loops *loops,
                       vector_float_shape shape, vector_float_second second, uint8_t rounding)
 {
@@ -39,8 +59,10 @@ void vector_float_run(hart *h, const isa_instruction *in, const vector_float_loo
         env.rounding = rounding;
     vector_buffer splat;
     const void *b = second_operand(h, in, second, &splat);
-    loops->of[h->sew](h, in, vector_register(h, in->rd), vector_register(h, in->rs2), b, &env);
-    end_float(h, env);
+    if (!run_quick(h, in, loops, shape, b, &env)) {
+        loops->of[h->sew](h, in, vector_register(h, in->rd), vector_register(h, in->rs2), b, &env);
+        end_float(h, env);
+    }
     h->vstart = 0;
 }
 
@@ -64,15 +86,16 @@ void vector_float_compare(hart *h, const isa_instruction *in, const vector_float
     vector_commit_mask(h, in->rd, in->vm, result.bytes);
 }
 
-//   OP(name, forms, expression in a = vs2, b = vs1 or f, W the format's name, F its description)
+//   OP(name, forms, quick or NULL, operation, its operands)
 #define BINARY_OPS(OP)                                                                             \
-    OP(VFADD, FLOAT_FORMS_VF, add_, a, b)                                                          \
-    OP(VFSUB, FLOAT_FORMS_VF, sub_, a, b)                                                          \
-    OP(VFRSUB, FLOAT_FORMS_F, sub_, b, a)                                                          \
-    OP(VFMUL, FLOAT_FORMS_VF, mul_, a, b)                                                          \
-    OP(VFDIV, FLOAT_FORMS_VF, div_, a, b)                                                          \
-    OP(VFRDIV, FLOAT_FORMS_F, div_, b, a)
+    OP(VFADD, FLOAT_FORMS_VF, quick_VFADD, add_, a, b)                                             \
+    OP(VFSUB, FLOAT_FORMS_VF, quick_VFSUB, sub_, a, b)                                             \
+    OP(VFRSUB, FLOAT_FORMS_F, quick_VFRSUB, sub_, b, a)                                            \
+    OP(VFMUL, FLOAT_FORMS_VF, quick_VFMUL, mul_, a, b)                                             \
+    OP(VFDIV, FLOAT_FORMS_VF, NULL, div_, a, b)                                                    \
+    OP(VFRDIV, FLOAT_FORMS_F, NULL, div_, b, a)
 
+//   OP(name, forms, expression in a = vs2, b = vs1 or f, W the format's name, F its description)
 #define FORMAT_OPS(OP)                                                                             \
     OP(VFMIN, FLOAT_FORMS_VF, soft_minimum(F, a, b, env))                                          \
     OP(VFMAX, FLOAT_FORMS_VF, soft_maximum(F, a, b, env))                                          \
@@ -94,18 +117,20 @@ void vector_float_compare(hart *h, const isa_instruction *in, const vector_float
     OP(VMFGE, FLOAT_FORMS_F, soft_less_equal(F, b, a, env))
 
 #define SAME_WIDTH ((vector_float_shape){0, 0})
-#define LOOPS_OF(E) static const vector_float_loops loops_##E = {{NULL, E##_16, E##_32, E##_64}};
+#define LOOPS_WITH(E, quick)                                                                       \
+    static const vector_float_loops loops_##E = {{NULL, E##_16, E##_32, E##_64}, quick, 2};
+#define LOOPS_OF(E) LOOPS_WITH(E, NULL)
 
 #define DEFINE_FORM(FORM, second, E)                                                               \
     static void execute_##E##_##FORM(hart *h, const isa_instruction *in)                           \
     {                                                                                              \
         vector_float_run(h, in, &loops_##E, SAME_WIDTH, second, ROUND_DYNAMIC);                    \
     }
-#define DEFINE_BINARY(E, FORMS, operation, x, y)                                                   \
+#define DEFINE_BINARY(E, FORMS, quick, operation, x, y)                                            \
     FLOAT_LOOP(E##_16, uint16_t, uint16_t, uint16_t, operation##f16(x, y, env))                    \
     FLOAT_LOOP(E##_32, uint32_t, uint32_t, uint32_t, operation##f32(x, y, env))                    \
     FLOAT_LOOP(E##_64, uint64_t, uint64_t, uint64_t, operation##f64(x, y, env))                    \
-    LOOPS_OF(E)                                                                                    \
+    LOOPS_WITH(E, quick)                                                                           \
     FORMS(DEFINE_FORM, E)
 BINARY_OPS(DEFINE_BINARY)
 

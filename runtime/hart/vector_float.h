@@ -4,13 +4,17 @@
 
 #include "runtime/hart/float_registers.h"
 #include "runtime/hart/vector.h"
+#include "runtime/hart/vector_float_quick.h"
 
 typedef void vector_float_loop(hart *h, const isa_instruction *in, void *to, const void *a,
                                const void *b, float_env *env);
 
-// Loops by the format that SEW means: f16, f32, f64; NULL: illegal.
+// Loops by the format that SEW means: f16, f32, f64; NULL: illegal. `quick`, where there is one, is
+// tried before the loop of SEW `quick_sew`.
 typedef struct vector_float_loops {
     vector_float_loop *of[4];
+    vector_float_quick *quick;
+    unsigned quick_sew;
 } vector_float_loops;
 
 // Operand widths relative to SEW and LMUL: 0, or 1 when twice as wide.

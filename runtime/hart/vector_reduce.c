@@ -2,6 +2,7 @@
 
 #include "runtime/hart/float_registers.h"
 #include "runtime/hart/vector.h"
+#include "runtime/hart/vector_float_quick.h"
 
 typedef void reduction(hart *h, const isa_instruction *in);
 
@@ -80,9 +81,21 @@ WIDEN_REDUCE_OPS(DEFINE_WIDEN_REDUCE)
         *(uint##wide##_t *)vector_register(h, in->rd) = (uint##wide##_t)sum;                       \
     }
 
+// Of all elements in nearest-even, where nothing but inexact, raised already, can be raised.
+static bool sum_quickly(hart *h, const isa_instruction *in, const float_env *env)
+{
+    float sum;
+    memcpy(&sum, vector_register(h, in->rs1), sizeof sum);
+    bool usual = in->vm && env->rounding == ROUND_NEAREST_EVEN && env->flags & FLAG_INEXACT;
+    if (!usual || !quick_ordered_sum(&sum, (const float *)vector_register(h, in->rs2), h->vl))
+        return false;
+    memcpy(vector_register(h, in->rd), &sum, sizeof sum);
+    return true;
+}
+
 typedef void float_reduction(hart *h, const isa_instruction *in, float_env *env);
 
-static void reduce_float(hart *h, const isa_instruction *in, bool widens,
+static void reduce_float(hart *h, const isa_instruction *in, bool widens, bool sums,
                          float_reduction *const *widths)
 {
     float_env env = {hart_rounding(h, ROUND_DYNAMIC), h->fflags};
@@ -90,31 +103,33 @@ static void reduce_float(hart *h, const isa_instruction *in, bool widens,
     hart_require(h, h->sew > 0);
     if (!begin(h, in, widens))
         return;
+    if (sums && h->sew == 2 && sum_quickly(h, in, &env))
+        return;
     widths[h->sew - 1](h, in, &env);
     end_float(h, env);
 }
 
-//   OP(name, operation for each format)
+//   OP(name, true for sums, operation for each format)
 #define FLOAT_REDUCE_OPS(OP)                                                                       \
-    OP(VFREDUSUM_VS, add_f16(sum, a, env), add_f32(sum, a, env), add_f64(sum, a, env))             \
-    OP(VFREDOSUM_VS, add_f16(sum, a, env), add_f32(sum, a, env), add_f64(sum, a, env))             \
-    OP(VFREDMIN_VS, soft_minimum(F16, sum, a, env), soft_minimum(F32, sum, a, env),                \
+    OP(VFREDUSUM_VS, true, add_f16(sum, a, env), add_f32(sum, a, env), add_f64(sum, a, env))       \
+    OP(VFREDOSUM_VS, true, add_f16(sum, a, env), add_f32(sum, a, env), add_f64(sum, a, env))       \
+    OP(VFREDMIN_VS, false, soft_minimum(F16, sum, a, env), soft_minimum(F32, sum, a, env),         \
        soft_minimum(F64, sum, a, env))                                                             \
-    OP(VFREDMAX_VS, soft_maximum(F16, sum, a, env), soft_maximum(F32, sum, a, env),                \
+    OP(VFREDMAX_VS, false, soft_maximum(F16, sum, a, env), soft_maximum(F32, sum, a, env),         \
        soft_maximum(F64, sum, a, env))
 
 #define FLOAT_WIDEN_REDUCE_OPS(OP)                                                                 \
     OP(VFWREDUSUM_VS)                                                                              \
     OP(VFWREDOSUM_VS)
 
-#define DEFINE_FLOAT_REDUCE(E, half, single, twofold)                                              \
+#define DEFINE_FLOAT_REDUCE(E, sums, half, single, twofold)                                        \
     FLOAT_REDUCE_WIDTH(E, f16, 16, 16, half)                                                       \
     FLOAT_REDUCE_WIDTH(E, f32, 32, 32, single)                                                     \
     FLOAT_REDUCE_WIDTH(E, f64, 64, 64, twofold)                                                    \
     static void execute_##E(hart *h, const isa_instruction *in)                                    \
     {                                                                                              \
         static float_reduction *const widths[] = {E##_f16, E##_f32, E##_f64};                      \
-        reduce_float(h, in, false, widths);                                                        \
+        reduce_float(h, in, false, sums, widths);                                                  \
     }
 #define DEFINE_FLOAT_WIDEN_REDUCE(E)                                                               \
     FLOAT_REDUCE_WIDTH(E, f16, 16, 32, add_f32(sum, f32_from_f16(a, env), env))                    \
@@ -122,7 +137,7 @@ static void reduce_float(hart *h, const isa_instruction *in, bool widens,
     static void execute_##E(hart *h, const isa_instruction *in)                                    \
     {                                                                                              \
         static float_reduction *const widths[] = {E##_f16, E##_f32};                               \
-        reduce_float(h, in, true, widths);                                                         \
+        reduce_float(h, in, true, false, widths);                                                  \
     }
 FLOAT_REDUCE_OPS(DEFINE_FLOAT_REDUCE)
 FLOAT_WIDEN_REDUCE_OPS(DEFINE_FLOAT_WIDEN_REDUCE)
