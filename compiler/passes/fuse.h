@@ -21,6 +21,7 @@ typedef struct unit {
     const ir_type *shape;  // of the first result; every member has these dimensions
     const ir_op *previous; // the state access before this one, or NULL
     unsigned index;        // among the units
+    unsigned first, last;  // positions of its first and last op in the program
     unsigned visit;        // the last search that came here
     bool placed;
 } unit;
@@ -32,6 +33,7 @@ typedef struct fusion {
     // An op's mark is the index of its unit, plus 1; its first result's mark its position.
     ARRAY_OF(unit *) units;
     unsigned visit;
+    unsigned position;                         // of the op being looked at
     bool rows, precompute, products, epilogue; // what may be fused
 } fusion;
 

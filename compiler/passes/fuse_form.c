@@ -82,21 +82,22 @@ static bool is_mpgemm(const ir_op *op)
 
 typedef ARRAY_OF(unit *) unit_stack;
 
-static void push(fusion *f, unit_stack *stack, unit *u)
+// What ends before `target` begins cannot need it: values come from ops that stand before.
+static void push(fusion *f, unit_stack *stack, unit *u, const unit *target)
 {
-    if (!u || u->visit == f->visit)
+    if (!u || u->visit == f->visit || u->last < target->first)
         return;
     u->visit = f->visit;
     ARRAY_PUSH(f->context->arena, stack, u);
 }
 
-static void push_needed(fusion *f, unit_stack *stack, const unit *u)
+static void push_needed(fusion *f, unit_stack *stack, const unit *u, const unit *target)
 {
     for (size_t i = 0; i < u->ops.count; i++)
         for (unsigned j = 0; j < u->ops.items[i]->n_operands; j++)
-            push(f, stack, fuse_unit_of(f, ir_operand(u->ops.items[i], j)));
+            push(f, stack, fuse_unit_of(f, ir_operand(u->ops.items[i], j)), target);
     if (u->previous)
-        push(f, stack, f->units.items[u->previous->mark - 1]);
+        push(f, stack, f->units.items[u->previous->mark - 1], target);
 }
 
 // Whether `from`, which is another unit, or what it needs, needs a value of `target`.
@@ -105,11 +106,11 @@ static bool depends(fusion *f, unit *from, const unit *target)
     arena_mark mark = arena_save(f->context->arena);
     unit_stack stack = {0};
     bool found = false;
-    push(f, &stack, from);
+    push(f, &stack, from, target);
     while (stack.count && !found) {
         unit *u = stack.items[--stack.count];
         found = u == target;
-        push_needed(f, &stack, u);
+        push_needed(f, &stack, u, target);
     }
     arena_restore(f->context->arena, mark);
     return found;
@@ -224,22 +225,6 @@ static const ir_op *first_product(const unit *u)
     return NULL;
 }
 
-// "1 table for 2 consumers (gate, up)"
-static void print_consumers(text *out, const ir_op *precompute)
-{
-    text names = {0};
-    unsigned n = 0;
-    IR_FOR_OPS(op, precompute->block)
-    {
-        if (op->code != IR_LUT_MPGEMM || ir_operand(op, 0) != &precompute->results[0])
-            continue;
-        graph_list_add(&names, product_name(op));
-        n++;
-    }
-    text_printf(out, "1 table for %u consumer%s (%s)", n, n == 1 ? "" : "s", text_string(&names));
-    text_free(&names);
-}
-
 static const char *producer_name(const ir_op *op)
 {
     const ir_value *x = ir_operand(op, 0);
@@ -252,7 +237,7 @@ static void remark_joined(fusion *f, const ir_op *op, const unit *u)
     const ir_op *product = first_product(u);
     if (op->code == IR_LUT_PRECOMPUTE) {
         text consumers = {0};
-        print_consumers(&consumers, op);
+        graph_print_consumers(&consumers, "1 table", op);
         pass_remark(c, REMARK_APPLIED, op->where, "table precompute of %s fused into %s; %s",
                     graph_describe_value(c->arena, ir_operand(op, 0)), producer_name(op),
                     text_string(&consumers));
@@ -319,6 +304,7 @@ static unit *new_unit(fusion *f, ir_op *op, unit_kind kind)
     u->kind = kind;
     u->shape = op->n_results ? op->results[0].type : NULL;
     u->index = (unsigned)f->units.count;
+    u->first = u->last = f->position;
     ARRAY_PUSH(f->context->arena, &f->units, u);
     ARRAY_PUSH(f->context->arena, &u->ops, op);
     op->mark = u->index + 1;
@@ -390,9 +376,11 @@ static void join(fusion *f, ir_op *op, unit *into, const candidates *c)
         remark_joined(f, op, u);
         for (size_t j = 0; j < u->ops.count; j++)
             add_op(f, into, u->ops.items[j]);
+        into->first = u->first < into->first ? u->first : into->first;
         u->ops.count = 0;
     }
     add_op(f, into, op);
+    into->last = f->position;
 }
 
 static void place_op(fusion *f, ir_op *op, unit_kind kind)
@@ -425,6 +413,7 @@ void fuse_form(fusion *f)
     }
     IR_FOR_OPS(op, f->function->body)
     {
+        f->position++;
         unit_kind kind = kind_of(op);
         if (kind == UNIT_ROWS || kind == UNIT_MPGEMM) {
             place_op(f, op, kind);

@@ -32,6 +32,23 @@ void graph_list_add(text *list, const char *name)
     text_printf(list, "%s%s", list->length ? ", " : "", name);
 }
 
+// The products stand behind the table; the search ends with the last one that uses it.
+void graph_print_consumers(text *out, const char *table, const ir_op *precompute)
+{
+    const ir_value *t = &precompute->results[0];
+    unsigned left = ir_count_uses(t), n = 0;
+    text names = {0};
+    for (const ir_op *op = precompute->next; op && left; op = op->next) {
+        if (op->code != IR_LUT_MPGEMM || ir_operand(op, 0) != t)
+            continue;
+        graph_list_add(&names, graph_value_name(ir_operand(op, 1)));
+        left--;
+        n++;
+    }
+    text_printf(out, "%s for %u consumer%s (%s)", table, n, n == 1 ? "" : "s", text_string(&names));
+    text_free(&names);
+}
+
 void graph_number_ops(ir_block *b)
 {
     int64_t number = 0;

@@ -12,5 +12,8 @@ const char *graph_describe_value(arena *a, const ir_value *v);
 int64_t graph_rows(const ir_type *t);
 // "a, b, c": appends a name to a list being built.
 void graph_list_add(text *list, const char *name);
+// "1 table for 2 consumers (gate, up)", behind the first words given: the products that read a
+// table.
+void graph_print_consumers(text *out, const char *table, const ir_op *precompute);
 // Numbers a block's ops by their mark, from 1.
 void graph_number_ops(ir_block *b);

@@ -173,27 +173,21 @@ static void remark_missed(split *s, const candidate *k)
 
 static void remark_table(split *s, const ir_op *precompute)
 {
-    const ir_value *x = ir_operand(precompute, 0), *t = &precompute->results[0];
+    const ir_value *x = ir_operand(precompute, 0);
     const char *name = graph_describe_value(s->context->arena, x);
-    text names = {0};
-    unsigned n = 0, tables = 0;
-    IR_FOR_OPS(op, precompute->block)
-    {
-        if (op->code != IR_LUT_MPGEMM || ir_operand(op, 0) != t)
-            continue;
-        graph_list_add(&names, graph_value_name(ir_operand(op, 1)));
-        n++;
-    }
-    pass_remark_as(s->context, "lut", REMARK_APPLIED, precompute->where,
-                   "1 table of %s for %u consumer%s (%s)", name, n, n == 1 ? "" : "s",
-                   text_string(&names));
+    text consumers = {0};
+    unsigned tables = 0;
+    graph_print_consumers(&consumers, arena_format(s->context->arena, "1 table of %s", name),
+                          precompute);
+    pass_remark_as(s->context, "lut", REMARK_APPLIED, precompute->where, "%s",
+                   text_string(&consumers));
+    text_free(&consumers);
     for (const ir_use *use = x->uses; use; use = use->next)
         tables += use->op->code == IR_LUT_PRECOMPUTE;
     if (tables > 1)
         pass_remark_as(s->context, "lut", REMARK_MISSED, precompute->where,
                        "%s needs %u tables: its consumers have zero points of different groups",
                        name, tables);
-    text_free(&names);
 }
 
 static void remark_tables(split *s, ir_function *f)
