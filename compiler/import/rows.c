@@ -118,8 +118,39 @@ static bool convertible(const weights *w, const weights_tensor *t, const char *n
     return good;
 }
 
+// Every weight is -d, 0 or d.
+static bool one_magnitude(const float *row, int64_t k)
+{
+    float d = 0;
+    for (int64_t i = 0; i < k; i++) {
+        float magnitude = fabsf(row[i]);
+        if (!isfinite(magnitude) || (magnitude != 0 && d != 0 && magnitude != d))
+            return false;
+        d = magnitude != 0 ? magnitude : d;
+    }
+    return true;
+}
+
+// Models trained for ternary weights are often stored as floats. Others are told from them by the
+// first row; of those that are, the quantizer makes exactly these values.
+static bool ternary_floats(const weights *w, const weights_tensor *t)
+{
+    arena *a = arena_create();
+    float *row = ARENA_ARRAY(a, float, (size_t)t->columns);
+    bool good = t->rows && t->columns;
+    for (int64_t n = 0; n < t->rows && good; n++) {
+        tensor_rows(w, t, n, 1, row);
+        good = one_magnitude(row, t->columns);
+        tensor_release(w, t, n, 1);
+    }
+    arena_destroy(a);
+    return good;
+}
+
 const char *weights_keep_format(const weights *w, const weights_tensor *t)
 {
+    if (t->type && weight_type_raw(t->type))
+        return ternary_floats(w, t) ? "ternary" : NULL;
     if (!t->type)
         return t->data && t->format.planes ? t->format.name : NULL;
     for (size_t i = 0; i < sizeof t->type->keep / sizeof t->type->keep[0] && t->type->keep[i]; i++)

@@ -522,6 +522,33 @@ static void the_simplest_exact_format_is_kept(void **state)
     assert_null(kept("F16", tq, 256, 1, 128));
 }
 
+// Floats of one magnitude in each row are ternary, and the packed values are the same.
+static void ternary_floats_are_kept(void **state)
+{
+    (void)state;
+    enum { N = 3, K = 64 };
+    float values[N * K];
+    for (int i = 0; i < N * K; i++)
+        values[i] = (float)(i % 3 - 1) * (i < K ? 0.3f : 1e30f);
+    assert_string_equal(kept("F32", values, sizeof values, N, K), "ternary");
+    gguf_writer *g = gguf_writer_create(a);
+    gguf_put_tensor(g, "w", "F32", 2, (int64_t[]){N, K}, values, sizeof values);
+    double stored[N * K];
+    ir_global *global = declare(ir_module_create(a, "m"), "w", "ternary", N, K);
+    assert_true(weights_values(parsed(g), d, global, 0, N, stored));
+    for (int i = 0; i < N * K; i++)
+        assert_true((float)stored[i] == values[i]);
+
+    uint8_t halves[2 * K] = {0};
+    assert_string_equal(kept("BF16", halves, sizeof halves, 1, K), "ternary"); // nothing but zeros
+    put_half(halves, 0x3c00), put_half(halves + 2 * 60, 0xbc00);
+    assert_string_equal(kept("F16", halves, sizeof halves, 1, K), "ternary");
+    put_half(halves + 2 * 63, 0x3c01); // nearly the same
+    assert_null(kept("F16", halves, sizeof halves, 1, K));
+    put_half(halves + 2 * 63, 0x7c00), put_half(halves, 0x7c00), put_half(halves + 2 * 60, 0xfc00);
+    assert_null(kept("F16", halves, sizeof halves, 1, K)); // infinite
+}
+
 static void scales_and_minima_are_kept_where_a_float_holds_the_offset(void **state)
 {
     (void)state;
@@ -625,6 +652,7 @@ int main(void)
         TEST(kept_formats_are_exact),
         TEST(blocks_are_canonical_if_and_only_if_it_is_exact),
         TEST(the_simplest_exact_format_is_kept),
+        TEST(ternary_floats_are_kept),
         TEST(scales_and_minima_are_kept_where_a_float_holds_the_offset),
         TEST(a_row_without_a_canonical_form_is_quantized),
         TEST(dense_formats_are_exact),
