@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 float layer_exp(float x);
-double layer_cosine(double x); // |x| <= 4
+double layer_cosine(double x); // |x| <= pi, as of the sine
 double layer_sine(double x);
 
 // y = x / sqrt(mean(x^2) + eps) * gain; inverse: one per row, for backward

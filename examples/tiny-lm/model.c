@@ -64,7 +64,7 @@ model model_create(arena *a, const model_sizes *sizes)
 // ----------------------------------------------------------------------------- values
 
 static const float deviation[] = {
-    [TENSOR_TERNARY] = 0.04f, [TENSOR_HALF] = 0.1f, [TENSOR_FLOAT] = 0};
+    [TENSOR_TERNARY] = 0.04f, [TENSOR_HALF] = 0.05f, [TENSOR_FLOAT] = 0};
 static const float middle[] = {[TENSOR_TERNARY] = 0, [TENSOR_HALF] = 0, [TENSOR_FLOAT] = 1};
 
 void model_initialize(arena *a, model *m, uint64_t seed)
@@ -79,6 +79,8 @@ void model_initialize(arena *a, model *m, uint64_t seed)
                 middle[t->kind] + deviation[t->kind] * (float)random_normal(&r);
     }
 }
+
+static const float smallest_scale = 1e-5f; // of matrices that are all zeros
 
 static float mean_magnitude(const float *x, size_t count)
 {
@@ -115,7 +117,7 @@ void model_round(model *m, tensor *t)
     } else if (t->kind == TENSOR_HALF) {
         round_half(from, count, to);
     } else {
-        t->scale = mean_magnitude(from, count);
+        t->scale = mean_magnitude(from, count) + smallest_scale;
         round_ternary(from, count, t->scale, to);
     }
 }

@@ -33,8 +33,11 @@ typedef struct telling {
     int count;
 } telling;
 
-static const char *const field_names[] = {"", "he", "him", "his", "kind"};
-enum { FIELD_COUNT = sizeof field_names / sizeof *field_names };
+static const struct field {
+    const char *name;
+    int position;
+} fields[] = {{"", 0}, {"he", 1}, {"him", 2}, {"his", 3}, {"kind", 4}, {"at", 1}};
+enum { FIELD_COUNT = sizeof fields / sizeof *fields };
 
 static void expand(telling *t, const char *s, size_t length, text *out);
 
@@ -65,10 +68,10 @@ static void expand_rule(telling *t, const char *name, text *out)
 
 // ------------------------------------------------------------------------ bound names
 
-static bool is_taken(const telling *t, const char *fields)
+static bool is_taken(const telling *t, const char *chosen)
 {
     for (int i = 0; i < t->count; i++)
-        if (strcmp(t->bound[i].fields, fields) == 0)
+        if (strcmp(t->bound[i].fields, chosen) == 0)
             return true;
     return false;
 }
@@ -99,18 +102,23 @@ static const bound_name *find_bound(telling *t, const char *name)
     return bind(t, name);
 }
 
+static int field_position(const char *name)
+{
+    for (int i = 0; i < FIELD_COUNT; i++)
+        if (strcmp(fields[i].name, name) == 0)
+            return fields[i].position;
+    INTERNAL_ERROR("the stories know no field '%s'", name);
+}
+
 static void append_field(const bound_name *b, const char *field, text *out)
 {
     const char *s = b->fields;
-    for (int i = 0; i < FIELD_COUNT; i++) {
-        size_t length = strcspn(s, "/");
-        if (strcmp(field_names[i], field) == 0) {
-            text_append_n(out, s, length);
-            return;
-        }
-        s += length + (s[length] == '/');
+    for (int skip = field_position(field); skip > 0; skip--) {
+        s += strcspn(s, "/");
+        if (*s++ == '\0')
+            INTERNAL_ERROR("'%s' has no field '%s'", b->fields, field);
     }
-    INTERNAL_ERROR("the stories know no field '%s'", field);
+    text_append_n(out, s, strcspn(s, "/"));
 }
 
 static void expand_name(telling *t, char *name, text *out)
