@@ -1,8 +1,8 @@
 // Matrix products that stay off the LUT path: dense weights times activations as vector dot
-// products, a block of columns of one row at a time.
+// products, a block of columns of one row at a time, a few columns side by side.
 #include "compiler/passes/lower_epilogue.h"
 
-enum { COLUMN_BLOCK = 64 };
+enum { COLUMN_BLOCK = 64, COLUMNS = 4 };
 
 typedef struct dense {
     lowering *l;
@@ -10,43 +10,62 @@ typedef struct dense {
     unsigned n_products;
 } dense;
 
-static ir_value *dot(lowering *l, ir_value *x, ir_value *row, ir_value *w, ir_value *column,
-                     int64_t depth)
+// Row `row` of x times `count` neighbouring columns of w, which share its loads.
+static void dots(lowering *l, ir_op *op, ir_value *row, ir_value *column, unsigned count,
+                 ir_value **sums)
 {
-    ir_value *initial = low_broadcast(l, low_number(l, SCALAR_F32, 0)), *zero = low_index(l, 0);
+    ir_value *x = l->inputs[ir_operand(op, 0)->index].buffer;
+    ir_value *w = l->inputs[ir_operand(op, 1)->index].buffer;
+    ir_value *zero = low_index(l, 0), *initial[COLUMNS], *next[COLUMNS];
+    int64_t depth = ir_operand(op, 1)->type->dims[1].value;
+    for (unsigned i = 0; i < count; i++)
+        initial[i] = low_broadcast(l, low_number(l, SCALAR_F32, 0));
     low_loop strip;
-    low_strip_begin(l, &strip, low_index(l, depth), "f32", 1, &initial);
+    low_strip_begin(l, &strip, low_index(l, depth), "f32", count, initial);
     ir_value *a = low_cast(l, low_vload(l, x, row, strip.counter, 1), SCALAR_F32);
-    ir_value *b =
-        low_cast(l,
-                 low_vload(l, w, zero,
-                           low_add(l, low_mul(l, column, low_index(l, depth)), strip.counter), 1),
-                 SCALAR_F32);
-    ir_value *next = ir_build1(&l->at, IR_FMA, a->type, a, b, strip.carried[0]);
-    low_loop_end(l, &strip, &next);
-    ir_value *sum = ir_build1(&l->at, IR_REDUCE, ir_type_scalar(l->module, SCALAR_F32),
-                              ir_result(strip.op, 0), NULL, NULL);
-    ir_set_name(sum->op, "by", "add");
-    return sum;
+    ir_value *at = low_add(l, low_mul(l, column, low_index(l, depth)), strip.counter);
+    for (unsigned i = 0; i < count; i++) {
+        ir_value *b = low_vload(l, w, zero, low_add(l, at, low_index(l, i * depth)), 1);
+        b = low_cast(l, b, SCALAR_F32);
+        next[i] = ir_build1(&l->at, IR_FMA, a->type, a, b, strip.carried[i]);
+    }
+    low_loop_end(l, &strip, next);
+    for (unsigned i = 0; i < count; i++) {
+        sums[i] = ir_build1(&l->at, IR_REDUCE, ir_type_scalar(l->module, SCALAR_F32),
+                            ir_result(strip.op, i), NULL, NULL);
+        ir_set_name(sums[i]->op, "by", "add");
+    }
+}
+
+// Columns from .. to of the block that starts at column `first`, `count` at once.
+static void build_columns(lowering *l, const product *p, ir_value *row, ir_value *first,
+                          ir_value *from, ir_value *to, unsigned count)
+{
+    ir_value *scale = ir_operand_named(p->op, "scale"), *zero = low_index(l, 0), *y[COLUMNS];
+    low_loop columns;
+    low_for_begin(l, &columns, from, to, low_index(l, count), 0, NULL);
+    dots(l, p->op, row, low_add(l, first, columns.counter), count, y);
+    for (unsigned i = 0; i < count; i++) {
+        if (scale)
+            y[i] =
+                low_binary(l, IR_MUL, y[i], low_load(l, l->inputs[scale->index].buffer, zero, row));
+        low_store(l, low_cast(l, y[i], p->op->results[0].type->scalar), p->block, zero,
+                  low_add(l, columns.counter, low_index(l, i)));
+    }
+    low_loop_end(l, &columns, NULL);
 }
 
 static void build_product(dense *k, unsigned i, ir_value *row, ir_value *first, ir_value *width)
 {
     lowering *l = k->l;
-    ir_op *op = k->products[i].op;
-    l->at.where = op->where;
-    ir_value *x = l->inputs[ir_operand(op, 0)->index].buffer;
-    ir_value *w = l->inputs[ir_operand(op, 1)->index].buffer;
-    ir_value *scale = ir_operand_named(op, "scale"), *zero = low_index(l, 0);
-    low_loop columns;
-    low_for_begin(l, &columns, zero, width, low_index(l, 1), 0, NULL);
-    ir_value *y = dot(l, x, row, w, low_add(l, first, columns.counter),
-                      ir_operand(op, 1)->type->dims[1].value);
-    if (scale)
-        y = low_binary(l, IR_MUL, y, low_load(l, l->inputs[scale->index].buffer, zero, row));
-    low_store(l, low_cast(l, y, op->results[0].type->scalar), k->products[i].block, zero,
-              columns.counter);
-    low_loop_end(l, &columns, NULL);
+    const product *p = &k->products[i];
+    l->at.where = p->op->where;
+    ir_value *whole = low_sub(l, width, low_rem(l, width, low_index(l, COLUMNS)));
+    if (ir_operand(p->op, 1)->type->dims[0].value % COLUMNS == 0)
+        whole = width;
+    build_columns(l, p, row, first, low_index(l, 0), whole, COLUMNS);
+    if (whole != width)
+        build_columns(l, p, row, first, whole, width, 1);
 }
 
 bool lower_dense_kernel(lowering *l)
