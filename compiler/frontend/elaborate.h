@@ -135,6 +135,7 @@ typedef struct frontend {
     const ast_node *defaulted; // the first meta(...) whose key the weight file lacks
     size_t errors;
     ARRAY_OF(ir_global *) constants; // of the module, made by the front end
+    int64_t constant_elements;       // computed so far
 } frontend;
 
 // ------------------------------------------------------------------ report.c
@@ -342,6 +343,8 @@ value builtin_finish(frontend *f, const builtin_call *c, ir_value *v);
 value builtin_wrong_operand(frontend *f, const builtin_call *c, unsigned slot, const char *wanted,
                             const char *found);
 builtin_rule rule_linear, rule_embedding, rule_range, rule_rope, rule_attend;
+// Room for the elements of a constant. NULL: too many in all, reported.
+double *constant_values(frontend *f, location where, int64_t count);
 // A constant of the module, the same for the same content. `values` are rounded to the type.
 ir_value *constant_vector(frontend *f, const char *name, scalar_type s, int64_t count,
                           double *values, location where);

@@ -106,8 +106,8 @@ static bool read_rotation(frontend *f, const builtin_call *c, int64_t columns, r
 
 static ir_value *frequencies(frontend *f, const builtin_call *c, const rotation *r)
 {
-    double *values = ARENA_ARRAY(f->arena, double, (size_t)r->pairs);
-    for (int64_t i = 0; i < r->pairs; i++) {
+    double *values = constant_values(f, c->syntax->where, r->pairs);
+    for (int64_t i = 0; values && i < r->pairs; i++) {
         values[i] = frequency(r, i);
         if (!isfinite(values[i])) {
             fail(f, c->syntax->where, "the frequency of pair %lld is not a finite number",
@@ -115,7 +115,8 @@ static ir_value *frequencies(frontend *f, const builtin_call *c, const rotation 
             return NULL;
         }
     }
-    return constant_vector(f, "rope", SCALAR_F64, r->pairs, values, c->syntax->where);
+    return values ? constant_vector(f, "rope", SCALAR_F64, r->pairs, values, c->syntax->where)
+                  : NULL;
 }
 
 static bool check_factors(frontend *f, const builtin_call *c, const ir_value *factors,
@@ -178,8 +179,7 @@ value rule_rope(frontend *f, const builtin_call *c)
         return poison();
     const ir_type *t = x->type;
     ir_dim columns = t->kind == IR_TENSOR && t->rank ? t->dims[t->rank - 1] : ir_dim_constant(0);
-    if (!ir_type_is_float(t) || t->rank < 3 || columns.symbol || columns.value < 2 ||
-        columns.value / 2 > IR_CONSTANT_MAX_ELEMENTS)
+    if (!ir_type_is_float(t) || t->rank < 3 || columns.symbol || columns.value < 2)
         return builtin_wrong_operand(f, c, 0, "a float tensor [.., T, H, D], D at least 2",
                                      describe_type(f, t));
     if (!builtin_float_type(f, c, t->scalar, &s) || !read_rotation(f, c, columns.value, &r) ||

@@ -4,6 +4,19 @@
 #include <math.h>
 #include <string.h>
 
+static const int64_t max_constant_elements = 1 << 24;
+
+double *constant_values(frontend *f, location where, int64_t count)
+{
+    f->constant_elements += count;
+    if (count <= IR_CONSTANT_MAX_ELEMENTS && f->constant_elements <= max_constant_elements)
+        return ARENA_ARRAY(f->arena, double, (size_t)count);
+    fail(f, where,
+         "too many frequencies and slopes: a constant has at most 2^20 elements, all "
+         "that are computed 2^24");
+    return NULL;
+}
+
 // One constant of the module for each distinct content, under no name that the program has.
 ir_value *constant_vector(frontend *f, const char *name, scalar_type s, int64_t count,
                           double *values, location where)
@@ -211,11 +224,27 @@ static ir_value *alibi_slopes(frontend *f, const builtin_call *c, double bias, i
     int64_t n = 1;
     while (2 * n <= heads)
         n *= 2;
-    double *slopes = ARENA_ARRAY(f->arena, double, (size_t)heads);
-    for (int64_t h = 0; h < heads; h++)
+    double *slopes = constant_values(f, c->syntax->where, heads);
+    for (int64_t h = 0; slopes && h < heads; h++)
         slopes[h] = h < n ? exp2(-bias * (double)(h + 1) / (double)n)
                           : exp2(-bias * (double)(2 * (h - n) + 1) / (double)(2 * n));
-    return constant_vector(f, "slopes", SCALAR_F32, heads, slopes, c->syntax->where);
+    return slopes ? constant_vector(f, "slopes", SCALAR_F32, heads, slopes, c->syntax->where)
+                  : NULL;
+}
+
+static ir_value *given_slopes(frontend *f, const builtin_call *c, int64_t heads)
+{
+    ir_value *slopes = builtin_operand(f, c, 4);
+    if (!slopes)
+        return NULL;
+    const ir_type *t = slopes->type;
+    if (t->kind == IR_TENSOR && t->rank == 1 && ir_type_is_float(t) &&
+        ir_dim_equal(t->dims[0], ir_dim_constant(heads)))
+        return emit_cast(f, c->syntax->where, slopes, SCALAR_F32);
+    builtin_wrong_operand(
+        f, c, 4, arena_format(f->arena, "a float vector of %lld elements", (long long)heads),
+        describe_type(f, t));
+    return NULL;
 }
 
 // *out: NULL without a bias.
@@ -223,30 +252,16 @@ static bool find_slopes(frontend *f, const builtin_call *c, int64_t heads, ir_va
 {
     double bias = 0;
     const ast_node *alibi = builtin_attribute(c, "alibi");
-    *out = builtin_operand(f, c, 4);
-    if ((c->operands[4] && !*out) || !builtin_number(f, c, "alibi", &bias))
+    bool given = c->operands[4];
+    if (!builtin_number(f, c, "alibi", &bias))
         return false;
-    if (alibi && (*out || bias < 0))
+    if (alibi && (given || bias < 0))
         return fail(f, alibi->where,
-                    *out ? "'attend' takes either 'slopes' or 'alibi'"
-                         : "'alibi' is the largest bias, a number not below 0")
+                    given ? "'attend' takes either 'slopes' or 'alibi'"
+                          : "'alibi' is the largest bias, a number not below 0")
             .kind;
-    if (!*out) {
-        if (bias > 0 && heads > IR_CONSTANT_MAX_ELEMENTS)
-            return fail(f, alibi->where, "more than %d heads", IR_CONSTANT_MAX_ELEMENTS).kind;
-        *out = bias > 0 ? alibi_slopes(f, c, bias, heads) : NULL;
-        return true;
-    }
-    const ir_type *t = (*out)->type;
-    if (t->kind != IR_TENSOR || t->rank != 1 || !ir_type_is_float(t) ||
-        !ir_dim_equal(t->dims[0], ir_dim_constant(heads)))
-        return builtin_wrong_operand(
-                   f, c, 4,
-                   arena_format(f->arena, "a float vector of %lld elements", (long long)heads),
-                   describe_type(f, t))
-            .kind;
-    *out = emit_cast(f, c->syntax->where, *out, SCALAR_F32);
-    return true;
+    *out = given ? given_slopes(f, c, heads) : bias > 0 ? alibi_slopes(f, c, bias, heads) : NULL;
+    return *out || (!given && bias == 0);
 }
 
 static bool check_attributes(frontend *f, const builtin_call *c, const ir_op *op)
