@@ -15,7 +15,8 @@ static const char fallback[] = "w4g32";
 
 typedef struct rule {
     const char *pattern; // NULL: a word alone
-    const char *format;  // "": the default
+    const char *format;
+    bool open, any; // it names a weight of open format; any weight
 } rule;
 typedef ARRAY_OF(rule) rule_list;
 
@@ -38,10 +39,10 @@ static bool parse_rules(driver *d, const char *spec, rule_list *out)
     for (const char *at = spec; at && *at;) {
         size_t length = strcspn(at, ",");
         char *word = arena_string(d->arena, at, length), *equals = strchr(word, '=');
-        rule r = {NULL, word};
+        rule r = {.format = word};
         if (equals) {
             *equals = '\0';
-            r = (rule){word, equals + 1};
+            r = (rule){.pattern = word, .format = equals + 1};
         }
         if (!parse_format(d, r.format))
             return false;
@@ -67,9 +68,11 @@ static bool is_dense(const ir_global *g)
     return strcmp(g->value.type->format, "dense") == 0;
 }
 
+// "": the default. A packed file holds what was decided when it was made.
 static const char *find_rule(const driver *d, const rule_list *rules, const ir_global *g)
 {
-    const char *format = is_dense(g) ? "none" : "";
+    bool packed = weights_kind_of(d->weights) == WEIGHTS_PACKED;
+    const char *format = !is_dense(g) ? "" : packed ? "keep" : "none";
     for (size_t i = 0; i < rules->count; i++) {
         const char *pattern = rules->items[i].pattern;
         if (pattern ? fits(d, pattern, g) : !is_dense(g))
@@ -111,17 +114,57 @@ static const char *format_for(driver *d, const rule_list *rules, const ir_global
     return keep || none ? dense_format(d, g, &t) : fallback;
 }
 
+static void note_uses(const driver *d, const ir_global *g, bool open, rule_list *rules)
+{
+    for (size_t i = 0; i < rules->count; i++) {
+        rule *r = &rules->items[i];
+        if (!r->pattern || (r->any && !open) || !fits(d, r->pattern, g))
+            continue;
+        r->any = true;
+        r->open = r->open || open;
+    }
+}
+
+static const char *nearest_weight(driver *d, const char *pattern)
+{
+    ARRAY_OF(const char *) names = {0};
+    for (const ir_global *g = d->module->globals; g; g = g->next)
+        if (g->kind == IR_GLOBAL_WEIGHT)
+            ARRAY_PUSH(d->arena, &names, g->name);
+    for (size_t i = 0; i < d->tied.count; i++)
+        ARRAY_PUSH(d->arena, &names, d->tied.items[i].name);
+    return text_nearest(pattern, names.items, names.count);
+}
+
+// A pattern that decides nothing is a mistake more often than not.
+static void warn_of_idle(driver *d, const rule_list *rules)
+{
+    for (size_t i = 0; i < rules->count; i++) {
+        const rule *r = &rules->items[i];
+        if (!r->pattern || r->open)
+            continue;
+        const char *nearest = r->any ? NULL : nearest_weight(d, r->pattern);
+        diagnostic_warning(d->diagnostics, NOWHERE, "--quant: '%s' names %s%s%s%s", r->pattern,
+                           r->any ? "only weights whose format the program declares" : "no weight",
+                           nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                           nearest ? "'?" : "");
+    }
+}
+
 bool choose_formats(driver *d, const char *spec)
 {
     rule_list rules = {0};
     bool ok = parse_rules(d, spec, &rules);
     for (ir_global *g = d->module->globals; ok && g; g = g->next) {
         const ir_type *t = g->value.type;
-        if (t->kind != IR_WEIGHT || !quant_format_is_open(t->format))
-            continue;
-        const char *format = format_for(d, &rules, g);
+        bool open = t->kind == IR_WEIGHT && quant_format_is_open(t->format);
+        if (g->kind == IR_GLOBAL_WEIGHT)
+            note_uses(d, g, open, &rules);
+        const char *format = open ? format_for(d, &rules, g) : NULL;
         if (format)
             g->value.type = ir_type_weight(d->module, format, t->rank, t->dims);
     }
+    if (ok && !is_ir(d->files.items[0])) // what IR decides was --quant's before
+        warn_of_idle(d, &rules);
     return ok && !diagnostics_errors(d->diagnostics);
 }
