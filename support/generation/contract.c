@@ -89,9 +89,9 @@ static bool check_extent(checking *c, const char *what, const signature_extent *
         return fail(c, "entry '%s': the number of %s must be a dimension or 1", c->entry->name,
                     what);
     if (d && (d->minimum > 1 || d->maximum < 1))
-        return fail(c,
-                    "entry '%s': dimension '%s' is in %lld..%lld; generation needs calls of 1 %s",
-                    c->entry->name, d->name, (long long)d->minimum, (long long)d->maximum, what);
+        return fail(
+            c, "entry '%s': dimension '%s', the number of %s, is in %lld..%lld; texts need 1, too",
+            c->entry->name, d->name, what, (long long)d->minimum, (long long)d->maximum);
     return true;
 }
 
