@@ -45,6 +45,10 @@ declaration *declare(frontend *f, declaration_kind kind, ast_node *syntax, const
              kind_words[kind]);
         return NULL;
     }
+    if (kind == DECLARATION_FUNCTION && is_builtin(name)) {
+        fail(f, where, "'%s' is a built-in function; choose another name for this function", name);
+        return NULL;
+    }
     declaration *d = ARENA_NEW(f->arena, declaration);
     *d = (declaration){.kind = kind, .name = name, .where = where, .syntax = syntax};
     ARRAY_PUSH(f->arena, &f->declarations, d);
@@ -79,7 +83,7 @@ static value literal(frontend *f, const char *s)
     double number;
     if (text_to_int64(s, &whole))
         return value_integer(whole);
-    if (text_to_double(s, &number))
+    if (text_to_double(s, &number) && isfinite(number))
         return value_number(number);
     if (!strcmp(s, "true") || !strcmp(s, "false"))
         return value_boolean(*s == 't');

@@ -279,6 +279,8 @@ bool type_same_element(const ir_type *a, const ir_type *b);
 // -------------------------------------------------------------- expression.c
 
 value evaluate(frontend *f, ast_node *n);
+// The name of a function that the language has.
+bool is_builtin(const char *name);
 // As a value of the IR: states are read, single weights become tensors; numbers and sizes take
 // the element type of `like`. NULL: reported, or poison.
 ir_value *runtime(frontend *f, const ast_node *n, value v, const ir_type *like);

@@ -394,17 +394,34 @@ static value unknown_function(frontend *f, const ast_node *n)
     return poison();
 }
 
+// What is asked about the weight file.
+static const struct {
+    const char *name;
+    value (*evaluate)(frontend *f, ast_node *call);
+} questions[] = {{"meta", evaluate_meta}, {"count", evaluate_count}, {"has", evaluate_has}};
+enum { N_QUESTIONS = sizeof questions / sizeof *questions };
+
+bool is_builtin(const char *name)
+{
+    size_t count;
+    const char *const *names = builtin_names(&count);
+    for (size_t i = 0; i < N_QUESTIONS; i++)
+        if (!strcmp(questions[i].name, name))
+            return true;
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(names[i], name))
+            return true;
+    return false;
+}
+
 static value evaluate_call(frontend *f, ast_node *n)
 {
     scalar_type s;
     bool known;
     declaration *d = declaration_find(f, n->name);
-    if (!strcmp(n->name, "meta"))
-        return evaluate_meta(f, n);
-    if (!strcmp(n->name, "count"))
-        return evaluate_count(f, n);
-    if (!strcmp(n->name, "has"))
-        return evaluate_has(f, n);
+    for (size_t i = 0; i < N_QUESTIONS; i++)
+        if (!strcmp(questions[i].name, n->name))
+            return questions[i].evaluate(f, n);
     if (scalar_by_name(n->name, &s))
         return evaluate_conversion(f, n, s);
     value v = evaluate_builtin(f, n, &known);

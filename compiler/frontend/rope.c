@@ -3,6 +3,7 @@
 #include "compiler/frontend/elaborate.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
 
 // ----------------------------------------------------------------- frequencies
@@ -45,61 +46,66 @@ static double frequency(const rotation *r, int64_t pair)
 
 // ------------------------------------------------------------------ attributes
 
-static bool read_numbers(frontend *f, const builtin_call *c, rotation *r)
+static const struct {
+    const char *name;
+    size_t at; // in a rotation
+    double standard, above;
+    bool yarn; // matters there alone
+} numbers[] = {
+    {"base", offsetof(rotation, base), 10000, 1, false},
+    {"factor", offsetof(rotation, factor), 1, 0, false},
+    {"original_context", offsetof(rotation, context), 0, 0, true},
+    {"beta_fast", offsetof(rotation, beta_fast), 32, 0, true},
+    {"beta_slow", offsetof(rotation, beta_slow), 1, 0, true},
+    {"extrapolation", offsetof(rotation, extrapolation), 1, -INFINITY, true},
+};
+enum { N_NUMBERS = sizeof numbers / sizeof *numbers };
+
+static bool read_number(frontend *f, const builtin_call *c, unsigned i, rotation *r)
 {
-    bool good = builtin_number(f, c, "base", &r->base);
-    good &= builtin_number(f, c, "factor", &r->factor);
-    good &= builtin_number(f, c, "original_context", &r->context);
-    good &= builtin_number(f, c, "beta_fast", &r->beta_fast);
-    good &= builtin_number(f, c, "beta_slow", &r->beta_slow);
-    good &= builtin_number(f, c, "extrapolation", &r->extrapolation);
-    if (is_scaled(r, "yarn") && r->extrapolation != 0 && r->factor > 0)
-        r->magnitude = 1 + 0.1 * log(r->factor);
-    return good & builtin_number(f, c, "magnitude", &r->magnitude);
+    const ast_node *n = builtin_attribute(c, numbers[i].name);
+    double *x = (double *)(void *)((char *)r + numbers[i].at);
+    *x = numbers[i].standard;
+    if (!builtin_number(f, c, numbers[i].name, x))
+        return false;
+    if (*x > numbers[i].above || (numbers[i].yarn && !is_scaled(r, "yarn")))
+        return true;
+    fail(f, n ? n->where : c->syntax->where, "'%s' must be greater than %g, this is %g",
+         numbers[i].name, numbers[i].above, *x);
+    return false;
 }
 
-static bool check_above(frontend *f, const builtin_call *c, const char *name, double x,
-                        double limit)
-{
-    const ast_node *n = builtin_attribute(c, name);
-    return x > limit || fail(f, n ? n->where : c->syntax->where,
-                             "'%s' must be greater than %g, this is %g", name, limit, x)
-                            .kind;
-}
-
-static bool check_numbers(frontend *f, const builtin_call *c, const rotation *r)
+static bool check_scaling(frontend *f, const builtin_call *c, const rotation *r)
 {
     const ast_node *factor = builtin_attribute(c, "factor");
-    bool scaled = builtin_attribute(c, "scaling");
-    bool good = check_above(f, c, "base", r->base, 1) & check_above(f, c, "factor", r->factor, 0);
-    if (factor && !scaled && r->factor != 1)
-        good = fail(f, factor->where, "'factor' needs scaling = linear or scaling = yarn").kind;
-    if (!is_scaled(r, "yarn"))
-        return good;
-    if (!builtin_attribute(c, "original_context"))
+    if (factor && r->factor != 1 && !builtin_attribute(c, "scaling"))
+        return fail(f, factor->where, "'factor' needs scaling = linear or scaling = yarn").kind;
+    return true;
+}
+
+static bool read_numbers(frontend *f, const builtin_call *c, rotation *r)
+{
+    bool good = true;
+    if (is_scaled(r, "yarn") && !builtin_attribute(c, "original_context"))
         return fail(f, c->syntax->where,
                     "scaling = yarn needs original_context, the context of the training")
             .kind;
-    return good & check_above(f, c, "original_context", r->context, 0) &
-           check_above(f, c, "beta_fast", r->beta_fast, 0) &
-           check_above(f, c, "beta_slow", r->beta_slow, 0);
+    for (unsigned i = 0; i < N_NUMBERS; i++)
+        if (!read_number(f, c, i, r))
+            good = false;
+    if (!good || !check_scaling(f, c, r))
+        return false;
+    r->magnitude = is_scaled(r, "yarn") && r->extrapolation != 0 ? 1 + 0.1 * log(r->factor) : 1;
+    return builtin_number(f, c, "magnitude", &r->magnitude);
 }
 
 static bool read_rotation(frontend *f, const builtin_call *c, int64_t columns, rotation *r)
 {
     ast_node *pairs = builtin_attribute(c, "pairs");
-    *r = (rotation){.scaling = "none",
-                    .pairs = columns / 2,
-                    .base = 10000,
-                    .factor = 1,
-                    .beta_fast = 32,
-                    .beta_slow = 1,
-                    .extrapolation = 1,
-                    .magnitude = 1};
+    *r = (rotation){.scaling = "none", .pairs = columns / 2};
     if (pairs && !evaluate_whole(f, pairs, "the number of pairs to rotate", 1, r->pairs, &r->pairs))
         return false;
-    return builtin_word(f, c, "scaling", "none linear yarn}", &r->scaling) &&
-           read_numbers(f, c, r) && check_numbers(f, c, r);
+    return builtin_word(f, c, "scaling", "none linear yarn}", &r->scaling) && read_numbers(f, c, r);
 }
 
 // ---------------------------------------------------------------------- angles

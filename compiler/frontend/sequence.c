@@ -275,7 +275,7 @@ value rule_attend(frontend *f, const builtin_call *c)
 {
     scalar_type s;
     ir_value *q = builtin_operand(f, c, 0), *k = cache_operand(f, c, 1);
-    ir_value *v = cache_operand(f, c, 2), *slopes;
+    ir_value *v = cache_operand(f, c, 2), *slopes = NULL;
     if (!q || !k || !v || !check_attention(f, c, q->type, k->type, v->type) ||
         !builtin_float_type(f, c, q->type->scalar, &s))
         return poison();

@@ -49,6 +49,9 @@ static void test_defines_override_constants(void **state)
                  &options, "constant 0.5 : f16");
     expect_error("const D = 3, EPSS = 3;\n" MAIN, &options,
                  "error: -D EPS=0.5: the program has no constant 'EPS'; did you mean 'EPSS'?");
+    const char *infinite[] = {"D=nan", NULL};
+    options.defines = infinite;
+    expect_error("const D = 3;\n" MAIN, &options, "'D' is the text \"nan\"");
     const char *broken[] = {"=3", "D", NULL};
     options.defines = broken;
     expect_error("const D = 3;\n" MAIN, &options, "error: -D D: expected NAME=VALUE");
