@@ -149,6 +149,8 @@ void host_statistics_print(const host_program *p, const host_statistics *s, FILE
 // One JSON object, schema version 1, and a newline.
 void host_statistics_print_json(const host_program *p, const host_statistics *s, FILE *stream);
 
+// Machine, dims, entries with inputs and outputs, states, weights.
+void host_print_list(const host_program *p, FILE *stream);
 // "main+0x38", "0x10458" where no symbol covers it.
 void host_print_place(const host_program *p, uint64_t address, text *out);
 // "ffn.lut:14:5"; false: no line information.

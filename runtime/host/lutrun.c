@@ -7,7 +7,6 @@
 #include "support/options.h"
 #include "support/text.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -26,6 +25,7 @@ typedef struct settings {
     text_settings text;
     // of model files
     const char *quant, *tables, *save;
+    option_values defines;
 } settings;
 
 typedef struct session {
@@ -38,7 +38,7 @@ typedef struct session {
 
 #define REPORT(s, ...) refuse((s)->diagnostics, NOWHERE, __VA_ARGS__)
 
-enum { OWN_OPTIONS = 17, OPTION_ROWS = OWN_OPTIONS + TEXT_OPTIONS + 1 };
+enum { OWN_OPTIONS = 18, OPTION_ROWS = OWN_OPTIONS + TEXT_OPTIONS + 1 };
 
 static void option_table(settings *s, option_row rows[OPTION_ROWS])
 {
@@ -70,56 +70,14 @@ static void option_table(settings *s, option_row rows[OPTION_ROWS])
          "of a GGUF file: the weight formats, as lutc takes them"},
         {"--tables", NULL, OPTION_STRING, &s->tables, "TYPE",
          "of a GGUF file: the entries of tables, as lutc takes them"},
+        {"--define", "-D", OPTION_LIST, &s->defines, "NAME=VALUE",
+         "of a GGUF file: the value of a constant of its model"},
         {"--save", NULL, OPTION_STRING, &s->save, "FILE.elf",
          "of a GGUF file: keep the program it was compiled to"},
         {"--help", "-h", OPTION_FLAG, &s->help, NULL, "show this help"}};
     memcpy(rows, table, sizeof table);
     text_option_rows(&s->text, rows + OWN_OPTIONS);
     rows[OPTION_ROWS - 1] = (option_row){NULL};
-}
-
-// ------------------------------------------------------------------------ list
-
-static void list_values(const program_description *d, const char *what, const program_values *list)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        text t = {0};
-        description_print_value(&t, d, &list->items[i]);
-        printf("    %-7s %-24s %s\n", what, list->items[i].name, text_string(&t));
-        text_free(&t);
-    }
-}
-
-static void list_weights(const packed_file *weights)
-{
-    if (weights->count > 0)
-        printf("weights\n");
-    for (size_t i = 0; i < weights->count; i++) {
-        const packed_weight *w = &weights->weights[i];
-        printf("    %-32s %-10s %-14s %12" PRIu64 " bytes\n", w->name, w->format, w->shape,
-               w->size);
-    }
-}
-
-static int list_program(const host_program *p)
-{
-    const program_description *d = host_description(p);
-    const machine *m = host_machine(p);
-    printf("machine %s: vlen %" PRIu32 ", tile m%" PRIu32 " n%" PRIu32 "\n", m->name, m->vlen,
-           m->tile_m, m->tile_n);
-    for (size_t i = 0; i < d->dim_count; i++)
-        printf("dim %s in %" PRId64 "..%" PRId64 "\n", d->dims[i].name, d->dims[i].minimum,
-               d->dims[i].maximum);
-    for (size_t i = 0; i < d->entry_count; i++) {
-        printf("entry %s\n", d->entries[i].name);
-        list_values(d, "input", &d->entries[i].inputs);
-        list_values(d, "output", &d->entries[i].outputs);
-    }
-    if (d->states.count > 0)
-        printf("states (%" PRIu64 " bytes)\n", d->state_size);
-    list_values(d, "state", &d->states);
-    list_weights(host_weights(p));
-    return EXIT_OK;
 }
 
 // --------------------------------------------------------------------- outputs
@@ -410,7 +368,7 @@ static int help(void)
 static bool compile_model(session *s, const char *path, const char **program)
 {
     const settings *t = &s->settings;
-    model_file_options options = {t->quant, t->tables, t->machine, t->save};
+    model_file_options options = {t->quant, t->tables, t->machine, t->save, &t->defines};
     return model_file_compile(s->arena, s->diagnostics, path, &options, program, &s->compiled);
 }
 
@@ -418,11 +376,15 @@ static bool check_model_options(session *s, const char *path)
 {
     const settings *t = &s->settings;
     const struct {
-        const char *name, *value;
-    } rows[] = {{"--quant", t->quant}, {"--tables", t->tables}, {"--save", t->save}};
+        const char *name;
+        bool given;
+    } rows[] = {{"--quant", t->quant != NULL},
+                {"--tables", t->tables != NULL},
+                {"--define", t->defines.count > 0},
+                {"--save", t->save != NULL}};
     bool ok = true;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (rows[i].value)
+        if (rows[i].given)
             ok = REPORT(s, "%s is for GGUF files; '%s' is a program, compiled already",
                         rows[i].name, path);
     return ok;
@@ -439,7 +401,7 @@ static int run_program(session *s, bool plain, int count, char **arguments, cons
     if (plain)
         return run_plain(s, count, arguments, path);
     if (s->settings.list)
-        return list_program(s->program);
+        return host_print_list(s->program, stdout), EXIT_OK;
     return text_wanted(&s->settings.text) ? run_text(s) : run_model(s);
 }
 

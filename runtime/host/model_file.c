@@ -144,11 +144,15 @@ static bool compile(arena *a, diagnostics *d, const char *model, const char *pat
                 {"--tables", o->tables},
                 {"--machine", o->machine}};
     enum { ROWS = sizeof rows / sizeof *rows };
-    const char *argv[ROWS + 3] = {arena_format(a, "%s/lutc", own_folder(a)), model};
+    const char **argv = ARENA_ARRAY(a, const char *, ROWS + o->defines->count + 3);
     size_t count = 2;
+    argv[0] = arena_format(a, "%s/lutc", own_folder(a));
+    argv[1] = model;
     for (size_t i = 0; i < ROWS; i++)
         if (rows[i].value)
             argv[count++] = arena_format(a, "%s=%s", rows[i].name, rows[i].value);
+    for (size_t i = 0; i < o->defines->count; i++)
+        argv[count++] = arena_format(a, "--define=%s", o->defines->items[i]);
     return run_compiler(d, argv);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "support/file.h"
+#include "support/options.h"
 
 // Whether the file begins as GGUF files do.
 bool model_file_is(const char *path);
@@ -10,6 +11,7 @@ bool model_file_is(const char *path);
 typedef struct model_file_options {
     const char *quant, *tables, *machine; // as lutc takes them; NULL: its default
     const char *save;                     // where the program is kept; NULL: nowhere
+    const option_values *defines;         // NAME=VALUE
 } model_file_options;
 
 // Runs the lutc beside this executable. NULL: reported. *program is the path of the result, which
