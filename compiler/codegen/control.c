@@ -138,7 +138,8 @@ static void end_loop(emitter *e, loop *l, LLVMValueRef step)
             continue;
         LLVMValueRef phi = value_of(e, carried_argument(l, i));
         LLVMValueRef v = vector_of(e, value_of(e, ir_operand(yield, i)), lanes_of(phi));
-        if (is_vector(phi) && e->evl)
+        if (is_vector(phi) &&
+            l->op->code == IR_STRIP) // a loop inside has the same lanes throughout
             v = merge_tail(e, v, phi);
         LLVMBasicBlockRef here = current_block(e);
         LLVMAddIncoming(phi, &v, &here, 1);

@@ -6,10 +6,8 @@
 // queries sees; no other key is touched.
 #include "compiler/passes/lower.h"
 
-#include <string.h>
-
 // From WIDE_ROW columns on, one query's dot products are quicker key by key.
-enum { QUERY_BLOCK = 4, WIDE_ROW = 32 };
+enum { QUERY_BLOCK = 4, WIDE_ROW = 64, REGISTER_GROUPS = 8 };
 
 typedef struct attention {
     lowering *l;
@@ -51,17 +49,15 @@ static ir_value *fma_by(lowering *l, ir_value *x, ir_value *scalar, ir_value *su
 
 // The strip width for rows of a cache `x`: of a few queries, halves fill the registers of twice as
 // many floats.
-static const char *width_for(const place *x, unsigned queries)
+static scalar_type strip_width(const place *x, unsigned queries)
 {
-    bool half = scalar_size(x->type->scalar) == 2;
-    return low_width(half && queries <= 2 ? SCALAR_F16 : SCALAR_F32);
+    return scalar_size(x->type->scalar) == 2 && queries <= 2 ? SCALAR_F16 : SCALAR_F32;
 }
 
 // True when rows need several strips of this width; registers come in fours.
-static bool takes_rounds(const lowering *l, int64_t columns, const char *width)
+static bool takes_rounds(const lowering *l, int64_t columns, scalar_type width)
 {
-    unsigned bits = strcmp(width, "f16") == 0 ? 16 : 32;
-    return columns > 4 * (int64_t)l->context->machine->vlen / bits;
+    return columns > 4 * (int64_t)l->context->machine->vlen / (8 * (int64_t)scalar_size(width));
 }
 
 // The row of a key or value in k or v, seen as rows of one head.
@@ -121,7 +117,7 @@ static void dots_by_keys(const attention *a, const query_block *b)
     lowering *l = a->l;
     ir_value *initial[QUERY_BLOCK], *next[QUERY_BLOCK];
     low_loop keys, columns;
-    low_strip_begin(l, &keys, b->keys, width_for(a->k, b->count), 0, NULL);
+    low_strip_begin(l, &keys, b->keys, low_width(strip_width(a->k, b->count)), 0, NULL);
     for (unsigned i = 0; i < b->count; i++)
         initial[i] = zeros(l);
     low_for_begin(l, &columns, low_index(l, 0), low_index(l, a->depth), low_index(l, 1), b->count,
@@ -144,13 +140,13 @@ static void dots_by_keys(const attention *a, const query_block *b)
 static void dots_by_columns(const attention *a, const query_block *b)
 {
     lowering *l = a->l;
-    const char *width = width_for(a->k, b->count);
+    scalar_type width = strip_width(a->k, b->count);
     ir_value *zero = low_index(l, 0), *keys = b->keys;
     bool rounds = takes_rounds(l, a->depth, width);
     if (rounds)
         low_fill(l, a->weights, zero, zero, keys, 0);
     low_loop columns, each;
-    low_strip_begin(l, &columns, low_index(l, a->depth), width, 0, NULL);
+    low_strip_begin(l, &columns, low_index(l, a->depth), low_width(width), 0, NULL);
     ir_value *q = low_vload(l, a->scaled, zero, columns.counter, 1);
     low_for_begin(l, &each, zero, keys, low_index(l, 1), 0, NULL);
     ir_value *row = cache_row(a, low_add(l, b->first, each.counter));
@@ -230,25 +226,55 @@ static ir_value *weigh(const attention *a, const query_block *b, unsigned i)
 
 // ---------------------------------------------------------------------- values
 
+// Keys at once for `queries` sums: as many as leave a vector register group for a load.
+static unsigned keys_at_once(unsigned queries, bool wide)
+{
+    unsigned size = wide ? 2 : 1, fit = (REGISTER_GROUPS - 1) / size - queries;
+    return fit >= 4 ? 4 : fit >= 2 ? 2 : 1;
+}
+
+// Adds columns of the values of keys from .. to, times their weights; `step` keys at once.
+static void add_values(const attention *a, const query_block *b, ir_value *column, ir_value *from,
+                       ir_value *to, unsigned step, ir_value **sums)
+{
+    lowering *l = a->l;
+    ir_value *v[REGISTER_GROUPS];
+    low_loop keys;
+    low_for_begin(l, &keys, from, to, low_index(l, step), b->count, sums);
+    for (unsigned j = 0; j < step; j++) {
+        ir_value *key = low_add(l, keys.counter, low_index(l, j));
+        ir_value *row = cache_row(a, low_add(l, b->first, key));
+        v[j] = low_cast(l, low_vload(l, a->v->buffer, row, column, 1), SCALAR_F32);
+    }
+    for (unsigned i = 0; i < b->count; i++) {
+        sums[i] = keys.carried[i];
+        for (unsigned j = 0; j < step; j++) {
+            ir_value *key = low_add(l, keys.counter, low_index(l, j));
+            sums[i] = fma_by(l, v[j], low_load(l, a->weights, low_index(l, i), key), sums[i]);
+        }
+    }
+    low_loop_end(l, &keys, sums);
+    for (unsigned i = 0; i < b->count; i++)
+        sums[i] = ir_result(keys.op, i);
+}
+
 static void sum_values(const attention *a, const query_block *b)
 {
     lowering *l = a->l;
-    ir_value *initial[QUERY_BLOCK], *next[QUERY_BLOCK], *one = low_number(l, SCALAR_F32, 1);
-    low_loop strip, keys;
-    low_strip_begin(l, &strip, low_index(l, a->width), width_for(a->v, b->count), 0, NULL);
+    bool wide = strip_width(a->v, b->count) == SCALAR_F16 && takes_rounds(l, a->width, SCALAR_F32);
+    unsigned step = keys_at_once(b->count, wide);
+    ir_value *zero = low_index(l, 0), *one = low_number(l, SCALAR_F32, 1), *sums[QUERY_BLOCK];
+    ir_value *whole = low_sub(l, b->keys, low_rem(l, b->keys, low_index(l, step)));
+    low_loop strip;
+    low_strip_begin(l, &strip, low_index(l, a->width), wide ? "f16" : "f32", 0, NULL);
     for (unsigned i = 0; i < b->count; i++)
-        initial[i] = zeros(l);
-    low_for_begin(l, &keys, low_index(l, 0), b->keys, low_index(l, 1), b->count, initial);
-    ir_value *row = cache_row(a, low_add(l, b->first, keys.counter));
-    ir_value *v = low_cast(l, low_vload(l, a->v->buffer, row, strip.counter, 1), SCALAR_F32);
-    for (unsigned i = 0; i < b->count; i++) {
-        ir_value *weight = low_load(l, a->weights, low_index(l, i), keys.counter);
-        next[i] = fma_by(l, v, weight, keys.carried[i]);
-    }
-    low_loop_end(l, &keys, next);
+        sums[i] = zeros(l);
+    add_values(a, b, strip.counter, zero, whole, step, sums);
+    if (step > 1)
+        add_values(a, b, strip.counter, whole, b->keys, 1, sums);
     for (unsigned i = 0; i < b->count; i++) {
         ir_value *inverse = low_binary(l, IR_DIV, one, b->sum[i]);
-        ir_value *y = low_binary(l, IR_MUL, ir_result(keys.op, i), low_broadcast(l, inverse));
+        ir_value *y = low_binary(l, IR_MUL, sums[i], low_broadcast(l, inverse));
         low_vstore(l, low_cast(l, y, a->y->type->scalar), a->y->buffer, b->row[i], strip.counter,
                    1);
     }
