@@ -97,11 +97,11 @@ void vector_float_compare(hart *h, const isa_instruction *in, const vector_float
 
 //   OP(name, forms, expression in a = vs2, b = vs1 or f, W the format's name, F its description)
 #define FORMAT_OPS(OP)                                                                             \
-    OP(VFMIN, FLOAT_FORMS_VF, soft_minimum(F, a, b, env))                                          \
-    OP(VFMAX, FLOAT_FORMS_VF, soft_maximum(F, a, b, env))                                          \
-    OP(VFSGNJ, FLOAT_FORMS_VF, (a & ~float_sign_bit(F)) | (b & float_sign_bit(F)))                 \
-    OP(VFSGNJN, FLOAT_FORMS_VF, (a & ~float_sign_bit(F)) | (~b & float_sign_bit(F)))               \
-    OP(VFSGNJX, FLOAT_FORMS_VF, a ^ (b & float_sign_bit(F)))
+    OP(VFMIN, FLOAT_FORMS_VF, quick_VFMIN, soft_minimum(F, a, b, env))                             \
+    OP(VFMAX, FLOAT_FORMS_VF, quick_VFMAX, soft_maximum(F, a, b, env))                             \
+    OP(VFSGNJ, FLOAT_FORMS_VF, NULL, (a & ~float_sign_bit(F)) | (b & float_sign_bit(F)))           \
+    OP(VFSGNJN, FLOAT_FORMS_VF, NULL, (a & ~float_sign_bit(F)) | (~b & float_sign_bit(F)))         \
+    OP(VFSGNJX, FLOAT_FORMS_VF, NULL, a ^ (b & float_sign_bit(F)))
 
 #define UNARY_OPS(OP)                                                                              \
     OP(VFCLASS_V, soft_classify(F, a))                                                             \
@@ -141,12 +141,13 @@ BINARY_OPS(DEFINE_BINARY)
                    (void)F;                                                                        \
                    expression;                                                                     \
                }))
-#define FORMAT_LOOPS(E, expression)                                                                \
+#define FORMAT_LOOPS(E, quick, expression)                                                         \
     FORMAT_LOOP(E##_16, uint16_t, 16, F16, expression)                                             \
     FORMAT_LOOP(E##_32, uint32_t, 32, F32, expression)                                             \
     FORMAT_LOOP(E##_64, uint64_t, 64, F64, expression)                                             \
-    LOOPS_OF(E)
-#define DEFINE_FORMAT(E, FORMS, expression) FORMAT_LOOPS(E, expression) FORMS(DEFINE_FORM, E)
+    LOOPS_WITH(E, quick)
+#define DEFINE_FORMAT(E, FORMS, quick, expression)                                                 \
+    FORMAT_LOOPS(E, quick, expression) FORMS(DEFINE_FORM, E)
 FORMAT_OPS(DEFINE_FORMAT)
 
 #define DEFINE_UNARY_FORM(E)                                                                       \
@@ -154,7 +155,7 @@ FORMAT_OPS(DEFINE_FORMAT)
     {                                                                                              \
         vector_float_run(h, in, &loops_##E, SAME_WIDTH, FLOAT_SECOND_NONE, ROUND_DYNAMIC);         \
     }
-#define DEFINE_UNARY(E, expression) FORMAT_LOOPS(E, expression) DEFINE_UNARY_FORM(E)
+#define DEFINE_UNARY(E, expression) FORMAT_LOOPS(E, NULL, expression) DEFINE_UNARY_FORM(E)
 UNARY_OPS(DEFINE_UNARY)
 
 FLOAT_LOOP(VFSQRT_V_16, uint16_t, uint16_t, uint16_t, sqrt_f16(a, env))

@@ -24,6 +24,13 @@ static inline bool is_normal(float x)
     return magnitude_of(x) - 0x00800001 <= 0x7f7fffff - 0x00800001;
 }
 
+// No NaN, and not zeros of different signs, which are equal and yet ordered.
+static inline bool are_ordered(float x, float y)
+{
+    bool numbers = (magnitude_of(x) <= 0x7f800000) & (magnitude_of(y) <= 0x7f800000);
+    return numbers & ((magnitude_of(x) | magnitude_of(y)) != 0);
+}
+
 #define LOOP(result, good)                                                                         \
     float *r = to;                                                                                 \
     const float *pd = from_d, *pa = from_a, *pb = from_b;                                          \
@@ -54,6 +61,13 @@ QUICK_SUMS(DEFINE_SUM)
         LOOP(result, is_normal(r[i]) | (((x == 0) | (y == 0)) & is_finite(r[i])))                  \
     }
 QUICK_PRODUCTS(DEFINE_PRODUCT)
+
+#define DEFINE_EXTREME(E, result)                                                                  \
+    HOST_CLONES bool quick_##E(PARAMETERS)                                                         \
+    {                                                                                              \
+        LOOP(result, are_ordered(a, b))                                                            \
+    }
+QUICK_EXTREMES(DEFINE_EXTREME)
 
 HOST_CLONES bool quick_f32_from_f16(PARAMETERS)
 {

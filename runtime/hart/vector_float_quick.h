@@ -27,9 +27,14 @@ typedef bool vector_float_quick(void *restrict to, const void *restrict d, const
     QUICK(VFMSUB, d, b, __builtin_fmaf(d, b, -a))                                                  \
     QUICK(VFNMSUB, d, b, __builtin_fmaf(-d, b, a))
 
+#define QUICK_EXTREMES(QUICK)                                                                      \
+    QUICK(VFMIN, a < b ? a : b)                                                                    \
+    QUICK(VFMAX, a > b ? a : b)
+
 #define DECLARE(E, ...) vector_float_quick quick_##E;
 QUICK_SUMS(DECLARE)
 QUICK_PRODUCTS(DECLARE)
+QUICK_EXTREMES(DECLARE)
 #undef DECLARE
 vector_float_quick quick_f32_from_f16, quick_f16_from_f32;
 

@@ -71,8 +71,34 @@ static bool active(const hart *h, const vector_access *a, uint64_t i)
     return a->unmasked || vector_mask_bit(h->v, i);
 }
 
+// The loads of an unmasked access without segments, in a loop of their own.
+static void load_strided(hart *h, const vector_access *a, uint64_t stride, uint64_t end)
+{
+    uint8_t *at = vector_register(h, a->registers);
+    for (uint64_t i = h->vstart; i < end; i++) {
+        h->vstart = i;
+        uint8_t *host = hart_host(h, a->base + i * stride);
+        switch (a->eew) {
+#define WIDTH(eew, bits)                                                                           \
+    case eew: ((uint##bits##_t *)at)[i] = GUEST(bits, host); break;
+            WIDTH(0, 8)
+            WIDTH(1, 16)
+            WIDTH(2, 32)
+            WIDTH(3, 64)
+#undef WIDTH
+        default: UNREACHABLE();
+        }
+        h->vector_bytes[0] += 1u << a->eew;
+    }
+    h->vstart = 0;
+}
+
 static void move_strided(hart *h, const vector_access *a, uint64_t stride, uint64_t end)
 {
+    if (a->unmasked && a->fields == 1 && !a->store) {
+        load_strided(h, a, stride, end);
+        return;
+    }
     for (uint64_t i = h->vstart; i < end; i++)
         if (active(h, a, i))
             move_segment(h, a, a->base + i * stride, i);

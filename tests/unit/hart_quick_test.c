@@ -33,7 +33,7 @@ static uint32_t random_f32(bool wild)
     return (bits & 0x80ffffff) + 0x3f000000;
 }
 
-// f32 sums and products in softfloat: x[0] = d, x[1] = a, x[2] = b.
+// f32 arithmetic in softfloat: x[0] = d, x[1] = a, x[2] = b.
 typedef uint64_t soft(const uint32_t *x, float_env *env);
 #define SIGN 0x80000000
 #define SOFT(E, expression)                                                                        \
@@ -48,6 +48,8 @@ SOFT(VFADD, soft_add(FLOAT_F32, a, b, env))
 SOFT(VFSUB, soft_sub(FLOAT_F32, a, b, env))
 SOFT(VFRSUB, soft_sub(FLOAT_F32, b, a, env))
 SOFT(VFMUL, soft_mul(FLOAT_F32, a, b, env))
+SOFT(VFMIN, soft_minimum(FLOAT_F32, a, b, env))
+SOFT(VFMAX, soft_maximum(FLOAT_F32, a, b, env))
 SOFT_FMA(VFMACC, a, b, d)
 SOFT_FMA(VFNMACC, a ^ SIGN, b, d ^ SIGN)
 SOFT_FMA(VFMSAC, a, b, d ^ SIGN)
@@ -63,7 +65,7 @@ static const struct {
     soft *soft;
 } rows[] = {
 #define ROW(E, ...) {#E, quick_##E, soft_##E},
-    QUICK_SUMS(ROW) QUICK_PRODUCTS(ROW)};
+    QUICK_SUMS(ROW) QUICK_PRODUCTS(ROW) QUICK_EXTREMES(ROW)};
 
 static bool try_row(size_t row, bool wild)
 {
