@@ -1,13 +1,21 @@
 // A model's entries called one after the other, with its states kept, for scripts:
 //
 //    model_session oracle GRAPH.lir WEIGHTS      model_session emulator MODEL.elf
+//    model_session rounded GRAPH.lir WEIGHTS     the oracle, with table entries as the machine
+//    rounds them
 //
 // A line of stdin is a call: ENTRY B T, then the B positions and the B * T tokens. The elements of
 // its first result, in f32, go to stdout as they are in memory.
+//
+//    model_session tokens WEIGHTS FILE.txt
+//
+// The ids of a text, without those that mark its begin and end.
 #include "compiler/eval/eval.h"
 #include "compiler/import/import.h"
+#include "isa/isa.h"
 #include "runtime/host/host.h"
 #include "support/file.h"
+#include "support/tokenizer/tokenizer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +74,7 @@ static bool read_canonical(void *w, diagnostics *d, const ir_global *g, int64_t 
     return weights_canonical(w, d, g, first, count, out);
 }
 
-static bool open_oracle(session *s, const char *path, const char *weights_spec)
+static bool open_oracle(session *s, const char *path, const char *weights_spec, bool rounded)
 {
     mapped_file f;
     weights *w = weights_open(s->arena, s->diagnostics, weights_spec);
@@ -79,7 +87,11 @@ static bool open_oracle(session *s, const char *path, const char *weights_spec)
         return false;
     eval_weights *reader = ARENA_NEW(s->arena, eval_weights);
     *reader = (eval_weights){w, read_values, read_canonical};
-    s->evaluator = eval_create(s->diagnostics, s->module, &(eval_options){.weights = reader});
+    machine m = {0};
+    if (rounded && !machine_load(s->arena, s->diagnostics, s->module->machine, &m))
+        return false;
+    eval_options options = {reader, rounded, rounded ? machine_tile_depth(&m) : 0};
+    s->evaluator = eval_create(s->diagnostics, s->module, &options);
     return true;
 }
 
@@ -148,20 +160,74 @@ static bool run_calls(session *s)
     return false;
 }
 
+// ------------------------------------------------------------------ tokens
+
+static bool print_tokens(session *s, const char *weights_spec, const char *path)
+{
+    mapped_file f;
+    token_list tokens = {0};
+    weights *w = weights_open(s->arena, s->diagnostics, weights_spec);
+    tokenizer *t =
+        w ? tokenizer_from_metadata(s->arena, s->diagnostics, weights_spec, weights_metadata(w))
+          : NULL;
+    if (!t || !file_map(s->diagnostics, path, &f))
+        return false;
+    bool ok = tokenizer_encode(t, s->arena, s->diagnostics, (const char *)f.data, f.size,
+                               (encode_options){0}, &tokens);
+    file_unmap(&f);
+    for (size_t i = 0; i < tokens.count; i++)
+        printf("%u\n", tokens.items[i]);
+    return ok;
+}
+
+static bool oracle_session(session *s, char **arguments)
+{
+    return open_oracle(s, arguments[0], arguments[1], false) && run_calls(s);
+}
+
+static bool rounded_session(session *s, char **arguments)
+{
+    return open_oracle(s, arguments[0], arguments[1], true) && run_calls(s);
+}
+
+static bool emulator_session(session *s, char **arguments)
+{
+    return open_emulator(s, arguments[0]) && run_calls(s);
+}
+
+static bool token_session(session *s, char **arguments)
+{
+    return print_tokens(s, arguments[0], arguments[1]);
+}
+
+static const struct {
+    const char *name;
+    int arguments;
+    bool (*run)(session *s, char **arguments);
+} commands[] = {
+    {"oracle", 2, oracle_session},
+    {"rounded", 2, rounded_session},
+    {"emulator", 1, emulator_session},
+    {"tokens", 2, token_session},
+};
+
 int main(int argc, char **argv)
 {
-    bool oracle = argc == 4 && !strcmp(argv[1], "oracle");
-    if (!oracle && !(argc == 3 && !strcmp(argv[1], "emulator"))) {
-        fputs("usage: model_session oracle GRAPH.lir WEIGHTS | emulator MODEL.elf\n", stderr);
-        return 2;
+    for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++) {
+        if (strcmp(argv[1], commands[i].name) || argc != 2 + commands[i].arguments)
+            continue;
+        session s = {.arena = arena_create(), .diagnostics = diagnostics_create(stderr)};
+        bool ok = commands[i].run(&s, argv + 2);
+        diagnostics_flush(s.diagnostics);
+        eval_destroy(s.evaluator);
+        host_close(s.program);
+        diagnostics_destroy(s.diagnostics);
+        arena_destroy(s.arena);
+        return ok ? 0 : 1;
     }
-    session s = {.arena = arena_create(), .diagnostics = diagnostics_create(stderr)};
-    bool ok =
-        (oracle ? open_oracle(&s, argv[2], argv[3]) : open_emulator(&s, argv[2])) && run_calls(&s);
-    diagnostics_flush(s.diagnostics);
-    eval_destroy(s.evaluator);
-    host_close(s.program);
-    diagnostics_destroy(s.diagnostics);
-    arena_destroy(s.arena);
-    return ok ? 0 : 1;
+    fputs("usage: model_session oracle|rounded GRAPH.lir WEIGHTS | emulator MODEL.elf | tokens "
+          "WEIGHTS "
+          "FILE.txt\n",
+          stderr);
+    return 2;
 }
