@@ -226,7 +226,7 @@ bool builtin_type(frontend *f, const builtin_call *c, scalar_type otherwise, sca
 {
     const ast_node *n = builtin_attribute(c, "type");
     *out = otherwise;
-    if (!n || (n->kind == AST_NAME && scalar_by_name(n->name, out)))
+    if (!n || (n->kind == AST_NAME && type_scalar(f, n->name, n->where, out)))
         return true;
     fail(f, n->where, "'type' is the name of a scalar type, such as f32; this is '%s'",
          describe_syntax(f, n));

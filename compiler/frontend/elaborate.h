@@ -262,6 +262,8 @@ bool weights_present(frontend *f, const weight_node *leaf, int64_t instance);
 // -------------------------------------------------------------------- type.c
 
 type_spec type_resolve(frontend *f, const ast_node *type);
+// An element type: its own name, or that of a constant which is the text of it. False: neither.
+bool type_scalar(frontend *f, const char *name, location where, scalar_type *out);
 bool type_dim(frontend *f, ast_node *n, ir_dim *out);
 bool type_dims(frontend *f, const ast_node *dims, unsigned *rank, ir_dim *out);
 // NULL: reported (too many dimensions, too many elements).

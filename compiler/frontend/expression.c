@@ -347,7 +347,7 @@ static value evaluate_as(frontend *f, ast_node *n)
     if (is_poison(x))
         return x;
     if (type->name) {
-        if (!scalar_by_name(type->name, &s)) {
+        if (!type_scalar(f, type->name, type->where, &s)) {
             type_spec spec = type_resolve(f, type);
             return spec.kind == SPEC_ERROR
                        ? poison()
@@ -422,7 +422,7 @@ static value evaluate_call(frontend *f, ast_node *n)
     for (size_t i = 0; i < N_QUESTIONS; i++)
         if (!strcmp(questions[i].name, n->name))
             return questions[i].evaluate(f, n);
-    if (scalar_by_name(n->name, &s))
+    if (type_scalar(f, n->name, n->where, &s))
         return evaluate_conversion(f, n, s);
     value v = evaluate_builtin(f, n, &known);
     if (known)

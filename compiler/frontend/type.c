@@ -91,8 +91,15 @@ static type_spec unknown_type(frontend *f, const ast_node *type)
     for (size_t i = 0; i < f->declarations.count; i++)
         if (f->declarations.items[i]->kind == DECLARATION_WEIGHT)
             candidates[count++] = f->declarations.items[i]->name;
-    fail(f, type->name_at, "there is no type '%s'%s", type->name,
-         suggestion(f, type->name, candidates, count));
+    const declaration *d = declaration_find(f, type->name);
+    if (d && d->kind == DECLARATION_CONST && is_poison(d->value))
+        return (type_spec){SPEC_ERROR};
+    if (d && d->kind == DECLARATION_CONST)
+        fail(f, type->name_at, "constant '%s' is %s, not the name of an element type", type->name,
+             describe(f, d->value));
+    else
+        fail(f, type->name_at, "there is no type '%s'%s", type->name,
+             suggestion(f, type->name, candidates, count));
     note(f, NOWHERE,
          "types are f64 f32 f16 bf16 i64 i32 i16 i8 u8, for weights also w dense w1 w2 w3 w4 "
          "ternary, "
@@ -120,6 +127,17 @@ static type_spec resolve_group(frontend *f, const ast_node *type, const declarat
     return without_dims(f, type, s);
 }
 
+bool type_scalar(frontend *f, const char *name, location where, scalar_type *out)
+{
+    if (scalar_by_name(name, out))
+        return true;
+    declaration *d = declaration_find(f, name);
+    if (!d || d->kind != DECLARATION_CONST)
+        return false;
+    value v = declaration_value(f, d, where);
+    return v.kind == VALUE_TEXT && scalar_by_name(v.text, out);
+}
+
 type_spec type_resolve(frontend *f, const ast_node *type)
 {
     const ast_node *dims = ast_child(type, 0), *modifiers = ast_child(type, 1);
@@ -129,7 +147,7 @@ type_spec type_resolve(frontend *f, const ast_node *type)
             s.kind = compile_time_types[i].kind;
             return without_dims(f, type, s);
         }
-    if (scalar_by_name(type->name, &s.scalar)) {
+    if (type_scalar(f, type->name, type->where, &s.scalar)) {
         s.kind = ast_is_empty(dims) ? SPEC_SCALAR : SPEC_TENSOR;
         if (!modifiers->children.count)
             return s;
