@@ -153,7 +153,7 @@ int main(int argc, char **argv)
 {
     static const char synopsis[] = "-o FILE | --sample FILE | --reference FILE | --stories N";
     arguments args = {
-        .prompt = "Once upon a time", .count = 100, .steps = 1200, .threads = 2, .seed = 1};
+        .prompt = "Once upon a time", .count = 100, .steps = 600, .threads = 2, .seed = 1};
     const option_row rows[] = {
         {"--output", "-o", OPTION_STRING, &args.output, "FILE", "train, and write the model"},
         {"--steps", NULL, OPTION_INTEGER, &args.steps, "N", "steps of training", 1, 1000000},
