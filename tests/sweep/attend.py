@@ -173,7 +173,7 @@ def check_edges():
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--programs", type=int, default=3 if lutra.QUICK else 12)
+    parser.add_argument("--programs", type=int, default=2 if lutra.QUICK else 8)
     args = parser.parse_args()
     good = check_edges()
     done = [check_program(seed) for seed in range(args.seed, args.seed + args.programs)]
