@@ -80,6 +80,20 @@ static bool find_tensor(void *context, const char *name, frontend_tensor *out)
     return true;
 }
 
+// Metadata without a file can say so: where the output head is the embedding, for one.
+static bool lacks_tensor(void *context, const char *name)
+{
+    const driver *d = context;
+    const meta_value *absent = weights_meta(d->weights, "lutra.absent_tensors");
+    bool texts = absent && absent->kind == META_ARRAY && absent->element == META_TEXT;
+    for (uint64_t i = 0; texts && i < absent->count; i++) {
+        meta_text t = meta_text_at(absent, i);
+        if (t.length == strlen(name) && memcmp(t.data, name, t.length) == 0)
+            return true;
+    }
+    return false;
+}
+
 static const char *nearest_key(void *context, const char *key)
 {
     return weights_meta_nearest(((driver *)context)->weights, key);
@@ -100,9 +114,13 @@ static ir_module *compile_program(driver *d, const source *text_in)
 {
     weights_kind kind = weights_kind_of(d->weights);
     bool has_file = kind == WEIGHTS_GGUF || kind == WEIGHTS_PACKED;
-    frontend_metadata asked = {d,           has_file ? weights_name(d->weights) : d->metadata,
-                               find_meta,   has_file ? find_tensor : NULL,
-                               nearest_key, has_file ? nearest_tensor : NULL};
+    frontend_metadata asked = {.context = d,
+                               .file = has_file ? weights_name(d->weights) : d->metadata,
+                               .lookup = find_meta,
+                               .tensor = has_file ? find_tensor : NULL,
+                               .lacks = lacks_tensor,
+                               .nearest_key = nearest_key,
+                               .nearest_tensor = has_file ? nearest_tensor : NULL};
     option_values defines = d->defines;
     ARRAY_PUSH(d->arena, &defines, NULL);
     frontend_options options = {.metadata = asked.file ? &asked : NULL,

@@ -26,13 +26,15 @@ typedef struct frontend_tensor {
     int64_t shape[IR_MAX_RANK];
 } frontend_tensor;
 
-// What the front end asks about the weight file. All functions are required, but `tensor` and
-// `nearest_tensor` are NULL where there is metadata and no file: weights are then not checked.
+// What the front end asks about the weight file. Where there is metadata and no file, `tensor` and
+// `nearest_tensor` are NULL, `lacks` is asked instead, and weights are not checked.
 typedef struct frontend_metadata {
     void *context;
     const char *file; // the file's name, for messages
     bool (*lookup)(void *context, const char *key, frontend_meta *out);
     bool (*tensor)(void *context, const char *name, frontend_tensor *out);
+    // Whether no file of the model has this tensor. NULL: it has all.
+    bool (*lacks)(void *context, const char *name);
     // The name nearest by spelling, for did-you-mean, or NULL.
     const char *(*nearest_key)(void *context, const char *key);
     const char *(*nearest_tensor)(void *context, const char *name);

@@ -117,26 +117,33 @@ bool weights_in_file(const frontend *f, const char *name, frontend_tensor *out)
     return has_tensors(f) && m->tensor(m->context, name, out);
 }
 
-// The tensor's name in the file: the first source that is there; without a file, or without any
-// of them there, the first. *alias: the weight whose tensor it is.
+// Without a file every tensor is there but those that the metadata says are not.
+static bool is_there(const frontend *f, const char *name)
+{
+    frontend_tensor found;
+    const frontend_metadata *m = f->options->metadata;
+    if (has_tensors(f))
+        return weights_in_file(f, name, &found);
+    return !m || !m->lacks || !m->lacks(m->context, name);
+}
+
+// The tensor's name in the file: the first source that is there, or the first. *alias: the weight
+// whose tensor it is.
 const char *weights_source(frontend *f, const weight_node *leaf, int64_t instance,
                            weight_node **alias)
 {
-    frontend_tensor found;
     const char *first = NULL;
     *alias = NULL;
     for (size_t i = 0; i < leaf->sources->children.count; i++) {
         const ast_node *origin = ast_child(leaf->sources, i);
         if (origin->kind == AST_NAME) {
-            if (first && !has_tensors(f))
-                return first;
             *alias = find_alias(f, origin, leaf);
             return *alias ? expand(f, ast_child((*alias)->sources, 0), *alias,
                                    (*alias)->instances > 1 ? instance : 0)
                           : NULL;
         }
         const char *name = expand(f, origin, leaf, instance);
-        if (!name || weights_in_file(f, name, &found))
+        if (!name || is_there(f, name))
             return name;
         first = first ? first : name;
     }
