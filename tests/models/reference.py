@@ -3,7 +3,7 @@
 Weights have the names and the layout of the published checkpoints; gguf() converts them as llama.cpp's converters
 do. So a program for the GGUF file that agrees with forward() has understood both: a permuted head, another rotary
 layout or a transposed matrix would show. Arithmetic is double, rounded to f32 behind every operation, and keys and
-values to f16, as the programs' caches are.
+values to f16, as the programs' caches are (BitNet's are f32).
 """
 import math
 import random
@@ -150,6 +150,7 @@ def attend(queries, keys, values, slopes=None, window=None):
 class Model:
     """A tiny model of one architecture. Subclasses: names and shapes, forward(), gguf()."""
     arch = program = None
+    cached = staticmethod(f16)
 
     def __init__(self, seed=1, dim=36, heads=6, kv_heads=2, head_dim=None, ffn=52, layers=3, vocab=50, context=64,
                  base=10000.0, eps=1e-5, tied=False, bias=False, **more):
@@ -186,18 +187,17 @@ class Model:
         caches = [([], []) for _ in range(self.layers)]
         return [self.step(t, position, caches) for position, t in enumerate(tokens)]
 
+    def cache(self, store, keys, values):
+        store[0].append([self.cached(k) for k in keys])
+        store[1].append([self.cached(v) for v in values])
+        return store
+
     def metadata(self, **more):
         a = self.arch
         return {"general.architecture": a, f"{a}.embedding_length": self.dim, f"{a}.block_count": self.layers,
                 f"{a}.feed_forward_length": self.ffn, f"{a}.attention.head_count": self.heads,
                 f"{a}.context_length": self.context, "tokenizer.ggml.tokens": [f"<{i}>" for i in range(self.vocab)],
                 **{key.replace("ARCH", a): value for key, value in more.items()}}
-
-
-def cache(store, keys, values):
-    store[0].append([f16(k) for k in keys])
-    store[1].append([f16(v) for v in values])
-    return store
 
 
 class Llama(Model):
@@ -247,7 +247,7 @@ class Llama(Model):
         q, k, v = (heads_of(x, self.head_dim) for x in self.project(at, h))
         q = [rotate_half(x, position, frequency, magnitude) for x in q]
         k = [rotate_half(x, position, frequency, magnitude) for x in k]
-        return attend(q, *cache(store, k, v), window=self.more.get("window"))
+        return attend(q, *self.cache(store, k, v), window=self.more.get("window"))
 
     def project(self, at, h):
         return [self.apply(f"{at}self_attn.{name}_proj", h) for name in "qkv"]
@@ -307,6 +307,7 @@ class Qwen2(Llama):
 class Bitnet(Llama):
     """BitNet b1.58 (arXiv 2402.17764) as published by 1bitLLM: norms in front of the output projections."""
     arch, program = "bitnet", "bitnet.lut"
+    cached = staticmethod(f32)
     activation, last_eps = staticmethod(silu), 1e-5
     names = Llama.names | {"self_attn.inner_attn_ln": "attn_sub_norm", "mlp.ffn_layernorm": "ffn_sub_norm"}
     attention_norm, feed_forward_norm = "self_attn.inner_attn_ln", "mlp.ffn_layernorm"
@@ -421,7 +422,7 @@ class Opt(Model):
     def block(self, at, x, store):
         h = self.normalized(at + "self_attn_layer_norm", x)
         q, k, v = (heads_of(self.apply(f"{at}self_attn.{name}_proj", h), self.head_dim) for name in "qkv")
-        x = add(x, self.apply(at + "self_attn.out_proj", attend(q, *cache(store, k, v))))
+        x = add(x, self.apply(at + "self_attn.out_proj", attend(q, *self.cache(store, k, v))))
         h = relu(self.apply(at + "fc1", self.normalized(at + "final_layer_norm", x)))
         return add(x, self.apply(at + "fc2", h))
 
@@ -466,7 +467,7 @@ class Bloom(Opt):
     def block(self, at, x, store):
         h = self.normalized(at + "input_layernorm", x)
         qkv = heads_of(self.apply(at + "self_attention.query_key_value", h), self.head_dim)
-        attended = attend(qkv[0::3], *cache(store, qkv[1::3], qkv[2::3]), slopes=alibi_slopes(self.heads))
+        attended = attend(qkv[0::3], *self.cache(store, qkv[1::3], qkv[2::3]), slopes=alibi_slopes(self.heads))
         x = add(x, self.apply(at + "self_attention.dense", attended))
         h = self.normalized(at + "post_attention_layernorm", x)
         return add(x, self.apply(at + "mlp.dense_4h_to_h", gelu_tanh(self.apply(at + "mlp.dense_h_to_4h", h))))
