@@ -12,7 +12,8 @@ static ir_value *find_product(lowering *l, strip_scope *s, ir_value *v)
     for (unsigned i = 0; i < scope->e->n_products; i++) {
         const product *p = &scope->e->products[i];
         if (v == &p->op->results[0])
-            return low_vload(l, p->block, scope->row, scope->column, 1);
+            return low_cast(l, low_vload(l, p->block, scope->row, scope->column, 1),
+                            v->type->scalar);
     }
     return NULL;
 }
@@ -60,10 +61,16 @@ void lower_epilogue(lowering *l, const epilogue *e)
     low_loop_end(l, &rows, NULL);
 }
 
+scalar_type product_stored_type(scalar_type t)
+{
+    return t == SCALAR_F16 || t == SCALAR_BF16 ? t : SCALAR_F32;
+}
+
 const place *product_direct_output(lowering *l, const ir_op *op)
 {
     const ir_use *use = op->results[0].uses;
-    if (!use || use->next || use->op != l->region->last)
+    scalar_type t = op->results[0].type->scalar;
+    if (!use || use->next || use->op != l->region->last || product_stored_type(t) != t)
         return NULL;
     return &l->outputs[use->slot];
 }

@@ -7,7 +7,7 @@
 // A product (lut.mpgemm or linear) and where its block of results lies.
 typedef struct product {
     ir_op *op;
-    ir_value *block; // [rows of the block, columns of the block], the product's own type
+    ir_value *block; // [rows of the block, columns of the block], its own type or a wider one
 } product;
 
 typedef struct epilogue {
@@ -20,6 +20,8 @@ typedef struct epilogue {
 
 // Computes and stores everything the kernel yields for the block.
 void lower_epilogue(lowering *l, const epilogue *e);
+// The type in which accumulators of results of type `t` are stored: its own, or f32.
+scalar_type product_stored_type(scalar_type t);
 // The product's result is only yielded, by this output; NULL: more is done with it.
 const place *product_direct_output(lowering *l, const ir_op *op);
 // The products of the kernel's region, in order.

@@ -122,7 +122,7 @@ static void store_product(mpgemm *k, unsigned i, const row_range *r, ir_value *c
 {
     lowering *l = k->l;
     const place *out = r->whole || r->one_row ? product_direct_output(l, k->products[i].op) : NULL;
-    scalar_type t = k->products[i].op->results[0].type->scalar;
+    scalar_type t = product_stored_type(k->products[i].op->results[0].type->scalar);
     int64_t row_elements = out ? k->columns : l->n, known;
     bool whole_width = !out || (low_is_constant(width, &known) && known == l->n);
     if (!out && !k->products[i].block)

@@ -386,6 +386,31 @@ static bool stands_between_kernels(const ir_op *op)
     return kind == IR_INDEX || kind == IR_SCALAR;
 }
 
+static bool check_outside_type(pass_context *c, const ir_function *f, const ir_type *t, bool result)
+{
+    if (t->kind == IR_TENSOR || t->kind == IR_SCALAR || (t->kind == IR_INDEX && !result))
+        return true;
+    text type = {0};
+    ir_type_print(&type, t);
+    diagnostic_error(c->diagnostics, f->where,
+                     result ? "'%s' gives %s; what leaves a program is a tensor or a scalar"
+                            : "'%s' takes %s; what enters a program is a tensor, a scalar or an "
+                              "index",
+                     f->name, text_string(&type));
+    text_free(&type);
+    return false;
+}
+
+static bool check_signature(pass_context *c, const ir_function *f)
+{
+    bool good = true;
+    for (size_t i = 0; i < f->body->arguments.count; i++)
+        good = check_outside_type(c, f, f->body->arguments.items[i]->type, false) && good;
+    for (size_t i = 0; i < f->results.count; i++)
+        good = check_outside_type(c, f, f->results.items[i], true) && good;
+    return good;
+}
+
 // An entry as fuse leaves it: kernels, reshapes, and arithmetic on sizes.
 static bool can_lower(pass_context *c, const ir_function *f)
 {
@@ -404,7 +429,7 @@ static bool can_lower(pass_context *c, const ir_function *f)
                          "'%s' is not in a kernel: run fuse before lower-to-tile", row->name);
         good = false;
     }
-    return good;
+    return check_signature(c, f) && good;
 }
 
 bool pass_lower_to_tile(ir_module *m, pass_context *c)

@@ -43,7 +43,16 @@ PROGRAMS = [
   %dd = relu %d : f16[B, T, 70]
   %r = reshape %y : f16[B, T, 70]
   %e = add %dd, %r : f16[B, T, 70]
-  return %m, %f, %e""", ["f16[B, T, 70]", "f32[B, T, 65]", "f16[B, T, 70]"], 2e-6),
+  %w = linear %m, @c : f64[B, T, 65]
+  return %m, %f, %e, %w""", ["f16[B, T, 70]", "f32[B, T, 65]", "f16[B, T, 70]", "f64[B, T, 65]"], 2e-6),
+    ("narrow products", "weight @c : w4g32[65, 130]", "%x: f16[B, T, 130]",
+     """  %a = linear %x, @c : e4m3[B, T, 65]
+  %b = linear %x, @c : e5m2[B, T, 65]
+  %c = linear %x, @c : bf16[B, T, 65]
+  %d = cast %a : f16[B, T, 65]
+  %e = cast %b : f16[B, T, 65]
+  %f = cast %c : f32[B, T, 65]
+  return %d, %e, %f""", ["f16[B, T, 65]", "f16[B, T, 65]", "f32[B, T, 65]"], 1e-4),
     ("integer products", "weight @a : w2[64, 64]", "%x: f16[B, T, 64]",
      """  %q, %s = quantize %x : i8[B, T, 64], f32[B, T]
   %y = linear %q, @a, scale = %s : f32[B, T, 64]
