@@ -87,13 +87,17 @@ class Report:
                 number(r["baseline_value"]), number(r["ratio"]), number(r["goal"])]
 
     def show(self):
-        """Prints the table; appends the rows to the file that $BENCH_JSON names."""
+        """Prints the table, and saves its rows."""
         lines = [self.COLUMNS] + [self.cells(r) for r in self.rows]
         widths = [max(map(len, column)) for column in zip(*lines)]
         left = [not any(c.strip()[:1].isdigit() for c in column[1:]) for column in zip(*lines)]
         lines.insert(1, ["-" * w if l else "-" * (w - 1) + ":" for w, l in zip(widths, left)])
         for line in lines:
             print("| " + " | ".join(c.ljust(w) if l else c.rjust(w) for c, w, l in zip(line, widths, left)) + " |")
+        self.save()
+
+    def save(self):
+        """Appends the rows to the file that $BENCH_JSON names."""
         if os.environ.get("BENCH_JSON"):
             with open(os.environ["BENCH_JSON"], "a", encoding="utf-8") as f:
                 f.writelines(json.dumps(r) + "\n" for r in self.rows)
