@@ -1,7 +1,6 @@
 #include "examples/tiny-lm/layers.h"
 
 #include "examples/tiny-lm/matmul.h"
-#include "examples/tiny-lm/model.h"
 #include "support/clones.h"
 
 #include <math.h>
@@ -79,11 +78,11 @@ INLINE float sum_products(const float *x, const float *y, const float *z, int co
 
 // ------------------------------------------------------------------------------- norm
 
-HOST_CLONES void rms_norm(int rows, int columns, const float *x, const float *gain, float *y,
-                          float *inverse)
+HOST_CLONES void rms_norm(int rows, int columns, float epsilon, const float *x, const float *gain,
+                          float *y, float *inverse)
 {
     for (int i = 0; i < rows; i++, x += columns, y += columns) {
-        inverse[i] = 1 / sqrtf(sum_products(x, x, NULL, columns) / (float)columns + NORM_EPSILON);
+        inverse[i] = 1 / sqrtf(sum_products(x, x, NULL, columns) / (float)columns + epsilon);
         for (int j = 0; j < columns; j++)
             y[j] = x[j] * inverse[i] * gain[j];
     }

@@ -12,8 +12,9 @@ float layer_exp(float x);
 double layer_cosine(double x); // |x| <= pi, as of the sine
 double layer_sine(double x);
 
-// y = x / sqrt(mean(x^2) + eps) * gain; inverse: one per row, for backward
-void rms_norm(int rows, int columns, const float *x, const float *gain, float *y, float *inverse);
+// y = x / sqrt(mean(x^2) + epsilon) * gain; inverse: one per row, for backward
+void rms_norm(int rows, int columns, float epsilon, const float *x, const float *gain, float *y,
+              float *inverse);
 void rms_norm_backward(int rows, int columns, const float *x, const float *gain,
                        const float *inverse, const float *dy, float *add_dx, float *add_dgain);
 

@@ -43,7 +43,7 @@ static void add_tensor(model *m, int layer, tensor_role role)
 
 model model_describe(arena *a, const model_sizes *sizes)
 {
-    model m = {.sizes = *sizes};
+    model m = {.sizes = *sizes, .epsilon = NORM_EPSILON};
     m.tensor_count = sizes->layers * BLOCK_ROLES + ROLE_COUNT - BLOCK_ROLES;
     m.tensors = ARENA_ARRAY(a, tensor, (size_t)m.tensor_count);
     for (int layer = 0; layer < sizes->layers; layer++)

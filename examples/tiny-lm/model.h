@@ -21,7 +21,7 @@ static inline int kv_size(const model_sizes *s)
     return head_size(s) * s->kv_heads;
 }
 
-#define NORM_EPSILON 1e-5f
+#define NORM_EPSILON 1e-5f // of the last norm always, of the others as a rule
 
 typedef enum tensor_kind {
     TENSOR_TERNARY, // values -1, 0, 1 and a scale
@@ -67,6 +67,7 @@ typedef struct model {
     tensor *tensors; // those of each block, then the others
     int tensor_count;
     size_t parameter_count;
+    float epsilon; // of the norms in blocks
     bool exact;    // neither weights nor activations are rounded: for tests of gradients
     float *master; // what is trained; NULL: the model is only run
     float *values; // what the network computes with: -1, 0, 1 where TERNARY

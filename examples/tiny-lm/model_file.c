@@ -10,6 +10,8 @@ enum { TQ2_0_WEIGHTS = 256, TQ2_0_BYTES = 66, MOSTLY_TQ2_0 = 37 };
 
 static const char license[] = "Apache-2.0 WITH LLVM-exception";
 
+static const char epsilon_key[] = "bitnet.attention.layer_norm_rms_epsilon";
+
 // Keys that are sizes of the model: SIZE(key behind "bitnet.", value)
 #define SIZES(SIZE)                                                                                \
     SIZE("context_length", context)                                                                \
@@ -28,7 +30,7 @@ static void put_sizes(gguf_writer *g, const model_sizes *s)
     SIZES(SIZE)
 #undef SIZE
     gguf_put_u32(g, "bitnet.rope.dimension_count", (uint32_t)head_size(s));
-    gguf_put_f32(g, "bitnet.attention.layer_norm_rms_epsilon", NORM_EPSILON);
+    gguf_put_f32(g, epsilon_key, NORM_EPSILON);
 }
 
 static void put_vocabulary(gguf_writer *g, const bpe_vocabulary *v)
@@ -125,6 +127,12 @@ static int read_size(reader *r, const char *key)
     return 1;
 }
 
+static float read_epsilon(const reader *r)
+{
+    const meta_value *v = weights_meta(r->weights, epsilon_key);
+    return v && v->kind == META_NUMBER ? (float)v->number : NORM_EPSILON;
+}
+
 static bool read_sizes(reader *r, model_sizes *s)
 {
     const meta_value *architecture = weights_meta(r->weights, "general.architecture");
@@ -167,6 +175,7 @@ static bool create_model(reader *r, const model_sizes *s, model *m)
         count += (uint64_t)weights_at(r->weights, i)->rows *
                  (uint64_t)weights_at(r->weights, i)->columns;
     *m = model_describe(r->arena, s);
+    m->epsilon = read_epsilon(r);
     if (m->parameter_count > count)
         refuse(r, "tensors are missing: %zu weights are needed, there are %llu", m->parameter_count,
                (unsigned long long)count);

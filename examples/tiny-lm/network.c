@@ -125,8 +125,8 @@ static void enter(network *n, int layer, tensor_role norm, const float *x, input
     const tensor *t = model_tensor(n->model, layer, norm);
     bool exact = n->model->exact;
     r->x = x;
-    rms_norm(n->rows, t->columns, x, model_values(n->model, t), exact ? r->q : n->normed,
-             r->inverse);
+    rms_norm(n->rows, t->columns, n->model->epsilon, x, model_values(n->model, t),
+             exact ? r->q : n->normed, r->inverse);
     if (exact)
         memcpy(r->scale, n->ones, (size_t)n->rows * sizeof *r->scale);
     else
@@ -200,7 +200,8 @@ float *network_forward(network *n, const uint32_t *tokens, int count)
         attention_block(n, l);
         feed_forward_block(n, l, l + 1 < s->layers ? n->layers[l + 1].x : n->last);
     }
-    rms_norm(count, s->dim, n->last, values(n, 0, OUTPUT_NORM), n->out, n->last_inverse);
+    rms_norm(count, s->dim, NORM_EPSILON, n->last, values(n, 0, OUTPUT_NORM), n->out,
+             n->last_inverse);
     matmul(count, s->vocabulary, s->dim, matrix_rows(n->out, s->dim),
            matrix_transposed(values(n, 0, EMBEDDING), s->dim), n->logits, s->vocabulary, false,
            n->scratch);
