@@ -7,31 +7,38 @@
 #include <string.h>
 
 enum {
-    LONGEST_BLOCK = 64,     // instructions
-    BUCKETS = 1 << 14,      // of the hash table
-    JUMP_ENTRIES = 1 << 12, // of the direct-mapped table in front of it
-    MOST_OPS = 1 << 20,     // decoded in all, before everything is dropped
+    BUCKETS = 1 << 10, // of the hash table of pages
+    PAGE_BYTES = 1 << 12,
+    MOST_OPS = 1 << 20, // decoded in all, before everything is dropped
     CHUNK_BYTES = 1 << 18,
 };
+
+// Where the instructions are that start in one page of the guest.
+typedef struct code_page {
+    uint64_t number;
+    struct code_page *next; // in the hash chain
+    hart_op *at[PAGE_BYTES / 2];
+} code_page;
 
 typedef struct chunk {
     struct chunk *next;
     size_t used;
-    _Alignas(16) uint8_t data[CHUNK_BYTES];
+    _Alignas(64) uint8_t data[CHUNK_BYTES];
 } chunk;
 
 struct hart_cache {
-    hart_block *jump[JUMP_ENTRIES];
-    hart_block *buckets[BUCKETS];
+    hart_jump jumps[HART_JUMPS];
+    code_page *pages[BUCKETS];
+    hart_block *blocks;
     chunk *chunks;
     size_t ops;
     uint64_t counts[ISA_OPCODE_COUNT]; // executions outside live blocks
-    hart_block *single;                // room for one instruction
 };
 
-static size_t block_size(size_t ops)
+static void forget_jumps(hart_cache *cache)
 {
-    return sizeof(hart_block) + ops * sizeof(hart_op);
+    for (size_t i = 0; i < HART_JUMPS; i++)
+        cache->jumps[i] = (hart_jump){.pc = 1};
 }
 
 bool hart_cache_create(hart *h)
@@ -39,8 +46,9 @@ bool hart_cache_create(hart *h)
     h->cache = calloc(1, sizeof *h->cache);
     if (!h->cache)
         return false;
-    h->cache->single = calloc(1, block_size(2));
-    return h->cache->single != NULL;
+    h->jumps = h->cache->jumps;
+    forget_jumps(h->cache);
+    return true;
 }
 
 void hart_cache_destroy(hart *h)
@@ -48,32 +56,72 @@ void hart_cache_destroy(hart *h)
     if (!h->cache)
         return;
     hart_flush_code(h);
-    free(h->cache->single);
     free(h->cache);
 }
+
+// --------------------------------------------------------------------- counts
 
 void hart_cache_count(hart *h, unsigned opcode, uint64_t times)
 {
     h->cache->counts[opcode] += times;
 }
 
-static void count_block(uint64_t *counts, const hart_block *b)
+static void settle_jump(hart_jump *jump)
 {
-    for (uint32_t i = 0; i < b->count; i++)
-        counts[b->ops[i].in.opcode] += b->executions;
+    if (jump->op)
+        hart_op_details(jump->op)->entries += jump->count;
+    jump->count = 0;
 }
 
-static void count_blocks(const hart_cache *cache, uint64_t *counts)
+// A transfer that was taken left its block behind itself and entered another one.
+static void settle_transfers(hart_block *b)
 {
-    for (size_t i = 0; i < BUCKETS; i++)
-        for (const hart_block *b = cache->buckets[i]; b; b = b->collision)
-            count_block(counts, b);
+    for (uint32_t i = 0; i <= b->count; i++) {
+        hart_op *op = &b->ops[i];
+        bool transfers =
+            i < b->count ? hart_op_is_direct(b->details[i].in.opcode) : op->step == hart_step_end;
+        if (!transfers || op->taken == 0)
+            continue;
+        hart_op_details(op->target)->entries += op->taken;
+        b->details[i + 1].entries -= op->taken;
+        op->taken = 0;
+    }
+}
+
+static void count_block(const hart_block *b, uint64_t *counts)
+{
+    uint64_t executions = 0;
+    for (uint32_t i = 0; i < b->count; i++) {
+        executions += b->details[i].entries;
+        counts[b->details[i].in.opcode] += executions;
+    }
+}
+
+static void count_blocks(hart_cache *cache, uint64_t *counts)
+{
+    for (size_t i = 0; i < HART_JUMPS; i++)
+        settle_jump(&cache->jumps[i]);
+    for (hart_block *b = cache->blocks; b; b = b->next)
+        settle_transfers(b);
+    for (const hart_block *b = cache->blocks; b; b = b->next)
+        count_block(b, counts);
 }
 
 void hart_opcode_counts(const hart *h, uint64_t counts[ISA_OPCODE_COUNT])
 {
     memcpy(counts, h->cache->counts, sizeof h->cache->counts);
     count_blocks(h->cache, counts);
+}
+
+static void free_pages(hart_cache *cache)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (code_page *p = cache->pages[i], *next; p; p = next) {
+            next = p->next;
+            free(p);
+        }
+        cache->pages[i] = NULL;
+    }
 }
 
 void hart_flush_code(hart *h)
@@ -85,9 +133,12 @@ void hart_flush_code(hart *h)
         free(c);
     }
     cache->chunks = NULL;
+    cache->blocks = NULL;
     cache->ops = 0;
-    memset(cache->jump, 0, sizeof cache->jump);
-    memset(cache->buckets, 0, sizeof cache->buckets);
+    free_pages(cache);
+    forget_jumps(cache);
+    h->unlinked = NULL;
+    h->paused = NULL;
 }
 
 void hart_set_return(hart *h, uint64_t address)
@@ -96,6 +147,39 @@ void hart_set_return(hart *h, uint64_t address)
         hart_flush_code(h);
     h->return_address = address;
 }
+
+// ------------------------------------------------------------------------ pages
+
+static code_page **page_bucket(hart_cache *cache, uint64_t pc)
+{
+    return &cache->pages[pc / PAGE_BYTES * 0x9e3779b97f4a7c15ull >> 54];
+}
+
+static hart_op *known(hart_cache *cache, uint64_t pc)
+{
+    const code_page *p = *page_bucket(cache, pc);
+    while (p && p->number != pc / PAGE_BYTES)
+        p = p->next;
+    return p ? p->at[pc % PAGE_BYTES / 2] : NULL;
+}
+
+static void make_known(hart_cache *cache, uint64_t pc, hart_op *op)
+{
+    code_page **bucket = page_bucket(cache, pc), *p = *bucket;
+    while (p && p->number != pc / PAGE_BYTES)
+        p = p->next;
+    if (!p) {
+        p = calloc(1, sizeof *p);
+        if (!p)
+            INTERNAL_ERROR("out of memory");
+        p->number = pc / PAGE_BYTES;
+        p->next = *bucket;
+        *bucket = p;
+    }
+    p->at[pc % PAGE_BYTES / 2] = op;
+}
+
+// --------------------------------------------------------------------- decoding
 
 bool hart_fetch(const hart *h, uint64_t pc, isa_instruction *out)
 {
@@ -113,40 +197,23 @@ bool hart_fetch(const hart *h, uint64_t pc, isa_instruction *out)
     return true;
 }
 
-// What ends a block: control transfers, and what reads counts or changes code.
+// What ends a block: where execution never goes on behind it, and what may drop the block.
 static bool ends_block(unsigned opcode)
 {
-    switch (isa_rows[opcode].class) {
-    case ISA_CLASS_BRANCH:
-    case ISA_CLASS_JUMP: return true;
-    case ISA_CLASS_SYSTEM: return opcode != ISA_FENCE;
-    default: return opcode == ISA_ILLEGAL;
+    switch (opcode) {
+    case ISA_JAL:
+    case ISA_JALR:
+    case ISA_FENCE_I:
+    case ISA_ECALL:
+    case ISA_EBREAK:
+    case ISA_ILLEGAL: return true;
+    default: return false;
     }
-}
-
-static bool is_pc_relative(unsigned opcode)
-{
-    return isa_rows[opcode].class == ISA_CLASS_BRANCH || opcode == ISA_JAL || opcode == ISA_AUIPC;
-}
-
-static void prepare(hart_op *op, uint64_t block_pc)
-{
-    const hart_labels *labels = hart_run_labels();
-    const isa_instruction *in = &op->in;
-    uint64_t pc = block_pc + op->offset;
-    op->label = labels->opcode[in->opcode];
-    op->execute = hart_handler_of(in->opcode);
-    if (!op->label)
-        op->label = labels->call;
-    op->value = is_pc_relative(in->opcode) ? (int64_t)(pc + (uint64_t)(int64_t)in->imm) : in->imm;
-    op->rd = hart_op_writes_integer(in->opcode) && in->rd == 0 ? 32 : in->rd;
-    op->rs1 = in->rs1;
-    op->rs2 = in->rs2;
 }
 
 static void *take(hart_cache *cache, size_t size)
 {
-    size = (size + 15) / 16 * 16;
+    size = (size + 63) / 64 * 64;
     if (!cache->chunks || cache->chunks->used + size > CHUNK_BYTES) {
         chunk *c = malloc(sizeof *c);
         if (!c)
@@ -160,89 +227,150 @@ static void *take(hart_cache *cache, size_t size)
     return memset(at, 0, size);
 }
 
-static size_t bucket_of(uint64_t pc)
+// Fetches what goes into one block; false: nothing can be fetched at pc.
+typedef struct fetched {
+    hart_op_detail details[HART_LONGEST_BLOCK];
+    uint32_t count, bytes;
+    bool ended; // does not go on behind
+} fetched;
+
+static void fetch_block(const hart *h, uint64_t pc, fetched *f)
 {
-    return (pc >> 1) * 0x9e3779b97f4a7c15ull >> 50;
+    f->count = f->bytes = 0;
+    f->ended = false;
+    while (!f->ended && f->count < HART_LONGEST_BLOCK && pc + f->bytes != h->return_address) {
+        if (f->count > 0 && known(h->cache, pc + f->bytes))
+            break;
+        hart_op_detail *d = &f->details[f->count];
+        if (!hart_fetch(h, pc + f->bytes, &d->in))
+            break;
+        d->offset = f->bytes;
+        d->entries = 0;
+        f->bytes += d->in.length;
+        f->ended = ends_block(d->in.opcode);
+        f->count++;
+    }
 }
 
-// `ops`: the instructions and the end marker.
-static hart_block *insert(hart *h, const hart_op *ops, uint32_t count, uint64_t pc, uint32_t bytes)
+static void prepare(hart_op *op, const isa_instruction *in, uint64_t pc)
 {
-    hart_cache *cache = h->cache;
-    hart_block *b = take(cache, block_size(count + 1));
-    b->pc = pc;
-    b->count = count;
-    b->bytes = bytes;
-    memcpy(b->ops, ops, (count + 1) * sizeof *ops);
-    hart_block **bucket = &cache->buckets[bucket_of(pc)];
-    b->collision = *bucket;
-    *bucket = b;
-    cache->ops += count + 1;
+    op->execute = hart_handler_of(in->opcode);
+    if (op->execute)
+        op->in = in;
+    else
+        op->value = in->opcode == ISA_AUIPC ? (int64_t)(pc + (uint64_t)(int64_t)in->imm) : in->imm;
+    op->rd = hart_op_writes_integer(in->opcode) && in->rd == 0 ? 32 : in->rd;
+    op->rs1 = in->rs1;
+    op->rs2 = in->rs2;
+    op->rs3 = in->rs3;
+}
+
+// Makes the direct transfer `from` go to `to`, which starts with no entries of its.
+static void link_transfer(hart_op *from, hart_op *to)
+{
+    int executed = from->index + (from->step != hart_step_end);
+    from->target = to;
+    from->cost = (int16_t)(executed - to->index);
+    from->taken = 0;
+}
+
+static void add_stub(hart_op *from, hart_op *stub)
+{
+    *stub = (hart_op){.step = hart_step_stub, .target = from};
+    link_transfer(from, stub);
+}
+
+// Room for a block: records, the end, stubs; then the details.
+static hart_block *take_block(hart_cache *cache, const fetched *f)
+{
+    uint32_t stubs = 1;
+    for (uint32_t i = 0; i < f->count; i++)
+        stubs += hart_op_is_direct(f->details[i].in.opcode);
+    size_t head = sizeof(hart_block) + (f->count + 1 + stubs) * sizeof(hart_op);
+    hart_block *b = take(cache, head + (f->count + 2) * sizeof(hart_op_detail));
+    b->details = (hart_op_detail *)((uint8_t *)b + head);
+    b->count = f->count;
+    memcpy(b->details, f->details, f->count * sizeof *f->details);
+    b->details[f->count].offset = f->bytes;
+    b->next = cache->blocks;
+    cache->blocks = b;
+    cache->ops += f->count + 1;
     return b;
 }
 
-static hart_block *decode(hart *h, uint64_t pc)
+// The record behind the instructions.
+static void end_block(hart *h, hart_block *b, bool ended, hart_op *stub)
 {
-    hart_op ops[LONGEST_BLOCK + 1];
-    uint32_t count = 0, bytes = 0;
-    memset(ops, 0, sizeof ops);
-    bool ended = false;
-    while (!ended && count < LONGEST_BLOCK && pc + bytes != h->return_address) {
-        hart_op *op = &ops[count];
-        if (!hart_fetch(h, pc + bytes, &op->in))
-            break;
-        op->offset = bytes;
-        prepare(op, pc);
-        bytes += op->in.length;
-        ended = ends_block(op->in.opcode);
-        count++;
+    hart_op *end = &b->ops[b->count], *next;
+    uint64_t pc = b->pc + b->details[b->count].offset;
+    end->index = (uint16_t)b->count;
+    end->step = hart_step_returned;
+    if (ended) {
+        end->step = hart_step_pause; // never executed
+        end->value = (int64_t)pc;
+    } else if (b->count > 0) {
+        end->step = hart_step_end;
+        next = known(h->cache, pc);
+        if (next)
+            link_transfer(end, next);
+        else
+            add_stub(end, stub);
     }
-    if (count == 0 && pc != h->return_address) {
+}
+
+static hart_op *insert(hart *h, uint64_t pc, const fetched *f)
+{
+    hart_block *b = take_block(h->cache, f);
+    hart_op *stub = &b->ops[f->count + 1];
+    b->pc = pc;
+    for (uint32_t i = 0; i < f->count; i++) {
+        hart_op *op = &b->ops[i];
+        op->index = (uint16_t)i;
+        prepare(op, &b->details[i].in, pc + b->details[i].offset);
+        if (hart_op_is_direct(b->details[i].in.opcode))
+            add_stub(op, stub++);
+    }
+    end_block(h, b, f->ended, stub);
+    hart_fuse(b);
+    for (uint32_t i = 0; i < f->count; i++)
+        make_known(h->cache, pc + b->details[i].offset, &b->ops[i]);
+    if (f->count == 0)
+        make_known(h->cache, pc, b->ops);
+    return b->ops;
+}
+
+static hart_op *decode(hart *h, uint64_t pc)
+{
+    fetched f;
+    fetch_block(h, pc, &f);
+    if (f.count == 0 && pc != h->return_address) {
         bool cut = hart_memory_range(h->memory, pc, 2, HART_EXECUTE) != NULL;
         hart_raise(h, HART_FETCH_FAULT, pc + (cut ? 2 : 0));
     }
-    ops[count].label = count ? hart_run_labels()->end : hart_run_labels()->returned;
-    ops[count].offset = bytes;
-    return insert(h, ops, count, pc, bytes);
+    return insert(h, pc, &f);
 }
 
-hart_block *hart_cache_jump(hart *h, uint64_t pc)
+static void remember_jump(hart *h, uint64_t pc, hart_op *op)
 {
-    hart_block *b = h->cache->jump[(pc >> 1) % JUMP_ENTRIES];
-    return b && b->pc == pc ? b : NULL;
+    hart_jump *slot = hart_jump_slot(h, pc);
+    settle_jump(slot);
+    *slot = (hart_jump){.pc = pc, .op = op, .index = op->index};
 }
 
-hart_block *hart_cache_find(hart *h, uint64_t pc, bool *dropped)
+hart_op *hart_cache_find(hart *h)
 {
-    hart_cache *cache = h->cache;
-    *dropped = false;
-    hart_block *b = cache->buckets[bucket_of(pc)];
-    while (b && b->pc != pc)
-        b = b->collision;
-    if (!b) {
-        h->pc = pc;
-        h->block = NULL;
-        if (pc & 1)
-            hart_raise(h, HART_FETCH_MISALIGNED, pc);
-        *dropped = cache->ops > MOST_OPS;
-        if (*dropped)
+    uint64_t pc = h->pc;
+    if (pc & 1)
+        hart_raise(h, HART_FETCH_MISALIGNED, pc);
+    hart_op *op = known(h->cache, pc);
+    if (!op) {
+        if (h->cache->ops > MOST_OPS)
             hart_flush_code(h);
-        b = decode(h, pc);
+        op = decode(h, pc);
     }
-    cache->jump[(pc >> 1) % JUMP_ENTRIES] = b;
-    return b;
-}
-
-hart_block *hart_cache_single(hart *h, const hart_block *block)
-{
-    hart_block *b = h->cache->single;
-    *b = (hart_block){.pc = block->pc, .count = 1, .bytes = block->ops[0].in.length};
-    b->ops[0] = block->ops[0];
-    b->ops[1] = (hart_op){.label = hart_run_labels()->end, .offset = b->bytes};
-    return b;
-}
-
-bool hart_cache_is_single(const hart *h, const hart_block *block)
-{
-    return block == h->cache->single;
+    if (h->unlinked)
+        link_transfer(h->unlinked, op);
+    h->unlinked = NULL;
+    remember_jump(h, pc, op);
+    return op;
 }

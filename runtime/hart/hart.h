@@ -89,8 +89,8 @@ typedef enum hart_stop {
 } hart_stop;
 
 typedef struct hart_cache hart_cache;
-typedef struct hart_block hart_block;
 typedef struct hart_op hart_op;
+typedef struct hart_jump hart_jump;
 typedef struct hart hart;
 
 // Sees every instruction before it executes (h->pc is its address). False stops the hart.
@@ -130,11 +130,19 @@ struct hart {
     hart_cache *cache;
     uint8_t *memory_base;
     uint64_t memory_limit;
-    hart_block *block;  // being executed
-    const hart_op *op;  // set before whatever may fault
-    uint64_t remaining; // instructions left, those of `block` already taken off
-    uint64_t withheld;  // of the budget, while an observer looks at every instruction
+    hart_jump *jumps; // of the cache, for indirect jumps
+    // While it executes: what runs, or faults, is at h->op, and the instructions left (without
+    // those withheld) are budget + HART_LONGEST_BLOCK - op->index.
+    const hart_op *op; // NULL between instructions
+    int64_t budget;
+    // Between instructions: pc is the next one.
+    uint64_t remaining; // instructions left
+    uint64_t withheld;  // and those that are given out later
     uint64_t run_start; // retired + remaining + withheld when hart_run began
+    hart_op *unlinked;  // the direct transfer that led to pc, if its target was not known
+    int stop;           // the hart_stop that ends hart_run; -1: none
+    hart_op *paused;    // behind the one instruction that is being executed; NULL: none is
+    void *paused_step;  // its own step
     uint64_t reservation, reserved_value; // of LR; reservation 1: none
     uint8_t reservation_bits;
     void *recovery; // where faults jump to, a sigjmp_buf

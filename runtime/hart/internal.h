@@ -4,30 +4,80 @@
 #include "runtime/hart/hart.h"
 #include "runtime/hart/softfloat.h"
 
+typedef struct hart_block hart_block;
+
 // Executes one instruction. Faults leave through hart_raise and friends; on return it has retired.
 typedef void hart_handler(hart *h, const isa_instruction *in);
 
-// A decoded instruction, ready for dispatch. Records of a block lie one behind the other.
+// Executes the instruction of `op`, and those fused with it, and goes on with what follows
+// (step.h). `budget` is h->budget, `base` and `limit` are the memory's. `self` is the step itself:
+// it is at hand and needed no more, which leaves the register that x86 shifts by free.
+#define STEP_PARAMETERS                                                                            \
+    hart_op *op, hart *h, uint8_t *base, void *self, uint64_t limit, int64_t budget
+typedef hart_op *hart_step(STEP_PARAMETERS);
+
+// A decoded instruction, as dispatch reads it. Records of a block lie one behind the other.
 struct hart_op {
-    const void *label;     // where run.c executes it
-    hart_handler *execute; // for the labels that call
-    int64_t value;         // immediate; target or result address of pc-relative instructions
-    uint32_t offset;       // pc - block->pc
-    uint8_t rd, rs1, rs2;  // rd: x0 has become the slot for discarded writes
-    isa_instruction in;
+    hart_step *step;
+    uint8_t rd, rs1, rs2, rs3; // rd: x0 has become the slot for discarded writes
+    uint16_t index;            // in its block
+    int16_t cost;              // direct transfers: what a jump takes off the budget
+    union {
+        int64_t value;   // immediate; result of pc-relative instructions; behind jumps: their link
+        hart_op *target; // direct transfers: the record jumped to, or a stub that finds it
+        const isa_instruction *in; // what is executed by call
+    };
+    union {
+        uint64_t taken;        // direct transfers: how often they jumped
+        hart_handler *execute; // what is executed by call
+    };
 };
 
-// Straight-line code: entered at its first instruction only; what may change pc ends it.
+// What only slow paths need to know of a record.
+typedef struct hart_op_detail {
+    isa_instruction in;
+    uint32_t offset;  // pc - block->pc
+    uint64_t entries; // executions that began here, less those that left before (modulo 2^64)
+} hart_op_detail;
+
+// Straight-line code up to an unconditional transfer, an end record behind it. It is entered at any
+// record and left by taken branches; no instruction is decoded twice.
 struct hart_block {
     uint64_t pc;
-    uint64_t executions;   // completed or in progress
-    hart_block *taken;     // successor when the final branch is taken, if known
-    hart_block *next;      // successor otherwise
-    hart_block *collision; // in the cache's hash chain
-    uint32_t count;        // instructions; an end marker follows them
-    uint32_t bytes;
-    hart_op ops[];
+    hart_block *next; // of all blocks
+    hart_op_detail *details;
+    uint32_t count; // instructions
+    _Alignas(32) hart_op ops[];
 };
+
+enum { HART_LONGEST_BLOCK = 128 }; // instructions
+
+// Where an indirect jump to pc goes; pc 1: unused.
+struct hart_jump {
+    uint64_t pc;
+    hart_op *op;
+    int64_t index;  // of op
+    uint64_t count; // of jumps not yet in op's entries
+};
+enum { HART_JUMPS = 1 << 12 };
+
+static inline hart_jump *hart_jump_slot(const hart *h, uint64_t pc)
+{
+    return &h->jumps[(pc >> 1) % HART_JUMPS];
+}
+
+static inline hart_block *hart_op_block(const hart_op *op)
+{
+    return (hart_block *)((uint8_t *)(uintptr_t)(op - op->index) - offsetof(hart_block, ops));
+}
+static inline hart_op_detail *hart_op_details(const hart_op *op)
+{
+    return &hart_op_block(op)->details[op->index];
+}
+static inline uint64_t hart_op_pc(const hart_op *op)
+{
+    return hart_op_block(op)->pc + hart_op_details(op)->offset;
+}
 
 // ---- memory.c
 // Accesses start below the limit; those that cross it hit a guard of this many bytes.
@@ -37,24 +87,35 @@ uint8_t *hart_memory_base(const hart_memory *m);
 // ---- cache.c
 bool hart_cache_create(hart *h);
 void hart_cache_destroy(hart *h);
-// The block at pc, decoded if need be. Raises fetch faults; may drop all other blocks, then
-// *dropped is set (pointers to blocks are stale).
-hart_block *hart_cache_find(hart *h, uint64_t pc, bool *dropped);
-// A block of its own for the first instruction of `block`.
-hart_block *hart_cache_single(hart *h, const hart_block *block);
-bool hart_cache_is_single(const hart *h, const hart_block *block);
+// The record of the instruction at h->pc, decoded if need be. Raises fetch faults; may drop all
+// other records. Resolves h->unlinked and the jump slot of that pc.
+hart_op *hart_cache_find(hart *h);
 void hart_cache_count(hart *h, unsigned opcode, uint64_t times);
-hart_block *hart_cache_jump(hart *h, uint64_t pc); // quick: NULL when not at hand
-uint64_t hart_retired_now(const hart *h);          // instructions before h->op
+
+// ---- fuse.c
+// Chooses the steps of a block's records.
+void hart_fuse(hart_block *block);
+
+// ---- pairs_*.c
+// The step that executes both; NULL: none. `forward`: what the first writes is rs1 of the second.
+hart_step *hart_pair(unsigned first, unsigned second, bool forward);
 
 // ---- run.c
-typedef struct hart_labels {
-    const void *opcode[ISA_OPCODE_COUNT]; // NULL: call `execute`
-    const void *call, *end, *returned;
-} hart_labels;
-const hart_labels *hart_run_labels(void);
-// Whether the instruction is executed by a label of its own that writes an integer rd.
-bool hart_op_writes_integer(unsigned opcode);
+// Between instructions: `op` is the next one. Undoes what only holds while h->op is being executed.
+void hart_leave(hart *h, const hart_op *op);
+uint64_t hart_retired_now(const hart *h); // instructions before h->op
+
+// ---- steps.c
+hart_step *hart_step_of(unsigned opcode);     // of this one instruction alone; NULL: none
+bool hart_op_writes_integer(unsigned opcode); // x[rd], by a step of its own
+bool hart_op_is_direct(unsigned opcode);      // conditional branches and jal
+// Leave the loop: with `op` as the next instruction; with h->pc as the next one, `op` has retired.
+hart_step hart_step_pause, hart_step_away;
+// h->op accesses an address behind the limit: `budget`.
+hart_step hart_step_bad_access;
+// Records that are no instruction: the end of a block that goes on at its target; the address where
+// hart_run ends; the target of transfers that have not been taken yet (`target`: of whom).
+hart_step hart_step_end, hart_step_returned, hart_step_stub;
 
 // ---- handlers.c
 typedef struct hart_handler_row {

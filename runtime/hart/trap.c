@@ -43,7 +43,7 @@ _Noreturn void hart_raise(hart *h, hart_cause cause, uint64_t address)
 
 _Noreturn void hart_raise_illegal(hart *h)
 {
-    hart_raise(h, HART_ILLEGAL_INSTRUCTION, h->op->in.word);
+    hart_raise(h, HART_ILLEGAL_INSTRUCTION, hart_op_details(h->op)->in.word);
 }
 
 static bool stores(unsigned opcode)
@@ -59,7 +59,8 @@ static bool stores(unsigned opcode)
 
 _Noreturn void hart_raise_access(hart *h, uint64_t address)
 {
-    hart_raise(h, stores(h->op->in.opcode) ? HART_STORE_FAULT : HART_LOAD_FAULT, address);
+    hart_raise(h, stores(hart_op_details(h->op)->in.opcode) ? HART_STORE_FAULT : HART_LOAD_FAULT,
+               address);
 }
 
 static struct sigaction previous_segv, previous_bus;
@@ -93,7 +94,7 @@ static void on_host_fault(int number, siginfo_t *info, void *context)
     uint64_t address = at - (uintptr_t)(h ? h->memory_base : 0);
     if (!h || address >= h->memory_limit + HART_MEMORY_GUARD)
         pass_on(number, info, context);
-    else if (!h->block)
+    else if (!h->op)
         hart_raise(h, HART_FETCH_FAULT, address); // of code that its file has lost
     else
         hart_raise_access(h, address);

@@ -52,6 +52,9 @@ __attribute__((used)) static _Noreturn void run(const char *const *stack)
         service(93, 0, 0, 0);
 }
 
-__asm__(".globl _start\n_start:\n    mv a0, sp\n    andi sp, sp, -16\n    j run\n");
+// gp: linkers address small data by it.
+__asm__(".globl _start\n_start:\n"
+        "    .option push\n    .option norelax\n    la gp, __global_pointer$\n    .option pop\n"
+        "    mv a0, sp\n    andi sp, sp, -16\n    j run\n");
 
 #endif

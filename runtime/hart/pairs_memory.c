@@ -1,0 +1,27 @@
+// Fused pairs that begin with a load or store.
+
+#include "runtime/hart/pairs.h"
+
+FIRST(LB)
+FIRST(LBU)
+FIRST(LH)
+FIRST(LHU)
+FIRST(LW)
+FIRST(LWU)
+FIRST(LD)
+FIRST_WITHOUT_RESULT(SB)
+FIRST_WITHOUT_RESULT(SH)
+FIRST_WITHOUT_RESULT(SW)
+FIRST_WITHOUT_RESULT(SD)
+FIRST_WITHOUT_RESULT(FLW)
+FIRST_WITHOUT_RESULT(FLD)
+FIRST_WITHOUT_RESULT(FSW)
+FIRST_WITHOUT_RESULT(FSD)
+
+const pair_row hart_pair_memory_rows[] = {
+#define ROW(E) {ISA_##E, from_##E},
+    ROW(LB) ROW(LBU) ROW(LH) ROW(LHU) ROW(LW) ROW(LWU) ROW(LD) ROW(SB) ROW(SH) ROW(SW) ROW(SD)
+        ROW(FLW) ROW(FLD) ROW(FSW) ROW(FSD)
+#undef ROW
+            {ISA_ILLEGAL, NULL},
+};
