@@ -54,10 +54,10 @@ static scalar_type strip_width(const place *x, unsigned queries)
     return scalar_size(x->type->scalar) == 2 && queries <= 2 ? SCALAR_F16 : SCALAR_F32;
 }
 
-// True when rows need several strips of this width; registers come in fours.
-static bool takes_rounds(const lowering *l, int64_t columns, scalar_type width)
+// Registers come in groups of four.
+static int64_t lanes_of(const lowering *l, scalar_type width)
 {
-    return columns > 4 * (int64_t)l->context->machine->vlen / (8 * (int64_t)scalar_size(width));
+    return 4 * (int64_t)l->context->machine->vlen / (8 * (int64_t)scalar_size(width));
 }
 
 // The row of a key or value in k or v, seen as rows of one head.
@@ -135,23 +135,41 @@ static void dots_by_keys(const attention *a, const query_block *b)
     low_loop_end(l, &keys, NULL);
 }
 
+// Equal parts of a query's row that stay in registers side by side, with room for a key's.
+static unsigned row_parts(const lowering *l, int64_t columns, scalar_type width)
+{
+    unsigned parts = width == SCALAR_F16 ? 2 : 4;
+    while (parts > 1 && (columns % parts || columns <= (parts - 1) * lanes_of(l, width)))
+        parts--;
+    return parts;
+}
+
 // A lane for each column, a sum for each key: reads a key's row as it lies. Rows longer than the
-// lanes take several rounds, which add to the scores.
+// registers take several rounds, which add to the scores.
 static void dots_by_columns(const attention *a, const query_block *b)
 {
     lowering *l = a->l;
     scalar_type width = strip_width(a->k, b->count);
-    ir_value *zero = low_index(l, 0), *keys = b->keys;
-    bool rounds = takes_rounds(l, a->depth, width);
+    unsigned parts = row_parts(l, a->depth, width);
+    int64_t part = a->depth / parts;
+    ir_value *zero = low_index(l, 0), *q[4], *sum = NULL;
+    bool rounds = part > lanes_of(l, width);
     if (rounds)
-        low_fill(l, a->weights, zero, zero, keys, 0);
+        low_fill(l, a->weights, zero, zero, b->keys, 0);
     low_loop columns, each;
-    low_strip_begin(l, &columns, low_index(l, a->depth), low_width(width), 0, NULL);
-    ir_value *q = low_vload(l, a->scaled, zero, columns.counter, 1);
-    low_for_begin(l, &each, zero, keys, low_index(l, 1), 0, NULL);
+    low_strip_begin(l, &columns, low_index(l, part), low_width(width), 0, NULL);
+    for (unsigned i = 0; i < parts; i++)
+        q[i] =
+            low_vload(l, a->scaled, zero, low_add(l, columns.counter, low_index(l, i * part)), 1);
+    low_for_begin(l, &each, zero, b->keys, low_index(l, 1), 0, NULL);
     ir_value *row = cache_row(a, low_add(l, b->first, each.counter));
-    ir_value *k = low_cast(l, low_vload(l, a->k->buffer, row, columns.counter, 1), SCALAR_F32);
-    ir_value *sum = reduced(l, low_binary(l, IR_MUL, q, k), "add");
+    for (unsigned i = 0; i < parts; i++) {
+        ir_value *column = low_add(l, columns.counter, low_index(l, i * part));
+        ir_value *k = low_cast(l, low_vload(l, a->k->buffer, row, column, 1), SCALAR_F32);
+        sum =
+            i ? ir_build1(&l->at, IR_FMA, sum->type, q[i], k, sum) : low_binary(l, IR_MUL, q[0], k);
+    }
+    sum = reduced(l, sum, "add");
     if (rounds)
         sum = low_binary(l, IR_ADD, sum, low_load(l, a->weights, zero, each.counter));
     low_store(l, sum, a->weights, zero, each.counter);
@@ -261,7 +279,7 @@ static void add_values(const attention *a, const query_block *b, ir_value *colum
 static void sum_values(const attention *a, const query_block *b)
 {
     lowering *l = a->l;
-    bool wide = strip_width(a->v, b->count) == SCALAR_F16 && takes_rounds(l, a->width, SCALAR_F32);
+    bool wide = strip_width(a->v, b->count) == SCALAR_F16 && a->width > lanes_of(l, SCALAR_F32);
     unsigned step = keys_at_once(b->count, wide);
     ir_value *zero = low_index(l, 0), *one = low_number(l, SCALAR_F32, 1), *sums[QUERY_BLOCK];
     ir_value *whole = low_sub(l, b->keys, low_rem(l, b->keys, low_index(l, step)));
