@@ -45,7 +45,7 @@ MODELS = {
 }
 # Formats and table types; the tables of integer activations are exact.
 FORMATS = [("none", "none"), ("w4g32", "f16"), ("w2g16z", "i8"), ("w1", "f16")]
-TERNARY = [("ternary", "none")]
+TERNARY = [("keep", "none")]
 QUICK_MODELS = ["llama", "bitnet scales", "bloom 5 heads"]
 
 # Of the logits, emulator against oracle: what f32 arithmetic (with an f16 key or value that it rounds to the other
@@ -125,7 +125,7 @@ def mutated(folder, path, change):
 
 
 def check_reference(report, folder, name, model, weights):
-    path, plain = PROGRAMS / model.program, "ternary" if model.program == "bitnet.lut" else "none"
+    path, plain = PROGRAMS / model.program, "keep" if model.program == "bitnet.lut" else "none"
     want = flat(model.forward(PROMPT))
     program = Program(folder, path, weights, "--quant", plain)
     error = difference(flat(check_calls(report, f"{name} oracle", program, model.vocab)), want)
