@@ -38,7 +38,7 @@ typedef struct driver {
     const char *weights_spec, *metadata, *quant, *machine_name, *output, *emit, *dump_dir,
         *print_after, *passes, *remarks, *stats, *packed, *entry, *tables;
     option_values defines, inputs, outputs, expectations, dims;
-    bool time_passes, no_debug, rounded_tables, table_noise, help;
+    bool refine, time_passes, no_debug, rounded_tables, table_noise, help;
     text_settings text; // eval
 
     // found on the way
@@ -47,9 +47,11 @@ typedef struct driver {
     ir_module *module;
     pipeline pipeline;
     ARRAY_OF(tied_weight) tied;
+    ARRAY_OF(const ir_global *) unplaned; // open weights that no plane format keeps: dense
     unsigned dumped; // number of the last file in dump_dir
     ARRAY_OF(phase_time) times;
     module_counts counts;
+    unsigned chosen_dense; // products
 } driver;
 
 // load.c: reads what the options name. False: reported.
@@ -83,6 +85,8 @@ bool evaluate_text(driver *d, struct evaluator *e);
 
 // stats.c
 void count_products(const ir_module *m, module_counts *out); // at graph level
+// Products whose weights are dense because the program or --quant says so.
+unsigned count_chosen_dense(const driver *d, const ir_module *m);
 void count_module(const ir_module *m, module_counts *out);   // at tile level, packed
 uint64_t code_size(const text *object);                      // executable sections
 void show_stats(driver *d, uint64_t code_bytes, uint64_t program_bytes);

@@ -76,6 +76,8 @@ static void after_pass(void *context, unsigned index, const char *pass, const ir
         ARRAY_PUSH(d->arena, &d->times, (phase_time){pass, seconds});
     module_counts counts = {0};
     count_products(m, &counts);
+    if (!index)
+        d->chosen_dense = count_chosen_dense(d, m);
     if (counts.lut_linears + counts.other_linears)
         d->counts = counts; // products are gone once they are lowered
     if (!d->dump_dir && !wants_print(d, name))
@@ -140,13 +142,14 @@ static bool show_remarks(driver *d, const pass_context *c)
     return true;
 }
 
-// The slow path is never taken in silence.
+// The slow path is never taken in silence, unless it was asked for.
 static void warn_of_misses(driver *d, const pass_context *c)
 {
     unsigned misses = 0;
     for (size_t i = 0; i < c->remarks.count; i++)
         misses +=
             c->remarks.items[i].kind == REMARK_MISSED && !strcmp(c->remarks.items[i].pass, "lut");
+    misses -= misses < d->chosen_dense ? misses : d->chosen_dense;
     if (misses && !d->remarks)
         diagnostic_warning(d->diagnostics, NOWHERE,
                            "%u matrix product%s off the LUT path; --remarks=lut says why", misses,

@@ -111,6 +111,8 @@ static const char *format_for(driver *d, const rule_list *rules, const ir_global
     const char *planes = none ? NULL : lossless_planes(d, &t);
     if (planes)
         return planes;
+    if (keep && !is_dense(g))
+        ARRAY_PUSH(d->arena, &d->unplaned, g);
     return keep || none ? dense_format(d, g, &t) : fallback;
 }
 

@@ -38,6 +38,32 @@ void count_products(const ir_module *m, module_counts *out)
         ir_walk(f->body, count_op, out);
 }
 
+typedef struct dense_count {
+    const driver *driver;
+    unsigned chosen;
+} dense_count;
+
+static void count_dense(ir_op *op, void *context)
+{
+    dense_count *c = context;
+    quant_format format;
+    if (op->code != IR_LINEAR || !quant_format_parse(ir_operand(op, 1)->type->format, &format) ||
+        format.kind != QUANT_DENSE)
+        return;
+    for (size_t i = 0; i < c->driver->unplaned.count; i++)
+        if (&c->driver->unplaned.items[i]->value == ir_operand(op, 1))
+            return;
+    c->chosen++;
+}
+
+unsigned count_chosen_dense(const driver *d, const ir_module *m)
+{
+    dense_count c = {.driver = d};
+    for (const ir_function *f = m->functions; f; f = f->next)
+        ir_walk(f->body, count_dense, &c);
+    return c.chosen;
+}
+
 // When it is at tile level and packed.
 void count_module(const ir_module *m, module_counts *out)
 {
