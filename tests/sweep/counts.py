@@ -57,6 +57,21 @@ def tables_are_shared(folder):
     return None if got == want else f"qkv: {got} lut.tbl, by hand {want}"
 
 
+def weights_are_touched_once(folder):
+    """A step of decoding looks up every tile of every weight of the shipped model once."""
+    source, elf, stats = lutra.SOURCE / "examples" / "models" / "bitnet.lut", folder / "m.elf", folder / "s.json"
+    blocks, width, hidden, keys = 3, 256, 256, 128
+    matrices = [(width, width), (keys, width), (keys, width), (width, width), (hidden, width), (hidden, width), (width, hidden)]
+    want = blocks * sum(by_hand("m2n64k4", 0, False, n, k, 1, "i16")["lmma"] for n, k in matrices)
+    for name, values in (("tokens", [7]), ("pos", [100])):
+        lutra.write_npy(folder / f"{name}.npy", lutra.Array("i32", (1, 1) if name == "tokens" else (1,), values))
+    lutra.run("lutc", source, "--weights", lutra.SOURCE / "examples" / "tiny-lm" / "tiny-lm.gguf", "-o", elf)
+    lutra.run("lutrun", elf, "--entry", "forward", "--input", f"tokens=@{folder}/tokens.npy", "--input", f"pos=@{folder}/pos.npy",
+              f"--stats=json:{stats}")
+    got = lutra.statistics(stats.read_text())["work"]["lmma"]
+    return None if got == want else f"a step of decoding: {got} lmma, by hand {want}"
+
+
 def main():
     problems = []
     with tempfile.TemporaryDirectory() as name:
@@ -65,7 +80,7 @@ def main():
             work, want = measured(folder, machine, weight, n, k, t, tables), by_hand(machine, group, zero, n, k, t, tables)
             problems += [f"{machine} {weight} T={t} {tables}: {work[key]} {key}, by hand {count}"
                          for key, count in want.items() if work[key] != count]
-        problems += filter(None, [tables_are_shared(folder)])
+        problems += filter(None, [tables_are_shared(folder), weights_are_touched_once(folder)])
     print("\n".join(problems) or f"{len(CASES)} linears have the counts computed by hand")
     return 1 if problems else 0
 
