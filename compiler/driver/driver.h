@@ -48,7 +48,7 @@ typedef struct driver {
     pipeline pipeline;
     ARRAY_OF(tied_weight) tied;
     ARRAY_OF(const ir_global *) unplaned; // open weights that no plane format keeps: dense
-    unsigned dumped; // number of the last file in dump_dir
+    unsigned dumped;                      // number of the last file in dump_dir
     ARRAY_OF(phase_time) times;
     module_counts counts;
     unsigned chosen_dense; // products
@@ -87,8 +87,8 @@ bool evaluate_text(driver *d, struct evaluator *e);
 void count_products(const ir_module *m, module_counts *out); // at graph level
 // Products whose weights are dense because the program or --quant says so.
 unsigned count_chosen_dense(const driver *d, const ir_module *m);
-void count_module(const ir_module *m, module_counts *out);   // at tile level, packed
-uint64_t code_size(const text *object);                      // executable sections
+void count_module(const ir_module *m, module_counts *out); // at tile level, packed
+uint64_t code_size(const text *object);                    // executable sections
 void show_stats(driver *d, uint64_t code_bytes, uint64_t program_bytes);
 
 // inspect.c: appends what a file is and holds; hostile content is safe. False: reported.

@@ -19,6 +19,8 @@ bool load_machine(driver *d)
 bool load_weights(driver *d)
 {
     d->weights = weights_open(d->arena, d->diagnostics, d->weights_spec ? d->weights_spec : "none");
+    if (d->weights && d->refine)
+        weights_quantize_by(d->weights, QUANT_REFINED);
     const source *json = d->weights && d->metadata ? load_text(d, d->metadata) : NULL;
     return d->weights &&
            (!d->metadata || (json && weights_override_metadata(d->weights, d->diagnostics, json)));

@@ -48,6 +48,9 @@ static void build_options(driver *d, unsigned command, option_row *out)
          {"--quant", NULL, OPTION_STRING, &d->quant, "RULES",
           "FORMAT, keep or none, then ,PATTERN=FORMAT...; default: keep what is lossless, else "
           "w4g32"}},
+        {COMPILE | EVAL | PACK,
+         {"--refine", NULL, OPTION_FLAG, &d->refine, NULL,
+          "quantize to the least squared error; better at 1 to 3 bits, but far slower"}},
         {COMPILE | OPT | EVAL | PACK,
          {"--machine", NULL, OPTION_STRING, &d->machine_name, "NAME",
           "a machine of 'lutc list machines' or a .machine file (default m2n64k4)"}},

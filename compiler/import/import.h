@@ -27,6 +27,8 @@ weights *weights_open(arena *a, diagnostics *d, const char *spec);
 void weights_close(weights *w); // NULL is fine
 // The same from memory, which must outlive the result.
 weights *weights_parse(arena *a, diagnostics *d, const char *name, const void *data, size_t size);
+// How rows become codes that are none yet; at first QUANT_NEAREST.
+void weights_quantize_by(weights *w, quant_method method);
 weights_kind weights_kind_of(const weights *w);
 const char *weights_name(const weights *w); // as the user wrote it
 

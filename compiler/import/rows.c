@@ -249,17 +249,17 @@ static bool quantize_rows(const weights *w, diagnostics *d, arena *a, const weig
         quant_rows rows = quant_rows_slice(out, n, step < out->n - n ? step : out->n - n);
         if (!weights_read_rows(w, d, t, first + n, rows.n, values))
             return false;
-        quant_quantize(values, &rows);
+        quant_quantize_by(w->method, values, &rows);
     }
     return true;
 }
 
 // A packed row that has been unpacked with its tile: reading it would unpack them all again.
-static void quantize_again(arena *a, const quant_rows *from, quant_rows *to)
+static void quantize_again(const weights *w, arena *a, const quant_rows *from, quant_rows *to)
 {
     float *values = ARENA_ARRAY(a, float, (size_t)from->k);
     rounded_values(a, from, values);
-    quant_quantize(values, to);
+    quant_quantize_by(w->method, values, to);
 }
 
 static bool convert_or_quantize(const weights *w, diagnostics *d, arena *a, const weights_tensor *t,
@@ -272,7 +272,7 @@ static bool convert_or_quantize(const weights *w, diagnostics *d, arena *a, cons
             continue;
         arena_mark mark = arena_save(a);
         if (exact[n] && !t->type)
-            quantize_again(a, &from, &to);
+            quantize_again(w, a, &from, &to);
         else if (!quantize_rows(w, d, a, t, first + n, &to))
             return false;
         arena_restore(a, mark);

@@ -101,6 +101,11 @@ void tensor_release(const weights *w, const weights_tensor *t, int64_t first, in
     }
 }
 
+void weights_quantize_by(weights *w, quant_method method)
+{
+    w->method = method;
+}
+
 weights_kind weights_kind_of(const weights *w)
 {
     return w->kind;

@@ -14,7 +14,8 @@ struct weights {
     location where; // the file as a whole
     mapped_file file;
     bool mapped;
-    uint64_t seed;    // RANDOM
+    uint64_t seed; // RANDOM
+    quant_method method;
     pack_shape shape; // PACKED
     metadata meta;
     ARRAY_OF(weights_tensor) tensors;
