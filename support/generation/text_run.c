@@ -88,6 +88,7 @@ typedef struct stream {
     size_t first; // number of sequence 0 among all prompts
     bool quiet;   // tokens of prompts are not shown
     bool full;    // a sequence ended with the context
+    bool open;    // what was shown last does not end a line
     struct {
         token_decoder decoder;
         text waiting;
@@ -104,8 +105,13 @@ static stream stream_create(const job *j, size_t first, size_t count)
     return s;
 }
 
+// After a failure in the middle of a text its line is ended, so that messages have their own.
 static void stream_free(stream *s)
 {
+    if (s->open) {
+        putchar('\n');
+        fflush(stdout);
+    }
     for (size_t i = 0; i < s->count; i++)
         text_free(&s->sequences[i].waiting);
 }
@@ -113,6 +119,8 @@ static void stream_free(stream *s)
 static void show(stream *s, size_t sequence)
 {
     text *t = &s->sequences[sequence].waiting;
+    if (t->length)
+        s->open = t->data[t->length - 1] != '\n';
     fwrite(text_string(t), 1, t->length, stdout);
     fflush(stdout);
     text_clear(t);
