@@ -6,8 +6,9 @@
 // queries sees; no other key is touched.
 #include "compiler/passes/lower.h"
 
-// From WIDE_ROW columns on, one query's dot products are quicker key by key.
-enum { QUERY_BLOCK = 4, WIDE_ROW = 64, REGISTER_GROUPS = 8 };
+// One query's dot products are quicker key by key from WIDE_ROW columns on, sums of values column
+// by column up to SHORT_ROW of them.
+enum { QUERY_BLOCK = 4, WIDE_ROW = 64, SHORT_ROW = 16, REGISTER_GROUPS = 8 };
 
 typedef struct attention {
     lowering *l;
@@ -276,12 +277,45 @@ static void add_values(const attention *a, const query_block *b, ir_value *colum
         sums[i] = ir_result(keys.op, i);
 }
 
-static void sum_values(const attention *a, const query_block *b)
+static ir_value *inverse_sum(lowering *l, const query_block *b, unsigned i)
+{
+    return low_binary(l, IR_DIV, low_number(l, SCALAR_F32, 1), b->sum[i]);
+}
+
+// A lane for each key: of short rows, which would leave most lanes of a strip without work.
+static void sum_values_by_keys(const attention *a, const query_block *b)
+{
+    lowering *l = a->l;
+    ir_value *zero = low_index(l, 0), *sums[QUERY_BLOCK], *inverse[QUERY_BLOCK];
+    for (unsigned i = 0; i < b->count; i++)
+        inverse[i] = inverse_sum(l, b, i);
+    low_loop columns, keys;
+    low_for_begin(l, &columns, zero, low_index(l, a->width), low_index(l, 1), 0, NULL);
+    for (unsigned i = 0; i < b->count; i++)
+        sums[i] = zeros(l);
+    const char *width = low_width(strip_width(a->v, b->count));
+    low_strip_begin(l, &keys, b->keys, width, b->count, sums);
+    ir_value *row = cache_row(a, low_add(l, b->first, keys.counter));
+    ir_value *v = low_vload(l, a->v->buffer, row, columns.counter, a->groups * a->width);
+    v = low_cast(l, v, SCALAR_F32);
+    for (unsigned i = 0; i < b->count; i++) {
+        ir_value *weight = low_vload(l, a->weights, low_index(l, i), keys.counter, 1);
+        sums[i] = ir_build1(&l->at, IR_FMA, v->type, v, weight, keys.carried[i]);
+    }
+    low_loop_end(l, &keys, sums);
+    for (unsigned i = 0; i < b->count; i++) {
+        ir_value *y = low_binary(l, IR_MUL, reduced(l, ir_result(keys.op, i), "add"), inverse[i]);
+        low_store(l, low_cast(l, y, a->y->type->scalar), a->y->buffer, b->row[i], columns.counter);
+    }
+    low_loop_end(l, &columns, NULL);
+}
+
+static void sum_values_by_columns(const attention *a, const query_block *b)
 {
     lowering *l = a->l;
     bool wide = strip_width(a->v, b->count) == SCALAR_F16 && a->width > lanes_of(l, SCALAR_F32);
     unsigned step = keys_at_once(b->count, wide);
-    ir_value *zero = low_index(l, 0), *one = low_number(l, SCALAR_F32, 1), *sums[QUERY_BLOCK];
+    ir_value *zero = low_index(l, 0), *sums[QUERY_BLOCK];
     ir_value *whole = low_sub(l, b->keys, low_rem(l, b->keys, low_index(l, step)));
     low_loop strip;
     low_strip_begin(l, &strip, low_index(l, a->width), wide ? "f16" : "f32", 0, NULL);
@@ -291,8 +325,7 @@ static void sum_values(const attention *a, const query_block *b)
     if (step > 1)
         add_values(a, b, strip.counter, whole, b->keys, 1, sums);
     for (unsigned i = 0; i < b->count; i++) {
-        ir_value *inverse = low_binary(l, IR_DIV, one, b->sum[i]);
-        ir_value *y = low_binary(l, IR_MUL, sums[i], low_broadcast(l, inverse));
+        ir_value *y = low_binary(l, IR_MUL, sums[i], low_broadcast(l, inverse_sum(l, b, i)));
         low_vstore(l, low_cast(l, y, a->y->type->scalar), a->y->buffer, b->row[i], strip.counter,
                    1);
     }
@@ -309,7 +342,10 @@ static void attend_block(const attention *a, ir_value *first, unsigned count)
         dots_by_keys(a, &b);
     for (unsigned i = 0; i < count; i++)
         b.sum[i] = weigh(a, &b, i);
-    sum_values(a, &b);
+    if (a->width <= SHORT_ROW)
+        sum_values_by_keys(a, &b);
+    else
+        sum_values_by_columns(a, &b);
 }
 
 // ---------------------------------------------------------------------- kernel

@@ -25,7 +25,7 @@ REASON = "attention beyond the last key"
 def random_case(r, index):
     group = r.choice([1, 1, 2])
     return {"index": index, "S": r.choice([1, 5, 33, 40]), "heads": group * r.choice([1, 1, 3, 8]), "groups": group,
-            "D": r.choice(DEPTHS), "E": r.choice([8, 20, 64, 100]), "batch": r.choice([0, 0, 1, 3]),
+            "D": r.choice(DEPTHS), "E": r.choice([8, 16, 20, 64, 100]), "batch": r.choice([0, 0, 1, 3]),
             "window": r.choice(WINDOWS), "slopes": r.random() < 0.3, "q": r.choice(["f16", "f32"]),
             "cache": r.choice(["f16", "f16", "f32", "bf16"]), "y": r.choice(["f32", "f32", "f16"]),
             "state": r.random() < 0.3, "scale": r.choice([0.5, 1.0])}
@@ -72,7 +72,7 @@ def options(folder, r, c, rows, position):
         given["p"] = folder / "p.npy"
         lutra.write_npy(given["p"], lutra.Array("i32", (c["batch"],), position))
     if c["slopes"]:
-        given["s"] = f"random:{r.randint(1, 1000)}"
+        given["s"] = f"random:{r.randint(1, 1000)}:0.1"  # steep ones take digits from the scores
     return ["--entry", f"f{c['index']}", *lutra.inputs(given), "--dim", f"T={rows}"]
 
 
