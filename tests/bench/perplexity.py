@@ -13,7 +13,9 @@ import lutra
 from session import PROGRAMS, Program, perplexity, tokens_of
 
 BOS, VOCAB, WINDOW = 1, 512, 256
-FORMATS = ["keep", "none"] + [base + group for base in ("w4", "w3", "w2", "w1", "ternary") for group in ("g32", "g64", "")]
+GROUPS = ["g32z", "g32", "g64", ""]
+FORMATS = ["keep", "none"] + [base + group for base in ("w4", "w3", "w2", "w1") for group in GROUPS]
+FORMATS += ["ternary" + group for group in GROUPS[1:]]
 STORIES = ("llama.lut", "stories260k/stories260K-F32.gguf")
 BITNET = ("bitnet.lut", "bitnet-3m/bit3M-bitnet-TQ2_0.gguf")
 COLUMNS = [  # name, program and file, tables, formats that would say nothing
@@ -31,7 +33,7 @@ def measure(folder, data, program, file, quant, tables):
 
 
 def line(cells):
-    widths = [10] + [len(name) for name, *_ in COLUMNS]
+    widths = [10] + [max(len(name), 6) for name, *_ in COLUMNS]
     print("| " + " | ".join([cells[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(cells[1:], widths[1:])]) + " |",
           flush=True)
 
@@ -41,7 +43,7 @@ def main():
     if not data:
         sys.exit("bench: error: no real models here ($LUTRA_TEST_DATA or ../shared/data)")
     line(["format"] + [name for name, *_ in COLUMNS])
-    line(["-" * 10] + ["-" * (len(name) - 1) + ":" for name, *_ in COLUMNS])
+    line(["-" * 10] + ["-" * (max(len(name), 6) - 1) + ":" for name, *_ in COLUMNS])
     with tempfile.TemporaryDirectory() as folder:
         for quant in FORMATS:
             cells = [quant]
