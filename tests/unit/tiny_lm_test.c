@@ -13,9 +13,12 @@
 #include "examples/tiny-lm/random.h"
 #include "examples/tiny-lm/train.h"
 
+#include "support/file.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static arena *a;
 static diagnostics *d;
@@ -578,6 +581,36 @@ static void losses_follow_their_rules(void **state)
     text_free(&story);
 }
 
+static const char *data_path(const char *name)
+{
+    const char *folder = getenv("LUTRA_TEST_DATA"), *root = getenv("LUTRA_SOURCE");
+    const char *path = folder ? arena_format(a, "%s/%s", folder, name)
+                              : arena_format(a, "%s/../shared/data/%s", root ? root : ".", name);
+    if (access(path, R_OK) != 0) {
+        print_message("skipped: %s is not there\n", path);
+        skip();
+    }
+    return path;
+}
+
+// The forward pass is that of models that others have trained.
+static void a_real_model_tells_its_known_story(void **state)
+{
+    (void)state;
+    loaded_model m;
+    continuation c;
+    mapped_file known;
+    text got = {0};
+    assert_true(file_map(d, data_path("bitnet-3m/expected-greedy-256.txt"), &known));
+    assert_true(model_read(a, d, data_path("bitnet-3m/bit3M-bitnet-TQ2_0.gguf"), &m));
+    assert_true(continue_text(a, d, &m, "Once upon a time", 40, &c));
+    tokens_text(m.tokenizer, &c.tokens, &got);
+    assert_true(got.length > 100 && got.length < known.size);
+    assert_memory_equal(got.data, known.data, got.length);
+    text_free(&got);
+    file_unmap(&known);
+}
+
 // ------------------------------------------------------------------------ wrong files
 
 static void check_refused(gguf_writer *g, const char *message)
@@ -644,6 +677,7 @@ int main(void)
         TEST(continuations_take_the_largest_logit),
         TEST(prompts_beyond_the_context_are_refused),
         TEST(losses_follow_their_rules),
+        TEST(a_real_model_tells_its_known_story),
         TEST(files_that_do_not_fit_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
