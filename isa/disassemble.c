@@ -5,15 +5,15 @@
 #include <inttypes.h>
 #include <string.h>
 
-static const char *const x_names[32] = {"zero", "ra", "sp",  "gp",  "tp", "t0", "t1", "t2",
-                                        "s0",   "s1", "a0",  "a1",  "a2", "a3", "a4", "a5",
-                                        "a6",   "a7", "s2",  "s3",  "s4", "s5", "s6", "s7",
-                                        "s8",   "s9", "s10", "s11", "t3", "t4", "t5", "t6"};
+const char *const isa_x_names[32] = {"zero", "ra", "sp",  "gp",  "tp", "t0", "t1", "t2",
+                                     "s0",   "s1", "a0",  "a1",  "a2", "a3", "a4", "a5",
+                                     "a6",   "a7", "s2",  "s3",  "s4", "s5", "s6", "s7",
+                                     "s8",   "s9", "s10", "s11", "t3", "t4", "t5", "t6"};
 
-static const char *const f_names[32] = {"ft0", "ft1", "ft2",  "ft3",  "ft4", "ft5", "ft6",  "ft7",
-                                        "fs0", "fs1", "fa0",  "fa1",  "fa2", "fa3", "fa4",  "fa5",
-                                        "fa6", "fa7", "fs2",  "fs3",  "fs4", "fs5", "fs6",  "fs7",
-                                        "fs8", "fs9", "fs10", "fs11", "ft8", "ft9", "ft10", "ft11"};
+const char *const isa_f_names[32] = {"ft0", "ft1", "ft2",  "ft3",  "ft4", "ft5", "ft6",  "ft7",
+                                     "fs0", "fs1", "fa0",  "fa1",  "fa2", "fa3", "fa4",  "fa5",
+                                     "fa6", "fa7", "fs2",  "fs3",  "fs4", "fs5", "fs6",  "fs7",
+                                     "fs8", "fs9", "fs10", "fs11", "ft8", "ft9", "ft10", "ft11"};
 
 static const struct {
     unsigned number;
@@ -47,14 +47,14 @@ typedef void part_function(const context *c);
     {                                                                                              \
         text_printf(c->out, format, __VA_ARGS__);                                                  \
     }
-REGISTER(x_rd, "%s", x_names[c->in->rd & 31])
-REGISTER(x_rs1, "%s", x_names[c->in->rs1 & 31])
-REGISTER(x_rs2, "%s", x_names[c->in->rs2 & 31])
-REGISTER(x_rs3, "%s", x_names[c->in->rs3 & 31])
-REGISTER(f_rd, "%s", f_names[c->in->rd & 31])
-REGISTER(f_rs1, "%s", f_names[c->in->rs1 & 31])
-REGISTER(f_rs2, "%s", f_names[c->in->rs2 & 31])
-REGISTER(f_rs3, "%s", f_names[c->in->rs3 & 31])
+REGISTER(x_rd, "%s", isa_x_names[c->in->rd & 31])
+REGISTER(x_rs1, "%s", isa_x_names[c->in->rs1 & 31])
+REGISTER(x_rs2, "%s", isa_x_names[c->in->rs2 & 31])
+REGISTER(x_rs3, "%s", isa_x_names[c->in->rs3 & 31])
+REGISTER(f_rd, "%s", isa_f_names[c->in->rd & 31])
+REGISTER(f_rs1, "%s", isa_f_names[c->in->rs1 & 31])
+REGISTER(f_rs2, "%s", isa_f_names[c->in->rs2 & 31])
+REGISTER(f_rs3, "%s", isa_f_names[c->in->rs3 & 31])
 REGISTER(v_rd, "v%u", c->in->rd)
 REGISTER(v_rs1, "v%u", c->in->rs1)
 REGISTER(v_rs2, "v%u", c->in->rs2)
@@ -240,7 +240,7 @@ static size_t word_length(const char *s)
 static void print_literal(text *out, const char *word, size_t length)
 {
     if (*word == 'x' && length == 2)
-        text_append(out, x_names[word[1] - '0']);
+        text_append(out, isa_x_names[word[1] - '0']);
     else
         text_append_n(out, word, length);
 }

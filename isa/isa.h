@@ -103,6 +103,7 @@ extern const isa_row isa_rows[ISA_OPCODE_COUNT];
 // where pc is ISA_NO_PC.
 #define ISA_NO_PC UINT64_MAX
 void isa_disassemble(text *out, const isa_instruction *in, uint64_t pc);
+extern const char *const isa_x_names[32], *const isa_f_names[32]; // "a0", "fa0"
 const char *isa_csr_name(unsigned number); // NULL: none that a user-mode program has
 
 // The assembler statement that produces an Xlut instruction in stock LLVM or gas:

@@ -163,7 +163,7 @@ host_outcome host_call_run(host_call *c, const host_limits *limits)
     h->x[A2] = p->state_address;
     h->pc = c->symbol;
     hart_set_return(h, p->return_address);
-    return host_run(p, limits);
+    return host_run(p, c->entry->name, limits);
 }
 
 const void *host_call_result(const host_call *c, size_t index)

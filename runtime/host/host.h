@@ -13,6 +13,7 @@
 #include "runtime/host/description.h"
 #include "runtime/host/elf.h"
 #include "runtime/host/weights.h"
+#include "runtime/observe/observe.h"
 #include "support/array.h"
 #include "support/generation/text_run.h"
 #include "support/options.h"
@@ -44,6 +45,7 @@ const packed_file *host_weights(const host_program *p); // count 0: none
 // The pairs of the model file that the weights came from; none without weights. False: reported.
 bool host_metadata(const host_program *p, metadata *out);
 const machine *host_machine(const host_program *p);
+const char *host_path(const host_program *p); // as it was given to host_open
 const elf_image *host_image(const host_program *p);
 hart *host_hart(const host_program *p);
 
@@ -78,6 +80,7 @@ typedef enum host_end {
     HOST_FAULTED,  // see the hart, and host_report_fault
     HOST_INSTRUCTION_LIMIT,
     HOST_TIME_LIMIT,
+    HOST_STOPPED, // by an observer
 } host_end;
 
 typedef struct host_outcome {
@@ -122,13 +125,19 @@ host_language *host_language_create(host_program *p, const host_limits *limits);
 bool host_run_text(host_program *p, const text_settings *settings, const host_limits *limits,
                    text_report *report, host_outcome *outcome);
 
+// Attaches a copy of `o`, to be told of everything from now on, after those that are attached
+// already. Programs that are observed run one instruction at a time.
+void host_observe(host_program *p, const observer *o);
+// Tells the observers the exit code and detaches them. They release what they hold only here.
+void host_finish(host_program *p, int exit_code);
+
 // --------------------------------------------------------------------- reporting
 
 // What went wrong at the end of a run that faulted or ran into a limit: cause, pc, symbol, source
 // line, instructions around it, and what lies at the address.
 void host_report_stop(host_program *p, const host_outcome *outcome, FILE *stream);
 // The exit code of the process for an outcome: 0, the guest's, or 128 + signal (SIGILL 4, SIGTRAP
-// 5, SIGBUS 7, SIGSEGV 11; SIGXCPU 24 for limits).
+// 5, SIGBUS 7, SIGSEGV 11; SIGXCPU 24 for limits, SIGKILL 9 where an observer ended the run).
 int host_exit_code(const host_program *p, const host_outcome *outcome);
 
 // All counts since loading. Units: docs/stats.md.
@@ -148,6 +157,9 @@ void host_statistics_get(const host_program *p, host_statistics *out);
 void host_statistics_print(const host_program *p, const host_statistics *s, FILE *stream);
 // One JSON object, schema version 1, and a newline.
 void host_statistics_print_json(const host_program *p, const host_statistics *s, FILE *stream);
+
+// The name of an instruction without its option fields: "lmma" of "lmma.{table}.{form}".
+void host_print_mnemonic(unsigned opcode, text *out);
 
 // Machine, dims, entries with inputs and outputs, states, weights.
 void host_print_list(const host_program *p, FILE *stream);

@@ -38,6 +38,8 @@ struct host_program {
     uint64_t runs, runs_at_reset;
     double seconds, fastest;
     source_lines *lines; // opened on the first question
+    ARRAY_OF(observer) observers;
+    size_t refused; // whose gate did
 };
 
 static inline location host_where(const host_program *p)
@@ -49,7 +51,14 @@ static inline location host_where(const host_program *p)
 // page up to alignment 64. 0: reported.
 uint64_t host_add_region(host_program *p, const char *name, uint64_t size, unsigned access);
 
-host_outcome host_run(host_program *p, const host_limits *limits);
+// From where the registers stand; `name` is what observers are told.
+host_outcome host_run(host_program *p, const char *name, const host_limits *limits);
+
+void observers_begin(host_program *p, const char *name);
+// A gate refused. False: the run ends.
+bool observers_stopped(host_program *p);
+void observers_fault(host_program *p);
+void observers_end(host_program *p);
 
 // What the guest can ask for by an ecall (runtime/host/linux.h). Created with the program, with the
 // standard streams; started once the stack is there, with heap, mappings and argv's files.

@@ -3,6 +3,7 @@
 
 #include "runtime/host/model_file.h"
 #include "runtime/host/refuse.h"
+#include "runtime/observe/settings.h"
 #include "support/file.h"
 #include "support/options.h"
 #include "support/text.h"
@@ -23,6 +24,7 @@ typedef struct settings {
     double timeout;
     bool list, help;
     text_settings text;
+    observe_settings observe;
     // of model files
     const char *quant, *tables, *save;
     option_values defines;
@@ -38,7 +40,7 @@ typedef struct session {
 
 #define REPORT(s, ...) refuse((s)->diagnostics, NOWHERE, __VA_ARGS__)
 
-enum { OWN_OPTIONS = 18, OPTION_ROWS = OWN_OPTIONS + TEXT_OPTIONS + 1 };
+enum { OWN_OPTIONS = 18, OPTION_ROWS = OWN_OPTIONS + TEXT_OPTIONS + OBSERVE_OPTIONS + 1 };
 
 static void option_table(settings *s, option_row rows[OPTION_ROWS])
 {
@@ -77,6 +79,7 @@ static void option_table(settings *s, option_row rows[OPTION_ROWS])
         {"--help", "-h", OPTION_FLAG, &s->help, NULL, "show this help"}};
     memcpy(rows, table, sizeof table);
     text_option_rows(&s->text, rows + OWN_OPTIONS);
+    observe_option_rows(&s->observe, rows + OWN_OPTIONS + TEXT_OPTIONS);
     rows[OPTION_ROWS - 1] = (option_row){NULL};
 }
 
@@ -398,10 +401,12 @@ static int run_program(session *s, bool plain, int count, char **arguments, cons
     s->compiled = NULL;
     if (!loaded)
         return EXIT_USER_ERROR;
+    if (s->settings.list && !plain)
+        return host_print_list(s->program, stdout), EXIT_OK;
+    if (!observe_start(s->program, s->arena, s->diagnostics, &s->settings.observe))
+        return EXIT_USER_ERROR;
     if (plain)
         return run_plain(s, count, arguments, path);
-    if (s->settings.list)
-        return host_print_list(s->program, stdout), EXIT_OK;
     return text_wanted(&s->settings.text) ? run_text(s) : run_model(s);
 }
 
@@ -446,6 +451,10 @@ int main(int argc, char **argv)
                  .diagnostics = diagnostics_create(stderr),
                  .settings = {.repeat = 1, .text = text_defaults}};
     int code = run(&s, argc, argv);
+    if (s.program)
+        host_finish(s.program, code);
+    if (code == EXIT_OK && diagnostics_errors(s.diagnostics)) // what observers could not write
+        code = EXIT_USER_ERROR;
     diagnostics_flush(s.diagnostics);
     output_abandon(s.compiled);
     host_close(s.program);

@@ -120,5 +120,5 @@ host_outcome host_run_process(host_program *p, const char *const *argv,
     *ok = true;
     p->hart->x[SP] = s.at;
     p->hart->pc = p->image.entry;
-    return host_run(p, limits);
+    return host_run(p, p->path, limits);
 }

@@ -325,6 +325,11 @@ const machine *host_machine(const host_program *p)
     return &p->machine;
 }
 
+const char *host_path(const host_program *p)
+{
+    return p->path;
+}
+
 const elf_image *host_image(const host_program *p)
 {
     return &p->image;

@@ -10,6 +10,7 @@ enum {
     SIGNAL_ILL = 4,
     SIGNAL_TRAP = 5,
     SIGNAL_BUS = 7,
+    SIGNAL_KILL = 9,
     SIGNAL_SEGV = 11,
     SIGNAL_XCPU = 24,
     SIGNAL_BASE = 128,
@@ -38,6 +39,7 @@ int host_exit_code(const host_program *p, const host_outcome *outcome)
     case HOST_RETURNED: return 0;
     case HOST_EXITED: return outcome->exit_code;
     case HOST_FAULTED: return SIGNAL_BASE + signals[p->hart->cause].signal;
+    case HOST_STOPPED: return SIGNAL_BASE + SIGNAL_KILL;
     default: return SIGNAL_BASE + SIGNAL_XCPU;
     }
 }
@@ -103,11 +105,7 @@ static void print_code(const host_program *p, uint64_t pc, FILE *stream)
 
 static void print_register(const host_program *p, unsigned number, FILE *stream)
 {
-    static const char *const names[] = {"zero", "ra", "sp",  "gp",  "tp", "t0", "t1", "t2",
-                                        "s0",   "s1", "a0",  "a1",  "a2", "a3", "a4", "a5",
-                                        "a6",   "a7", "s2",  "s3",  "s4", "s5", "s6", "s7",
-                                        "s8",   "s9", "s10", "s11", "t3", "t4", "t5", "t6"};
-    fprintf(stream, "  %s = 0x%" PRIx64, names[number], p->hart->x[number]);
+    fprintf(stream, "  %s = 0x%" PRIx64, isa_x_names[number], p->hart->x[number]);
 }
 
 static void print_registers(const host_program *p, FILE *stream)

@@ -77,8 +77,7 @@ static double mips(const host_statistics *s)
     return s->seconds > 0 ? 1e-6 * (double)s->instructions / s->seconds : 0;
 }
 
-// The name of an instruction without its option fields: "lmma" of "lmma.{table}.{form}".
-static void print_mnemonic(unsigned opcode, text *out)
+void host_print_mnemonic(unsigned opcode, text *out)
 {
     const char *name = isa_rows[opcode].mnemonic;
     size_t plain = strcspn(name, "{");
@@ -99,7 +98,7 @@ static void print_opcodes(const host_statistics *s, FILE *stream)
     fprintf(stream, "most frequent instructions\n");
     for (size_t i = 0; i < count && i < TOP_OPCODES; i++) {
         text name = {0};
-        print_mnemonic(order[i].opcode, &name);
+        host_print_mnemonic(order[i].opcode, &name);
         fprintf(stream, "  %-16s %16" PRIu64 "  %5.1f %%\n", text_string(&name), order[i].count,
                 percent(order[i].count, s->instructions));
         text_free(&name);
@@ -159,7 +158,7 @@ static json_t *opcodes_json(const host_statistics *s)
     size_t count = rank_opcodes(s, order);
     for (size_t i = 0; i < count; i++) {
         text name = {0};
-        print_mnemonic(order[i].opcode, &name);
+        host_print_mnemonic(order[i].opcode, &name);
         json_object_set_new(o, text_string(&name), integer(order[i].count));
         text_free(&name);
     }

@@ -1,0 +1,62 @@
+// Observers of a program's runs: one function on the hart that asks and tells them all.
+#include "runtime/host/internal.h"
+
+static bool fan_out(void *context, hart *h, const isa_instruction *in)
+{
+    host_program *p = context;
+    const observer *first = p->observers.items, *end = first + p->observers.count;
+    for (const observer *o = first; o < end; o++) {
+        if (o->gate && !o->gate(o->context, h, in)) {
+            p->refused = (size_t)(o - first);
+            return false;
+        }
+    }
+    for (const observer *o = first; o < end; o++)
+        if (o->instruction)
+            o->instruction(o->context, h, in);
+    return true;
+}
+
+void host_observe(host_program *p, const observer *o)
+{
+    ARRAY_PUSH(p->arena, &p->observers, *o);
+    if (o->gate || o->instruction)
+        hart_observe(p->hart, fan_out, p);
+}
+
+void observers_begin(host_program *p, const char *name)
+{
+    for (size_t i = 0; i < p->observers.count; i++)
+        if (p->observers.items[i].begin)
+            p->observers.items[i].begin(p->observers.items[i].context, p->hart, name);
+}
+
+bool observers_stopped(host_program *p)
+{
+    const observer *o = &p->observers.items[p->refused];
+    return o->stopped && o->stopped(o->context, p->hart);
+}
+
+void observers_fault(host_program *p)
+{
+    for (size_t i = 0; i < p->observers.count; i++)
+        if (p->observers.items[i].fault)
+            p->observers.items[i].fault(p->observers.items[i].context, p->hart);
+}
+
+void observers_end(host_program *p)
+{
+    for (size_t i = 0; i < p->observers.count; i++)
+        if (p->observers.items[i].end)
+            p->observers.items[i].end(p->observers.items[i].context, p->hart);
+}
+
+void host_finish(host_program *p, int exit_code)
+{
+    if (p->observers.count)
+        hart_observe(p->hart, NULL, NULL);
+    for (size_t i = 0; i < p->observers.count; i++)
+        if (p->observers.items[i].finish)
+            p->observers.items[i].finish(p->observers.items[i].context, exit_code);
+    p->observers.count = 0;
+}
