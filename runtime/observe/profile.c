@@ -296,10 +296,8 @@ static void release(profile *f)
     free(f);
 }
 
-static void finish(void *context, int exit_code)
+static void write_profile(profile *f)
 {
-    (void)exit_code;
-    profile *f = context;
     arena *a = arena_create();
     row_list rows[GROUPINGS];
     add_totals(f);
@@ -312,6 +310,16 @@ static void finish(void *context, int exit_code)
     if (f->file)
         output_commit(f->diagnostics, f->file);
     arena_destroy(a);
+}
+
+static void finish(void *context, int exit_code)
+{
+    (void)exit_code;
+    profile *f = context;
+    if (f->calls)
+        write_profile(f);
+    else // the run never began
+        output_abandon(f->file);
     release(f);
 }
 

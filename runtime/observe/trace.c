@@ -44,7 +44,10 @@ void trace_commit(trace *t)
         diagnostic_warning(t->diagnostics, NOWHERE,
                            "the trace ends after %" PRIu64 " entries; --trace-limit sets how many",
                            t->limit);
-    output_commit(t->diagnostics, t->file);
+    if (t->executed)
+        output_commit(t->diagnostics, t->file);
+    else // the run never began
+        output_abandon(t->file);
 }
 
 // ----------------------------------------------------------------------- opening

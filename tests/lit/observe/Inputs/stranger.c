@@ -1,0 +1,2 @@
+#include <lutra/observe.h>
+int something_else;
