@@ -97,7 +97,7 @@ bool lower_dense_kernel(lowering *l)
     low_for_begin(l, &rows, zero, l->rows, one, 0, NULL);
     for (unsigned i = 0; i < k.n_products; i++)
         build_product(&k, i, rows.counter, columns.counter, width);
-    epilogue e = {k.products, k.n_products, rows.counter, one, columns.counter, width};
+    epilogue e = {k.products, k.n_products, rows.counter, one, columns.counter, width, false};
     lower_epilogue(l, &e);
     low_loop_end(l, &rows, NULL);
     low_loop_end(l, &columns, NULL);

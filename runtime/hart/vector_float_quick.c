@@ -27,8 +27,8 @@ static inline bool is_normal(float x)
 // No NaN, and not zeros of different signs, which are equal and yet ordered.
 static inline bool are_ordered(float x, float y)
 {
-    bool numbers = (magnitude_of(x) <= 0x7f800000) & (magnitude_of(y) <= 0x7f800000);
-    return numbers & ((magnitude_of(x) | magnitude_of(y)) != 0);
+    uint32_t m = magnitude_of(x), n = magnitude_of(y), larger = m > n ? m : n;
+    return larger - 1 <= 0x7f800000 - 1;
 }
 
 #define LOOP(result, good)                                                                         \
