@@ -1,7 +1,7 @@
 // Decoded code: blocks of records, found by pc. Dropped as a whole when code changes (fence.i) or
 // when it has grown too large.
 
-#include "runtime/hart/internal.h"
+#include "runtime/hart/native.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -137,6 +137,7 @@ void hart_flush_code(hart *h)
     cache->ops = 0;
     free_pages(cache);
     forget_jumps(cache);
+    hart_native_flush(h);
     h->unlinked = NULL;
     h->paused = NULL;
 }
@@ -245,7 +246,7 @@ static void fetch_block(const hart *h, uint64_t pc, fetched *f)
         if (!hart_fetch(h, pc + f->bytes, &d->in))
             break;
         d->offset = f->bytes;
-        d->entries = 0;
+        d->entries = d->native = 0;
         f->bytes += d->in.length;
         f->ended = ends_block(d->in.opcode);
         f->count++;
@@ -254,6 +255,7 @@ static void fetch_block(const hart *h, uint64_t pc, fetched *f)
 
 static void prepare(hart_op *op, const isa_instruction *in, uint64_t pc)
 {
+    op->step = hart_step_of(in->opcode);
     op->execute = hart_handler_of(in->opcode);
     if (op->execute)
         op->in = in;
@@ -331,7 +333,6 @@ static hart_op *insert(hart *h, uint64_t pc, const fetched *f)
             add_stub(op, stub++);
     }
     end_block(h, b, f->ended, stub);
-    hart_fuse(b);
     for (uint32_t i = 0; i < f->count; i++)
         make_known(h->cache, pc + b->details[i].offset, &b->ops[i]);
     if (f->count == 0)
@@ -364,7 +365,7 @@ hart_op *hart_cache_find(hart *h)
         hart_raise(h, HART_FETCH_MISALIGNED, pc);
     hart_op *op = known(h->cache, pc);
     if (!op) {
-        if (h->cache->ops > MOST_OPS)
+        if (h->cache->ops > MOST_OPS || hart_native_is_full(h))
             hart_flush_code(h);
         op = decode(h, pc);
     }
@@ -372,5 +373,7 @@ hart_op *hart_cache_find(hart *h)
         link_transfer(h->unlinked, op);
     h->unlinked = NULL;
     remember_jump(h, pc, op);
+    if (!h->observer)
+        hart_native_translate(h, op);
     return op;
 }

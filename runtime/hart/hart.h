@@ -91,6 +91,7 @@ typedef enum hart_stop {
 typedef struct hart_cache hart_cache;
 typedef struct hart_op hart_op;
 typedef struct hart_jump hart_jump;
+typedef struct hart_native hart_native;
 typedef struct hart hart;
 
 // Sees every instruction before it executes (h->pc is its address). False stops the hart.
@@ -143,9 +144,11 @@ struct hart {
     int stop;           // the hart_stop that ends hart_run; -1: none
     hart_op *paused;    // behind the one instruction that is being executed; NULL: none is
     void *paused_step;  // its own step
+    hart_segment operands[2];             // of Xlut: see xlut.c
     uint64_t reservation, reserved_value; // of LR; reservation 1: none
     uint8_t reservation_bits;
-    void *recovery; // where faults jump to, a sigjmp_buf
+    hart_native *native; // NULL: no machine code is made
+    void *recovery;      // where faults jump to, a sigjmp_buf
 };
 
 // VLEN is a power of two, 128 .. 1024. `lut` and `memory` are borrowed. All registers are zero, frm
@@ -159,6 +162,8 @@ hart_stop hart_run(hart *h, uint64_t limit);
 void hart_finish_ecall(hart *h);
 // The return address that ends a call from the host; need not be mapped. 1: none.
 void hart_set_return(hart *h, uint64_t address);
+// Scalar instructions are executed as machine code where the host allows that. False: never.
+void hart_use_native(hart *h, bool use);
 // Forgets decoded instructions; needed after the host changed code or its mapping.
 void hart_flush_code(hart *h);
 // NULL: none. Costs nothing when there is none.

@@ -9,7 +9,7 @@ typedef struct hart_block hart_block;
 // Executes one instruction. Faults leave through hart_raise and friends; on return it has retired.
 typedef void hart_handler(hart *h, const isa_instruction *in);
 
-// Executes the instruction of `op`, and those fused with it, and goes on with what follows
+// Executes the instruction of `op`, or that and more behind it, and goes on with what follows
 // (step.h). `budget` is h->budget, `base` and `limit` are the memory's. `self` is the step itself:
 // it is at hand and needed no more, which leaves the register that x86 shifts by free.
 #define STEP_PARAMETERS                                                                            \
@@ -37,6 +37,7 @@ struct hart_op {
 typedef struct hart_op_detail {
     isa_instruction in;
     uint32_t offset;  // pc - block->pc
+    uint32_t native;  // where its native step is; 0: there is none
     uint64_t entries; // executions that began here, less those that left before (modulo 2^64)
 } hart_op_detail;
 
@@ -92,14 +93,6 @@ void hart_cache_destroy(hart *h);
 hart_op *hart_cache_find(hart *h);
 void hart_cache_count(hart *h, unsigned opcode, uint64_t times);
 
-// ---- fuse.c
-// Chooses the steps of a block's records.
-void hart_fuse(hart_block *block);
-
-// ---- pairs_*.c
-// The step that executes both; NULL: none. `forward`: what the first writes is rs1 of the second.
-hart_step *hart_pair(unsigned first, unsigned second, bool forward);
-
 // ---- run.c
 // Between instructions: `op` is the next one. Undoes what only holds while h->op is being executed.
 void hart_leave(hart *h, const hart_op *op);
@@ -130,6 +123,10 @@ extern const hart_handler_row hart_system_rows[], hart_atomic_rows[], hart_float
     hart_vector_float_rows[], hart_vector_float_fused_rows[], hart_vector_float_convert_rows[],
     hart_xlut_rows[];
 hart_handler *hart_handler_of(unsigned opcode); // NULL: none
+
+// ---- xlut.c
+// Tiles that refer to memory become copies, before somebody else looks at them or at memory.
+void hart_settle_tiles(hart *h);
 
 // ---- trap.c
 _Noreturn void hart_raise(hart *h, hart_cause cause, uint64_t address);

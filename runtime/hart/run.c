@@ -8,7 +8,7 @@
 // observer looks on, one instruction is executed at a time, by the step of its own and with a pause
 // behind it. Normal execution pays for neither.
 
-#include "runtime/hart/internal.h"
+#include "runtime/hart/native.h"
 
 #include <setjmp.h>
 #include <stdlib.h>
@@ -135,6 +135,7 @@ hart_stop hart_run(hart *h, uint64_t limit)
             hart_leave(h, h->op);
     }
     hart_set_running(outer);
+    hart_settle_tiles(h);
     h->retired = hart_retired_now(h);
     h->recovery = NULL;
     return why;
@@ -151,6 +152,15 @@ void hart_observe(hart *h, hart_observer *observer, void *context)
 {
     h->observer = observer;
     h->observer_context = context;
+}
+
+void hart_use_native(hart *h, bool use)
+{
+    hart_flush_code(h);
+    if (!use)
+        hart_native_destroy(h);
+    else if (!h->native)
+        hart_native_create(h);
 }
 
 hart *hart_create(hart_memory *memory, uint32_t vlen, lut_unit *lut)
@@ -172,6 +182,7 @@ hart *hart_create(hart_memory *memory, uint32_t vlen, lut_unit *lut)
     if (!h->v || !hart_cache_create(h))
         INTERNAL_ERROR("out of memory");
     memset(h->v, 0, (size_t)32 * h->vlenb);
+    hart_native_create(h);
     return h;
 }
 
@@ -180,6 +191,7 @@ void hart_destroy(hart *h)
     if (!h)
         return;
     hart_cache_destroy(h);
+    hart_native_destroy(h);
     free(h->v);
     free(h);
 }

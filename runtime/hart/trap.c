@@ -1,11 +1,12 @@
 // Faults leave the instruction in progress by a jump back into hart_run, whether raised by the
 // interpreter or by the host's memory protection.
 
-#include "runtime/hart/internal.h"
+#include "runtime/hart/native.h"
 
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <ucontext.h>
 
 static const char *const cause_names[] = {
     [HART_FETCH_MISALIGNED] = "instruction address misaligned",
@@ -86,12 +87,27 @@ static void unblock(int number)
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+// Native steps do not say where they are: the fault does.
+static void find_record(hart *h, const void *context)
+{
+#ifdef __x86_64__
+    const ucontext_t *host = context;
+    const hart_op *op = hart_native_record(h, (uintptr_t)host->uc_mcontext.gregs[REG_RIP]);
+    if (op)
+        h->op = op;
+#else
+    (void)h, (void)context;
+#endif
+}
+
 static void on_host_fault(int number, siginfo_t *info, void *context)
 {
     unblock(number);
     hart *h = running;
     uintptr_t at = (uintptr_t)info->si_addr;
     uint64_t address = at - (uintptr_t)(h ? h->memory_base : 0);
+    if (h)
+        find_record(h, context);
     if (!h || address >= h->memory_limit + HART_MEMORY_GUARD)
         pass_on(number, info, context);
     else if (!h->op)

@@ -54,13 +54,14 @@ static void count(const hart *h, totals *t)
     t->instructions += h->retired;
 }
 
-static void run_here(const program *p, uint32_t vlen, output *out, totals *t)
+static void run_here(const program *p, uint32_t vlen, bool native, output *out, totals *t)
 {
     memset(out, 0, sizeof *out);
     hart_memory *memory = hart_memory_create();
     hart_memory_map(memory, IMAGE_START, sizeof p->image, HART_READ | HART_WRITE | HART_EXECUTE);
     hart_memory_write(memory, IMAGE_START, p->image, sizeof p->image);
     hart *h = hart_create(memory, vlen, NULL);
+    hart_use_native(h, native);
     h->pc = IMAGE_START;
     hart_stop why;
     do {
@@ -158,8 +159,11 @@ static bool agrees(session *s, const program_options *options)
     program_generate(options, &s->p);
     if (!program_write_elf(&s->p, s->path))
         INTERNAL_ERROR("cannot write %s", s->path);
-    run_here(&s->p, options->vlen, &s->ours, &s->totals);
     run_qemu(s->path, options->vlen, &s->theirs);
+    run_here(&s->p, options->vlen, true, &s->ours, &s->totals);
+    if (!same(&s->ours, &s->theirs))
+        return false;
+    run_here(&s->p, options->vlen, false, &s->ours, &s->totals);
     return same(&s->ours, &s->theirs);
 }
 

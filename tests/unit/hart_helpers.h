@@ -16,6 +16,9 @@ typedef struct fixture {
     uint64_t end; // where the next instruction goes
 } fixture;
 
+// Whether fixtures may execute machine code.
+static bool fixtures_use_native = true;
+
 static inline fixture fixture_create(uint32_t vlen, lut_unit *lut)
 {
     fixture f = {.memory = hart_memory_create(), .end = CODE};
@@ -25,6 +28,7 @@ static inline fixture fixture_create(uint32_t vlen, lut_unit *lut)
     assert_true(hart_memory_map(f.memory, CONSTANTS, 0x1000, HART_READ));
     f.h = hart_create(f.memory, vlen, lut);
     assert_non_null(f.h);
+    hart_use_native(f.h, fixtures_use_native);
     f.h->pc = CODE;
     return f;
 }

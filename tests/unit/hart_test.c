@@ -128,6 +128,70 @@ static void stops_exactly_at_the_limit(void **state)
     fixture_destroy(&f);
 }
 
+// Slices of all lengths: what is left is counted over transfers, ends of blocks and single steps.
+static void slices_add_up(void **state)
+{
+    (void)state;
+    enum { LONG = 300, ROUNDS = 400 };
+    fixture f = fixture_create(256, NULL);
+    for (int i = 0; i < LONG; i++)
+        PUT(&f, .opcode = ISA_ADDI, .rd = 11, .rs1 = 11, .imm = 1);
+    PUT(&f, .opcode = ISA_ADDI, .rd = 10, .rs1 = 10, .imm = -1);
+    PUT(&f, .opcode = ISA_ANDI, .rd = 12, .rs1 = 10, .imm = 1);
+    PUT(&f, .opcode = ISA_BNE, .rs1 = 12, .imm = 8);
+    PUT(&f, .opcode = ISA_MULHSU, .rd = 13, .rs1 = 11, .rs2 = 11); // every other round
+    PUT(&f, .opcode = ISA_BNE, .rs1 = 10, .imm = -4 * 100);        // into the middle
+    hart_set_return(f.h, f.end);
+    f.h->x[10] = ROUNDS;
+    uint64_t total = LONG + (ROUNDS - 1) * 96 + ROUNDS * 4 + ROUNDS / 2, limit = 0;
+    for (uint64_t left = total; left > limit; left -= limit++) {
+        uint64_t before = f.h->retired;
+        assert_int_equal(hart_run(f.h, limit), HART_STOP_LIMIT);
+        assert_int_equal(f.h->retired - before, limit);
+    }
+    assert_int_equal(hart_run(f.h, UINT64_MAX), HART_STOP_RETURN);
+    assert_int_equal(f.h->retired, total);
+    assert_int_equal(f.h->x[11], LONG + (ROUNDS - 1) * 96);
+    uint64_t counts[ISA_OPCODE_COUNT];
+    hart_opcode_counts(f.h, counts);
+    assert_int_equal(counts[ISA_ADDI], f.h->x[11] + ROUNDS);
+    assert_int_equal(counts[ISA_ANDI], ROUNDS);
+    assert_int_equal(counts[ISA_BNE], 2 * ROUNDS);
+    assert_int_equal(counts[ISA_MULHSU], ROUNDS / 2);
+    fixture_destroy(&f);
+}
+
+// A loop of stores runs out of its memory, which the host notices, or out of the address space.
+static void faults_in_loops_are_precise(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t start, end, step;
+    } rows[] = {{DATA, DATA + DATA_BYTES, 8}, {DATA, 1ull << 62, 1ull << 62}};
+    for (size_t i = 0; i < 2; i++) {
+        fixture f = fixture_create(256, NULL);
+        PUT(&f, .opcode = ISA_ADDI, .rd = 12, .rs1 = 12, .imm = 1);
+        PUT(&f, .opcode = ISA_SD, .rs1 = 10, .rs2 = 12);
+        PUT(&f, .opcode = ISA_ADD, .rd = 10, .rs1 = 10, .rs2 = 11);
+        PUT(&f, .opcode = ISA_JAL, .imm = -12);
+        f.h->x[10] = rows[i].start;
+        f.h->x[11] = rows[i].step;
+        uint64_t stored = i ? 1 : DATA_BYTES / 8;
+        assert_int_equal(hart_run(f.h, 1000000), HART_STOP_FAULT);
+        assert_int_equal(f.h->cause, HART_STORE_FAULT);
+        assert_int_equal(f.h->fault_address, i ? DATA + rows[i].step : rows[i].end);
+        assert_int_equal(f.h->pc, CODE + 4);
+        assert_int_equal(f.h->x[12], stored + 1);
+        assert_int_equal(f.h->retired, 4 * stored + 1);
+        uint64_t counts[ISA_OPCODE_COUNT];
+        hart_opcode_counts(f.h, counts);
+        assert_int_equal(counts[ISA_ADDI], stored + 1);
+        assert_int_equal(counts[ISA_SD], stored);
+        assert_int_equal(counts[ISA_JAL], stored);
+        fixture_destroy(&f);
+    }
+}
+
 typedef struct watcher {
     uint64_t seen, stop_at;
     uint64_t last_pc;
@@ -510,6 +574,8 @@ int main(void)
         cmocka_unit_test(memory_maps_files_with_zero_tails),
         cmocka_unit_test(runs_to_the_return_address),
         cmocka_unit_test(stops_exactly_at_the_limit),
+        cmocka_unit_test(slices_add_up),
+        cmocka_unit_test(faults_in_loops_are_precise),
         cmocka_unit_test(observers_see_every_instruction),
         cmocka_unit_test(ecall_does_not_retire_by_itself),
         cmocka_unit_test(memory_faults_are_precise),
@@ -525,5 +591,7 @@ int main(void)
         cmocka_unit_test(harts_share_memory),
         cmocka_unit_test(rejects_bad_vector_lengths),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("machine code", tests, NULL, NULL);
+    fixtures_use_native = false;
+    return failed + cmocka_run_group_tests_name("steps", tests, NULL, NULL);
 }

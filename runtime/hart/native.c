@@ -1,0 +1,186 @@
+// The memory of native code, and its translation as a whole.
+
+#include "runtime/hart/native.h"
+
+#ifdef __x86_64__
+
+#include "runtime/hart/native_x86.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum {
+    CODE_BYTES = 1 << 26,
+    CODE_MARGIN = 1 << 21, // one translation takes less
+};
+
+static void fill_in_jumps(translation *t)
+{
+    for (unsigned i = 0; i < t->jump_count; i++) {
+        uint32_t distance = hart_op_details(t->jumps[i].to)->native - t->jumps[i].from;
+        memcpy(t->n->writable + t->jumps[i].from - 4, &distance, 4);
+    }
+}
+
+static hart_step *step_at(const hart_native *n, uint32_t offset)
+{
+    return (hart_step *)(uintptr_t)(n->executable + offset);
+}
+
+void hart_native_translate(hart *h, hart_op *op)
+{
+    hart_native *n = h->native;
+    if (!n || hart_op_details(op)->native || hart_native_is_full(h))
+        return;
+    translation *t = &n->translation;
+    t->n = n;
+    t->pending_count = t->exit_count = t->jump_count = 0;
+    hart_native_request(t, op);
+    for (unsigned i = 0; i < t->pending_count; i++)
+        if (!hart_op_details(t->pending[i])->native)
+            hart_native_write(t, t->pending[i]);
+    fill_in_jumps(t);
+    for (unsigned i = 0; i < t->pending_count; i++)
+        t->pending[i]->step = step_at(n, hart_op_details(t->pending[i])->native);
+}
+
+bool hart_native_is_full(const hart *h)
+{
+    return h->native && h->native->used > CODE_BYTES - CODE_MARGIN;
+}
+
+void hart_native_flush(hart *h)
+{
+    if (!h->native)
+        return;
+    h->native->used = h->native->fixed;
+    h->native->site_count = 0;
+}
+
+static int compare_site(const void *offset, const void *s)
+{
+    uint32_t a = *(const uint32_t *)offset, b = ((const site *)s)->offset;
+    return a < b ? -1 : a > b;
+}
+
+const hart_op *hart_native_record(const hart *h, uintptr_t address)
+{
+    const hart_native *n = h->native;
+    if (!n || address - (uintptr_t)n->executable >= n->used)
+        return NULL;
+    uint32_t offset = (uint32_t)(address - (uintptr_t)n->executable);
+    const site *s = bsearch(&offset, n->sites, n->site_count, sizeof *n->sites, compare_site);
+    return s ? s->op : NULL;
+}
+
+// Code that goes on at a step of the interpreter, which may be far away.
+static uint32_t write_far_jump(translation *t, hart_step *to)
+{
+    uint32_t at = t->n->used;
+    byte(t, 0x48);
+    byte(t, 0xb8);
+    long_word(t, (uint64_t)(uintptr_t)to);
+    byte(t, 0xff);
+    byte(t, 0xe0);
+    return at;
+}
+
+// In front of a call the stack is as the caller of a step left it, plus its return address.
+static uint32_t write_call(translation *t)
+{
+    uint32_t at = t->n->used;
+    byte(t, 0x57); // push rdi
+    byte(t, 0x56); // push rsi
+    with_memory(t, WIDE, 0x89, R10, RSI, offsetof(hart, op));
+    with_register(t, WIDE, 0x8b, RDI, RSI);
+    static const uint8_t call[] = {0x49, 0x8b, 0x72, offsetof(hart_op, in),      // mov rsi, [r10 +]
+                                   0x41, 0xff, 0x52, offsetof(hart_op, execute), // call [r10 +]
+                                   0x5e, 0x5f};                                  // pop rsi, rdi
+    for (size_t i = 0; i < sizeof call; i++)
+        byte(t, call[i]);
+    with_memory(t, WIDE, 0x8b, RDX, RSI, offsetof(hart, memory_base));
+    with_memory(t, WIDE, 0x8b, R8, RSI, offsetof(hart, memory_limit));
+    with_memory(t, WIDE, 0x8b, R9, RSI, offsetof(hart, budget));
+    byte(t, 0xc3);
+    return at;
+}
+
+// Memory that can be written here and executed there.
+static bool map_code(hart_native *n)
+{
+    int file = memfd_create("hart code", MFD_CLOEXEC);
+    if (file < 0)
+        return false;
+    bool sized = ftruncate(file, CODE_BYTES) == 0;
+    if (sized) {
+        n->writable = mmap(NULL, CODE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+        n->executable = mmap(NULL, CODE_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, file, 0);
+    }
+    close(file);
+    return sized && n->writable != MAP_FAILED && n->executable != MAP_FAILED;
+}
+
+bool hart_native_create(hart *h)
+{
+    hart_native *n = h->native = calloc(1, sizeof *n);
+    if (!n)
+        return false;
+    if (!map_code(n)) {
+        hart_native_destroy(h);
+        return false;
+    }
+    n->translation.n = n;
+    n->used = 16; // 0 means that there is no code
+    n->pause = write_far_jump(&n->translation, hart_step_pause);
+    n->bad_access = write_far_jump(&n->translation, hart_step_bad_access);
+    n->call = write_call(&n->translation);
+    n->fixed = n->used;
+    return true;
+}
+
+void hart_native_destroy(hart *h)
+{
+    hart_native *n = h->native;
+    if (!n)
+        return;
+    if (n->writable && n->writable != MAP_FAILED)
+        munmap(n->writable, CODE_BYTES);
+    if (n->executable && n->executable != MAP_FAILED)
+        munmap(n->executable, CODE_BYTES);
+    free(n->sites);
+    free(n);
+    h->native = NULL;
+}
+
+#else
+
+bool hart_native_create(hart *h)
+{
+    (void)h;
+    return false;
+}
+void hart_native_destroy(hart *h)
+{
+    (void)h;
+}
+void hart_native_translate(hart *h, hart_op *op)
+{
+    (void)h, (void)op;
+}
+bool hart_native_is_full(const hart *h)
+{
+    (void)h;
+    return false;
+}
+void hart_native_flush(hart *h)
+{
+    (void)h;
+}
+const hart_op *hart_native_record(const hart *h, uintptr_t address)
+{
+    (void)h, (void)address;
+    return NULL;
+}
+
+#endif
