@@ -16,9 +16,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 import gguf
 import lutra
 import reference
-from session import Program, Report, difference, flat
+from session import PROGRAMS, Program, Report, difference, flat
 
-PROGRAMS = lutra.SOURCE / "examples" / "models"
 PROMPT = [7, 1, 49, 0, 23, 8, 8, 31, 2, 17, 44, 5]
 CALLS = [7, 1, 1, 1, 2]  # tokens of each call: a prompt, single tokens, two more
 

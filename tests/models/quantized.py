@@ -39,7 +39,7 @@ def top_tokens(report, what, got, want, margin):
     """The likeliest token of every row that prefers one clearly; how clearly the others that differ preferred one."""
     margins = [(w[best(w)] - second(w, best(w)), best(g) == best(w)) for g, w in zip(got, want)]
     clear, widest = sum(m > margin for m, _ in margins), max((m for m, same in margins if not same), default=0)
-    report.check(f"{what}: top tokens", widest <= margin, f"{clear} clear ones, others differ up to {widest:.3f}")
+    report.check(f"{what}: top tokens", widest <= margin, f"{clear} clear ones; margins where they differ: at most {widest:.3f}")
 
 
 def perplexities(report, what, got, want, tokens, most):
