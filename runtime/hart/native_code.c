@@ -8,14 +8,6 @@
 
 // ------------------------------------------------------------------ registers
 
-static int32_t at_x(unsigned r)
-{
-    return (int32_t)(offsetof(hart, x) + 8 * r);
-}
-static int32_t at_f(unsigned r)
-{
-    return (int32_t)(offsetof(hart, f) + 8 * r);
-}
 // Of a member of a record, from rdi.
 static int32_t at_op(const translation *t, const hart_op *op, size_t member)
 {
@@ -225,6 +217,7 @@ static void call_handler(translation *t, const hart_op *op)
     byte(t, 0xe8);
     word(t, t->n->call - (t->n->used + 4));
     t->held = NO_REGISTER;
+    t->boxed = 0;
 }
 
 // To the step of the record that rdi points to.
@@ -289,9 +282,17 @@ static void follow(translation *t, hart_op *op)
     jump_to_offset(t, t->n->pause);
 }
 
-static void leave_later(translation *t, unsigned condition, hart_op *op, bool is_bad)
+void hart_native_exit_if(translation *t, unsigned condition, hart_op *op, exit_kind kind)
 {
-    t->exits[t->exit_count++] = (exit_stub){jump_if(t, condition), op, is_bad};
+    t->exits[t->exit_count++] = (exit_stub){jump_if(t, condition), 0, op, kind};
+}
+
+static void report_bad_access(translation *t, const hart_op *op)
+{
+    point(t, RDI, op);
+    with_memory(t, WIDE, 0x89, RDI, RSI, offsetof(hart, op));
+    with_register(t, WIDE, 0x8b, R9, R10);
+    jump_to_offset(t, t->n->bad_access);
 }
 
 // The code behind the instructions that was jumped to.
@@ -300,14 +301,16 @@ static void write_exits(translation *t)
     for (unsigned i = 0; i < t->exit_count; i++) {
         exit_stub e = t->exits[i];
         arrive(t, e.from);
-        if (!e.is_bad) {
+        if (i + 1 < t->exit_count && t->exits[i + 1].op == e.op)
+            continue; // the same
+        if (e.kind == EXIT_TRANSFER)
             follow(t, e.op);
-            continue;
+        else if (e.kind == EXIT_BAD_ACCESS)
+            report_bad_access(t, e.op);
+        else {
+            call_handler(t, e.op);
+            jump_to_offset(t, e.back);
         }
-        point(t, RDI, e.op);
-        with_memory(t, WIDE, 0x89, RDI, RSI, offsetof(hart, op));
-        with_register(t, WIDE, 0x8b, R9, R10);
-        jump_to_offset(t, t->n->bad_access);
     }
     t->exit_count = 0;
 }
@@ -336,7 +339,7 @@ static void check_address(translation *t, hart_op *op)
     if (op->value)
         with_immediate(t, WIDE, 0, R10, (int32_t)op->value);
     with_register(t, WIDE, 0x3b, R10, R8);
-    leave_later(t, ABOVE_EQUAL, op, true);
+    hart_native_exit_if(t, ABOVE_EQUAL, op, EXIT_BAD_ACCESS);
 }
 
 static void write_load(translation *t, hart_op *op, native_row row)
@@ -352,14 +355,7 @@ static void write_load_float(translation *t, hart_op *op, native_row row)
     check_address(t, op);
     add_site(t, op);
     with_guest(t, row.wide, row.code, RAX);
-    if (!row.wide) { // the NaN box
-        byte(t, 0x49);
-        byte(t, 0xba);
-        long_word(t, 0xffffffff00000000);
-        with_register(t, WIDE, 0x0b, RAX, R10);
-    }
-    with_memory(t, WIDE, 0x89, RAX, RSI, at_f(op->rd));
-    t->held = NO_REGISTER;
+    store_float(t, row.wide, op->rd);
 }
 
 static void write_store(translation *t, hart_op *op, native_row row)
@@ -458,12 +454,21 @@ static void write_plain(translation *t, const hart_op *op, native_row row)
     store_rd(t, op);
 }
 
+static void write_call(translation *t, hart_op *op)
+{
+    native_float row = hart_native_float(op->in);
+    if (row.code)
+        hart_native_write_float(t, op, row);
+    else
+        call_handler(t, op);
+}
+
 // One instruction. False: the code does not go on behind it.
 static bool write_instruction(translation *t, hart_op *op, native_row row)
 {
     switch (row.form) {
     case FORM_NOTHING: return true;
-    case FORM_CALL: call_handler(t, op); return true;
+    case FORM_CALL: write_call(t, op); return true;
     case FORM_CONSTANT:
         constant_to_rax(t, op->value);
         store_rd(t, op);
@@ -489,7 +494,7 @@ static bool write_instruction(translation *t, hart_op *op, native_row row)
     case FORM_BRANCH:
         load_rax(t, op->rs1);
         with_memory(t, WIDE, 0x3b, RAX, RSI, at_x(op->rs2));
-        leave_later(t, row.code, op, false);
+        hart_native_exit_if(t, row.code, op, EXIT_TRANSFER);
         return true;
     case FORM_JAL:
         if (op->rd != 32) {
@@ -535,6 +540,7 @@ void hart_native_write(translation *t, hart_op *op)
     const hart_block *b = hart_op_block(op);
     t->start = op;
     t->held = NO_REGISTER;
+    t->boxed = 0;
     hart_op_details(op)->native = t->n->used;
     bool goes_on = true;
     for (; goes_on && op->index < b->count; op++) {

@@ -10,7 +10,7 @@
 
 enum {
     MOST_PENDING = 64,
-    MOST_EXITS = HART_LONGEST_BLOCK,
+    MOST_EXITS = 8 * HART_LONGEST_BLOCK,
     MOST_JUMPS = 8192,
 };
 
@@ -20,11 +20,17 @@ typedef struct site {
     const hart_op *op;
 } site;
 
-// A jump behind the stretch, where its transfer is taken or its bad access reported.
+// A jump behind the stretch, and what is done there.
+typedef enum exit_kind {
+    EXIT_TRANSFER,
+    EXIT_BAD_ACCESS,
+    EXIT_HANDLER, // calls the record's handler and comes back
+} exit_kind;
 typedef struct exit_stub {
     uint32_t from; // end of the distance that leads there
+    uint32_t back;
     hart_op *op;
-    bool is_bad;
+    exit_kind kind;
 } exit_stub;
 
 // A jump to the native code of a record.
@@ -37,6 +43,7 @@ typedef struct translation {
     hart_native *n;
     hart_op *start; // rdi, as long as no transfer is taken
     uint8_t held;   // guest register whose value is in rax
+    uint32_t boxed; // set of float registers that hold a NaN-boxed f32
     hart_op *pending[MOST_PENDING];
     unsigned pending_count;
     exit_stub exits[MOST_EXITS];
@@ -60,6 +67,19 @@ struct hart_native {
 void hart_native_request(translation *t, hart_op *op);
 // Writes it, from this record to the end of its block or to what has its own.
 void hart_native_write(translation *t, hart_op *op);
+
+void hart_native_exit_if(translation *t, unsigned condition, hart_op *op, exit_kind kind);
+
+// ---- native_float.c
+// How native code executes an opcode; code 0: not at all.
+typedef struct native_float {
+    bool wide; // f64
+    bool fused;
+    bool may_be_small; // without a flag or an error
+    uint8_t code;
+} native_float;
+native_float hart_native_float(const isa_instruction *in);
+void hart_native_write_float(translation *t, hart_op *op, native_float row);
 
 // ------------------------------------------------------------------- encoding
 
@@ -165,3 +185,25 @@ enum {
     GREATER_EQUAL = 13,
     GREATER = 15
 };
+
+static inline int32_t at_x(unsigned r)
+{
+    return (int32_t)(offsetof(hart, x) + 8 * r);
+}
+static inline int32_t at_f(unsigned r)
+{
+    return (int32_t)(offsetof(hart, f) + 8 * r);
+}
+
+// f[r] = rax, of which only the low half matters if it is narrow.
+static inline void store_float(translation *t, bool wide, unsigned r)
+{
+    if (!wide) {
+        prefixed(t, WIDE << 3 | R10 >> 3, 0xb8 | (R10 & 7));
+        long_word(t, 0xffffffff00000000);
+        with_register(t, WIDE, 0x0b, RAX, R10);
+    }
+    with_memory(t, WIDE, 0x89, RAX, RSI, at_f(r));
+    t->boxed = wide ? t->boxed & ~(1u << r) : t->boxed | 1u << r;
+    t->held = NO_REGISTER;
+}

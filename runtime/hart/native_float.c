@@ -1,0 +1,122 @@
+// Native code for scalar f32 and f64 arithmetic in the common case, where the host's result and no
+// new flag is what the handler would give: inexact is set already, rounding is to nearest-even, and
+// the result is in the normal range (fast_float.h). Everything else is left to the handler.
+
+#ifdef __x86_64__
+
+#include "runtime/hart/native_x86.h"
+
+enum { ADD = 0x58, MULTIPLY = 0x59, SUBTRACT = 0x5c };
+// Of vfmadd213ss and its like.
+enum { FUSED_ADD = 0xa9, FUSED_SUBTRACT = 0xab, FUSED_NEGATED_ADD = 0xad, FUSED_NEGATED = 0xaf };
+
+static const struct {
+    uint16_t opcode;
+    native_float row;
+} rows[] = {
+    {ISA_FADD_S, {false, false, true, ADD}},
+    {ISA_FSUB_S, {false, false, true, SUBTRACT}},
+    {ISA_FMUL_S, {false, false, false, MULTIPLY}},
+    {ISA_FADD_D, {true, false, true, ADD}},
+    {ISA_FSUB_D, {true, false, true, SUBTRACT}},
+    {ISA_FMUL_D, {true, false, false, MULTIPLY}},
+    {ISA_FMADD_S, {false, true, false, FUSED_ADD}},
+    {ISA_FMSUB_S, {false, true, false, FUSED_SUBTRACT}},
+    {ISA_FNMSUB_S, {false, true, false, FUSED_NEGATED_ADD}},
+    {ISA_FNMADD_S, {false, true, false, FUSED_NEGATED}},
+    {ISA_FMADD_D, {true, true, false, FUSED_ADD}},
+    {ISA_FMSUB_D, {true, true, false, FUSED_SUBTRACT}},
+    {ISA_FNMSUB_D, {true, true, false, FUSED_NEGATED_ADD}},
+    {ISA_FNMADD_D, {true, true, false, FUSED_NEGATED}},
+};
+
+native_float hart_native_float(const isa_instruction *in)
+{
+    if (in->rm != ROUND_NEAREST_EVEN && in->rm != ROUND_DYNAMIC)
+        return (native_float){0};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].opcode == in->opcode && (!rows[i].row.fused || __builtin_cpu_supports("fma")))
+            return rows[i].row;
+    return (native_float){0};
+}
+
+// fflags and frm are neighbours.
+_Static_assert(offsetof(hart, frm) == offsetof(hart, fflags) + 1, "read together");
+
+static void require_environment(translation *t, hart_op *op)
+{
+    bool dynamic = op->in->rm == ROUND_DYNAMIC;
+    with_memory(t, NARROW, TWO_BYTES | 0xb7, RAX, RSI, offsetof(hart, fflags));
+    with_register(t, NARROW, 0x81, 4, RAX); // and
+    word(t, FLAG_INEXACT | (dynamic ? 0xff00 : 0));
+    with_immediate(t, NARROW, 7, RAX, FLAG_INEXACT);
+    hart_native_exit_if(t, NOT_EQUAL, op, EXIT_HANDLER);
+    t->held = NO_REGISTER;
+}
+
+static void require_box(translation *t, hart_op *op, unsigned r)
+{
+    if (t->boxed >> r & 1)
+        return;
+    with_memory(t, NARROW, 0x83, 7, RSI, at_f(r) + 4); // compare with -1
+    byte(t, 0xff);
+    hart_native_exit_if(t, NOT_EQUAL, op, EXIT_HANDLER);
+}
+
+// code xmm, f[r]
+static void with_float(translation *t, bool wide, unsigned code, unsigned xmm, unsigned r)
+{
+    byte(t, wide ? 0xf2 : 0xf3);
+    with_memory(t, NARROW, TWO_BYTES | code, xmm, RSI, at_f(r));
+}
+
+static void fused_with_float(translation *t, bool wide, unsigned code, unsigned r)
+{
+    byte(t, 0xc4);
+    byte(t, 0xe2);
+    byte(t, wide ? 0xf1 : 0x71); // xmm1 is the second operand
+    with_memory(t, NARROW, code, 0, RSI, at_f(r));
+}
+
+// The exponent of the result in rax: not that of infinities and NaN; of small results only if
+// allowed.
+static void require_range(translation *t, hart_op *op, native_float row)
+{
+    unsigned lowest = row.may_be_small ? 0 : row.wide ? 64 : 2, highest = row.wide ? 2046 : 254;
+    with_register(t, row.wide, 0x8b, R10, RAX);
+    with_register(t, row.wide, 0x03, R10, RAX);
+    prefixed(t, row.wide << 3 | 1, 0xc1); // shr r10
+    byte(t, 0xc0 | 5 << 3 | (R10 & 7));
+    byte(t, row.wide ? 53 : 24);
+    if (lowest)
+        with_immediate(t, NARROW, 5, R10, (int32_t)lowest);
+    with_immediate(t, NARROW, 7, R10, (int32_t)(highest - lowest));
+    hart_native_exit_if(t, ABOVE, op, EXIT_HANDLER);
+}
+
+void hart_native_write_float(translation *t, hart_op *op, native_float row)
+{
+    unsigned first = t->exit_count;
+    require_environment(t, op);
+    if (!row.wide) {
+        require_box(t, op, op->rs1);
+        require_box(t, op, op->rs2);
+        if (row.fused)
+            require_box(t, op, op->rs3);
+    }
+    with_float(t, row.wide, 0x10, 0, op->rs1); // mov
+    if (row.fused) {
+        with_float(t, row.wide, 0x10, 1, op->rs2);
+        fused_with_float(t, row.wide, row.code, op->rs3);
+    } else {
+        with_float(t, row.wide, row.code, 0, op->rs2);
+    }
+    byte(t, 0x66);
+    with_register(t, row.wide, TWO_BYTES | 0x7e, 0, RAX);
+    require_range(t, op, row);
+    store_float(t, row.wide, op->rd);
+    for (unsigned i = first; i < t->exit_count; i++)
+        t->exits[i].back = t->n->used;
+}
+
+#endif
