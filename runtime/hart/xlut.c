@@ -2,18 +2,12 @@
 
 #include "runtime/hart/internal.h"
 
-// Where the rows of each operand were found last, as an index of hart_memory_segments, by the first
-// base register: a guess, checked against the segments of this moment.
-static _Thread_local size_t recent[LUT_MAX_OPERANDS][32];
+enum { CONSTANT, VARIABLE }; // of hart.operands: memory that the guest only reads, and other
 
-// The segment's host address of [address, address + bytes); NULL: not in it, or not so accessible.
-static uint8_t *in_segment(const hart *h, const hart_segment *s, uint64_t address, uint32_t bytes,
-                           unsigned access)
+static inline bool lies_in(const hart_segment *s, uint64_t address, uint32_t bytes)
 {
     uint64_t offset = address - s->address;
-    if (offset >= s->size || bytes > s->size - offset || (s->access & access) != access)
-        return NULL;
-    return h->memory_base + address;
+    return offset < s->size && bytes <= s->size - offset;
 }
 
 _Noreturn static void raise_fault(hart *h, uint64_t address, unsigned access)
@@ -22,38 +16,49 @@ _Noreturn static void raise_fault(hart *h, uint64_t address, unsigned access)
     hart_raise(h, access == HART_WRITE ? HART_STORE_FAULT : HART_LOAD_FAULT, faulting);
 }
 
-// Looks where no guess helped: the range may span several segments.
-static uint8_t *search(hart *h, uint64_t address, uint32_t bytes, unsigned access, size_t *guess)
+// Remembers the segment of this address until hart_run ends: mappings do not change before. An
+// observer may do what it likes in between.
+static void remember(hart *h, uint64_t address)
+{
+    size_t count;
+    const hart_segment *s = hart_memory_segments(h->memory, &count);
+    for (size_t i = 0; i < count && !h->observer; i++) {
+        bool writable = (s[i].access & HART_WRITE) != 0;
+        if (lies_in(&s[i], address, 1) && s[i].access & HART_READ)
+            h->operands[writable ? VARIABLE : CONSTANT] = s[i];
+    }
+}
+
+// Looks where no segment helped that is remembered: the range may span several.
+__attribute__((noinline)) static uint8_t *search(hart *h, uint64_t address, uint32_t bytes,
+                                                 unsigned access)
 {
     uint8_t *host = hart_memory_range(h->memory, address, bytes, access);
     if (!host)
         raise_fault(h, address, access);
-    size_t count;
-    const hart_segment *s = hart_memory_segments(h->memory, &count);
-    for (size_t i = 0; i < count; i++)
-        if (in_segment(h, &s[i], address, bytes, access))
-            *guess = i;
+    remember(h, address);
     return host;
 }
 
-static inline uint8_t *find(hart *h, uint64_t address, uint32_t bytes, unsigned access,
-                            size_t *guess)
+static inline uint8_t *find(hart *h, uint64_t address, uint32_t bytes, unsigned access)
 {
-    size_t count;
-    const hart_segment *s = hart_memory_segments(h->memory, &count);
-    uint8_t *host = NULL;
-    if (__builtin_expect(*guess < count && bytes > 0, 1))
-        host = in_segment(h, &s[*guess], address, bytes, access);
-    return __builtin_expect(host != NULL, 1) ? host : search(h, address, bytes, access, guess);
+    if (lies_in(&h->operands[VARIABLE], address, bytes) ||
+        (access == HART_READ && lies_in(&h->operands[CONSTANT], address, bytes)))
+        return h->memory_base + address;
+    return search(h, address, bytes, access);
 }
 
-static inline void resolve_row(hart *h, lut_operand *operand, unsigned row, size_t *guess)
+static inline void check_alignment(hart *h, uint64_t address, uint32_t alignment, bool write)
+{
+    if (__builtin_expect((address & (alignment - 1)) != 0, 0))
+        hart_raise(h, write ? HART_STORE_MISALIGNED : HART_LOAD_MISALIGNED, address);
+}
+
+static inline void resolve_row(hart *h, lut_operand *operand, unsigned row)
 {
     uint64_t address = operand->address + row * operand->stride;
-    if (__builtin_expect((address & (operand->alignment - 1)) != 0, 0))
-        hart_raise(h, operand->write ? HART_STORE_MISALIGNED : HART_LOAD_MISALIGNED, address);
-    unsigned access = operand->write ? HART_WRITE : HART_READ;
-    operand->host[row] = find(h, address, operand->bytes, access, guess);
+    check_alignment(h, address, operand->alignment, operand->write);
+    operand->host[row] = find(h, address, operand->bytes, operand->write ? HART_WRITE : HART_READ);
 }
 
 static void execute(hart *h, const isa_instruction *in)
@@ -62,17 +67,62 @@ static void execute(hart *h, const isa_instruction *in)
     hart_require(h, h->lut && lut_operands_of(h->lut, in, h->x, &operands));
     for (unsigned i = 0; i < operands.count; i++)
         for (unsigned row = 0; row < operands.item[i].rows; row++)
-            resolve_row(h, &operands.item[i], row, &recent[i][in->rs1]);
+            resolve_row(h, &operands.item[i], row);
     lut_execute(h->lut, in, &operands);
 }
 
-// lut.ld, the most frequent of those with an operand.
+// ------------------------------------------- the frequent ones, without detours
+
+// Whole tiles of memory that nobody writes, as weights are, are not copied.
 static void execute_load(hart *h, const isa_instruction *in)
 {
+    lut_unit *u = h->lut;
+    hart_require(h, u != NULL);
+    const uint64_t address = h->x[in->rs1] + (uint64_t)(int64_t)in->imm;
+    const uint32_t bytes = in->half ? u->tile_bytes / 2 : u->tile_bytes;
+    check_alignment(h, address, LUT_TILE_ALIGNMENT, false);
+    if (!in->half && lies_in(&h->operands[CONSTANT], address, bytes)) {
+        lut_refer(u, in->rd, h->memory_base + address);
+    } else {
+        lut_operands operands;
+        operands.count = 1;
+        operands.item[0].bytes = bytes;
+        operands.item[0].host[0] = find(h, address, bytes, HART_READ);
+        lut_forget(u, in->rd);
+        u->functions[ISA_LUT_LD](u, in, &operands);
+    }
+    u->counters.bytes_read += bytes;
+}
+
+static void execute_lmma(hart *h, const isa_instruction *in)
+{
+    lut_unit *u = h->lut;
+    hart_require(h, u != NULL);
+    const lut_lmma *choice = lut_lmma_of(u, in);
+    if (u->references & 1u << in->rd)
+        lut_settle(u, 1u << in->rd);
+    choice->execute(u, in, choice->first);
+    u->counters.lookups += choice->lookups;
+    u->counters.multiply_accumulates += choice->multiply_accumulates;
+}
+
+static void execute_dequantize(hart *h, const isa_instruction *in)
+{
+    lut_unit *u = h->lut;
+    hart_require(h, u != NULL);
+    const uint32_t size = in->scale_type == XLUT_SCALE_F16 ? 2 : 4, bytes = u->n * size;
     lut_operands operands;
-    hart_require(h, h->lut && lut_operands_of(h->lut, in, h->x, &operands));
-    resolve_row(h, &operands.item[0], 0, &recent[0][in->rs1]);
-    lut_execute(h->lut, in, &operands);
+    check_alignment(h, h->x[in->rs1], size, false);
+    operands.item[0].host[0] = find(h, h->x[in->rs1], bytes, HART_READ);
+    operands.count = in->rs2 ? 2 : 1;
+    if (in->rs2) {
+        check_alignment(h, h->x[in->rs2], 4, false);
+        operands.item[1].host[0] = find(h, h->x[in->rs2], 4 * u->m, HART_READ);
+    }
+    if (u->references & (1u << in->rd | 1u << in->rs3))
+        lut_settle(u, 1u << in->rd | 1u << in->rs3);
+    u->functions[ISA_LUT_DEQ](u, in, &operands);
+    u->counters.bytes_read += bytes + (in->rs2 ? 4 * u->m : 0);
 }
 
 // Of instructions without memory operands.
@@ -84,9 +134,16 @@ static void execute_tiles(hart *h, const isa_instruction *in)
     lut_execute(h->lut, in, &none);
 }
 
+void hart_settle_tiles(hart *h)
+{
+    if (h->lut)
+        lut_settle(h->lut, UINT32_MAX);
+    h->operands[CONSTANT] = h->operands[VARIABLE] = (hart_segment){0};
+}
+
 const hart_handler_row hart_xlut_rows[] = {
-    {ISA_LMMA, execute_tiles}, {ISA_MMA, execute_tiles},      {ISA_LUT_TBL, execute},
-    {ISA_LUT_LDA, execute},    {ISA_LUT_STA, execute},        {ISA_LUT_LD, execute_load},
-    {ISA_LUT_ST, execute},     {ISA_LUT_PF, execute_tiles},   {ISA_LUT_DEQ, execute},
-    {ISA_LUT_OFF, execute},    {ISA_LUT_ZERO, execute_tiles}, {ISA_ILLEGAL, NULL},
+    {ISA_LMMA, execute_lmma}, {ISA_MMA, execute_tiles},      {ISA_LUT_TBL, execute},
+    {ISA_LUT_LDA, execute},   {ISA_LUT_STA, execute},        {ISA_LUT_LD, execute_load},
+    {ISA_LUT_ST, execute},    {ISA_LUT_PF, execute_tiles},   {ISA_LUT_DEQ, execute_dequantize},
+    {ISA_LUT_OFF, execute},   {ISA_LUT_ZERO, execute_tiles}, {ISA_ILLEGAL, NULL},
 };

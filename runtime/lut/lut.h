@@ -44,6 +44,16 @@ typedef struct lut_counters {
 
 typedef struct lut_unit lut_unit;
 typedef void lut_function(lut_unit *u, const isa_instruction *in, const lut_operands *memory);
+// Executes an lmma whose ltc is no reference; its slice begins at group `first` of 4 lookups.
+typedef void lut_kernel(lut_unit *u, const isa_instruction *in, uint32_t first);
+
+// An lmma as its options choose it.
+typedef struct lut_lmma {
+    lut_kernel *execute;
+    uint32_t first;                         // for it
+    uint64_t lookups, multiply_accumulates; // that it adds to the counters
+} lut_lmma;
+enum { LUT_LMMA_CHOICES = 1 << 9 };
 
 struct lut_unit {
     uint32_t m, n;       // tile shape
@@ -53,6 +63,11 @@ struct lut_unit {
     // What executes each instruction, by opcode (NULL for those that are not Xlut). Chosen at
     // creation; every choice gives the same bits.
     lut_function *const *functions;
+    lut_lmma *lmma; // see lut_lmma_of
+    // Where each tile's bytes are: its place in `tiles`, or (a bit of `references`) memory that
+    // nobody writes, see lut_refer.
+    const uint8_t *at[ISA_TILE_REGISTERS];
+    uint32_t references;
     lut_counters counters;
 };
 
@@ -62,9 +77,32 @@ bool lut_shape_valid(uint32_t m, uint32_t n);
 lut_unit *lut_unit_create(uint32_t m, uint32_t n);
 void lut_unit_destroy(lut_unit *u); // NULL is fine
 
+// A tile's place. It holds the tile's bytes unless the tile is a reference.
 static inline uint8_t *lut_tile(const lut_unit *u, unsigned number)
 {
     return u->tiles + (size_t)number * u->tile_bytes;
+}
+
+// A lut.ld without the copy: the tile's bytes are those at `memory` (64-byte aligned), which must
+// stay as they are until lut_settle.
+static inline void lut_refer(lut_unit *u, unsigned number, const uint8_t *memory)
+{
+    u->at[number] = memory;
+    u->references |= 1u << number;
+}
+// The tile's bytes are those at its place again, whatever they are.
+static inline void lut_forget(lut_unit *u, unsigned number)
+{
+    u->at[number] = lut_tile(u, number);
+    u->references &= ~(1u << number);
+}
+// References among the tiles of `mask` (a bit each) become copies.
+void lut_settle(lut_unit *u, uint32_t mask);
+
+// What executes this lmma, after lut_settle of its ltc.
+static inline const lut_lmma *lut_lmma_of(const lut_unit *u, const isa_instruction *in)
+{
+    return &u->lmma[in->form | in->slice << 3 | in->table << 6 | in->rows << 8];
 }
 
 // The memory operands of a decoded Xlut instruction (isa_decode has refused illegal fields), given

@@ -18,21 +18,56 @@ INLINE __m512 row_factor(const uint8_t *factors, uint32_t row)
     return _mm512_set1_ps(factor);
 }
 
-INLINE void deq(lut_unit *u, const isa_instruction *in, const uint8_t *scales,
-                const uint8_t *factors, bool real, unsigned scale_type)
+// NaN results become the canonical one; there are hardly ever any.
+__attribute__((noinline)) static void canonicalize(tile_f32 *d, uint32_t count)
 {
-    for (uint32_t row = 0; row < u->m; row++) {
-        const __m512 factor = factors ? row_factor(factors, row) : _mm512_set1_ps(1);
-        const uint8_t *s = lut_tile(u, in->rs3) + 4 * row * u->n;
-        tile_f32 *d = lut_tile_f32(u, in->rd) + row * u->n;
-        for (uint32_t j = 0; j < u->n; j += 16) {
-            __m512 sum =
-                real ? _mm512_load_ps(s + 4 * j) : _mm512_cvtepi32_ps(_mm512_load_si512(s + 4 * j));
-            __m512 scale = _mm512_mul_ps(columns_at(scale_type, scales, j), factor);
-            __m512 result = _mm512_fmadd_ps(sum, scale, _mm512_load_ps(d + j));
-            _mm512_store_ps(d + j, canonical(result));
-        }
+    for (uint32_t i = 0; i < count; i += 16)
+        _mm512_store_ps(d + i, canonical(_mm512_load_ps(d + i)));
+}
+
+// 16 columns of all rows. Nonzero: there are NaN among the results.
+INLINE unsigned deq_columns(const uint8_t *s, tile_f32 *d, __m512 scale, const __m512 *factor,
+                            unsigned m, uint32_t n, bool real)
+{
+    unsigned nan = 0;
+    UNROLL for (unsigned row = 0; row < m; row++)
+    {
+        const uint8_t *at = s + 4 * (size_t)row * n;
+        __m512 sum = real ? _mm512_load_ps(at) : _mm512_cvtepi32_ps(_mm512_load_si512(at));
+        __m512 old = _mm512_load_ps(d + (size_t)row * n);
+        __m512 result = _mm512_fmadd_ps(sum, _mm512_mul_ps(scale, factor[row]), old);
+        _mm512_store_ps(d + (size_t)row * n, result);
+        nan |= _mm512_cmp_ps_mask(result, result, _CMP_UNORD_Q);
     }
+    return nan;
+}
+
+INLINE void deq(lut_unit *u, const isa_instruction *in, const uint8_t *scales,
+                const uint8_t *factors, unsigned m, bool real, unsigned scale_type)
+{
+    const uint8_t *s = lut_tile(u, in->rs3);
+    tile_f32 *d = lut_tile_f32(u, in->rd);
+    __m512 factor[LUT_MAX_ROWS];
+    unsigned nan = 0;
+    UNROLL for (unsigned row = 0; row < m; row++) factor[row] =
+        factors ? row_factor(factors, row) : _mm512_set1_ps(1);
+    for (uint32_t j = 0; j < u->n; j += 64)
+        UNROLL for (unsigned i = 0; i < 64; i += 16) nan |=
+            deq_columns(s + 4 * (j + i), d + j + i, columns_at(scale_type, scales, j + i), factor,
+                        m, u->n, real);
+    if (__builtin_expect(nan != 0, 0))
+        canonicalize(d, m * u->n);
+}
+
+INLINE void deq_rows(lut_unit *u, const isa_instruction *in, const uint8_t *scales,
+                     const uint8_t *factors, bool real, unsigned scale_type)
+{
+    if (u->m == 1)
+        deq(u, in, scales, factors, 1, real, scale_type);
+    else if (u->m == 2)
+        deq(u, in, scales, factors, 2, real, scale_type);
+    else
+        deq(u, in, scales, factors, 4, real, scale_type);
 }
 
 void lut_avx512_deq(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
@@ -40,11 +75,11 @@ void lut_avx512_deq(lut_unit *u, const isa_instruction *in, const lut_operands *
     const uint8_t *scales = memory->item[0].host[0];
     const uint8_t *factors = memory->count > 1 ? memory->item[1].host[0] : NULL;
     if (in->type == XLUT_SUM_F32)
-        deq(u, in, scales, factors, true, in->scale_type);
+        deq_rows(u, in, scales, factors, true, in->scale_type);
     else if (in->scale_type == XLUT_SCALE_F32)
-        deq(u, in, scales, factors, false, XLUT_SCALE_F32);
+        deq_rows(u, in, scales, factors, false, XLUT_SCALE_F32);
     else
-        deq(u, in, scales, factors, false, XLUT_SCALE_F16);
+        deq_rows(u, in, scales, factors, false, XLUT_SCALE_F16);
 }
 
 void lut_avx512_off(lut_unit *u, const isa_instruction *in, const lut_operands *memory)

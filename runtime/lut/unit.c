@@ -67,6 +67,39 @@ lut_unit *lut_unit_create(uint32_t m, uint32_t n)
     return lut_unit_create_with(m, n, host);
 }
 
+// ltc, and whatever is read, is no reference afterwards.
+void lut_settled_lmma(lut_unit *u, const isa_instruction *in, uint32_t first)
+{
+    (void)first;
+    lut_settle(u, UINT32_MAX);
+    u->functions[ISA_LMMA](u, in, NULL);
+}
+
+static lut_lmma choose_lmma(const lut_unit *u, lut_host host, const isa_instruction *in)
+{
+    lut_lmma choice = {.first = lut_slice_groups(u, in).first,
+                       .lookups = lut_lookups(u, in),
+                       .multiply_accumulates = lut_multiply_accumulates(u, in)};
+#ifdef __x86_64__
+    if (host == LUT_HOST_AVX512)
+        choice.execute = lut_avx512_lmma_kernel(u, in);
+#endif
+    if (!choice.execute)
+        choice.execute = lut_settled_lmma;
+    return choice;
+}
+
+// Combinations of options that isa_decode refuses have rows that nobody asks for.
+static void choose_all_lmma(lut_unit *u, lut_host host)
+{
+    isa_instruction in = {.opcode = ISA_LMMA};
+    for (in.form = XLUT_FORM_PLANES1; in.form <= XLUT_FORM_FULL; in.form++)
+        for (in.slice = XLUT_SLICE_ALL; in.slice <= XLUT_SLICE_QUARTER3; in.slice++)
+            for (in.table = XLUT_TABLE_I8; in.table <= XLUT_TABLE_F16; in.table++)
+                for (in.rows = XLUT_ROWS_ONE; in.rows <= XLUT_ROWS_ALL; in.rows++)
+                    u->lmma[lut_lmma_of(u, &in) - u->lmma] = choose_lmma(u, host, &in);
+}
+
 lut_unit *lut_unit_create_with(uint32_t m, uint32_t n, lut_host host)
 {
     if (!lut_shape_valid(m, n) || !lut_host_supported(host))
@@ -74,7 +107,8 @@ lut_unit *lut_unit_create_with(uint32_t m, uint32_t n, lut_host host)
     lut_unit *u = calloc(1, sizeof *u);
     size_t size = (size_t)ISA_TILE_REGISTERS * 4 * m * n;
     uint8_t *tiles = aligned_alloc(LUT_TILE_ALIGNMENT, size);
-    if (!u || !tiles)
+    lut_lmma *lmma = calloc(LUT_LMMA_CHOICES, sizeof *lmma);
+    if (!u || !tiles || !lmma)
         INTERNAL_ERROR("out of memory");
     memset(tiles, 0, size);
     *u = (lut_unit){.m = m,
@@ -82,7 +116,11 @@ lut_unit *lut_unit_create_with(uint32_t m, uint32_t n, lut_host host)
                     .lookups = 8 * m,
                     .tile_bytes = 4 * m * n,
                     .tiles = tiles,
-                    .functions = functions[host]};
+                    .functions = functions[host],
+                    .lmma = lmma};
+    for (unsigned i = 0; i < ISA_TILE_REGISTERS; i++)
+        u->at[i] = lut_tile(u, i);
+    choose_all_lmma(u, host);
     return u;
 }
 
@@ -91,7 +129,34 @@ void lut_unit_destroy(lut_unit *u)
     if (!u)
         return;
     free(u->tiles);
+    free(u->lmma);
     free(u);
+}
+
+void lut_settle(lut_unit *u, uint32_t mask)
+{
+    for (uint32_t left = u->references & mask; left; left &= left - 1) {
+        unsigned tile = (unsigned)__builtin_ctz(left);
+        memcpy(lut_tile(u, tile), u->at[tile], u->tile_bytes);
+        lut_forget(u, tile);
+    }
+}
+
+// Makes way for an instruction other than lmma: the tiles that it writes as a whole, and those that
+// it reads or changes, are no references any more.
+static void settle_for(lut_unit *u, const isa_instruction *in)
+{
+    const uint32_t rd = 1u << in->rd;
+    switch (in->opcode) {
+    case ISA_LUT_LD:
+    case ISA_LUT_ZERO:
+    case ISA_LUT_TBL:
+    case ISA_LUT_LDA: lut_forget(u, in->rd); break;
+    case ISA_LUT_DEQ: lut_settle(u, rd | 1u << in->rs3); break;
+    case ISA_LUT_ST: lut_settle(u, 1u << in->rs2); break;
+    case ISA_MMA: lut_settle(u, rd | 1u << in->rs1 | 1u << in->rs2); break;
+    default: lut_settle(u, rd); break;
+    }
 }
 
 static void count_operands(lut_counters *c, const lut_operands *memory)
@@ -102,21 +167,26 @@ static void count_operands(lut_counters *c, const lut_operands *memory)
     }
 }
 
-static void count_work(lut_unit *u, const isa_instruction *in)
+static void execute_lmma(lut_unit *u, const isa_instruction *in)
 {
-    lut_counters *c = &u->counters;
-    c->lookups += lut_lookups(u, in);
-    c->multiply_accumulates += lut_multiply_accumulates(u, in);
-    c->mma_multiply_accumulates += lut_mma_multiply_accumulates(u, in);
+    const lut_lmma *choice = lut_lmma_of(u, in);
+    lut_settle(u, 1u << in->rd);
+    choice->execute(u, in, choice->first);
+    u->counters.lookups += choice->lookups;
+    u->counters.multiply_accumulates += choice->multiply_accumulates;
 }
 
 void lut_execute(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
+    if (in->opcode == ISA_LMMA) {
+        execute_lmma(u, in);
+        return;
+    }
+    if (u->references)
+        settle_for(u, in);
     u->functions[in->opcode](u, in, memory);
-    if (in->opcode == ISA_LMMA || in->opcode == ISA_MMA)
-        count_work(u, in);
-    else
-        count_operands(&u->counters, memory);
+    u->counters.mma_multiply_accumulates += lut_mma_multiply_accumulates(u, in);
+    count_operands(&u->counters, memory);
 }
 
 uint64_t lut_lookups(const lut_unit *u, const isa_instruction *in)
