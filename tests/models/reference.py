@@ -77,7 +77,9 @@ def bit_linear(x, w):
 
 
 def frequencies(base, pairs, factors=None):
-    return [base ** (-p / pairs) / (factors[p] if factors else 1) for p in range(pairs)]
+    wavelengths = f32(base ** (p / pairs) for p in range(pairs))
+    plain = f32(1 / w for w in wavelengths)
+    return f32(f / factors[p] for p, f in enumerate(plain)) if factors else plain
 
 
 def linear_scaling(frequency, factor):
@@ -115,7 +117,8 @@ def rotate_half(x, position, frequency, magnitude=1):
     """The published checkpoints' rotary embedding: element p turns with element p + half of the rotated part."""
     half, out = len(frequency), list(x)
     for p, f in enumerate(frequency):
-        c, s = f32([magnitude * math.cos(position * f), magnitude * math.sin(position * f)])
+        (angle,) = f32([position * f])
+        c, s = f32([magnitude * math.cos(angle), magnitude * math.sin(angle)])
         out[p], out[p + half] = x[p] * c - x[p + half] * s, x[p] * s + x[p + half] * c
     return f32(out)
 
