@@ -163,6 +163,8 @@ void host_print_mnemonic(unsigned opcode, text *out);
 
 // Machine, dims, entries with inputs and outputs, states, weights.
 void host_print_list(const host_program *p, FILE *stream);
+// What is mapped where, with the names that the host gave.
+void host_print_memory(const host_program *p, FILE *stream);
 // "main+0x38", "0x10458" where no symbol covers it.
 void host_print_place(const host_program *p, uint64_t address, text *out);
 // "ffn.lut:14:5"; false: no line information.

@@ -57,7 +57,7 @@ host_outcome host_run(host_program *p, const char *name, const host_limits *limi
 void observers_begin(host_program *p, const char *name);
 // A gate refused. False: the run ends.
 bool observers_stopped(host_program *p);
-void observers_fault(host_program *p);
+bool observers_fault(host_program *p); // false: the run ends
 void observers_end(host_program *p);
 
 // What the guest can ask for by an ecall (runtime/host/linux.h). Created with the program, with the

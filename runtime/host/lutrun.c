@@ -1,6 +1,7 @@
 // lutrun: runs compiled models and plain RISC-V programs, instruction by instruction.
 #include "runtime/host/host.h"
 
+#include "runtime/gdb/program.h"
 #include "runtime/host/model_file.h"
 #include "runtime/host/refuse.h"
 #include "runtime/observe/settings.h"
@@ -18,7 +19,7 @@ static const char synopsis[] = "MODEL.elf [options]\n"
                                "       lutrun [options] PROGRAM.elf [its arguments]";
 
 typedef struct settings {
-    const char *entry, *stats, *machine;
+    const char *entry, *stats, *machine, *gdb;
     option_values inputs, dims, outputs, expects, environment;
     long long vlen, instructions, repeat;
     double timeout;
@@ -40,7 +41,7 @@ typedef struct session {
 
 #define REPORT(s, ...) refuse((s)->diagnostics, NOWHERE, __VA_ARGS__)
 
-enum { OWN_OPTIONS = 18, OPTION_ROWS = OWN_OPTIONS + TEXT_OPTIONS + OBSERVE_OPTIONS + 1 };
+enum { OWN_OPTIONS = 19, OPTION_ROWS = OWN_OPTIONS + TEXT_OPTIONS + OBSERVE_OPTIONS + 1 };
 
 static void option_table(settings *s, option_row rows[OPTION_ROWS])
 {
@@ -68,6 +69,8 @@ static void option_table(settings *s, option_row rows[OPTION_ROWS])
         {"--timeout", NULL, OPTION_NUMBER, &s->timeout, "SECONDS", "stop after this long"},
         {"--env", NULL, OPTION_LIST, &s->environment, "NAME=VALUE",
          "a variable in the environment of a plain program"},
+        {"--gdb", NULL, OPTION_STRING, &s->gdb, "PORT",
+         "wait for gdb on this port, or on a socket named by a path"},
         {"--quant", NULL, OPTION_STRING, &s->quant, "RULES",
          "of a GGUF file: the weight formats, as lutc takes them"},
         {"--tables", NULL, OPTION_STRING, &s->tables, "TYPE",
@@ -393,6 +396,13 @@ static bool check_model_options(session *s, const char *path)
     return ok;
 }
 
+static bool observe(session *s)
+{
+    const settings *t = &s->settings;
+    bool ok = observe_start(s->program, s->arena, s->diagnostics, &t->observe);
+    return ok && (!t->gdb || gdb_attach(s->program, s->arena, s->diagnostics, t->gdb));
+}
+
 static int run_program(session *s, bool plain, int count, char **arguments, const char *path)
 {
     bool loaded =
@@ -403,7 +413,7 @@ static int run_program(session *s, bool plain, int count, char **arguments, cons
         return EXIT_USER_ERROR;
     if (s->settings.list && !plain)
         return host_print_list(s->program, stdout), EXIT_OK;
-    if (!observe_start(s->program, s->arena, s->diagnostics, &s->settings.observe))
+    if (!observe(s))
         return EXIT_USER_ERROR;
     if (plain)
         return run_plain(s, count, arguments, path);

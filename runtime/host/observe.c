@@ -37,11 +37,13 @@ bool observers_stopped(host_program *p)
     return o->stopped && o->stopped(o->context, p->hart);
 }
 
-void observers_fault(host_program *p)
+bool observers_fault(host_program *p)
 {
+    bool again = false;
     for (size_t i = 0; i < p->observers.count; i++)
         if (p->observers.items[i].fault)
-            p->observers.items[i].fault(p->observers.items[i].context, p->hart);
+            again |= p->observers.items[i].fault(p->observers.items[i].context, p->hart);
+    return again;
 }
 
 void observers_end(host_program *p)

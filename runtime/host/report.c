@@ -193,6 +193,21 @@ static void print_surroundings(const host_program *p, uint64_t address, FILE *st
     fputc('\n', stream);
 }
 
+void host_print_memory(const host_program *p, FILE *stream)
+{
+    size_t count;
+    const hart_segment *segments = hart_memory_segments(p->memory, &count);
+    for (size_t i = 0; i < count; i++) {
+        const hart_segment *s = &segments[i];
+        fprintf(stream, "0x%" PRIx64 "..0x%" PRIx64 "  %s", s->address, s->address + s->size,
+                access_words(s->access));
+        for (size_t j = 0; j < p->regions.count; j++)
+            if (p->regions.items[j].address - s->address < s->size)
+                fprintf(stream, ", %s", p->regions.items[j].name);
+        fputc('\n', stream);
+    }
+}
+
 // ---------------------------------------------------------------------- report
 
 static void print_headline(host_program *p, const char *what, FILE *stream)
@@ -231,6 +246,7 @@ void host_report_stop(host_program *p, const host_outcome *outcome, FILE *stream
     text what = {0};
     switch (outcome->end) {
     case HOST_FAULTED: report_fault(p, stream); break;
+    case HOST_STOPPED: print_headline(p, "ended by an observer (--gdb, --plugin)", stream); break;
     case HOST_INSTRUCTION_LIMIT:
     case HOST_TIME_LIMIT:
         text_printf(&what, "stopped after %" PRIu64 " instructions, %.1f s (%s)",

@@ -23,10 +23,7 @@ static bool has_ended(host_program *p, hart_stop stop, host_outcome *outcome)
     bool goes_on;
     switch (stop) {
     case HART_STOP_RETURN: outcome->end = HOST_RETURNED; return true;
-    case HART_STOP_FAULT:
-        outcome->end = HOST_FAULTED;
-        observers_fault(p);
-        return true;
+    case HART_STOP_FAULT: outcome->end = HOST_FAULTED; return !observers_fault(p);
     case HART_STOP_OBSERVER: outcome->end = HOST_STOPPED; return !observers_stopped(p);
     case HART_STOP_ECALL:
         outcome->end = HOST_EXITED;
@@ -67,7 +64,7 @@ host_outcome host_run(host_program *p, const char *name, const host_limits *limi
         hart_stop stop = hart_run(p->hart, budget(limits, outcome.instructions));
         double stopped = clock_seconds();
         bool ended = has_ended(p, stop, &outcome);
-        if (stop == HART_STOP_OBSERVER) // what it took is not the program's time
+        if (stop == HART_STOP_OBSERVER || stop == HART_STOP_FAULT) // what it took is not the program's time
             start += clock_seconds() - stopped;
         outcome.instructions = p->hart->retired - before;
         if (ended)

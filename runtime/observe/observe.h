@@ -29,8 +29,9 @@ typedef struct observer {
     // The instruction at pc is about to execute. What it writes can be seen at the next one, or in
     // `fault` or `end`. Changes nothing in the hart.
     void (*instruction)(void *context, struct hart *h, const struct isa_instruction *in);
-    // The instruction at pc faulted and has changed nothing; the run ends.
-    void (*fault)(void *context, struct hart *h);
+    // The instruction at pc faulted and has changed nothing. May change registers and memory. True
+    // from any observer: it is to be tried again. Otherwise the run ends.
+    bool (*fault)(void *context, struct hart *h);
     // The call ended, however it did.
     void (*end)(void *context, struct hart *h);
     // The last thing, once: `exit_code` is that of the emulator. Releases the context.

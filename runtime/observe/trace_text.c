@@ -94,13 +94,14 @@ static void begin(void *context, hart *h, const char *name)
         fprintf(trace_stream(t->trace), "# %s\n", name);
 }
 
-static void fault(void *context, hart *h)
+static bool fault(void *context, hart *h)
 {
     (void)h;
     text_trace *t = context;
     if (t->pending)
         fputs("  # faulted\n", trace_stream(t->trace));
     t->pending = false;
+    return false;
 }
 
 static void end(void *context, hart *h)
