@@ -111,7 +111,7 @@ host_call *host_call_create(host_program *p, const program_entry *entry, const i
                             const array *inputs)
 {
     host_call *c = host_call_reserve(p, entry, dims);
-    return c && host_call_set(c, dims, inputs) ? c : NULL;
+    return c && host_call_set(c, dims, inputs) && checkpoint_resume(p, entry->name) ? c : NULL;
 }
 
 static uint64_t place(placed *x, const array *value)
@@ -149,9 +149,9 @@ bool host_call_set(host_call *c, const int64_t *dims, const array *inputs)
     return true;
 }
 
-host_outcome host_call_run(host_call *c, const host_limits *limits)
+static void set_registers(const host_call *c)
 {
-    host_program *p = c->program;
+    const host_program *p = c->program;
     hart *h = p->hart;
     const elf_symbol *global_pointer = elf_find_symbol(&p->image, "__global_pointer$");
     memset(h->x, 0, INTEGER_REGISTERS * sizeof *h->x);
@@ -162,7 +162,14 @@ host_outcome host_call_run(host_call *c, const host_limits *limits)
     h->x[A1] = c->workspace;
     h->x[A2] = p->state_address;
     h->pc = c->symbol;
-    hart_set_return(h, p->return_address);
+}
+
+host_outcome host_call_run(host_call *c, const host_limits *limits)
+{
+    host_program *p = c->program;
+    if (!checkpoint_take_resumed(p))
+        set_registers(c);
+    hart_set_return(p->hart, p->return_address);
     return host_run(p, c->entry->name, limits);
 }
 

@@ -125,6 +125,14 @@ host_language *host_language_create(host_program *p, const host_limits *limits);
 bool host_run_text(host_program *p, const text_settings *settings, const host_limits *limits,
                    text_report *report, host_outcome *outcome);
 
+// A checkpoint (docs/debugging.md) every so many instructions, each in place of the one before it.
+// Problems are reported.
+void host_checkpoint(host_program *p, const char *path, uint64_t every);
+// The process, or the call that is created next, goes on from this checkpoint.
+void host_resume(host_program *p, const char *path);
+// How many calls of the entry had returned before.
+uint64_t host_finished_calls(const host_program *p);
+
 // Attaches a copy of `o`, to be told of everything from now on, after those that are attached
 // already. Programs that are observed run one instruction at a time.
 void host_observe(host_program *p, const observer *o);

@@ -12,6 +12,16 @@ typedef struct host_region {
     uint64_t address, size;
 } host_region;
 
+// Checkpoints of the runs; what is 0 is not wanted.
+typedef struct host_checkpoints {
+    const char *path;   // where they go
+    uint64_t every;     // instructions
+    const char *resume; // the one that the next run goes on from
+    bool resumed;       // the machine is that of a checkpoint: nothing is to be set up
+    uint64_t identity;  // 0: not known yet
+    uint64_t opcodes[ISA_OPCODE_COUNT]; // executed before the program was resumed
+} host_checkpoints;
+
 typedef struct source_lines source_lines;
 typedef struct linux_process linux_process;
 
@@ -40,6 +50,7 @@ struct host_program {
     source_lines *lines; // opened on the first question
     ARRAY_OF(observer) observers;
     size_t refused; // whose gate did
+    host_checkpoints checkpoint;
 };
 
 static inline location host_where(const host_program *p)
@@ -68,5 +79,15 @@ void linux_destroy(linux_process *process); // NULL is fine
 
 // Acts on the ecall that stopped the hart. False: the program has ended with *exit_code.
 bool host_service(host_program *p, int *exit_code);
+
+// Instructions up to the next checkpoint.
+uint64_t checkpoint_distance(const host_program *p);
+// Between two instructions of the run `name`.
+void checkpoint_if_due(host_program *p, const char *name);
+// If the run `what`, whose memory is laid out, is to go on from a checkpoint, the machine is.
+// False: reported.
+bool checkpoint_resume(host_program *p, const char *what);
+// Whether the machine is that of a checkpoint; once.
+bool checkpoint_take_resumed(host_program *p);
 
 void source_lines_close(source_lines *lines); // NULL is fine

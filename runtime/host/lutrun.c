@@ -19,9 +19,9 @@ static const char synopsis[] = "MODEL.elf [options]\n"
                                "       lutrun [options] PROGRAM.elf [its arguments]";
 
 typedef struct settings {
-    const char *entry, *stats, *machine, *gdb;
+    const char *entry, *stats, *machine, *gdb, *checkpoint, *resume;
     option_values inputs, dims, outputs, expects, environment;
-    long long vlen, instructions, repeat;
+    long long vlen, instructions, repeat, every;
     double timeout;
     bool list, help;
     text_settings text;
@@ -41,7 +41,8 @@ typedef struct session {
 
 #define REPORT(s, ...) refuse((s)->diagnostics, NOWHERE, __VA_ARGS__)
 
-enum { OWN_OPTIONS = 19, OPTION_ROWS = OWN_OPTIONS + TEXT_OPTIONS + OBSERVE_OPTIONS + 1 };
+enum { CHECKPOINT_EVERY = 1000000000 }; // instructions
+enum { OWN_OPTIONS = 22, OPTION_ROWS = OWN_OPTIONS + TEXT_OPTIONS + OBSERVE_OPTIONS + 1 };
 
 static void option_table(settings *s, option_row rows[OPTION_ROWS])
 {
@@ -71,6 +72,12 @@ static void option_table(settings *s, option_row rows[OPTION_ROWS])
          "a variable in the environment of a plain program"},
         {"--gdb", NULL, OPTION_STRING, &s->gdb, "PORT",
          "wait for gdb on this port, or on a socket named by a path"},
+        {"--checkpoint", NULL, OPTION_STRING, &s->checkpoint, "FILE",
+         "save the whole machine now and then"},
+        {"--every", NULL, OPTION_INTEGER, &s->every, "N",
+         "instructions between checkpoints (default: 1000000000)", 1, INT64_MAX},
+        {"--resume", NULL, OPTION_STRING, &s->resume, "FILE",
+         "go on from a checkpoint of the same run"},
         {"--quant", NULL, OPTION_STRING, &s->quant, "RULES",
          "of a GGUF file: the weight formats, as lutc takes them"},
         {"--tables", NULL, OPTION_STRING, &s->tables, "TYPE",
@@ -257,7 +264,8 @@ static int run_model(session *s)
         return EXIT_USER_ERROR;
     host_limits limits = limits_of(&s->settings);
     host_outcome outcome = {0};
-    for (long long i = 0; i < s->settings.repeat && outcome.end == HOST_RETURNED; i++)
+    for (long long i = (long long)host_finished_calls(s->program);
+         i < s->settings.repeat && outcome.end == HOST_RETURNED; i++)
         outcome = host_call_run(call, &limits);
     bool delivered = outcome.end != HOST_RETURNED || deliver(s, call, entry, &r);
     int code = finish(s, &outcome, NULL);
@@ -273,11 +281,12 @@ static bool check_text(session *s)
         bool given;
     } rows[] = {{"--entry", t->entry != NULL},      {"--input", t->inputs.count > 0},
                 {"--dim", t->dims.count > 0},       {"--output", t->outputs.count > 0},
-                {"--expect", t->expects.count > 0}, {"--repeat", t->repeat != 1}};
+                {"--expect", t->expects.count > 0}, {"--repeat", t->repeat != 1},
+                {"--checkpoint", t->checkpoint},    {"--resume", t->resume}};
     bool ok = true;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].given)
-            ok = REPORT(s, "%s calls an entry; a text goes through 'forward' and 'score'",
+            ok = REPORT(s, "%s is for calls of an entry; a text goes through 'forward' and 'score'",
                         rows[i].name);
     return ok;
 }
@@ -354,6 +363,11 @@ static bool check_settings(const settings *s)
                 s->stats);
         return false;
     }
+    if (s->every && !s->checkpoint) {
+        fprintf(stderr, "lutrun: error: --every says how often, and nothing says where: add "
+                        "--checkpoint FILE\n");
+        return false;
+    }
     if (!(s->timeout >= 0)) {
         fprintf(stderr, "lutrun: error: --timeout: expected a number of seconds >= 0\n");
         return false;
@@ -400,6 +414,11 @@ static bool observe(session *s)
 {
     const settings *t = &s->settings;
     bool ok = observe_start(s->program, s->arena, s->diagnostics, &t->observe);
+    if (t->checkpoint)
+        host_checkpoint(s->program, t->checkpoint,
+                        t->every ? (uint64_t)t->every : CHECKPOINT_EVERY);
+    if (t->resume)
+        host_resume(s->program, t->resume);
     return ok && (!t->gdb || gdb_attach(s->program, s->arena, s->diagnostics, t->gdb));
 }
 

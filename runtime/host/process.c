@@ -117,8 +117,12 @@ host_outcome host_run_process(host_program *p, const char *const *argv,
         return (host_outcome){0};
     }
     linux_start(p, argv);
+    if (!checkpoint_resume(p, p->path))
+        return (host_outcome){0};
     *ok = true;
-    p->hart->x[SP] = s.at;
-    p->hart->pc = p->image.entry;
+    if (!checkpoint_take_resumed(p)) {
+        p->hart->x[SP] = s.at;
+        p->hart->pc = p->image.entry;
+    }
     return host_run(p, p->path, limits);
 }

@@ -320,6 +320,11 @@ void host_reset_states(host_program *p)
         memset(states, 0, size);
 }
 
+uint64_t host_finished_calls(const host_program *p)
+{
+    return p->runs;
+}
+
 const machine *host_machine(const host_program *p)
 {
     return &p->machine;

@@ -11,10 +11,15 @@ enum {
 
 // ------------------------------------------------------------------------- loop
 
-static uint64_t budget(const host_limits *limits, uint64_t done)
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t budget(const host_program *p, const host_limits *limits, uint64_t done)
 {
     uint64_t left = limits->instructions ? limits->instructions - done : SLICE;
-    return left < SLICE ? left : SLICE;
+    return smaller(smaller(left, SLICE), checkpoint_distance(p));
 }
 
 // True when the program has ended, with the reason in *outcome.
@@ -61,14 +66,16 @@ host_outcome host_run(host_program *p, const char *name, const host_limits *limi
     double start = clock_seconds();
     uint64_t before = p->hart->retired;
     do {
-        hart_stop stop = hart_run(p->hart, budget(limits, outcome.instructions));
+        hart_stop stop = hart_run(p->hart, budget(p, limits, outcome.instructions));
         double stopped = clock_seconds();
         bool ended = has_ended(p, stop, &outcome);
-        if (stop == HART_STOP_OBSERVER || stop == HART_STOP_FAULT) // what it took is not the program's time
+        if (stop == HART_STOP_OBSERVER ||
+            stop == HART_STOP_FAULT) // what it took is not the program's time
             start += clock_seconds() - stopped;
         outcome.instructions = p->hart->retired - before;
         if (ended)
             break;
+        checkpoint_if_due(p, name);
     } while (!limit_reached(limits, start, &outcome));
     fflush(stdout);
     outcome.seconds = clock_seconds() - start;

@@ -40,6 +40,8 @@ void host_statistics_get(const host_program *p, host_statistics *out)
                              .fastest = p->fastest};
     hart_opcode_counts(p->hart, out->by_opcode);
     for (unsigned i = 0; i < ISA_OPCODE_COUNT; i++)
+        out->by_opcode[i] += p->checkpoint.opcodes[i];
+    for (unsigned i = 0; i < ISA_OPCODE_COUNT; i++)
         out->by_class[isa_rows[i].class] += out->by_opcode[i];
     if (p->lut)
         out->lut = p->lut->counters;
