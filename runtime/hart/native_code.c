@@ -284,7 +284,7 @@ static void follow(translation *t, hart_op *op)
 
 void hart_native_exit_if(translation *t, unsigned condition, hart_op *op, exit_kind kind)
 {
-    t->exits[t->exit_count++] = (exit_stub){jump_if(t, condition), 0, op, kind};
+    t->exits[t->exit_count++] = (exit_stub){jump_if(t, condition), 0, 0, op, kind};
 }
 
 static void report_bad_access(translation *t, const hart_op *op)
@@ -301,8 +301,11 @@ static void write_exits(translation *t)
     for (unsigned i = 0; i < t->exit_count; i++) {
         exit_stub e = t->exits[i];
         arrive(t, e.from);
-        if (i + 1 < t->exit_count && t->exits[i + 1].op == e.op)
+        const exit_stub *next = &t->exits[i + 1];
+        if (i + 1 < t->exit_count && next->op == e.op && next->kind == e.kind)
             continue; // the same
+        if (e.kind == EXIT_EXACT)
+            hart_native_if_exact(t, e.op, e.store);
         if (e.kind == EXIT_TRANSFER)
             follow(t, e.op);
         else if (e.kind == EXIT_BAD_ACCESS)

@@ -1,6 +1,7 @@
 // Native code for scalar f32 and f64 arithmetic in the common case, where the host's result and no
-// new flag is what the handler would give: inexact is set already, rounding is to nearest-even, and
-// the result is in the normal range (fast_float.h). Everything else is left to the handler.
+// new flag is what the handler would give: rounding is to nearest-even, the result is in the normal
+// range, and inexact is raised already or the result is exact (fast_float.h). Everything else is
+// left to the handler.
 
 #ifdef __x86_64__
 
@@ -40,18 +41,21 @@ native_float hart_native_float(const isa_instruction *in)
     return (native_float){0};
 }
 
-// fflags and frm are neighbours.
-_Static_assert(offsetof(hart, frm) == offsetof(hart, fflags) + 1, "read together");
-
-static void require_environment(translation *t, hart_op *op)
+static void require_rounding(translation *t, hart_op *op)
 {
-    bool dynamic = op->in->rm == ROUND_DYNAMIC;
-    with_memory(t, NARROW, TWO_BYTES | 0xb7, RAX, RSI, offsetof(hart, fflags));
-    with_register(t, NARROW, 0x81, 4, RAX); // and
-    word(t, FLAG_INEXACT | (dynamic ? 0xff00 : 0));
-    with_immediate(t, NARROW, 7, RAX, FLAG_INEXACT);
+    if (op->in->rm != ROUND_DYNAMIC)
+        return;
+    with_memory(t, NARROW, 0x80, 7, RSI, offsetof(hart, frm)); // compare with nearest-even
+    byte(t, ROUND_NEAREST_EVEN);
     hart_native_exit_if(t, NOT_EQUAL, op, EXIT_HANDLER);
-    t->held = NO_REGISTER;
+}
+
+// If inexact is not raised yet, the result must be exact.
+static void require_inexact(translation *t, hart_op *op, exit_kind otherwise)
+{
+    with_memory(t, NARROW, 0xf6, 0, RSI, offsetof(hart, fflags)); // test
+    byte(t, FLAG_INEXACT);
+    hart_native_exit_if(t, EQUAL, op, otherwise);
 }
 
 static void require_box(translation *t, hart_op *op, unsigned r)
@@ -94,10 +98,79 @@ static void require_range(translation *t, hart_op *op, native_float row)
     hart_native_exit_if(t, ABOVE, op, EXIT_HANDLER);
 }
 
+// ---- exact results, in doubles: products are, sums are if both operands come out again.
+
+// code xmm, other
+static void with_double(translation *t, unsigned code, unsigned xmm, unsigned other)
+{
+    byte(t, 0xf2);
+    with_register(t, NARROW, TWO_BYTES | code, xmm, other);
+}
+
+// xmm = f[r]
+static void load_double(translation *t, unsigned xmm, unsigned r)
+{
+    byte(t, 0xf3);
+    with_memory(t, NARROW, TWO_BYTES | 0x5a, xmm, RSI, at_f(r));
+}
+
+static uint32_t jump_if_unequal(translation *t, unsigned xmm, unsigned other)
+{
+    byte(t, 0x66);
+    with_register(t, NARROW, TWO_BYTES | 0x2e, xmm, other);
+    return jump_if(t, NOT_EQUAL);
+}
+
+enum { MOVE = 0x10 };
+
+// xmm3 = xmm1 + xmm2, or the difference, which must be exact.
+static void add_doubles(translation *t, bool subtract, uint32_t unequal[2])
+{
+    with_double(t, MOVE, 3, 1);
+    with_double(t, subtract ? SUBTRACT : ADD, 3, 2);
+    with_double(t, MOVE, 4, subtract ? 1 : 3);
+    with_double(t, SUBTRACT, 4, subtract ? 3 : 1);
+    unequal[0] = jump_if_unequal(t, 4, 2);
+    with_double(t, MOVE, 4, 3);
+    with_double(t, subtract ? ADD : SUBTRACT, 4, 2);
+    unequal[1] = jump_if_unequal(t, 4, 1);
+}
+
+void hart_native_if_exact(translation *t, const hart_op *op, uint32_t store)
+{
+    native_float row = hart_native_float(op->in);
+    uint32_t unequal[3];
+    unsigned count = 0, result = 1;
+    load_double(t, 1, op->rs1);
+    load_double(t, 2, op->rs2);
+    if (row.fused || row.code == MULTIPLY)
+        with_double(t, MULTIPLY, 1, 2);
+    if (row.fused)
+        load_double(t, 2, op->rs3);
+    if (row.code != MULTIPLY) {
+        add_doubles(t, row.code == SUBTRACT || row.code == FUSED_SUBTRACT, unequal);
+        count = 2;
+        result = 3;
+    }
+    byte(t, 0xf3);
+    with_register(t, NARROW, TWO_BYTES | 0x5a, 4, 0); // xmm4 = the result as a double
+    unequal[count++] = jump_if_unequal(t, 4, result);
+    jump_to_offset(t, store);
+    while (count > 0)
+        arrive(t, unequal[--count]);
+}
+
+// Only f32 results are proven exact here, and no negated ones.
+static exit_kind when_exact(native_float row)
+{
+    bool negated = row.code == FUSED_NEGATED_ADD || row.code == FUSED_NEGATED;
+    return row.wide || negated ? EXIT_HANDLER : EXIT_EXACT;
+}
+
 void hart_native_write_float(translation *t, hart_op *op, native_float row)
 {
     unsigned first = t->exit_count;
-    require_environment(t, op);
+    require_rounding(t, op);
     if (!row.wide) {
         require_box(t, op, op->rs1);
         require_box(t, op, op->rs2);
@@ -114,9 +187,13 @@ void hart_native_write_float(translation *t, hart_op *op, native_float row)
     byte(t, 0x66);
     with_register(t, row.wide, TWO_BYTES | 0x7e, 0, RAX);
     require_range(t, op, row);
+    require_inexact(t, op, when_exact(row));
+    uint32_t store = t->n->used;
     store_float(t, row.wide, op->rd);
-    for (unsigned i = first; i < t->exit_count; i++)
+    for (unsigned i = first; i < t->exit_count; i++) {
+        t->exits[i].store = store;
         t->exits[i].back = t->n->used;
+    }
 }
 
 #endif

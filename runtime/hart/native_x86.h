@@ -25,10 +25,12 @@ typedef enum exit_kind {
     EXIT_TRANSFER,
     EXIT_BAD_ACCESS,
     EXIT_HANDLER, // calls the record's handler and comes back
+    EXIT_EXACT,   // the same, unless the float result at hand proves to be exact
 } exit_kind;
 typedef struct exit_stub {
-    uint32_t from; // end of the distance that leads there
-    uint32_t back;
+    uint32_t from;  // end of the distance that leads there
+    uint32_t back;  // behind the instruction
+    uint32_t store; // where it stores its result
     hart_op *op;
     exit_kind kind;
 } exit_stub;
@@ -80,6 +82,8 @@ typedef struct native_float {
 } native_float;
 native_float hart_native_float(const isa_instruction *in);
 void hart_native_write_float(translation *t, hart_op *op, native_float row);
+// Goes on at `store` if the f32 result in xmm0 is exact.
+void hart_native_if_exact(translation *t, const hart_op *op, uint32_t store);
 
 // ------------------------------------------------------------------- encoding
 

@@ -5,6 +5,7 @@
 
 #include "runtime/hart/hart.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

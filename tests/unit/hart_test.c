@@ -472,6 +472,69 @@ static void brain_floats_convert(void **state)
     fixture_destroy(&f);
 }
 
+// ----------------------------------------------------------------- float shortcuts
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    return *state ^= *state << 17;
+}
+
+// A register with few significant bits (sums and products of such are often exact), with random
+// ones, or special.
+static uint64_t random_float(uint64_t *state, bool wide)
+{
+    static const float special[] = {0,   -0.0f,     1,         INFINITY,        -INFINITY,
+                                    NAN, 0x1p-149f, 0x1p-126f, 0x1.fffffep127f, 0x1p-64f};
+    uint64_t random = next_random(state), kind = next_random(state) % 16;
+    double value = (double)((int64_t)(random >> 32) % 2048 - 1024) / (double)(1 << random % 16);
+    if (kind == 0)
+        value = (double)special[random % (sizeof special / sizeof *special)];
+    if (kind == 1)
+        return random; // not boxed
+    float narrow = (float)value;
+    uint64_t bits = 0;
+    memcpy(&bits, wide ? (void *)&value : (void *)&narrow, wide ? 8 : 4);
+    if (kind < 6)
+        bits ^= random & (wide ? 0x800fffffffffffff : 0x807fffff);
+    return wide ? bits : bits | ~0xffffffffull;
+}
+
+// Whatever way arithmetic is executed in, results and flags are those of the handlers.
+static void shortcuts_of_floats_are_right(void **state)
+{
+    (void)state;
+    static const uint16_t opcodes[] = {
+        ISA_FADD_S, ISA_FSUB_S, ISA_FMUL_S, ISA_FMADD_S, ISA_FMSUB_S, ISA_FNMADD_S, ISA_FNMSUB_S,
+        ISA_FADD_D, ISA_FSUB_D, ISA_FMUL_D, ISA_FMADD_D, ISA_FMSUB_D, ISA_FNMADD_D, ISA_FNMSUB_D};
+    uint64_t random = 12345;
+    for (unsigned i = 0; i < 2 * sizeof opcodes / sizeof *opcodes; i++) {
+        unsigned opcode = opcodes[i / 2];
+        bool wide = strcmp(isa_rows[opcode].extension, "D") == 0;
+        uint8_t rm = i % 2 ? 7 : 0, rs3 = strstr(isa_rows[opcode].operands, "fs3") ? 4 : 0;
+        fixture f = fixture_create(128, NULL), steps = fixture_create(128, NULL);
+        hart_use_native(steps.h, false);
+        PUT(&f, .opcode = opcode, .rd = 1, .rs1 = 2, .rs2 = 3, .rs3 = rs3, .rm = rm);
+        PUT(&steps, .opcode = opcode, .rd = 1, .rs1 = 2, .rs2 = 3, .rs3 = rs3, .rm = rm);
+        hart_set_return(f.h, f.end);
+        hart_set_return(steps.h, f.end);
+        for (int round = 0; round < 3000; round++) {
+            for (int r = 2; r < 5; r++)
+                f.h->f[r] = steps.h->f[r] = random_float(&random, wide);
+            f.h->fflags = steps.h->fflags = round % 3 ? 0 : 1;
+            f.h->frm = steps.h->frm = round % 8 ? 0 : round / 8 % 5;
+            f.h->pc = steps.h->pc = CODE;
+            assert_int_equal(hart_run(f.h, 10), HART_STOP_RETURN);
+            assert_int_equal(hart_run(steps.h, 10), HART_STOP_RETURN);
+            assert_int_equal(f.h->f[1], steps.h->f[1]);
+            assert_int_equal(f.h->fflags, steps.h->fflags);
+        }
+        fixture_destroy(&f);
+        fixture_destroy(&steps);
+    }
+}
+
 // -------------------------------------------------------------------- completeness
 
 static void every_opcode_executes(void **state)
@@ -586,6 +649,7 @@ int main(void)
         cmocka_unit_test(conditional_zero_and_count),
         cmocka_unit_test(store_conditional_needs_its_reservation),
         cmocka_unit_test(brain_floats_convert),
+        cmocka_unit_test(shortcuts_of_floats_are_right),
         cmocka_unit_test(every_opcode_executes),
         cmocka_unit_test(tile_operands_are_probed_first),
         cmocka_unit_test(harts_share_memory),
