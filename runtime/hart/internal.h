@@ -127,6 +127,26 @@ hart_handler *hart_handler_of(unsigned opcode); // NULL: none
 // ---- xlut.c
 // Tiles that refer to memory become copies, before somebody else looks at them or at memory.
 void hart_settle_tiles(hart *h);
+// Runs: Xlut instructions and the integer arithmetic between them, decoded for execution as a
+// whole, and again as long as a branch behind them leads back to their start.
+typedef struct hart_xlut_op {
+    const isa_instruction *in;
+    int32_t value;   // immediate
+    uint16_t choice; // lmma: lut_lmma_index
+    uint8_t kind;    // see xlut.c
+    uint8_t rd, rs1, rs2, half;
+} hart_xlut_op;
+typedef struct hart_xlut_run {
+    hart_op *first;
+    uint32_t length;
+    bool loops;
+    hart_xlut_op ops[];
+} hart_xlut_run;
+unsigned hart_xlut_run_length(const hart_op *op); // of that which begins here; 0: none does
+size_t hart_xlut_run_bytes(unsigned length);
+void hart_xlut_prepare_run(hart_xlut_run *run, hart_op *op, unsigned length);
+// Of a hart with a LUT unit that nobody observes.
+void hart_xlut_execute_run(hart *h, const hart_xlut_run *run);
 
 // ---- trap.c
 _Noreturn void hart_raise(hart *h, hart_cause cause, uint64_t address);

@@ -87,22 +87,48 @@ static uint32_t write_far_jump(translation *t, hart_step *to)
 }
 
 // In front of a call the stack is as the caller of a step left it, plus its return address.
-static uint32_t write_call(translation *t)
+static uint32_t begin_call(translation *t)
 {
     uint32_t at = t->n->used;
     byte(t, 0x57); // push rdi
     byte(t, 0x56); // push rsi
-    with_memory(t, WIDE, 0x89, R10, RSI, offsetof(hart, op));
-    with_register(t, WIDE, 0x8b, RDI, RSI);
-    static const uint8_t call[] = {0x49, 0x8b, 0x72, offsetof(hart_op, in),      // mov rsi, [r10 +]
-                                   0x41, 0xff, 0x52, offsetof(hart_op, execute), // call [r10 +]
-                                   0x5e, 0x5f};                                  // pop rsi, rdi
-    for (size_t i = 0; i < sizeof call; i++)
-        byte(t, call[i]);
+    return at;
+}
+
+static void end_call(translation *t)
+{
+    byte(t, 0x5e); // pop rsi
+    byte(t, 0x5f); // pop rdi
     with_memory(t, WIDE, 0x8b, RDX, RSI, offsetof(hart, memory_base));
     with_memory(t, WIDE, 0x8b, R8, RSI, offsetof(hart, memory_limit));
     with_memory(t, WIDE, 0x8b, R9, RSI, offsetof(hart, budget));
     byte(t, 0xc3);
+}
+
+static uint32_t write_call(translation *t)
+{
+    uint32_t at = begin_call(t);
+    with_memory(t, WIDE, 0x89, R10, RSI, offsetof(hart, op));
+    with_register(t, WIDE, 0x8b, RDI, RSI);
+    static const uint8_t call[] = {0x49, 0x8b, 0x72, offsetof(hart_op, in), // mov rsi, [r10 +]
+                                   0x41, 0xff, 0x52, offsetof(hart_op, execute)}; // call [r10 +]
+    for (size_t i = 0; i < sizeof call; i++)
+        byte(t, call[i]);
+    end_call(t);
+    return at;
+}
+
+static uint32_t write_call_run(translation *t)
+{
+    uint32_t at = begin_call(t);
+    with_register(t, WIDE, 0x8b, RDI, RSI);
+    with_register(t, WIDE, 0x8b, RSI, R10);
+    byte(t, 0x48); // mov rax,
+    byte(t, 0xb8);
+    long_word(t, (uint64_t)(uintptr_t)hart_xlut_execute_run);
+    byte(t, 0xff); // call rax
+    byte(t, 0xd0);
+    end_call(t);
     return at;
 }
 
@@ -135,6 +161,7 @@ bool hart_native_create(hart *h)
     n->pause = write_far_jump(&n->translation, hart_step_pause);
     n->bad_access = write_far_jump(&n->translation, hart_step_bad_access);
     n->call = write_call(&n->translation);
+    n->call_run = write_call_run(&n->translation);
     n->fixed = n->used;
     return true;
 }

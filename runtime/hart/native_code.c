@@ -220,6 +220,25 @@ static void call_handler(translation *t, const hart_op *op)
     t->boxed = 0;
 }
 
+// The decoded run lies in front of the call.
+static void call_run(translation *t, hart_op *op, unsigned length)
+{
+    hart_native *n = t->n;
+    const uint32_t start = n->used + 5, run = (start + 7) / 8 * 8;
+    const uint32_t behind = run + (uint32_t)hart_xlut_run_bytes(length);
+    byte(t, 0xe9); // jump over it
+    word(t, behind - start);
+    hart_xlut_prepare_run((hart_xlut_run *)(void *)(n->writable + run), op, length);
+    n->used = behind;
+    prefixed(t, WIDE << 3 | 1 << 2, 0x8d); // lea r10, [rip +]
+    byte(t, 0x15);
+    word(t, run - (n->used + 4));
+    byte(t, 0xe8);
+    word(t, n->call_run - (n->used + 4));
+    t->held = NO_REGISTER;
+    t->boxed = 0;
+}
+
 // To the step of the record that rdi points to.
 static void jump_to_step(translation *t)
 {
@@ -550,7 +569,13 @@ void hart_native_write(translation *t, hart_op *op)
         native_row row = row_of(op);
         if (row.form == FORM_NONE || (op != t->start && hart_op_details(op)->native))
             break;
-        goes_on = write_instruction(t, op, row);
+        const unsigned run = hart_xlut_run_length(op);
+        if (run) {
+            call_run(t, op, run);
+            op += run - 1;
+        } else {
+            goes_on = write_instruction(t, op, row);
+        }
     }
     if (goes_on)
         write_end(t, op);

@@ -59,6 +59,7 @@ struct hart_native {
     uint32_t used, fixed;           // fixed: what is not flushed
     uint32_t pause, bad_access;     // code that jumps to these steps
     uint32_t call;                  // code that calls the handler of the record in r10
+    uint32_t call_run;              // code that executes the run at r10
     site *sites;                    // in the order of their offsets
     size_t site_count, site_capacity;
     translation translation; // the one in progress

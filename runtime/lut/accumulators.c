@@ -18,7 +18,7 @@ void lut_reference_zero(lut_unit *u, const isa_instruction *in, const lut_operan
 void lut_reference_ld(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
     uint8_t *tile = lut_tile(u, in->rd);
-    uint32_t bytes = memory->item[0].bytes;
+    uint32_t bytes = u->tile_bytes >> in->half;
     memcpy(tile, memory->item[0].host[0], bytes);
     memset(tile + bytes, 0, u->tile_bytes - bytes);
 }

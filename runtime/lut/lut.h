@@ -44,7 +44,8 @@ typedef struct lut_counters {
 
 typedef struct lut_unit lut_unit;
 typedef void lut_function(lut_unit *u, const isa_instruction *in, const lut_operands *memory);
-// Executes an lmma whose ltc is no reference; its slice begins at group `first` of 4 lookups.
+// Executes an lmma after lut_own of its ltc; its slice begins at group `first` of 4 lookups. Halves
+// are only referred to as tables of i8, which are no larger.
 typedef void lut_kernel(lut_unit *u, const isa_instruction *in, uint32_t first);
 
 // An lmma as its options choose it.
@@ -64,10 +65,11 @@ struct lut_unit {
     // creation; every choice gives the same bits.
     lut_function *const *functions;
     lut_lmma *lmma; // see lut_lmma_of
-    // Where each tile's bytes are: its place in `tiles`, or (a bit of `references`) memory that
-    // nobody writes, see lut_refer.
+    // Where each tile's bytes are: its place in `tiles`, or memory (see lut_refer). Sets of tiles,
+    // a bit each: those in memory, those of them whose second half is 0 instead, those in whose
+    // place the second half is known to be 0.
     const uint8_t *at[ISA_TILE_REGISTERS];
-    uint32_t references;
+    uint32_t references, half_references, half_zero;
     lut_counters counters;
 };
 
@@ -85,24 +87,41 @@ static inline uint8_t *lut_tile(const lut_unit *u, unsigned number)
 
 // A lut.ld without the copy: the tile's bytes are those at `memory` (64-byte aligned), which must
 // stay as they are until lut_settle.
-static inline void lut_refer(lut_unit *u, unsigned number, const uint8_t *memory)
+static inline void lut_refer(lut_unit *u, unsigned number, bool half, const uint8_t *memory)
 {
     u->at[number] = memory;
     u->references |= 1u << number;
+    u->half_references = (u->half_references & ~(1u << number)) | (uint32_t)half << number;
 }
 // The tile's bytes are those at its place again, whatever they are.
 static inline void lut_forget(lut_unit *u, unsigned number)
 {
     u->at[number] = lut_tile(u, number);
     u->references &= ~(1u << number);
+    u->half_references &= ~(1u << number);
 }
-// References among the tiles of `mask` (a bit each) become copies.
-void lut_settle(lut_unit *u, uint32_t mask);
+// References among these tiles become copies.
+void lut_settle_references(lut_unit *u, uint32_t tiles);
+static inline void lut_settle(lut_unit *u, uint32_t tiles)
+{
+    if (u->references & tiles)
+        lut_settle_references(u, tiles);
+}
+// The same, in front of whatever may write these tiles.
+static inline void lut_own(lut_unit *u, uint32_t tiles)
+{
+    lut_settle(u, tiles);
+    u->half_zero &= ~tiles;
+}
 
-// What executes this lmma, after lut_settle of its ltc.
+// What executes an lmma with these options, after lut_own of its ltc.
+static inline unsigned lut_lmma_index(const isa_instruction *in)
+{
+    return in->form | in->slice << 3 | in->table << 6 | in->rows << 8;
+}
 static inline const lut_lmma *lut_lmma_of(const lut_unit *u, const isa_instruction *in)
 {
-    return &u->lmma[in->form | in->slice << 3 | in->table << 6 | in->rows << 8];
+    return &u->lmma[lut_lmma_index(in)];
 }
 
 // The memory operands of a decoded Xlut instruction (isa_decode has refused illegal fields), given

@@ -26,37 +26,42 @@ __attribute__((noinline)) static void canonicalize(tile_f32 *d, uint32_t count)
 }
 
 // 16 columns of all rows. Nonzero: there are NaN among the results.
-INLINE unsigned deq_columns(const uint8_t *s, tile_f32 *d, __m512 scale, const __m512 *factor,
-                            unsigned m, uint32_t n, bool real)
+INLINE __mmask16 deq_columns(const uint8_t *s, tile_f32 *d, __m512 scale, const __m512 *factor,
+                             unsigned m, size_t n, bool real)
 {
-    unsigned nan = 0;
+    __m512 result[LUT_MAX_ROWS];
     UNROLL for (unsigned row = 0; row < m; row++)
     {
-        const uint8_t *at = s + 4 * (size_t)row * n;
+        const uint8_t *at = s + 4 * row * n;
         __m512 sum = real ? _mm512_load_ps(at) : _mm512_cvtepi32_ps(_mm512_load_si512(at));
-        __m512 old = _mm512_load_ps(d + (size_t)row * n);
-        __m512 result = _mm512_fmadd_ps(sum, _mm512_mul_ps(scale, factor[row]), old);
-        _mm512_store_ps(d + (size_t)row * n, result);
-        nan |= _mm512_cmp_ps_mask(result, result, _CMP_UNORD_Q);
+        __m512 old = _mm512_load_ps(d + row * n);
+        result[row] = _mm512_fmadd_ps(sum, _mm512_mul_ps(scale, factor[row]), old);
+        _mm512_store_ps(d + row * n, result[row]);
     }
+    __mmask16 nan = _mm512_cmp_ps_mask(result[0], result[m / 2], _CMP_UNORD_Q);
+    if (m == 4)
+        nan = _kor_mask16(nan, _mm512_cmp_ps_mask(result[1], result[3], _CMP_UNORD_Q));
     return nan;
 }
 
 INLINE void deq(lut_unit *u, const isa_instruction *in, const uint8_t *scales,
                 const uint8_t *factors, unsigned m, bool real, unsigned scale_type)
 {
+    const size_t n = u->n, scale_bytes = scale_type == XLUT_SCALE_F32 ? 4 : 2;
     const uint8_t *s = lut_tile(u, in->rs3);
-    tile_f32 *d = lut_tile_f32(u, in->rd);
+    tile_f32 *const first = lut_tile_f32(u, in->rd), *d = first;
     __m512 factor[LUT_MAX_ROWS];
-    unsigned nan = 0;
+    __mmask16 nan = 0;
     UNROLL for (unsigned row = 0; row < m; row++) factor[row] =
         factors ? row_factor(factors, row) : _mm512_set1_ps(1);
-    for (uint32_t j = 0; j < u->n; j += 64)
-        UNROLL for (unsigned i = 0; i < 64; i += 16) nan |=
-            deq_columns(s + 4 * (j + i), d + j + i, columns_at(scale_type, scales, j + i), factor,
-                        m, u->n, real);
-    if (__builtin_expect(nan != 0, 0))
-        canonicalize(d, m * u->n);
+    for (tile_f32 *const end = d + n; d < end; d += 64, s += 256, scales += 64 * scale_bytes)
+        UNROLL for (unsigned i = 0; i < 64; i += 16)
+        {
+            __m512 scale = columns_at(scale_type, scales, i);
+            nan = _kor_mask16(nan, deq_columns(s + 4 * i, d + i, scale, factor, m, n, real));
+        }
+    if (__builtin_expect(!_kortestz_mask16_u8(nan, nan), 0))
+        canonicalize(first, (uint32_t)(m * n));
 }
 
 INLINE void deq_rows(lut_unit *u, const isa_instruction *in, const uint8_t *scales,
@@ -96,15 +101,28 @@ void lut_avx512_off(lut_unit *u, const isa_instruction *in, const lut_operands *
     }
 }
 
+INLINE void copy_half(uint8_t *to, const uint8_t *from, uint32_t bytes)
+{
+    for (uint32_t i = 0; i < bytes; i += 128) {
+        _mm512_store_si512(to + i, _mm512_loadu_si512(from + i));
+        _mm512_store_si512(to + i + 64, _mm512_loadu_si512(from + i + 64));
+    }
+}
+
 void lut_avx512_ld(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
-    uint8_t *tile = lut_tile(u, in->rd);
+    const uint32_t half = u->tile_bytes / 2, tile = 1u << in->rd;
+    uint8_t *to = lut_tile(u, in->rd);
     const uint8_t *from = memory->item[0].host[0];
-    const uint32_t bytes = memory->item[0].bytes;
-    for (uint32_t i = 0; i < bytes; i += LUT_TILE_ALIGNMENT)
-        _mm512_store_si512(tile + i, _mm512_loadu_si512(from + i));
-    for (uint32_t i = bytes; i < u->tile_bytes; i += LUT_TILE_ALIGNMENT)
-        _mm512_store_si512(tile + i, _mm512_setzero_si512());
+    copy_half(to, from, half);
+    if (!in->half) {
+        copy_half(to + half, from + half, half);
+        u->half_zero &= ~tile;
+    } else if (!(u->half_zero & tile)) {
+        for (uint32_t i = half; i < 2 * half; i += 64)
+            _mm512_store_si512(to + i, _mm512_setzero_si512());
+        u->half_zero |= tile;
+    }
 }
 
 // To f16; the other types as defined.

@@ -97,7 +97,7 @@ static void choose_all_lmma(lut_unit *u, lut_host host)
         for (in.slice = XLUT_SLICE_ALL; in.slice <= XLUT_SLICE_QUARTER3; in.slice++)
             for (in.table = XLUT_TABLE_I8; in.table <= XLUT_TABLE_F16; in.table++)
                 for (in.rows = XLUT_ROWS_ONE; in.rows <= XLUT_ROWS_ALL; in.rows++)
-                    u->lmma[lut_lmma_of(u, &in) - u->lmma] = choose_lmma(u, host, &in);
+                    u->lmma[lut_lmma_index(&in)] = choose_lmma(u, host, &in);
 }
 
 lut_unit *lut_unit_create_with(uint32_t m, uint32_t n, lut_host host)
@@ -133,12 +133,15 @@ void lut_unit_destroy(lut_unit *u)
     free(u);
 }
 
-void lut_settle(lut_unit *u, uint32_t mask)
+void lut_settle_references(lut_unit *u, uint32_t tiles)
 {
-    for (uint32_t left = u->references & mask; left; left &= left - 1) {
-        unsigned tile = (unsigned)__builtin_ctz(left);
-        memcpy(lut_tile(u, tile), u->at[tile], u->tile_bytes);
-        lut_forget(u, tile);
+    for (uint32_t left = u->references & tiles; left; left &= left - 1) {
+        isa_instruction ld = {.opcode = ISA_LUT_LD, .rd = (uint8_t)__builtin_ctz(left)};
+        lut_operands memory;
+        ld.half = u->half_references >> ld.rd & 1;
+        memory.item[0].host[0] = (uint8_t *)(uintptr_t)u->at[ld.rd];
+        lut_forget(u, ld.rd);
+        u->functions[ISA_LUT_LD](u, &ld, &memory);
     }
 }
 
@@ -178,6 +181,7 @@ static void execute_lmma(lut_unit *u, const isa_instruction *in)
 
 void lut_execute(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
+    u->half_zero = 0; // callers may have written tiles
     if (in->opcode == ISA_LMMA) {
         execute_lmma(u, in);
         return;
@@ -185,6 +189,7 @@ void lut_execute(lut_unit *u, const isa_instruction *in, const lut_operands *mem
     if (u->references)
         settle_for(u, in);
     u->functions[in->opcode](u, in, memory);
+    u->half_zero = 0;
     u->counters.mma_multiply_accumulates += lut_mma_multiply_accumulates(u, in);
     count_operands(&u->counters, memory);
 }
