@@ -137,14 +137,14 @@ struct hart {
     const hart_op *op; // NULL between instructions
     int64_t budget;
     // Between instructions: pc is the next one.
-    uint64_t remaining; // instructions left
-    uint64_t withheld;  // and those that are given out later
-    uint64_t run_start; // retired + remaining + withheld when hart_run began
-    hart_op *unlinked;  // the direct transfer that led to pc, if its target was not known
-    int stop;           // the hart_stop that ends hart_run; -1: none
-    hart_op *paused;    // behind the one instruction that is being executed; NULL: none is
-    void *paused_step;  // its own step
-    hart_segment operands[2];             // of Xlut: see xlut.c
+    uint64_t remaining;       // instructions left
+    uint64_t withheld;        // and those that are given out later
+    uint64_t run_start;       // retired + remaining + withheld when hart_run began
+    hart_op *unlinked;        // the direct transfer that led to pc, if its target was not known
+    int stop;                 // the hart_stop that ends hart_run; -1: none
+    hart_op *paused;          // behind the one instruction that is being executed; NULL: none is
+    void *paused_step;        // its own step
+    hart_segment operands[2]; // of Xlut: see xlut.c
     uint64_t reservation, reserved_value; // of LR; reservation 1: none
     uint8_t reservation_bits;
     hart_native *native; // NULL: no machine code is made
