@@ -101,6 +101,11 @@ static void begin(void *context, hart *h, const char *name)
     stop_for(s, SIGNAL_TRAP, NULL);
 }
 
+static bool idle(void *context)
+{
+    return ((gdb_session *)context)->motion == GDB_DETACHED;
+}
+
 // When gdb goes on with a signal, that is the end, as in a process without a handler; when it does
 // not, the instruction at pc is tried (again). Breakpoints need not be in code: those of gdb where
 // functions that it has called return to lie in the stack.
@@ -147,6 +152,7 @@ void gdb_observer(const gdb_target *target, const gdb_transport *transport, obse
                       .begin = begin,
                       .gate = gate,
                       .stopped = stopped,
+                      .idle = idle,
                       .fault = fault,
                       .finish = finish};
 }

@@ -50,6 +50,7 @@ struct host_program {
     source_lines *lines; // opened on the first question
     ARRAY_OF(observer) observers;
     size_t refused; // whose gate did
+    bool observed;  // some observer wants every instruction
     host_checkpoints checkpoint;
 };
 
@@ -68,7 +69,8 @@ host_outcome host_run(host_program *p, const char *name, const host_limits *limi
 void observers_begin(host_program *p, const char *name);
 // A gate refused. False: the run ends.
 bool observers_stopped(host_program *p);
-bool observers_fault(host_program *p); // false: the run ends
+void observers_settle(host_program *p); // now and then, between instructions
+bool observers_fault(host_program *p);  // false: the run ends
 void observers_end(host_program *p);
 
 // What the guest can ask for by an ecall (runtime/host/linux.h). Created with the program, with the

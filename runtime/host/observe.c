@@ -20,8 +20,10 @@ static bool fan_out(void *context, hart *h, const isa_instruction *in)
 void host_observe(host_program *p, const observer *o)
 {
     ARRAY_PUSH(p->arena, &p->observers, *o);
-    if (o->gate || o->instruction)
+    if (o->gate || o->instruction) {
         hart_observe(p->hart, fan_out, p);
+        p->observed = true;
+    }
 }
 
 void observers_begin(host_program *p, const char *name)
@@ -35,6 +37,23 @@ bool observers_stopped(host_program *p)
 {
     const observer *o = &p->observers.items[p->refused];
     return o->stopped && o->stopped(o->context, p->hart);
+}
+
+static bool is_idle(const observer *o)
+{
+    return (!o->gate && !o->instruction) || (o->idle && o->idle(o->context));
+}
+
+void observers_settle(host_program *p)
+{
+    if (!p->observed)
+        return;
+    for (size_t i = 0; i < p->observers.count; i++)
+        if (!is_idle(&p->observers.items[i]))
+            return;
+    p->observed = false;
+    hart_observe(p->hart, NULL, NULL);
+    hart_flush_code(p->hart); // what was decoded for single steps
 }
 
 bool observers_fault(host_program *p)
@@ -55,7 +74,7 @@ void observers_end(host_program *p)
 
 void host_finish(host_program *p, int exit_code)
 {
-    if (p->observers.count)
+    if (p->observed)
         hart_observe(p->hart, NULL, NULL);
     for (size_t i = 0; i < p->observers.count; i++)
         if (p->observers.items[i].finish)

@@ -76,6 +76,7 @@ host_outcome host_run(host_program *p, const char *name, const host_limits *limi
         if (ended)
             break;
         checkpoint_if_due(p, name);
+        observers_settle(p);
     } while (!limit_reached(limits, start, &outcome));
     fflush(stdout);
     outcome.seconds = clock_seconds() - start;

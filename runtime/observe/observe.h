@@ -29,6 +29,9 @@ typedef struct observer {
     // The instruction at pc is about to execute. What it writes can be seen at the next one, or in
     // `fault` or `end`. Changes nothing in the hart.
     void (*instruction)(void *context, struct hart *h, const struct isa_instruction *in);
+    // Asked now and then: whether it has seen enough, and needs `gate` and `instruction` no more.
+    // When all have, the program runs at full speed. NULL: never.
+    bool (*idle)(void *context);
     // The instruction at pc faulted and has changed nothing. May change registers and memory. True
     // from any observer: it is to be tried again. Otherwise the run ends.
     bool (*fault)(void *context, struct hart *h);

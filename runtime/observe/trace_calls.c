@@ -122,6 +122,11 @@ static void instruction(void *context, hart *h, const isa_instruction *in)
     t->trace->executed++;
 }
 
+static bool idle(void *context)
+{
+    return ((call_trace *)context)->trace->limit_reached;
+}
+
 static void begin(void *context, hart *h, const char *name)
 {
     (void)h;
@@ -156,6 +161,10 @@ void trace_calls_observer(trace *t, observer *out)
         INTERNAL_ERROR("out of memory");
     own->trace = t;
     fputs("{\"traceEvents\":[", trace_stream(t));
-    *out = (observer){
-        .context = own, .begin = begin, .instruction = instruction, .end = end, .finish = finish};
+    *out = (observer){.context = own,
+                      .begin = begin,
+                      .instruction = instruction,
+                      .idle = idle,
+                      .end = end,
+                      .finish = finish};
 }

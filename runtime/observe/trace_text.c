@@ -86,6 +86,11 @@ static void instruction(void *context, hart *h, const isa_instruction *in)
     t->trace->executed++;
 }
 
+static bool idle(void *context)
+{
+    return ((text_trace *)context)->trace->limit_reached;
+}
+
 static void begin(void *context, hart *h, const char *name)
 {
     (void)h;
@@ -130,6 +135,7 @@ void trace_text_observer(trace *t, observer *out)
     *out = (observer){.context = own,
                       .begin = begin,
                       .instruction = instruction,
+                      .idle = idle,
                       .fault = fault,
                       .end = end,
                       .finish = finish};
