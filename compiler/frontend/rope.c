@@ -36,12 +36,10 @@ static double kept(const rotation *r, int64_t pair)
     return r->extrapolation * (1 - fmin(fmax(ramp, 0), 1));
 }
 
-// Radians per position. Models are trained with what their code computes in f32: 1 / base^(..),
-// the power rounded, and then the quotient.
+// Radians per position.
 static double frequency(const rotation *r, int64_t pair)
 {
-    float wavelength = (float)pow(r->base, (double)pair / (double)r->pairs);
-    double original = 1 / wavelength;
+    double original = pow(r->base, -(double)pair / (double)r->pairs);
     double share = is_scaled(r, "yarn") ? kept(r, pair) : is_scaled(r, "none");
     return original / r->factor * (1 - share) + original * share;
 }
@@ -123,7 +121,7 @@ static ir_value *frequencies(frontend *f, const builtin_call *c, const rotation 
             return NULL;
         }
     }
-    return values ? constant_vector(f, "rope", SCALAR_F32, r->pairs, values, c->syntax->where)
+    return values ? constant_vector(f, "rope", SCALAR_F64, r->pairs, values, c->syntax->where)
                   : NULL;
 }
 
@@ -142,37 +140,39 @@ static bool check_factors(frontend *f, const builtin_call *c, const ir_value *fa
         .kind;
 }
 
-// f32[.., T, P] from i32[.., T].
+// f64[.., T, P] from i32[.., T].
 static ir_value *angles(frontend *f, location where, ir_value *positions, ir_value *frequency,
                         ir_value *factors)
 {
     const ir_type *t = positions->type;
     ir_dim dims[IR_MAX_RANK];
-    if (factors)
-        frequency = emit(f, where, IR_DIV, frequency->type, frequency,
-                         emit_cast(f, where, factors, SCALAR_F32), NULL);
     memcpy(dims, t->dims, sizeof dims);
     dims[t->rank] = ir_dim_constant(1);
-    ir_value *x = emit_cast(f, where, positions, SCALAR_F32);
-    x = emit(f, where, IR_RESHAPE, ir_type_tensor(f->module, SCALAR_F32, t->rank + 1, dims), x,
+    ir_value *x = emit_cast(f, where, positions, SCALAR_F64);
+    x = emit(f, where, IR_RESHAPE, ir_type_tensor(f->module, SCALAR_F64, t->rank + 1, dims), x,
              NULL, NULL);
     dims[t->rank] = frequency->type->dims[0];
-    const ir_type *result = type_tensor(f, where, SCALAR_F32, t->rank + 1, dims);
-    return result ? emit(f, where, IR_MUL, result, x, frequency, NULL) : NULL;
+    const ir_type *result = type_tensor(f, where, SCALAR_F64, t->rank + 1, dims);
+    if (!result)
+        return NULL;
+    x = emit(f, where, IR_MUL, result, x, frequency, NULL);
+    if (factors)
+        x = emit(f, where, IR_DIV, result, x, emit_cast(f, where, factors, SCALAR_F64), NULL);
+    return x;
 }
 
-// cos or sin, times the magnitude.
+// cos or sin in f64, times the magnitude, in f32.
 static ir_value *turn(frontend *f, location where, ir_opcode code, ir_value *angle,
                       double magnitude)
 {
     ir_value *x = emit(f, where, code, angle->type, angle, NULL, NULL);
     if (magnitude != 1) {
-        const ir_type *scalar = ir_type_scalar(f->module, SCALAR_F32);
+        const ir_type *scalar = ir_type_scalar(f->module, SCALAR_F64);
         ir_value *m = emit(f, where, IR_CONSTANT, scalar, NULL, NULL, NULL);
-        ir_set_number(m->op, "value", scalar_round(SCALAR_F32, magnitude));
+        ir_set_number(m->op, "value", magnitude);
         x = emit(f, where, IR_MUL, angle->type, x, m, NULL);
     }
-    return x;
+    return emit_cast(f, where, x, SCALAR_F32);
 }
 
 value rule_rope(frontend *f, const builtin_call *c)

@@ -3,7 +3,7 @@
 Weights have the names and the layout of the published checkpoints; gguf() converts them as llama.cpp's converters
 do. So a program for the GGUF file that agrees with forward() has understood both: a permuted head, another rotary
 layout or a transposed matrix would show. Arithmetic is double, rounded to f32 behind every operation, and keys and
-values to f16, as the programs' caches are (BitNet's are f32).
+values to f16, as the programs' caches are.
 """
 import math
 import random
@@ -77,9 +77,7 @@ def bit_linear(x, w):
 
 
 def frequencies(base, pairs, factors=None):
-    wavelengths = f32(base ** (p / pairs) for p in range(pairs))
-    plain = f32(1 / w for w in wavelengths)
-    return f32(f / factors[p] for p, f in enumerate(plain)) if factors else plain
+    return [base ** (-p / pairs) / (factors[p] if factors else 1) for p in range(pairs)]
 
 
 def linear_scaling(frequency, factor):
@@ -117,8 +115,7 @@ def rotate_half(x, position, frequency, magnitude=1):
     """The published checkpoints' rotary embedding: element p turns with element p + half of the rotated part."""
     half, out = len(frequency), list(x)
     for p, f in enumerate(frequency):
-        (angle,) = f32([position * f])
-        c, s = f32([magnitude * math.cos(angle), magnitude * math.sin(angle)])
+        c, s = f32([magnitude * math.cos(position * f), magnitude * math.sin(position * f)])
         out[p], out[p + half] = x[p] * c - x[p + half] * s, x[p] * s + x[p + half] * c
     return f32(out)
 
@@ -153,7 +150,6 @@ def attend(queries, keys, values, slopes=None, window=None):
 class Model:
     """A tiny model of one architecture. Subclasses: names and shapes, forward(), gguf()."""
     arch = program = None
-    cached = staticmethod(f16)
 
     def __init__(self, seed=1, dim=36, heads=6, kv_heads=2, head_dim=None, ffn=52, layers=3, vocab=50, context=64,
                  base=10000.0, eps=1e-5, tied=False, bias=False, **more):
@@ -191,8 +187,8 @@ class Model:
         return [self.step(t, position, caches) for position, t in enumerate(tokens)]
 
     def cache(self, store, keys, values):
-        store[0].append([self.cached(k) for k in keys])
-        store[1].append([self.cached(v) for v in values])
+        store[0].append([f16(k) for k in keys])
+        store[1].append([f16(v) for v in values])
         return store
 
     def metadata(self, **more):
@@ -310,7 +306,6 @@ class Qwen2(Llama):
 class Bitnet(Llama):
     """BitNet b1.58 (arXiv 2402.17764) as published by 1bitLLM: norms in front of the output projections."""
     arch, program = "bitnet", "bitnet.lut"
-    cached = staticmethod(f32)
     activation, last_eps = staticmethod(silu), 1e-5
     names = Llama.names | {"self_attn.inner_attn_ln": "attn_sub_norm", "mlp.ffn_layernorm": "ffn_sub_norm"}
     attention_norm, feed_forward_norm = "self_attn.inner_attn_ln", "mlp.ffn_layernorm"

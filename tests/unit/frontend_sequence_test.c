@@ -100,7 +100,7 @@ static void expect_constant(const char *expression, size_t count, const double *
     finish(&j);
 }
 
-// Figures from the formulas of the papers, in double precision (Python), to f32's precision.
+// Figures from the formulas of the papers, in double precision (Python).
 static void test_frequencies(void **state)
 {
     (void)state;
@@ -111,13 +111,13 @@ static void test_frequencies(void **state)
     static const double yarn[] = {1,       0.31622776601683794,   0.1,     0.02569350598886808,
                                   0.00625, 0.0013834964763236657, 0.00025, 7.905694150420948e-05};
     static const double interpolated[] = {0.25};
-    expect_constant("rope(x, pos)", 8, plain, 1e-7);
-    expect_constant("rope(x, pos, pairs = 4, scaling = linear, factor = 2)", 4, half, 1e-7);
+    expect_constant("rope(x, pos)", 8, plain, 1e-15);
+    expect_constant("rope(x, pos, pairs = 4, scaling = linear, factor = 2)", 4, half, 1e-15);
     expect_constant("rope(x, pos, scaling = yarn, factor = 4, original_context = 2048)", 8, yarn,
-                    1e-7);
+                    1e-15);
     expect_constant("rope(x, pos, pairs = 1, scaling = yarn, factor = 4, original_context = 2048, "
                     "extrapolation = 0)",
-                    1, interpolated, 1e-7);
+                    1, interpolated, 1e-15);
 }
 
 static void test_magnitude_of_yarn(void **state)
@@ -125,8 +125,8 @@ static void test_magnitude_of_yarn(void **state)
     (void)state;
 #define YARN "rope(x, pos, scaling = yarn, factor = 4, original_context = 2048"
 #define ENTRY(e) "entry fn main(x: f32[4, 2, 16], pos: i32) -> f32[4, 2, 16] { return " e "; }"
-    expect_graph(ENTRY(YARN ")"), NULL, "constant 1.13862943649292 : f32");
-    expect_graph(ENTRY(YARN ", magnitude = 0.5)"), NULL, "constant 0.5 : f32");
+    expect_graph(ENTRY(YARN ")"), NULL, "constant 1.138629436111989 : f64");
+    expect_graph(ENTRY(YARN ", magnitude = 0.5)"), NULL, "constant 0.5 : f64");
     job j = compile_with(ENTRY(YARN ", extrapolation = 0)"), NULL);
     assert_null(strstr(text_string(&j.graph), "constant 1"));
     finish(&j);
