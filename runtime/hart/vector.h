@@ -23,6 +23,19 @@ static inline uint8_t *vector_register(const hart *h, unsigned r)
     return h->v + (size_t)r * h->vlenb;
 }
 
+// memcpy for what are mostly a few whole registers: without a call.
+static inline void vector_move(void *to, const void *from, size_t bytes)
+{
+    if (bytes % 16 != 0 || bytes > 256) {
+        memcpy(to, from, bytes);
+        return;
+    }
+    for (size_t i = 0; i < bytes; i += 16) {
+        memcpy((uint8_t *)to + i, (const uint8_t *)from + i, 16);
+        __asm__ volatile(""); // or else gcc makes it a call again
+    }
+}
+
 static inline bool vector_mask_bit(const uint8_t *mask, uint64_t i)
 {
     return mask[i >> 3] >> (i & 7) & 1;

@@ -31,7 +31,7 @@ void vector_commit_all(hart *h, unsigned rd, const void *result, unsigned eew)
 {
     if (h->vstart < h->vl) {
         size_t from = h->vstart << eew, to = h->vl << eew;
-        memcpy(vector_register(h, rd) + from, (const uint8_t *)result + from, to - from);
+        vector_move(vector_register(h, rd) + from, (const uint8_t *)result + from, to - from);
     }
     h->vstart = 0;
 }
@@ -112,7 +112,7 @@ void vector_binary(hart *h, const isa_instruction *in, const vector_kernels *ker
     vector_buffer result, splat;
     const void *b = vector_second_operand(h, in, second, h->sew, h->vl, &splat);
     if (reads_destination)
-        memcpy(result.bytes, vector_register(h, in->rd), h->vl << h->sew);
+        vector_move(result.bytes, vector_register(h, in->rd), h->vl << h->sew);
     kernels->of[h->sew](result.bytes, vector_register(h, in->rs2), b, h->vl);
     vector_commit(h, in, result.bytes, h->sew);
 }

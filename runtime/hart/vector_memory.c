@@ -55,10 +55,10 @@ static void move_runs(hart *h, const vector_access *a, uint64_t end)
         if (in_page == 0) {
             move_element(h, a, address, 0, i);
         } else if (a->store) {
-            memcpy(hart_host(h, address), at, count << a->eew);
+            vector_move(hart_host(h, address), at, count << a->eew);
             h->vector_bytes[1] += count << a->eew;
         } else {
-            memcpy(at, hart_host(h, address), count << a->eew);
+            vector_move(at, hart_host(h, address), count << a->eew);
             h->vector_bytes[0] += count << a->eew;
         }
         i += count;

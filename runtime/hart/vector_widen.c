@@ -73,7 +73,7 @@ static void widen(hart *h, const isa_instruction *in, const vector_kernels *kern
     vector_buffer result, splat;
     const void *b = vector_second_operand(h, in, second, h->sew, h->vl, &splat);
     if (reads_destination)
-        memcpy(result.bytes, vector_register(h, in->rd), h->vl << (h->sew + 1));
+        vector_move(result.bytes, vector_register(h, in->rd), h->vl << (h->sew + 1));
     kernels->of[h->sew](result.bytes, vector_register(h, in->rs2), b, h->vl);
     vector_commit(h, in, result.bytes, h->sew + 1);
 }
