@@ -118,12 +118,32 @@ static inline void dequantize(hart *h, lut_unit *u, const isa_instruction *in)
     u->counters.bytes_read += bytes;
 }
 
+static inline void clear(lut_unit *u, const isa_instruction *in)
+{
+    lut_forget(u, in->rd);
+    u->functions[ISA_LUT_ZERO](u, in, NULL);
+}
+
+static inline void store(hart *h, lut_unit *u, const isa_instruction *in)
+{
+    lut_operands operands;
+    operands.count = 0;
+    hart_require(h, lut_operands_of(u, in, h->x, &operands));
+    lut_operand *o = &operands.item[0];
+    for (unsigned row = 0; row < o->rows; row++)
+        resolve_row(h, o, row);
+    lut_settle(u, 1u << in->rd);
+    u->functions[ISA_LUT_STA](u, in, &operands);
+    u->counters.bytes_written += (uint64_t)o->rows * o->bytes;
+}
+
 // ------------------------------------------------------------------------- runs
 
 // What a run consists of: these, and the arithmetic that stands between them.
 #define EACH_ARITHMETIC(DO)                                                                        \
     DO(ADDI, a + (uint64_t)op->value)                                                              \
     DO(ADD, a + b)                                                                                 \
+    DO(MUL, a *b)                                                                                  \
     DO(SLLI, a << op->value)                                                                       \
     DO(SRLI, a >> op->value)                                                                       \
     DO(SH1ADD, (a << 1) + b)                                                                       \
@@ -135,6 +155,8 @@ typedef enum run_kind {
     RUN_LOAD,
     RUN_LMMA,
     RUN_DEQUANTIZE,
+    RUN_ZERO,
+    RUN_STORE,
     RUN_OTHER, // Xlut
 #define KIND(E, result) RUN_##E,
     EACH_ARITHMETIC(KIND)
@@ -155,6 +177,8 @@ static run_kind kind_of(unsigned opcode)
     case ISA_LUT_LD: return RUN_LOAD;
     case ISA_LMMA: return RUN_LMMA;
     case ISA_LUT_DEQ: return RUN_DEQUANTIZE;
+    case ISA_LUT_ZERO: return RUN_ZERO;
+    case ISA_LUT_STA: return RUN_STORE;
 #define CASE(E, result)                                                                            \
     case ISA_##E: return RUN_##E;
         EACH_ARITHMETIC(CASE)
@@ -208,6 +232,12 @@ void hart_xlut_prepare_run(hart_xlut_run *run, hart_op *op, unsigned length)
     }
 }
 
+static inline void settle_passing(lut_unit *u, uint32_t *passing)
+{
+    lut_settle(u, *passing);
+    *passing = 0;
+}
+
 static inline void execute_run(hart *h, lut_unit *u, const hart_xlut_run *run, uint32_t *passing)
 {
     const hart_op *at = run->first;
@@ -218,14 +248,16 @@ static inline void execute_run(hart *h, lut_unit *u, const hart_xlut_run *run, u
         case RUN_LOAD: load(h, u, op->rd, op->half, a + (uint64_t)op->value, passing); break;
         case RUN_LMMA: look_up(u, op->in, &u->lmma[op->choice]); break;
         case RUN_DEQUANTIZE: dequantize(h, u, op->in); break;
+        case RUN_ZERO: clear(u, op->in); break;
+        case RUN_STORE:
+            settle_passing(u, passing);
+            store(h, u, op->in);
+            break;
 #define CASE(E, result)                                                                            \
     case RUN_##E: h->x[op->rd] = result; break;
             EACH_ARITHMETIC(CASE)
 #undef CASE
-        default:
-            lut_settle(u, *passing);
-            *passing = 0;
-            hart_handler_of(op->in->opcode)(h, op->in);
+        default: settle_passing(u, passing); at[-1].execute(h, op->in);
         }
     }
 }

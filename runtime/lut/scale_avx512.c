@@ -125,22 +125,60 @@ void lut_avx512_ld(lut_unit *u, const isa_instruction *in, const lut_operands *m
     }
 }
 
-// To f16; the other types as defined.
+void lut_avx512_zero(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
+{
+    (void)memory;
+    uint8_t *to = lut_tile(u, in->rd);
+    for (uint32_t i = 0; i < u->tile_bytes; i += 128) {
+        _mm512_store_si512(to + i, _mm512_setzero_si512());
+        _mm512_store_si512(to + i + 64, _mm512_setzero_si512());
+    }
+    u->half_zero |= 1u << in->rd;
+}
+
+INLINE __m256i halves_of(const tile_f32 *from)
+{
+    return _mm512_cvtps_ph(canonical(_mm512_load_ps(from)),
+                           _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+// Masked stores are slow on some hosts, so they are kept for the rest of a row.
+INLINE void store_halves(uint8_t *to, const tile_f32 *from, uint32_t columns)
+{
+    const uint32_t whole = columns & ~15u, rest = columns & 15;
+    for (uint32_t j = 0; j < whole; j += 16)
+        _mm256_storeu_si256((void *)(to + 2 * j), halves_of(from + j));
+    if (rest)
+        _mm256_mask_storeu_epi16(to + 2 * whole, (__mmask16)((1u << rest) - 1),
+                                 halves_of(from + whole));
+}
+
+INLINE void store_words(uint8_t *to, const tile_f32 *from, uint32_t columns)
+{
+    const uint32_t whole = columns & ~15u, rest = columns & 15;
+    for (uint32_t j = 0; j < whole; j += 16)
+        _mm512_storeu_si512(to + 4 * j, _mm512_load_si512(from + j));
+    if (rest)
+        _mm512_mask_storeu_epi32(to + 4 * whole, (__mmask16)((1u << rest) - 1),
+                                 _mm512_load_si512(from + whole));
+}
+
+// To bf16 as defined.
 void lut_avx512_sta(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
     const lut_operand *rows = &memory->item[0];
-    if (in->type != XLUT_DATA_F16) {
+    const bool narrow = in->type == XLUT_DATA_F16;
+    if (in->type == XLUT_DATA_BF16) {
         lut_reference_sta(u, in, memory);
         return;
     }
-    const uint32_t columns = rows->bytes / 2;
-    for (uint32_t row = 0; row < rows->rows; row++)
-        for (uint32_t j = 0; j < columns; j += 16) {
-            __m512 value = canonical(_mm512_load_ps(lut_tile_f32(u, in->rd) + row * u->n + j));
-            __mmask16 stored = columns - j < 16 ? (__mmask16)((1u << (columns - j)) - 1) : 0xffff;
-            __m256i half = _mm512_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-            _mm256_mask_storeu_epi16(rows->host[row] + 2 * j, stored, half);
-        }
+    for (uint32_t row = 0; row < rows->rows; row++) {
+        const tile_f32 *from = lut_tile_f32(u, in->rd) + (size_t)row * u->n;
+        if (narrow)
+            store_halves(rows->host[row], from, rows->bytes / 2);
+        else
+            store_words(rows->host[row], from, rows->bytes / 4);
+    }
 }
 
 #else

@@ -9,12 +9,12 @@ static const struct {
 } shapes[] = {{1, 64}, {2, 64}, {2, 128}, {4, 128}, {4, 256}};
 
 // What executes each opcode: the defining functions, but for those that a host has variants of.
-#define FUNCTIONS(ld, tbl, lmma, deq, off, sta)                                                    \
+#define FUNCTIONS(ld, zero, tbl, lmma, deq, off, sta)                                              \
     {                                                                                              \
         [ISA_LUT_LD] = ld,                                                                         \
         [ISA_LUT_ST] = lut_reference_st,                                                           \
         [ISA_LUT_PF] = lut_reference_pf,                                                           \
-        [ISA_LUT_ZERO] = lut_reference_zero,                                                       \
+        [ISA_LUT_ZERO] = zero,                                                                     \
         [ISA_LUT_TBL] = tbl,                                                                       \
         [ISA_LMMA] = lmma,                                                                         \
         [ISA_MMA] = lut_reference_mma,                                                             \
@@ -25,13 +25,14 @@ static const struct {
     }
 
 static lut_function *const functions[LUT_HOST_COUNT][ISA_OPCODE_COUNT] = {
-    [LUT_HOST_REFERENCE] = FUNCTIONS(lut_reference_ld, lut_reference_tbl, lut_reference_lmma,
-                                     lut_reference_deq, lut_reference_off, lut_reference_sta),
+    [LUT_HOST_REFERENCE] =
+        FUNCTIONS(lut_reference_ld, lut_reference_zero, lut_reference_tbl, lut_reference_lmma,
+                  lut_reference_deq, lut_reference_off, lut_reference_sta),
 #ifdef __x86_64__
-    [LUT_HOST_AVX2] = FUNCTIONS(lut_reference_ld, lut_reference_tbl, lut_avx2_lmma, lut_avx2_deq,
-                                lut_avx2_off, lut_reference_sta),
-    [LUT_HOST_AVX512] = FUNCTIONS(lut_avx512_ld, lut_avx512_tbl, lut_avx512_lmma, lut_avx512_deq,
-                                  lut_avx512_off, lut_avx512_sta),
+    [LUT_HOST_AVX2] = FUNCTIONS(lut_reference_ld, lut_reference_zero, lut_reference_tbl,
+                                lut_avx2_lmma, lut_avx2_deq, lut_avx2_off, lut_reference_sta),
+    [LUT_HOST_AVX512] = FUNCTIONS(lut_avx512_ld, lut_avx512_zero, lut_avx512_tbl, lut_avx512_lmma,
+                                  lut_avx512_deq, lut_avx512_off, lut_avx512_sta),
 #endif
 };
 
