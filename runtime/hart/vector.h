@@ -101,6 +101,16 @@ static inline void require_apart(hart *h, unsigned rd, unsigned size_d, unsigned
     hart_require(h, rd + size_d <= rs || rs + size_s <= rd);
 }
 
+// Whether the result may be computed where it belongs: every element, and no source in its place.
+// Sizes are those of the groups of rd, rs2 and rs1; 0: not a group.
+static inline bool vector_in_place(const hart *h, const isa_instruction *in, unsigned size_d,
+                                   unsigned size_a, unsigned size_b)
+{
+    unsigned rd = in->rd;
+    return in->vm && h->vstart == 0 && (rd + size_d <= in->rs2 || in->rs2 + size_a <= rd) &&
+           (!size_b || rd + size_d <= in->rs1 || in->rs1 + size_b <= rd);
+}
+
 // The second operand of an instruction.
 typedef enum vector_second { SECOND_V, SECOND_X, SECOND_I } vector_second;
 

@@ -101,16 +101,6 @@ void vector_expand_mask(const hart *h, void *to, unsigned sew, size_t n)
     }
 }
 
-// The result may be computed where it belongs: every element, and no source in its place.
-static bool may_write_in_place(const hart *h, const isa_instruction *in, vector_second second)
-{
-    unsigned size = vector_group(h->lmul), rd = in->rd;
-    bool apart = rd + size <= in->rs2 || in->rs2 + size <= rd;
-    if (second == SECOND_V)
-        apart = apart && (rd + size <= in->rs1 || in->rs1 + size <= rd);
-    return apart && in->vm && h->vstart == 0;
-}
-
 void vector_binary(hart *h, const isa_instruction *in, const vector_kernels *kernels,
                    vector_second second, bool reads_destination)
 {
@@ -121,7 +111,8 @@ void vector_binary(hart *h, const isa_instruction *in, const vector_kernels *ker
         require_group(h, in->rs1, h->lmul);
     vector_buffer result, splat;
     const void *b = vector_second_operand(h, in, second, h->sew, h->vl, &splat);
-    if (may_write_in_place(h, in, second)) {
+    unsigned size = vector_group(h->lmul);
+    if (vector_in_place(h, in, size, size, second == SECOND_V ? size : 0)) {
         kernels->of[h->sew](vector_register(h, in->rd), vector_register(h, in->rs2), b, h->vl);
         return;
     }

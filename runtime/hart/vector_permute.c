@@ -155,9 +155,11 @@ static void gather(hart *h, const isa_instruction *in, gather_loop *const *loops
     require_group(h, in->rs1, index_emul);
     require_apart(h, in->rd, vector_group(h->lmul), in->rs1, vector_group(index_emul));
     vector_buffer result;
-    loops[h->sew](result.bytes, vector_register(h, in->rs2), vector_register(h, in->rs1), h->vl,
-                  vector_length_maximum(h));
-    vector_commit(h, in, result.bytes, h->sew);
+    bool in_place = in->vm && h->vstart == 0;
+    loops[h->sew](in_place ? vector_register(h, in->rd) : result.bytes, vector_register(h, in->rs2),
+                  vector_register(h, in->rs1), h->vl, vector_length_maximum(h));
+    if (!in_place)
+        vector_commit(h, in, result.bytes, h->sew);
 }
 
 static void execute_VRGATHER_VV(hart *h, const isa_instruction *in)

@@ -72,6 +72,11 @@ static void widen(hart *h, const isa_instruction *in, const vector_kernels *kern
     require_widening(h, in, second, wide_a);
     vector_buffer result, splat;
     const void *b = vector_second_operand(h, in, second, h->sew, h->vl, &splat);
+    unsigned size_b = second == SECOND_V ? vector_group(h->lmul) : 0;
+    if (vector_in_place(h, in, vector_group(h->lmul + 1), vector_group(h->lmul + wide_a), size_b)) {
+        kernels->of[h->sew](vector_register(h, in->rd), vector_register(h, in->rs2), b, h->vl);
+        return;
+    }
     if (reads_destination)
         vector_move(result.bytes, vector_register(h, in->rd), h->vl << (h->sew + 1));
     kernels->of[h->sew](result.bytes, vector_register(h, in->rs2), b, h->vl);
@@ -148,6 +153,10 @@ static void extend(hart *h, const isa_instruction *in, const vector_kernels *ker
     require_overlap(h, in->rd, h->lmul, h->sew, in->rs2, emul, h->sew - factor);
     vector_buffer result;
     const void *a = vector_register(h, in->rs2);
+    if (vector_in_place(h, in, vector_group(h->lmul), vector_group(emul), 0)) {
+        kernels->of[h->sew](vector_register(h, in->rd), a, a, h->vl);
+        return;
+    }
     kernels->of[h->sew](result.bytes, a, a, h->vl);
     vector_commit(h, in, result.bytes, h->sew);
 }
