@@ -75,10 +75,24 @@ static bool write_all(void *context, const void *data, size_t size)
     return true;
 }
 
+// Closing a socket with bytes unread may take from gdb what it has not read yet: it goes first.
+static void let_go_first(wire *w)
+{
+    enum { PATIENCE = 500, MOST_READS = 64 }; // milliseconds
+    char unread[256];
+    struct pollfd p = {.fd = w->connected, .events = POLLIN};
+    shutdown(w->connected, SHUT_WR);
+    for (int i = 0; i < MOST_READS && poll(&p, 1, PATIENCE) > 0; i++)
+        if (recv(w->connected, unread, sizeof unread, 0) <= 0)
+            break;
+}
+
 static void hang_up(void *context)
 {
     wire *w = context;
     stop_listening(w);
+    if (w->connected >= 0)
+        let_go_first(w);
     if (w->connected >= 0)
         close(w->connected);
     free(w);

@@ -118,7 +118,7 @@ static void load(hart_memory *m)
 static void print_something(void *context, FILE *out)
 {
     (void)context;
-    for (int i = 0; i < 3000; i++)
+    for (int i = 0; i < 1500; i++)
         fprintf(out, "%d#$}*\n", i);
 }
 

@@ -169,8 +169,8 @@ def limits():
     c = Client("-e", "spin", "--max-instructions", "100")
     c.ask("c", "W98")
     c.end(152, "max-instructions")
-    c = Client("-e", "leave", "--timeout", "0.2")
-    time.sleep(0.5)  # gdb's time is not the program's
+    c = Client("-e", "leave", "--timeout", "1")
+    time.sleep(1.2)  # gdb's time is not the program's
     c.ask("c", "W09")
     c.end(9)
 
