@@ -66,6 +66,7 @@ host_outcome host_run(host_program *p, const char *name, const host_limits *limi
     double start = clock_seconds();
     uint64_t before = p->hart->retired;
     do {
+        observers_settle(p);
         hart_stop stop = hart_run(p->hart, budget(p, limits, outcome.instructions));
         double stopped = clock_seconds();
         bool ended = has_ended(p, stop, &outcome);
@@ -76,7 +77,6 @@ host_outcome host_run(host_program *p, const char *name, const host_limits *limi
         if (ended)
             break;
         checkpoint_if_due(p, name);
-        observers_settle(p);
     } while (!limit_reached(limits, start, &outcome));
     fflush(stdout);
     outcome.seconds = clock_seconds() - start;

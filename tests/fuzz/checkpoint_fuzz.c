@@ -66,7 +66,7 @@ static mapped_file make_original(diagnostics *d)
     static const checkpoint_extra extra = {.calls = 3};
     static uint64_t opcodes[ISA_OPCODE_COUNT];
     char path[] = "/tmp/checkpoint-fuzz-XXXXXX";
-    mapped_file file;
+    mapped_file file = {0};
     machine_parts m = create();
     load(&m);
     check(hart_run(m.h, STEPS) == HART_STOP_LIMIT);
