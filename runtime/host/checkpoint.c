@@ -79,9 +79,9 @@ void checkpoint_if_due(host_program *p, const char *name)
     checkpoint_extra extra = {.calls = p->runs};
     checkpoint_origin origin = origin_of(p, name);
     fflush(stdout); // what the program has written before is not written again
-    linux_save(p, extra.words);
     host_statistics_get(p, &statistics);
-    if (!checkpoint_write(p->diagnostics, c->path, &origin, &extra, p->hart, statistics.by_opcode))
+    if (!linux_save(p, extra.words) ||
+        !checkpoint_write(p->diagnostics, c->path, &origin, &extra, p->hart, statistics.by_opcode))
         p->checkpoint.path = NULL; // reported once
 }
 
@@ -100,7 +100,7 @@ static bool apply(host_program *p, const char *what, const checkpoint *c)
     if (c->origin.identity != origin.identity)
         return refuse(p->diagnostics, where,
                       "the checkpoint is of another program, or of another version of lutrun");
-    if (memcmp(&c->origin, &origin, sizeof origin) != 0)
+    if (memcmp(&c->origin, &origin, sizeof origin) != 0 || c->extra->calls > INT32_MAX)
         return refuse(p->diagnostics, where,
                       "the checkpoint is of a run with other arguments; give those of that run");
     if (!checkpoint_apply(p->diagnostics, path, c, p->hart) || !linux_restore(p, c->extra->words))

@@ -50,9 +50,9 @@ typedef int64_t linux_handler(linux_call *c);
 bool linux_get(const linux_call *c, uint64_t address, void *data, uint64_t size);
 bool linux_put(const linux_call *c, uint64_t address, const void *data, uint64_t size);
 
-// What a checkpoint keeps of the process; models have none. False: reported.
+// What a checkpoint keeps of the process. False: it cannot be kept, or not be restored; reported.
 enum { LINUX_CHECKPOINT_WORDS = 512 };
-void linux_save(const host_program *p, uint64_t words[LINUX_CHECKPOINT_WORDS]);
+bool linux_save(const host_program *p, uint64_t words[LINUX_CHECKPOINT_WORDS]);
 bool linux_restore(host_program *p, const uint64_t words[LINUX_CHECKPOINT_WORDS]);
 
 // The host's descriptor, -1 when there is none.

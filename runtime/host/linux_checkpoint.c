@@ -48,17 +48,24 @@ static uint64_t origin_of(const linux_process *process, int host)
     return CLOSED;
 }
 
-static void save_descriptors(const linux_process *process, uint64_t *words)
+static bool save_descriptors(const host_program *p, uint64_t *words)
 {
+    const linux_process *process = p->process;
     for (int i = 0; i < LINUX_DESCRIPTORS; i++) {
         uint64_t origin = origin_of(process, process->descriptors[i]);
+        if (process->descriptors[i] >= 0 && origin == CLOSED)
+            return refuse(p->diagnostics, host_where(p),
+                          "no checkpoint: descriptor %d is open on what is no regular file among "
+                          "the arguments",
+                          i);
         off_t at = origin >= FIRST_FILE ? lseek(process->descriptors[i], 0, SEEK_CUR) : 0;
         words[2 * i] = origin;
         words[2 * i + 1] = at > 0 ? (uint64_t)at : 0;
     }
+    return true;
 }
 
-void linux_save(const host_program *p, uint64_t words[LINUX_CHECKPOINT_WORDS])
+bool linux_save(const host_program *p, uint64_t words[LINUX_CHECKPOINT_WORDS])
 {
     const linux_process *process = p->process;
     const uint64_t scalars[SCALARS] = {
@@ -67,7 +74,7 @@ void linux_save(const host_program *p, uint64_t words[LINUX_CHECKPOINT_WORDS])
     words[0] = !p->is_model;
     memcpy(words + 1, scalars, sizeof scalars);
     memcpy(words + 1 + SCALARS, process->actions, sizeof process->actions);
-    save_descriptors(process, words + 1 + SCALARS + ACTION_WORDS);
+    return save_descriptors(p, words + 1 + SCALARS + ACTION_WORDS);
 }
 
 // ---------------------------------------------------------------------- restoring
