@@ -16,7 +16,9 @@ from session import PROGRAMS, Program, Report, loss, tokens_of
 
 BOS, VOCAB = 1, 512  # of both models
 COUNT = 512          # tokens, the context of both
-MOST = {"f16": 0.001, "i8": 0.006}  # of a change of the perplexity
+# Of a change of the perplexity, by activations and tables. Among 512 tokens the steps of 8-bit activations do not
+# average out: those of bit3M change it by 0.03 to 0.11 %, this way or that.
+MOST = {("floats", "f16"): 0.001, ("floats", "i8"): 0.006, ("integers", "f16"): 0.002}
 # Name, program, file, what its activations are, the margin of logits beyond which the first place must be the same,
 # formats. Rounding to 8 bits makes steps: now and then the last bit of an f32 decides about a whole one, and that moves
 # logits by some hundredths where activations are rounded so, by a tenth where table entries are.
@@ -58,7 +60,7 @@ def check_model(report, folder, data, name, program, file, activations, margin, 
             what = f"{name} {quant} {tables}"
             emulated = Program(folder, path, weights, "--quant", quant, "--tables", tables, emulated=True)
             got, = emulated.session(calls, VOCAB)
-            perplexities(report, what, got, ideal, tokens, MOST[tables])
+            perplexities(report, what, got, ideal, tokens, MOST[activations, tables])
             if tables == "f16":
                 rounded, = emulated.rounded().session(calls, VOCAB)
                 top_tokens(report, what, got, rounded, margin)
