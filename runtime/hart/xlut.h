@@ -1,0 +1,107 @@
+// What the files that execute Xlut share: where operands are, and the frequent instructions.
+#pragma once
+
+#include "runtime/hart/internal.h"
+
+enum { CONSTANT, VARIABLE }; // of hart.operands: memory that the guest only reads, and other
+
+static inline bool lies_in(const hart_segment *s, uint64_t address, uint32_t bytes)
+{
+    uint64_t offset = address - s->address;
+    return offset < s->size && bytes <= s->size - offset;
+}
+
+// Looks where no segment helped that is remembered: the range may span several.
+uint8_t *hart_xlut_search(hart *h, uint64_t address, uint32_t bytes, unsigned access);
+
+static inline uint8_t *find(hart *h, uint64_t address, uint32_t bytes, unsigned access)
+{
+    if (lies_in(&h->operands[VARIABLE], address, bytes) ||
+        (access == HART_READ && lies_in(&h->operands[CONSTANT], address, bytes)))
+        return h->memory_base + address;
+    return hart_xlut_search(h, address, bytes, access);
+}
+
+static inline void check_alignment(hart *h, uint64_t address, uint32_t alignment, bool write)
+{
+    if (__builtin_expect((address & (alignment - 1)) != 0, 0))
+        hart_raise(h, write ? HART_STORE_MISALIGNED : HART_LOAD_MISALIGNED, address);
+}
+
+static inline void resolve_row(hart *h, lut_operand *operand, unsigned row)
+{
+    uint64_t address = operand->address + row * operand->stride;
+    check_alignment(h, address, operand->alignment, operand->write);
+    operand->host[row] = find(h, address, operand->bytes, operand->write ? HART_WRITE : HART_READ);
+}
+
+// ------------------------------------------- the frequent ones, without detours
+
+// Tiles are not copied. Memory that nobody writes, as that of weights, may be referred to for long;
+// other references are added to `passing`, to be settled before somebody may write memory.
+static inline void load(hart *h, lut_unit *u, unsigned rd, bool half, uint64_t address,
+                        uint32_t *passing)
+{
+    const uint32_t bytes = u->tile_bytes >> half;
+    check_alignment(h, address, LUT_TILE_ALIGNMENT, false);
+    const bool lasting = lies_in(&h->operands[CONSTANT], address, bytes);
+    const uint8_t *host = lasting ? h->memory_base + address : find(h, address, bytes, HART_READ);
+    lut_refer(u, rd, half, host);
+    *passing = (*passing & ~(1u << rd)) | (uint32_t)!lasting << rd;
+    u->counters.bytes_read += bytes;
+}
+
+static inline void look_up(lut_unit *u, const isa_instruction *in, const lut_lmma *choice)
+{
+    const uint32_t narrow = in->table == XLUT_TABLE_I8 ? 1u << in->rs1 : 0;
+    if (__builtin_expect(u->half_references & ~narrow, 0))
+        lut_settle(u, u->half_references & ~narrow);
+    lut_own(u, 1u << in->rd);
+    choice->execute(u, in, choice->first);
+}
+
+static inline void look_up_and_count(lut_unit *u, const isa_instruction *in, const lut_lmma *choice)
+{
+    look_up(u, in, choice);
+    u->counters.lookups += choice->lookups;
+    u->counters.multiply_accumulates += choice->multiply_accumulates;
+}
+
+static inline void dequantize(hart *h, lut_unit *u, const isa_instruction *in)
+{
+    const uint32_t size = in->scale_type == XLUT_SCALE_F16 ? 2 : 4;
+    uint32_t bytes = u->n * size;
+    lut_operands operands;
+    check_alignment(h, h->x[in->rs1], size, false);
+    operands.item[0].host[0] = find(h, h->x[in->rs1], bytes, HART_READ);
+    operands.count = 1;
+    if (in->rs2) {
+        check_alignment(h, h->x[in->rs2], 4, false);
+        operands.item[1].host[0] = find(h, h->x[in->rs2], 4 * u->m, HART_READ);
+        operands.count = 2;
+        bytes += 4 * u->m;
+    }
+    lut_own(u, 1u << in->rd);
+    lut_settle(u, 1u << in->rs3);
+    u->functions[ISA_LUT_DEQ](u, in, &operands);
+    u->counters.bytes_read += bytes;
+}
+
+static inline void clear(lut_unit *u, const isa_instruction *in)
+{
+    lut_forget(u, in->rd);
+    u->functions[ISA_LUT_ZERO](u, in, NULL);
+}
+
+static inline void store(hart *h, lut_unit *u, const isa_instruction *in)
+{
+    lut_operands operands;
+    operands.count = 0;
+    hart_require(h, lut_operands_of(u, in, h->x, &operands));
+    lut_operand *o = &operands.item[0];
+    for (unsigned row = 0; row < o->rows; row++)
+        resolve_row(h, o, row);
+    lut_settle(u, 1u << in->rd);
+    u->functions[ISA_LUT_STA](u, in, &operands);
+    u->counters.bytes_written += (uint64_t)o->rows * o->bytes;
+}
