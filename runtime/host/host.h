@@ -116,7 +116,8 @@ host_outcome host_run_process(host_program *p, const char *const *argv,
 // limits hold for all calls together.
 typedef struct host_language {
     language_model model;
-    host_outcome outcome; // of the last call; everything but HOST_RETURNED fails it unreported
+    // How the last call ended, and what all took; anything but HOST_RETURNED fails it unreported.
+    host_outcome outcome;
 } host_language;
 // NULL: what it lacks is reported.
 host_language *host_language_create(host_program *p, const host_limits *limits);

@@ -16,8 +16,6 @@ typedef struct language {
     host_language public;
     host_program *program;
     host_limits limits;
-    uint64_t instructions; // of all calls
-    double seconds;
     model_contract contract;
     kept_call forward, score;
     int64_t *dims;
@@ -100,11 +98,12 @@ static bool make_room(language *l, kept_call *k, size_t batch, size_t count)
 static host_limits limits_left(const language *l)
 {
     host_limits left = l->limits;
+    const host_outcome *used = &l->public.outcome;
     if (left.instructions)
         left.instructions =
-            l->instructions < left.instructions ? left.instructions - l->instructions : 1;
+            used->instructions < left.instructions ? left.instructions - used->instructions : 1;
     if (left.seconds > 0)
-        left.seconds = l->seconds < left.seconds ? left.seconds - l->seconds : 1e-9;
+        left.seconds = used->seconds < left.seconds ? left.seconds - used->seconds : 1e-9;
     return left;
 }
 
@@ -120,10 +119,12 @@ static bool run_call(language *l, kept_call *k, size_t batch, size_t count, cons
     if (!host_call_set(k->call, l->dims, inputs))
         return false;
     host_limits left = limits_left(l);
-    l->public.outcome = host_call_run(k->call, &left);
-    l->instructions += l->public.outcome.instructions;
-    l->seconds += l->public.outcome.seconds;
-    if (l->public.outcome.end != HOST_RETURNED)
+    host_outcome *all = &l->public.outcome, one = host_call_run(k->call, &left);
+    all->end = one.end;
+    all->exit_code = one.exit_code;
+    all->instructions += one.instructions;
+    all->seconds += one.seconds;
+    if (one.end != HOST_RETURNED)
         return false;
     memcpy(logits, host_call_result(k->call, 0), rows * l->contract.vocabulary * sizeof *logits);
     return true;

@@ -262,11 +262,6 @@ static int run_model(session *s)
     host_call *call = host_call_create(s->program, entry, arguments.dims, arguments.inputs);
     if (!call)
         return EXIT_USER_ERROR;
-    if (host_finished_calls(s->program) >= (uint64_t)s->settings.repeat) {
-        REPORT(s, "--resume: the checkpoint is in a call beyond those of --repeat %lld",
-               s->settings.repeat);
-        return EXIT_USER_ERROR;
-    }
     host_limits limits = limits_of(&s->settings);
     host_outcome outcome = {0};
     for (long long i = (long long)host_finished_calls(s->program);
@@ -427,6 +422,13 @@ static bool observe(session *s)
     return ok && (!t->gdb || gdb_attach(s->program, s->arena, s->diagnostics, t->gdb));
 }
 
+// Beside --save, which then is all there is to do.
+static bool asks_for_nothing(const settings *s)
+{
+    return !text_wanted(&s->text) && !s->list && !s->entry && !s->inputs.count && !s->dims.count &&
+           !s->outputs.count && !s->expects.count;
+}
+
 static int run_program(session *s, bool plain, int count, char **arguments, const char *path)
 {
     bool loaded =
@@ -435,6 +437,8 @@ static int run_program(session *s, bool plain, int count, char **arguments, cons
     s->compiled = NULL;
     if (!loaded)
         return EXIT_USER_ERROR;
+    if (s->settings.save && asks_for_nothing(&s->settings))
+        return EXIT_OK;
     if (s->settings.list && !plain)
         return host_print_list(s->program, stdout), EXIT_OK;
     if (!observe(s))
@@ -479,6 +483,15 @@ static int run(session *s, int argc, char **argv)
     return run_program(s, plain, argc - first.first_unparsed, argv + first.first_unparsed, path);
 }
 
+// What was said to stdout must have arrived.
+static int check_stdout(int code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    fprintf(stderr, "lutrun: error: standard output cannot be written\n");
+    return code ? code : EXIT_USER_ERROR;
+}
+
 int main(int argc, char **argv)
 {
     session s = {.arena = arena_create(),
@@ -494,5 +507,5 @@ int main(int argc, char **argv)
     host_close(s.program);
     diagnostics_destroy(s.diagnostics);
     arena_destroy(s.arena);
-    return code;
+    return check_stdout(code);
 }

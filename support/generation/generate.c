@@ -88,20 +88,14 @@ static void take_prompt(generation *g, sequence *s, const token_span *prompt)
     s->done = false;
 }
 
-static bool check_room(const generation *g, size_t b)
+static bool check_room(const generation *g, const sequence *s)
 {
-    const sequence *s = &g->sequences[b];
     size_t room = g->model->context_length - g->position;
     if (s->length <= room)
         return true;
-    if (g->position)
-        diagnostic_error(g->diagnostics, NOWHERE,
-                         "the text to read has %zu tokens; the context of %zu has room for %zu",
-                         s->length, g->model->context_length, room);
-    else
-        diagnostic_error(g->diagnostics, NOWHERE,
-                         "prompt %zu has %zu tokens, more than the context of %zu", b + 1,
-                         s->length, g->model->context_length);
+    diagnostic_error(g->diagnostics, NOWHERE,
+                     "the text to read has %zu tokens; the context of %zu has room for %zu",
+                     s->length, g->model->context_length, room);
     return false;
 }
 
@@ -173,8 +167,8 @@ static bool choose(generation *g, size_t b)
     return true;
 }
 
-// The next token of every sequence behind `read` tokens of this run; a sequence that is done reads
-// its last one again. False: reported.
+// The next token of every sequence behind `read` tokens of this run; the logits of one that is done
+// are not looked at again, so it reads any. False: reported.
 static bool next_tokens(generation *g, size_t read, size_t *active, bool *forced)
 {
     *active = 0;
@@ -187,7 +181,7 @@ static bool next_tokens(generation *g, size_t read, size_t *active, bool *forced
         if (reads)
             emit(g, b, s->input[read], true);
         int64_t next = reads ? s->input[read] : s->last;
-        g->tokens[b] = (int32_t)(next >= 0 ? next : s->input[s->length - 1]);
+        g->tokens[b] = (int32_t)(next >= 0 ? next : 0);
         *forced |= reads;
         *active += !s->done;
     }
@@ -230,9 +224,9 @@ bool generation_run(generation *g, const token_span *prompts)
         sequence *s = &g->sequences[b];
         take_prompt(g, s, &prompts[b]);
         common = s->length < common ? s->length : common;
-        ok &= check_room(g, b);
+        ok &= check_room(g, s);
     }
-    if (!common)
+    if (!common && !g->position)
         INTERNAL_ERROR("an empty prompt");
     return ok && read_together(g, common, held) && continue_all(g, common);
 }

@@ -46,8 +46,8 @@ typedef struct generation generation;
 generation *generation_create(arena *a, diagnostics *d, const language_model *m,
                               const generation_settings *s, size_t batch);
 // One prompt per sequence, none of them empty. A generation of one sequence goes on where the last
-// run ended: its prompt follows what is there. False: reported (a prompt that does not fit the
-// context, a failed call, logits that are no numbers).
+// run ended: its prompt, which may be empty then, follows what is there. False: reported (a prompt
+// that does not fit the context, a failed call, logits that are no numbers).
 bool generation_run(generation *g, const token_span *prompts);
 const generation_counts *generation_counted(const generation *g);
 

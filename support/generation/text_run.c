@@ -61,21 +61,28 @@ static bool read_file(const job *j, const char *path, bool strip, const char **d
     return true;
 }
 
-static bool read_prompts(const job *j, token_span **out, size_t *count)
+static bool read_prompt(const job *j, size_t index, token_span *out)
 {
     const text_settings *s = j->settings;
-    const char *data;
-    size_t size;
-    *count = s->prompt_file ? 1 : s->prompts.count;
-    *out = ARENA_ARRAY(j->arena, token_span, *count);
-    if (s->prompt_file)
-        return read_file(j, s->prompt_file, true, &data, &size) &&
-               encode_prompt(j, data, size, true, *out);
+    const char *data = s->prompt_file ? NULL : s->prompts.items[index];
+    size_t size = data ? strlen(data) : 0, most = j->model->context_length;
+    if (s->prompt_file && !read_file(j, s->prompt_file, true, &data, &size))
+        return false;
+    if (!encode_prompt(j, data, size, true, out))
+        return false;
+    return out->count <= most ||
+           REPORT(j, "prompt %zu has %zu tokens, more than the context of %zu", index + 1,
+                  out->count, most);
+}
+
+// All of them, before any is continued.
+static bool read_prompts(const job *j, token_span **out, size_t *count)
+{
     bool ok = true;
-    for (size_t i = 0; i < *count; i++) {
-        const char *prompt = s->prompts.items[i];
-        ok &= encode_prompt(j, prompt, strlen(prompt), true, &(*out)[i]);
-    }
+    *count = j->settings->prompt_file ? 1 : j->settings->prompts.count;
+    *out = ARENA_ARRAY(j->arena, token_span, *count);
+    for (size_t i = 0; i < *count; i++)
+        ok &= read_prompt(j, i, &(*out)[i]);
     return ok;
 }
 

@@ -312,11 +312,27 @@ static void long_prompts_are_refused(void **state)
     generation *g = generation_create(a, d, &f->model, &s, 2);
     assert_false(generation_run(g, prompts));
     assert_int_equal(f->calls, 0);
-    assert_said("prompt 2 has 33 tokens, more than the context of 32");
+    assert_said("the text to read has 33 tokens; the context of 32 has room for 32");
     g = generation_create(a, d, &f->model, &s, 1);
     assert_true(generation_run(g, &(token_span){numbers, 20}));
     assert_false(generation_run(g, &(token_span){numbers, 11}));
     assert_said("the text to read has 12 tokens; the context of 32 has room for 11");
+}
+
+// Nothing chosen and nothing to read: the next turn chooses behind what was read.
+static void an_empty_turn_goes_on(void **state)
+{
+    (void)state;
+    record r;
+    fake *f = create(SUMS, 1, 8);
+    generation_settings s = settings_for(&r, 0);
+    generation *g = generation_create(a, d, &f->model, &s, 1);
+    assert_true(generation_run(g, &(token_span){numbers, 5}));
+    size_t calls = f->calls;
+    assert_true(generation_run(g, &(token_span){NULL, 0}));
+    assert_int_equal(f->calls, calls);
+    assert_int_equal(r.length[0], 5);
+    assert_int_equal(r.end[0], GENERATION_COUNT);
 }
 
 // Prompts of unlike lengths give what each gives alone.
@@ -556,6 +572,7 @@ int main(void)
         TEST(an_end_token_stops),
         TEST(the_context_ends_a_text),
         TEST(long_prompts_are_refused),
+        TEST(an_empty_turn_goes_on),
         TEST(batches_give_the_same_texts),
         TEST(a_later_prompt_goes_on),
         TEST(failures_end_a_run),
