@@ -47,22 +47,31 @@ static void note_entries(const host_program *p)
     text_free(&t);
 }
 
+static const program_entry *find_entry(const program_description *d, const char *name)
+{
+    for (size_t i = 0; i < d->entry_count; i++)
+        if (strcmp(d->entries[i].name, name) == 0)
+            return &d->entries[i];
+    return NULL;
+}
+
 const program_entry *host_choose_entry(const host_program *p, const char *name)
 {
     const program_description *d = &p->description;
+    const program_entry *found = find_entry(d, name ? name : "main");
     const char **names = ARENA_ARRAY(p->arena, const char *, d->entry_count);
-    for (size_t i = 0; i < d->entry_count; i++) {
+    for (size_t i = 0; i < d->entry_count; i++)
         names[i] = d->entries[i].name;
-        if (strcmp(names[i], name ? name : "main") == 0)
-            return &d->entries[i];
-    }
+    if (found)
+        return found;
     if (!name && d->entry_count == 1)
         return &d->entries[0];
     if (name)
         REPORT(p, "'%s' has no entry '%s'%s", p->path, name,
                did_you_mean(p, name, names, d->entry_count));
     else
-        REPORT(p, "'%s' has several entries and none is 'main'; choose one with --entry", p->path);
+        REPORT(p, "'%s' has several entries and none is 'main'; choose one with --entry%s", p->path,
+               find_entry(d, "forward") ? ", or continue a text with --prompt" : "");
     note_entries(p);
     return NULL;
 }

@@ -7,13 +7,15 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <spawn.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
+enum { CANNOT_RUN = 127 }; // as of a shell
 
 static const char models_variable[] = "LUTRA_MODELS", extension[] = ".lut";
 
@@ -115,13 +117,26 @@ static const char *find_model(arena *a, diagnostics *d, const char *path, const 
 
 // ----------------------------------------------------------------------- compiling
 
+// Ends with this process, so that it writes nothing that nobody removes.
+static void become_compiler(const char *const *argv, pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() == parent)
+        execv(argv[0], (char *const *)argv);
+    _exit(CANNOT_RUN);
+}
+
 static bool run_compiler(diagnostics *d, const char *const *argv)
 {
-    pid_t child;
     int status;
-    int error = posix_spawn(&child, argv[0], NULL, NULL, (char *const *)argv, environ);
-    if (error)
-        return refuse(d, NOWHERE, "cannot run %s: %s", argv[0], strerror(error));
+    pid_t parent = getpid();
+    if (access(argv[0], X_OK) < 0)
+        return refuse(d, NOWHERE, "cannot run %s: %s", argv[0], strerror(errno));
+    pid_t child = fork();
+    if (child < 0)
+        return refuse(d, NOWHERE, "cannot run %s: %s", argv[0], strerror(errno));
+    if (child == 0)
+        become_compiler(argv, parent);
     while (waitpid(child, &status, 0) < 0)
         if (errno != EINTR)
             return refuse(d, NOWHERE, "cannot wait for %s: %s", argv[0], strerror(errno));
@@ -156,6 +171,18 @@ static bool compile(arena *a, diagnostics *d, const char *model, const char *pat
     return run_compiler(d, argv);
 }
 
+// Where a program can be kept: not in place of the model, and where it can be read again.
+static bool check_save(diagnostics *d, const char *path, const char *save)
+{
+    struct stat status;
+    if (same_file(path, save))
+        return refuse(d, NOWHERE, "--save %s would replace the model file; choose another name",
+                      save);
+    if (strcmp(save, "-") == 0 || (stat(save, &status) == 0 && !S_ISREG(status.st_mode)))
+        return refuse(d, NOWHERE, "--save %s: expected the name of a file", save);
+    return true;
+}
+
 // A name in the folder of temporary files, nothing of which will appear under it.
 static const char *passing_name(arena *a)
 {
@@ -168,7 +195,7 @@ bool model_file_compile(arena *a, diagnostics *d, const char *path, const model_
 {
     const char *architecture = NULL;
     *file = NULL;
-    if (!read_architecture(a, d, path, &architecture))
+    if ((o->save && !check_save(d, path, o->save)) || !read_architecture(a, d, path, &architecture))
         return false;
     const char *model = find_model(a, d, path, architecture);
     output_file *f = model ? output_open(d, o->save ? o->save : passing_name(a)) : NULL;
