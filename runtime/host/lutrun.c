@@ -262,6 +262,11 @@ static int run_model(session *s)
     host_call *call = host_call_create(s->program, entry, arguments.dims, arguments.inputs);
     if (!call)
         return EXIT_USER_ERROR;
+    if (host_finished_calls(s->program) >= (uint64_t)s->settings.repeat) {
+        REPORT(s, "--resume: the checkpoint is in a call beyond those of --repeat %lld",
+               s->settings.repeat);
+        return EXIT_USER_ERROR;
+    }
     host_limits limits = limits_of(&s->settings);
     host_outcome outcome = {0};
     for (long long i = (long long)host_finished_calls(s->program);
