@@ -102,7 +102,9 @@ static ir_value *table_scale_of(lowering *l, const contraction *c, unsigned j, i
         return f32_view(l, c->row_scales, low_index(l, j), low_index(l, 0));
     if (!c->scales)
         return NULL;
-    ir_value *index = low_div(l, tile, low_index(l, low_scale_tiles(l, c->table)));
+    ir_value *index = low_index(l, 0); // a scale per row
+    if (c->table->scale == TABLE_SCALE_GROUP)
+        index = low_div(l, tile, low_index(l, low_scale_tiles(l, c->table)));
     if (scaled_by_slice(c))
         index = low_add(l, low_mul(l, tile, low_index(l, QUARTERS)), low_index(l, quarter));
     ir_value *row = low_add(l, c->row_tile, low_index(l, j));

@@ -90,6 +90,9 @@ static void build_scales(lowering *l, const place *table, const table_source *s,
     low_store(l, ir_build1(&l->at, IR_SELECT, most->type, is_zero, zero, quotient),
               l->inverse_scales, low_index(l, 0), rows.counter);
     low_loop_end(l, &rows, NULL);
+    for (int64_t rest = 1; one_row && rest < l->m; rest++) // what memory holds might be NaN
+        low_store(l, zero, table->scales, row_tile,
+                  low_add(l, low_mul(l, scale_index, low_index(l, l->m)), low_index(l, rest)));
 }
 
 // --------------------------------------------------------------------- tables

@@ -1,0 +1,175 @@
+// link: lutra_hart lutra_lut lutra_isa lutra_support
+//
+// Runs of Xlut instructions against the same code under an observer, which sees one instruction at
+// a time: registers, tiles, memory, counters and faults are the same, wherever execution is cut.
+#include "hart_helpers.h"
+
+enum { WEIGHTS = CONSTANTS, TABLES = DATA, SCALES = DATA + 0x2000, OUT = DATA + 0x3000 };
+enum { ROUNDS = 5, ROUND_BYTES = 512 + 512 };
+
+typedef struct loop_machine {
+    lut_unit *lut;
+    fixture f;
+} loop_machine;
+
+static bool look(void *context, hart *h, const isa_instruction *in)
+{
+    (void)context, (void)h, (void)in;
+    return true;
+}
+
+static void fill_memory(hart_memory *m, uint64_t address, uint32_t seed)
+{
+    uint8_t bytes[0x2000];
+    for (uint32_t i = 0; i < sizeof bytes; i++) {
+        seed = seed * 1664525 + 1013904223;
+        bytes[i] = (uint8_t)(seed >> 24);
+        bytes[i] = bytes[i] == 0x80 ? 0 : bytes[i]; // has no negative
+    }
+    assert_true(hart_memory_write(m, address, bytes, sizeof bytes));
+}
+
+static loop_machine loop_machine_create(void)
+{
+    loop_machine m = {.lut = lut_unit_create(2, 64)};
+    m.f = fixture_create(256, m.lut);
+    assert_true(hart_memory_map(m.f.memory, WEIGHTS, 0x2000, HART_READ));
+    fill_memory(m.f.memory, WEIGHTS, 1);
+    fill_memory(m.f.memory, TABLES, 2);
+    for (uint32_t i = 0; i < 64; i++) {
+        float scale = 0.25f + (float)i;
+        assert_true(hart_memory_write(m.f.memory, SCALES + 4 * i, &scale, 4));
+    }
+    return m;
+}
+
+static void loop_machine_destroy(loop_machine *m)
+{
+    fixture_destroy(&m->f);
+    lut_unit_destroy(m->lut);
+}
+
+// A layer's loop: x8 weights, x9 table, x10 rounds left, x11 scales, x12 row scales.
+static void put_loop(fixture *f, uint8_t slice, bool writable_planes)
+{
+    uint8_t planes = writable_planes ? 9 : 8;
+    PUT(f, .opcode = ISA_LUT_ZERO, .rd = 0);
+    PUT(f, .opcode = ISA_LUT_ZERO, .rd = 1);
+    uint64_t start = f->end;
+    PUT(f, .opcode = ISA_LUT_LD, .rd = 2, .rs1 = planes);
+    PUT(f, .opcode = ISA_LUT_LD, .rd = 3, .rs1 = 8, .imm = 512);
+    PUT(f, .opcode = ISA_LUT_LD, .rd = 4, .rs1 = 9, .half = 1);
+    PUT(f, .opcode = ISA_LMMA, .rd = 1, .rs1 = 4, .rs2 = 2, .form = XLUT_FORM_PLANES2,
+        .slice = slice, .rows = XLUT_ROWS_ALL, .start = slice != 0);
+    PUT(f, .opcode = ISA_ADDI, .rd = 13, .rs1 = 12, .imm = 8);
+    PUT(f, .opcode = ISA_LUT_DEQ, .rd = 0, .rs3 = 1, .rs1 = 11, .rs2 = 13, .type = XLUT_SUM_I32,
+        .scale_type = XLUT_SCALE_F32);
+    PUT(f, .opcode = ISA_ADDI, .rd = 8, .rs1 = 8, .imm = ROUND_BYTES);
+    PUT(f, .opcode = ISA_ADDI, .rd = 9, .rs1 = 9, .imm = 256);
+    PUT(f, .opcode = ISA_ADDI, .rd = 12, .rs1 = 12, .imm = 4);
+    PUT(f, .opcode = ISA_ADDI, .rd = 10, .rs1 = 10, .imm = -1);
+    PUT(f, .opcode = ISA_BNE, .rs1 = 10, .rs2 = 0, .imm = (int32_t)(start - f->end));
+    PUT(f, .opcode = ISA_LUT_STA, .rd = 0, .rs1 = 14, .rs2 = 15, .type = XLUT_DATA_F32);
+    PUT(f, .opcode = ISA_LUT_ST, .rs2 = 3, .rs1 = 9);
+}
+
+static void set_registers(hart *h, uint64_t weights, uint64_t table, uint64_t rounds)
+{
+    h->pc = CODE;
+    h->x[8] = weights;
+    h->x[9] = table;
+    h->x[10] = rounds;
+    h->x[11] = h->x[12] = SCALES;
+    h->x[14] = OUT;
+    h->x[15] = 256;
+}
+
+static void assert_equal(const loop_machine *a, const loop_machine *b)
+{
+    const hart *x = a->f.h, *y = b->f.h;
+    assert_int_equal(x->pc, y->pc);
+    assert_int_equal(x->retired, y->retired);
+    assert_memory_equal(x->x, y->x, 32 * sizeof *x->x);
+    assert_memory_equal(a->lut->tiles, b->lut->tiles, (size_t)32 * a->lut->tile_bytes);
+    assert_memory_equal(&a->lut->counters, &b->lut->counters, sizeof a->lut->counters);
+    assert_memory_equal(hart_memory_range(a->f.memory, DATA, DATA_BYTES, HART_READ),
+                        hart_memory_range(b->f.memory, DATA, DATA_BYTES, HART_READ), DATA_BYTES);
+    uint64_t counts[2][ISA_OPCODE_COUNT];
+    hart_opcode_counts(x, counts[0]);
+    hart_opcode_counts(y, counts[1]);
+    assert_memory_equal(counts[0], counts[1], sizeof counts[0]);
+}
+
+// Executes in pieces of `limit` instructions; both see the same.
+static void compare(loop_machine *runs, loop_machine *steps, uint64_t limit)
+{
+    hart_stop why, other;
+    hart_observe(steps->f.h, look, NULL);
+    do {
+        why = hart_run(runs->f.h, limit);
+        other = hart_run(steps->f.h, limit);
+        assert_int_equal(why, other);
+        assert_int_equal(runs->f.h->cause, steps->f.h->cause);
+        assert_int_equal(runs->f.h->fault_address, steps->f.h->fault_address);
+        assert_equal(runs, steps);
+    } while (why == HART_STOP_LIMIT);
+}
+
+typedef struct loop_case {
+    uint64_t weights, table, rounds;
+    uint8_t slice;
+    bool writable_planes;
+} loop_case;
+
+static const loop_case cases[] = {
+    {WEIGHTS, TABLES, ROUNDS, XLUT_SLICE_ALL, false},
+    {WEIGHTS, TABLES, ROUNDS, XLUT_SLICE_QUARTER2, false},
+    {WEIGHTS, TABLES, 1, XLUT_SLICE_ALL, false},
+    {WEIGHTS, TABLES, ROUNDS, XLUT_SLICE_HALF1, true},
+    {WEIGHTS + 0x2000 - 2 * ROUND_BYTES, TABLES, ROUNDS, XLUT_SLICE_ALL, false}, // leaves memory
+    {WEIGHTS, DATA + DATA_BYTES - 512, ROUNDS, XLUT_SLICE_ALL, false},
+    {WEIGHTS + 32, TABLES, ROUNDS, XLUT_SLICE_ALL, false}, // misaligned
+};
+
+static void runs_do_what_single_instructions_do(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (uint64_t limit = 1; limit < 400; limit += limit < 60 ? 1 : 37) {
+            loop_machine m[2] = {loop_machine_create(), loop_machine_create()};
+            for (unsigned k = 0; k < 2; k++) {
+                put_loop(&m[k].f, cases[i].slice, cases[i].writable_planes);
+                hart_set_return(m[k].f.h, m[k].f.end);
+                set_registers(m[k].f.h, cases[i].weights, cases[i].table, cases[i].rounds);
+            }
+            compare(&m[0], &m[1], limit);
+            loop_machine_destroy(&m[0]);
+            loop_machine_destroy(&m[1]);
+        }
+}
+
+// An entry without a negative makes the quick lookups give up in the middle of a loop.
+static void entries_without_negatives_are_looked_up(void **state)
+{
+    (void)state;
+    loop_machine m[2] = {loop_machine_create(), loop_machine_create()};
+    for (unsigned k = 0; k < 2; k++) {
+        const uint8_t least = 0x80;
+        assert_true(hart_memory_write(m[k].f.memory, TABLES + 2 * 256 + 5, &least, 1));
+        put_loop(&m[k].f, XLUT_SLICE_ALL, false);
+        hart_set_return(m[k].f.h, m[k].f.end);
+        set_registers(m[k].f.h, WEIGHTS, TABLES, ROUNDS);
+    }
+    compare(&m[0], &m[1], 1000);
+    loop_machine_destroy(&m[0]);
+    loop_machine_destroy(&m[1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(runs_do_what_single_instructions_do),
+        cmocka_unit_test(entries_without_negatives_are_looked_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
