@@ -25,19 +25,7 @@ typedef struct arguments {
 
 // --------------------------------------------------------------------------- commands
 
-static bool write_file(diagnostics *d, const char *path, const text *bytes)
-{
-    output_file *out = output_open(d, path);
-    if (!out)
-        return false;
-    if (fwrite(bytes->data, bytes->length, 1, output_stream(out)) == 1)
-        return output_commit(d, out);
-    diagnostic_error(d, NOWHERE, "%s cannot be written", path);
-    output_abandon(out);
-    return false;
-}
-
-static bool train_model(arena *a, diagnostics *d, const arguments *args)
+static bool train_into(output_file *out, arena *a, diagnostics *d, const arguments *args)
 {
     int threads = (int)args->threads, steps = (int)args->steps;
     corpus c = corpus_create(a, d, (uint64_t)args->seed, (size_t)sizes.vocabulary);
@@ -59,9 +47,21 @@ static bool train_model(arena *a, diagnostics *d, const arguments *args)
     printf("validation loss %.4f nats per token, perplexity %.3f\n", loss, exp(loss));
     text bytes = {0};
     model_write(a, &m, &c.vocabulary, &bytes);
-    bool good = write_file(d, args->output, &bytes);
+    fwrite(bytes.data, bytes.length, 1, output_stream(out));
     text_free(&bytes);
-    return good;
+    return true;
+}
+
+// Minutes of training are not to end with a file that cannot be opened.
+static bool train_model(arena *a, diagnostics *d, const arguments *args)
+{
+    output_file *out = output_open(d, args->output);
+    if (!out)
+        return false;
+    if (train_into(out, a, d, args))
+        return output_commit(d, out);
+    output_abandon(out);
+    return false;
 }
 
 static void tell_stories(const arguments *args)
@@ -131,6 +131,12 @@ static bool print_reference(arena *a, diagnostics *d, const arguments *args)
 
 // ------------------------------------------------------------------------------- main
 
+static int task_count(const arguments *args)
+{
+    return (args->output != NULL) + (args->sample != NULL) + (args->reference != NULL) +
+           (args->stories != 0);
+}
+
 static bool run(const arguments *args)
 {
     arena *a = arena_create();
@@ -179,7 +185,7 @@ int main(int argc, char **argv)
         options_help("tiny_lm_train", synopsis, rows);
         return EXIT_OK;
     }
-    if (!good || extra || !(args.output || args.sample || args.reference || args.stories)) {
+    if (!good || extra || task_count(&args) != 1) {
         if (good)
             fprintf(stderr, "usage: tiny_lm_train %s\n", synopsis);
         return EXIT_USAGE;
