@@ -144,7 +144,7 @@ struct hart {
     int stop;                 // the hart_stop that ends hart_run; -1: none
     hart_op *paused;          // behind the one instruction that is being executed; NULL: none is
     void *paused_step;        // its own step
-    hart_segment operands[2]; // of Xlut: see xlut.c
+    hart_segment operands[3]; // of Xlut: see xlut.c
     uint64_t reservation, reserved_value; // of LR; reservation 1: none
     uint8_t reservation_bits;
     hart_native *native; // NULL: no machine code is made

@@ -15,9 +15,11 @@ static void remember(hart *h, uint64_t address)
     size_t count;
     const hart_segment *s = hart_memory_segments(h->memory, &count);
     for (size_t i = 0; i < count && !h->observer; i++) {
-        bool writable = (s[i].access & HART_WRITE) != 0;
-        if (lies_in(&s[i], address, 1) && s[i].access & HART_READ)
-            h->operands[writable ? VARIABLE : CONSTANT] = s[i];
+        if (!lies_in(&s[i], address, 1) || !(s[i].access & HART_READ))
+            continue;
+        if (s[i].access & HART_WRITE)
+            h->operands[VARIABLE_TOO] = h->operands[VARIABLE];
+        h->operands[s[i].access & HART_WRITE ? VARIABLE : CONSTANT] = s[i];
     }
 }
 
@@ -73,7 +75,8 @@ void hart_settle_tiles(hart *h)
 {
     if (h->lut)
         lut_own(h->lut, UINT32_MAX);
-    h->operands[CONSTANT] = h->operands[VARIABLE] = (hart_segment){0};
+    for (unsigned i = 0; i < SEGMENTS; i++)
+        h->operands[i] = (hart_segment){0};
 }
 
 const hart_handler_row hart_xlut_rows[] = {

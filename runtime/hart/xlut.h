@@ -3,7 +3,8 @@
 
 #include "runtime/hart/internal.h"
 
-enum { CONSTANT, VARIABLE }; // of hart.operands: memory that the guest only reads, and other
+// Of hart.operands: memory that the guest only reads, that it writes, and other that it writes.
+enum { CONSTANT, VARIABLE, VARIABLE_TOO, SEGMENTS };
 
 static inline bool lies_in(const hart_segment *s, uint64_t address, uint32_t bytes)
 {
@@ -17,7 +18,8 @@ uint8_t *hart_xlut_search(hart *h, uint64_t address, uint32_t bytes, unsigned ac
 static inline uint8_t *find(hart *h, uint64_t address, uint32_t bytes, unsigned access)
 {
     if (lies_in(&h->operands[VARIABLE], address, bytes) ||
-        (access == HART_READ && lies_in(&h->operands[CONSTANT], address, bytes)))
+        (access == HART_READ && lies_in(&h->operands[CONSTANT], address, bytes)) ||
+        lies_in(&h->operands[VARIABLE_TOO], address, bytes))
         return h->memory_base + address;
     return hart_xlut_search(h, address, bytes, access);
 }

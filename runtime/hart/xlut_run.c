@@ -185,7 +185,7 @@ static inline bool find_track(const hart *h, const hart_xlut_operand *o, uint64_
         return false;
     out->host = h->memory_base + first;
     out->advance = o->advance;
-    for (unsigned i = CONSTANT; i <= VARIABLE; i++) {
+    for (unsigned i = 0; i < SEGMENTS; i++) {
         const hart_segment *s = &h->operands[i];
         out->lasting = i == CONSTANT;
         if (lies_in(s, first, bytes) && lies_in(s, last, bytes))
