@@ -1,6 +1,7 @@
 // Built-in functions: arguments to slots, compile-time folding, result types.
 #include "compiler/frontend/elaborate.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -201,6 +202,10 @@ value evaluate_builtin(frontend *f, ast_node *call, bool *known)
         return poison();
     if (fold(f, &c, &folded))
         return folded;
+    for (unsigned i = 0; i < c.n_operands && !f->builder; i++)
+        if (c.values[i].kind == VALUE_TEXT || c.values[i].kind == VALUE_BOOLEAN)
+            return fail(f, c.operands[i]->where, "'%s' needs numbers, this is %s", call->name,
+                        describe(f, c.values[i]));
     if (!f->builder)
         return fail(f, call->where,
                     "'%s' works on run-time values; they exist only inside functions", call->name);
@@ -393,6 +398,19 @@ static bool check_vector(frontend *f, const builtin_call *c, unsigned slot, cons
     return false;
 }
 
+// A negative epsilon would be the root of a negative number where x is nearly 0.
+static bool check_epsilon(frontend *f, const builtin_call *c)
+{
+    double eps = 0;
+    if (!builtin_number(f, c, "eps", &eps))
+        return false;
+    if (eps >= 0 && eps <= FLT_MAX)
+        return true;
+    return fail(f, builtin_attribute(c, "eps")->where, "'eps' is an f32 not below 0, this is %.9g",
+                eps)
+        .kind;
+}
+
 static value rule_rowwise(frontend *f, const builtin_call *c)
 {
     ir_value *operands[IR_MAX_SLOTS] = {NULL};
@@ -407,6 +425,8 @@ static value rule_rowwise(frontend *f, const builtin_call *c)
     for (unsigned i = 1; i < c->n_operands; i++)
         if (operands[i] && !check_vector(f, c, i, operands[i], x))
             return poison();
+    if (!check_epsilon(f, c))
+        return poison();
     return builtin_finish(
         f, c, emit(f, c->syntax->where, c->row->code, x, operands[0], operands[1], operands[2]));
 }

@@ -1,6 +1,7 @@
 // What models of sequences need: rows of tables, positions, attention. Rotations: rope.c.
 #include "compiler/frontend/elaborate.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -255,10 +256,10 @@ static bool find_slopes(frontend *f, const builtin_call *c, int64_t heads, ir_va
     bool given = c->operands[4];
     if (!builtin_number(f, c, "alibi", &bias))
         return false;
-    if (alibi && (given || bias < 0))
+    if (alibi && (given || !(bias >= 0 && bias <= FLT_MAX)))
         return fail(f, alibi->where,
                     given ? "'attend' takes either 'slopes' or 'alibi'"
-                          : "'alibi' is the largest bias, a number not below 0")
+                          : "'alibi' is the largest bias, an f32 not below 0")
             .kind;
     *out = given ? given_slopes(f, c, heads) : bias > 0 ? alibi_slopes(f, c, bias, heads) : NULL;
     return *out || (!given && bias == 0);
@@ -266,9 +267,15 @@ static bool find_slopes(frontend *f, const builtin_call *c, int64_t heads, ir_va
 
 static bool check_attributes(frontend *f, const builtin_call *c, const ir_op *op)
 {
-    if (!isfinite(ir_number(op, "scale")) || ir_integer(op, "window") < 0)
-        return fail(f, c->syntax->where, "'window' is a number of tokens, 0 for all").kind;
-    return true;
+    int64_t window = ir_integer(op, "window");
+    if (window < 0 || window > INT32_MAX)
+        return fail(f, c->syntax->where,
+                    "'window' is a number of tokens, 0 for all, at most 2^31 - 1; this is %lld",
+                    (long long)window)
+            .kind;
+    if (fabs(ir_number(op, "scale")) <= FLT_MAX)
+        return true;
+    return fail(f, c->syntax->where, "'scale' is beyond f32").kind;
 }
 
 value rule_attend(frontend *f, const builtin_call *c)

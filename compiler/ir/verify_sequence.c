@@ -157,8 +157,10 @@ static bool rule_attend(verifier *v, const ir_op *op)
     if (y->rank != q->rank || !verify_dims_equal(y, q->rank - 1, q) ||
         !ir_dim_equal(y->dims[y->rank - 1], values->dims[y->rank - 1]))
         return verify_error(v, op, "does not give %s", verify_type(v, y));
-    if (ir_integer(op, "window") < 0)
-        return verify_error(v, op, "has a negative window");
+    int64_t window = ir_integer(op, "window");
+    if (window < 0 || window > INT32_MAX)
+        return verify_error(v, op, "has a window of %lld; it is between 0 and 2^31 - 1",
+                            (long long)window);
     return check_slopes(v, op, q->dims[batch + 1]);
 }
 
