@@ -122,6 +122,7 @@ typedef struct frontend {
     ir_module *module;
     ast_node *file;
     ARRAY_OF(declaration *) declarations;
+    ARRAY_OF(const char *) failed; // weights with errors of their own: silent where used
     ARRAY_OF(binding) bindings;
     size_t frame;             // first binding of the function being expanded
     ir_builder *builder;      // NULL outside functions
@@ -243,6 +244,8 @@ const char *weights_path(frontend *f, const weight_node *n, int64_t instance);  
 const char *weights_written(frontend *f, const weight_node *n, int64_t instance); // "blk[0].wq"
 const char *weights_fields(frontend *f, const weight_node *group);                // "wq, wk, wv"
 weight_node *weights_field(const weight_node *group, const char *name);           // NULL: none
+// Whether the declaration of a weight or group of this name was refused.
+bool weights_failed(const frontend *f, const char *name);
 // The indices of an instance, outermost first; returns how many arrays there are.
 unsigned weights_indices(const weight_node *n, int64_t instance, int64_t *out);
 

@@ -130,6 +130,8 @@ static bool is_scalar_name(const char *name)
 
 static value unknown_name(frontend *f, const ast_node *n)
 {
+    if (weights_failed(f, n->name))
+        return poison();
     size_t count, builtins;
     const char *const *declared = declaration_names(f, &count);
     const char *const *functions = builtin_names(&builtins);

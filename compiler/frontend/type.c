@@ -82,9 +82,10 @@ static bool is_format_base(const char *name)
 
 static type_spec unknown_type(frontend *f, const ast_node *type)
 {
-    static const char *const names[] = {"f64", "f32", "f16",   "bf16",    "i64",     "i32", "i16",
-                                        "i8",  "u8",  "index", "number",  "boolean", "w",   "w1",
-                                        "w2",  "w3",  "w4",    "ternary", "dense",   "text"};
+    static const char *const names[] = {"f64",   "f32",    "f16",     "bf16",  "e4m3", "e5m2",
+                                        "i64",   "i32",    "i16",     "i8",    "u8",   "i1",
+                                        "index", "number", "boolean", "w",     "w1",   "w2",
+                                        "w3",    "w4",     "ternary", "dense", "text"};
     size_t count = sizeof names / sizeof *names;
     const char **candidates = ARENA_ARRAY(f->arena, const char *, count + f->declarations.count);
     memcpy(candidates, names, sizeof names);
@@ -92,7 +93,7 @@ static type_spec unknown_type(frontend *f, const ast_node *type)
         if (f->declarations.items[i]->kind == DECLARATION_WEIGHT)
             candidates[count++] = f->declarations.items[i]->name;
     const declaration *d = declaration_find(f, type->name);
-    if (d && d->kind == DECLARATION_CONST && is_poison(d->value))
+    if (weights_failed(f, type->name) || (d && d->kind == DECLARATION_CONST && is_poison(d->value)))
         return (type_spec){SPEC_ERROR};
     if (d && d->kind == DECLARATION_CONST)
         fail(f, type->name_at, "constant '%s' is %s, not the name of an element type", type->name,
@@ -100,10 +101,11 @@ static type_spec unknown_type(frontend *f, const ast_node *type)
     else
         fail(f, type->name_at, "there is no type '%s'%s", type->name,
              suggestion(f, type->name, candidates, count));
-    note(f, NOWHERE,
-         "types are f64 f32 f16 bf16 i64 i32 i16 i8 u8, for weights also w dense w1 w2 w3 w4 "
-         "ternary, "
-         "for parameters also index number boolean text and the names of weight groups");
+    note(
+        f, NOWHERE,
+        "types are f64 f32 f16 bf16 e4m3 e5m2 i64 i32 i16 i8 u8 i1, for weights also w dense w1 w2 "
+        "w3 w4 ternary, for parameters also index number boolean text and the names of weight "
+        "groups");
     return (type_spec){SPEC_ERROR};
 }
 

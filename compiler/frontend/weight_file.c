@@ -80,6 +80,8 @@ static weight_node *find_alias(frontend *f, const ast_node *name, const weight_n
 {
     weight_node *other = leaf->parent ? weights_field(leaf->parent, name->name) : NULL;
     const declaration *d = declaration_find(f, name->name);
+    if (!other && weights_failed(f, name->name))
+        return NULL;
     if (!other && d && d->kind == DECLARATION_WEIGHT)
         other = d->weight;
     bool fits = other && other->leaf && other != leaf &&

@@ -73,6 +73,15 @@ weight_node *weights_field(const weight_node *group, const char *name)
             return group->fields.items[i];
     return NULL;
 }
+
+bool weights_failed(const frontend *f, const char *name)
+{
+    for (size_t i = 0; i < f->failed.count; i++)
+        if (f->failed.items[i] == name)
+            return true;
+    return false;
+}
+
 // ------------------------------------------------------------------- declaring
 
 static weight_node *create_node(frontend *f, const weight_node *parent, const ast_node *declarator,
@@ -157,8 +166,10 @@ static void declare_group(frontend *f, weight_node *parent, ast_node *syntax)
                        .name_at = syntax->name_at};
     ast_add(f->arena, &header, ast_child(syntax, 0));
     weight_node *n = create_node(f, parent, &header, false);
-    if (!n)
+    if (!n) {
+        ARRAY_PUSH(f->arena, &f->failed, syntax->name);
         return;
+    }
     attach(f, parent, n, syntax);
     declare_fields(f, n, ast_child(syntax, 1));
     if (!n->fields.count && !ast_child(syntax, 1)->children.count)
@@ -171,8 +182,10 @@ static void declare_leaves(frontend *f, weight_node *parent, ast_node *syntax)
     const ir_type *t = leaf_type(f, ast_child(syntax, 1));
     for (size_t i = 0; i < names->children.count; i++) {
         weight_node *n = create_node(f, parent, ast_child(names, i), true);
-        if (!n || !t)
+        if (!n || !t) {
+            ARRAY_PUSH(f->arena, &f->failed, ast_child(names, i)->name);
             continue;
+        }
         n->type = t;
         n->sources = ast_child(syntax, 2);
         n->ordinal = (unsigned)i;
@@ -218,6 +231,8 @@ value weights_member(frontend *f, location where, value group, const char *name)
                        .array = field->length > 0};
     if (n->leaf)
         return fail(f, where, "'%s' is a weight and has no fields", n->name);
+    if (weights_failed(f, name))
+        return poison();
     const char **names = ARENA_ARRAY(f->arena, const char *, n->fields.count);
     for (size_t i = 0; i < n->fields.count; i++)
         names[i] = n->fields.items[i]->name;
