@@ -16,14 +16,30 @@ bool load_machine(driver *d)
     return machine_load(d->arena, d->diagnostics, name ? name : "m2n64k4", &d->machine);
 }
 
+static bool check_absent_tensors(driver *d)
+{
+    const meta_value *absent = weights_meta(d->weights, "lutra.absent_tensors");
+    bool texts =
+        absent && absent->kind == META_ARRAY && (absent->element == META_TEXT || !absent->count);
+    if (absent && !texts)
+        diagnostic_error(
+            d->diagnostics, NOWHERE,
+            "metadata 'lutra.absent_tensors' must be an array of the names of tensors, "
+            "[\"output.weight\"]");
+    return !absent || texts;
+}
+
 bool load_weights(driver *d)
 {
     d->weights = weights_open(d->arena, d->diagnostics, d->weights_spec ? d->weights_spec : "none");
     if (d->weights && d->refine)
         weights_quantize_by(d->weights, QUANT_REFINED);
     const source *json = d->weights && d->metadata ? load_text(d, d->metadata) : NULL;
-    return d->weights &&
-           (!d->metadata || (json && weights_override_metadata(d->weights, d->diagnostics, json)));
+    if (!d->weights || (d->metadata && !json))
+        return false;
+    if (json && !weights_override_metadata(d->weights, d->diagnostics, json))
+        return false;
+    return check_absent_tensors(d);
 }
 
 bool is_ir(const char *path)
