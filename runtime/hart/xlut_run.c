@@ -297,6 +297,41 @@ static void count_work(lut_counters *c, const lut_counters *work, uint64_t count
     c->bytes_read += count * work->bytes_read;
 }
 
+// Planes and a table are loaded, and one lmma adds: the round as part of a strip.
+static bool is_strip(const lut_unit *u, const rounds *r, lut_strip *s)
+{
+    const hart_xlut_op *last = r->op[r->count - 1];
+    const unsigned planes = xlut_form_planes(last->in->form);
+    const bool narrow = last->in->table == XLUT_TABLE_I8;
+    if (last->kind != RUN_LMMA || last->in->start || !u->lmma[last->choice].strip)
+        return false;
+    const uint32_t table = 1u << last->rs1, all = ((1u << planes) - 1) << last->rs2;
+    if (r->count != planes + 2 || (table & all) != 0 || r->loaded != (table | all) ||
+        (r->halves & ~(narrow ? table : 0)) != 0)
+        return false;
+    for (unsigned i = 0; i <= planes; i++) {
+        const track *t = &r->track[i][0];
+        const unsigned tile = r->op[i]->rd, p = tile - last->rs2;
+        *(tile == last->rs1 ? &s->table : &s->plane[p]) = t->host;
+        *(tile == last->rs1 ? &s->table_advance : &s->plane_advance[p]) = t->advance;
+    }
+    return true;
+}
+
+// Executes rounds as a strip, but for the last one, after which tiles are as they should be.
+static uint64_t execute_strip(lut_unit *u, rounds *r, uint64_t count)
+{
+    lut_strip s = {.count = count - 1};
+    if (!is_strip(u, r, &s))
+        return 0;
+    const hart_xlut_op *lmma = r->op[r->count - 1];
+    lut_own(u, 1u << lmma->rd);
+    const uint64_t done = u->lmma[lmma->choice].strip(u, lmma->in, &s);
+    for (uint32_t i = 0; i + 1 < r->count; i++)
+        r->track[i][0].host += (int64_t)done * r->track[i][0].advance;
+    return done;
+}
+
 // The integer registers as `count` rounds leave them.
 static void advance_registers(hart *h, const hart_xlut_run *run, uint64_t count)
 {
@@ -317,7 +352,7 @@ static bool execute_rounds(hart *h, const hart_xlut_run *run, uint32_t *passing)
     rounds r;
     if (count < 2 || !find_tracks(h, run, count, &r))
         return false;
-    for (uint64_t k = 0; k < count; k++)
+    for (uint64_t k = execute_strip(h->lut, &r, count); k < count; k++)
         execute_round(h->lut, &r);
     *passing = (*passing & ~r.loaded) | (r.loaded & ~r.lasting);
     advance_registers(h, run, count);

@@ -116,20 +116,25 @@ INLINE void add_half(shape k, __m512i index, __m512i weight, const __m512i *tabl
     }
 }
 
-// The columns of `lines` lines side by side: their sums start at `c` or at 0.
-INLINE void add_columns(shape k, const uint8_t *const plane[], const __m512i *weight, size_t pitch,
-                        unsigned lines, const __m512i *table, uint8_t *c, bool start)
+// Sums of the columns of `lines` lines side by side, which start at `c` or at 0.
+INLINE void load_sums(shape k, __m512i *sum, const uint8_t *c, size_t pitch, unsigned width,
+                      bool start)
 {
-    const __m512i nibble = constant(NIBBLE), lookup = constant(LOOKUP);
-    const unsigned parts = parts_of(k), width = 2 * lines;
+    const unsigned parts = parts_of(k);
     const __mmask16 added = start ? 0 : 0xffff;
-    __m512i sum[MOST_SUMS];
     UNROLL for (unsigned i = 0; i < width; i++) UNROLL for (unsigned row = 0; row < k.rows; row++)
     {
         __m512i *s = sum + (i * k.rows + row) * parts;
         s[HIGH * (parts - 1)] = _mm512_setzero_si512();
         s[LOW] = _mm512_maskz_load_epi32(added, c + 2 * pitch * row + LINE_BYTES * i);
     }
+}
+
+INLINE void add_lines(shape k, __m512i *sum, const uint8_t *const plane[], const __m512i *weight,
+                      size_t pitch, unsigned lines, const __m512i *table)
+{
+    const __m512i nibble = constant(NIBBLE), lookup = constant(LOOKUP);
+    const unsigned parts = parts_of(k);
     UNROLL for (unsigned g = 0; g < k.groups; g++) UNROLL for (unsigned p = 0; p < k.planes; p++)
         UNROLL for (unsigned i = 0; i < lines; i++)
     {
@@ -140,6 +145,11 @@ INLINE void add_columns(shape k, const uint8_t *const plane[], const __m512i *we
         add_half(k, low, weight[p], table + g * parts, sum + 2 * i * k.rows * parts);
         add_half(k, high, weight[p], table + g * parts, sum + (2 * i + 1) * k.rows * parts);
     }
+}
+
+INLINE void store_sums(shape k, const __m512i *sum, uint8_t *c, size_t pitch, unsigned width)
+{
+    const unsigned parts = parts_of(k);
     UNROLL for (unsigned i = 0; i < width; i++) UNROLL for (unsigned row = 0; row < k.rows; row++)
     {
         const __m512i *s = sum + (i * k.rows + row) * parts;
@@ -150,36 +160,67 @@ INLINE void add_columns(shape k, const uint8_t *const plane[], const __m512i *we
     }
 }
 
-// False: the tables have entries that these cannot hold, and nothing was done.
-INLINE bool add(lut_unit *u, const isa_instruction *in, uint32_t first, shape k)
+INLINE bool expand(shape k, const uint8_t *from, size_t row_bytes, __m512i *table)
 {
-    const unsigned lines = k.wide && k.rows > 1 ? 1 : 2, parts = parts_of(k);
-    const uint32_t entry_bytes = k.wide ? 2 : 1;
-    const size_t pitch = 2 * (size_t)u->n;
-    const uint8_t *from = u->at[in->rs1] + 32 * entry_bytes * first;
-    __m512i table[MOST_TABLES], weight[4];
     bool exact = true;
     UNROLL for (unsigned row = 0; row < k.rows; row++)
     {
-        const uint8_t *t = from + (size_t)row * 8 * entry_bytes * u->lookups;
-        __m512i *to = table + row * k.groups * parts;
+        const uint8_t *t = from + row * row_bytes;
+        __m512i *to = table + row * k.groups * parts_of(k);
         exact &= k.wide ? expand_wide(t, k.groups, to) : expand_narrow(t, k.groups, to);
     }
-    if (__builtin_expect(!exact, 0))
+    return exact;
+}
+
+INLINE void load_weights(shape k, const isa_instruction *in, __m512i *weight)
+{
+    UNROLL for (unsigned p = 0; p < k.planes; p++) weight[p] =
+        _mm512_set1_epi32((int)plane_weights[in->form == XLUT_FORM_TERNARY][p]);
+}
+
+// False: the tables have entries that these cannot hold, and nothing was done.
+INLINE bool add(lut_unit *u, const isa_instruction *in, uint32_t first, shape k)
+{
+    const unsigned lines = k.wide && k.rows > 1 ? 1 : 2;
+    const uint32_t entry_bytes = k.wide ? 2 : 1;
+    const size_t pitch = 2 * (size_t)u->n;
+    __m512i table[MOST_TABLES], weight[4], sum[MOST_SUMS];
+    if (__builtin_expect(!expand(k, u->at[in->rs1] + 32 * entry_bytes * first,
+                                 8 * (size_t)entry_bytes * u->lookups, table),
+                         0))
         return false;
     const uint8_t *plane[4];
-    UNROLL for (unsigned p = 0; p < k.planes; p++)
-    {
-        plane[p] = u->at[in->rs2 + p] + pitch * first;
-        weight[p] = _mm512_set1_epi32((int)plane_weights[in->form == XLUT_FORM_TERNARY][p]);
-    }
+    UNROLL for (unsigned p = 0; p < k.planes; p++) plane[p] = u->at[in->rs2 + p] + pitch * first;
+    load_weights(k, in, weight);
     uint8_t *c = lut_tile(u, in->rd);
     for (uint32_t j = 0; j < u->n; j += lines * LINE_COLUMNS) {
-        add_columns(k, plane, weight, pitch, lines, table, c, in->start);
+        load_sums(k, sum, c, pitch, 2 * lines, in->start);
+        add_lines(k, sum, plane, weight, pitch, lines, table);
+        store_sums(k, sum, c, pitch, 2 * lines);
         UNROLL for (unsigned p = 0; p < k.planes; p++) plane[p] += LINE_BYTES * lines;
         c += 4 * LINE_COLUMNS * lines;
     }
     return true;
+}
+
+// The sums of 64 columns stay in registers.
+INLINE uint64_t add_strip(lut_unit *u, const isa_instruction *in, const lut_strip *s, shape k)
+{
+    const size_t pitch = 128, row_bytes = 8 * (k.wide ? 2 : 1) * (size_t)u->lookups;
+    __m512i table[MOST_TABLES], weight[4], sum[MOST_SUMS];
+    const uint8_t *plane[4], *from = s->table;
+    UNROLL for (unsigned p = 0; p < k.planes; p++) plane[p] = s->plane[p];
+    load_weights(k, in, weight);
+    load_sums(k, sum, lut_tile(u, in->rd), pitch, 4, false);
+    uint64_t done = 0;
+    while (done < s->count && expand(k, from, row_bytes, table)) {
+        add_lines(k, sum, plane, weight, pitch, 2, table);
+        UNROLL for (unsigned p = 0; p < k.planes; p++) plane[p] += s->plane_advance[p];
+        from += s->table_advance;
+        done++;
+    }
+    store_sums(k, sum, lut_tile(u, in->rd), pitch, 4);
+    return done;
 }
 
 #define EACH_PLANES(DO, rows, wide, groups)                                                        \
@@ -211,9 +252,38 @@ INLINE bool add(lut_unit *u, const isa_instruction *in, uint32_t first, shape k)
 #define ENTRY(rows, wide, groups, planes)                                                          \
     [rows][wide][groups][planes] = add_##rows##_##wide##_##groups##_##planes,
 
+#define EACH_STRIP(DO)                                                                             \
+    EACH_PLANES(DO, 1, 0, 2)                                                                       \
+    EACH_PLANES(DO, 1, 0, 4)                                                                       \
+    EACH_PLANES(DO, 1, 1, 2)                                                                       \
+    EACH_PLANES(DO, 1, 1, 4)                                                                       \
+    EACH_PLANES(DO, 2, 0, 4)
+#define DEFINE_STRIP(rows, wide, groups, planes)                                                   \
+    static uint64_t strip_##rows##_##wide##_##groups##_##planes(                                   \
+        lut_unit *u, const isa_instruction *in, const lut_strip *s)                                \
+    {                                                                                              \
+        return add_strip(u, in, s, (shape){rows, planes, groups, wide});                           \
+    }
+#define STRIP_ENTRY(rows, wide, groups, planes)                                                    \
+    [rows][wide][groups][planes] = strip_##rows##_##wide##_##groups##_##planes,
+
 EACH_SHAPE(DEFINE)
+EACH_STRIP(DEFINE_STRIP)
 
 static lut_kernel *const kernels[LUT_MAX_ROWS + 1][2][LUT_MAX_GROUPS + 1][5] = {EACH_SHAPE(ENTRY)};
+
+static lut_strip_kernel *const strips[LUT_MAX_ROWS + 1][2][LUT_MAX_GROUPS + 1][5] = {
+    EACH_STRIP(STRIP_ENTRY)};
+
+lut_strip_kernel *lut_avx512_strip_kernel(const lut_unit *u, const isa_instruction *in)
+{
+    lut_groups g = lut_slice_groups(u, in);
+    if (lut_table_is_full(in) || in->table == XLUT_TABLE_F16 || in->slice != XLUT_SLICE_ALL ||
+        u->n != 2 * LINE_COLUMNS)
+        return NULL;
+    return strips[lut_rows(u, in)][in->table == XLUT_TABLE_I16][g.count]
+                 [xlut_form_planes(in->form)];
+}
 
 lut_kernel *lut_avx512_lmma_kernel(const lut_unit *u, const isa_instruction *in)
 {

@@ -48,10 +48,20 @@ typedef void lut_function(lut_unit *u, const isa_instruction *in, const lut_oper
 // are only referred to as tables of i8, which are no larger.
 typedef void lut_kernel(lut_unit *u, const isa_instruction *in, uint32_t first);
 
+// `count` times the same lmma on tables and planes that advance in memory, added to the same sums.
+typedef struct lut_strip {
+    const uint8_t *table, *plane[4];
+    int64_t table_advance, plane_advance[4];
+    uint64_t count;
+} lut_strip;
+// Executes the first ones, as far as it can; gives their number.
+typedef uint64_t lut_strip_kernel(lut_unit *u, const isa_instruction *in, const lut_strip *s);
+
 // An lmma as its options choose it.
 typedef struct lut_lmma {
     lut_kernel *execute;
     uint32_t first;                         // for it
+    lut_strip_kernel *strip;                // NULL: none
     uint64_t lookups, multiply_accumulates; // that it adds to the counters
 } lut_lmma;
 enum { LUT_LMMA_CHOICES = 1 << 9 };

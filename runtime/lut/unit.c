@@ -82,8 +82,10 @@ static lut_lmma choose_lmma(const lut_unit *u, lut_host host, const isa_instruct
                        .lookups = lut_lookups(u, in),
                        .multiply_accumulates = lut_multiply_accumulates(u, in)};
 #ifdef __x86_64__
-    if (host == LUT_HOST_AVX512)
+    if (host == LUT_HOST_AVX512) {
         choice.execute = lut_avx512_lmma_kernel(u, in);
+        choice.strip = lut_avx512_strip_kernel(u, in);
+    }
 #endif
     if (!choice.execute)
         choice.execute = lut_settled_lmma;

@@ -9,6 +9,7 @@ lut_function lut_avx512_lmma, lut_avx512_deq, lut_avx512_off, lut_avx512_tbl;
 lut_function lut_avx512_ld, lut_avx512_zero, lut_avx512_sta;
 // NULL: none for these options.
 lut_kernel *lut_avx512_lmma_kernel(const lut_unit *u, const isa_instruction *in);
+lut_strip_kernel *lut_avx512_strip_kernel(const lut_unit *u, const isa_instruction *in);
 // lmma by the function of lut_host, no tile that it reads being a reference.
 lut_kernel lut_settled_lmma;
 

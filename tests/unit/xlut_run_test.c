@@ -49,28 +49,38 @@ static void loop_machine_destroy(loop_machine *m)
     lut_unit_destroy(m->lut);
 }
 
+typedef struct loop_case {
+    uint64_t weights, table, rounds;
+    uint8_t slice, entries, planes, rows;
+    bool plain;           // nothing but loads and lmma
+    bool writable_planes; // not of constant memory
+} loop_case;
+
 // A layer's loop: x8 weights, x9 table, x10 rounds left, x11 scales, x12 row scales.
-static void put_loop(fixture *f, uint8_t slice, bool writable_planes)
+static void put_loop(fixture *f, const loop_case *c)
 {
-    uint8_t planes = writable_planes ? 9 : 8;
     PUT(f, .opcode = ISA_LUT_ZERO, .rd = 0);
     PUT(f, .opcode = ISA_LUT_ZERO, .rd = 1);
     uint64_t start = f->end;
-    PUT(f, .opcode = ISA_LUT_LD, .rd = 2, .rs1 = planes);
-    PUT(f, .opcode = ISA_LUT_LD, .rd = 3, .rs1 = 8, .imm = 512);
-    PUT(f, .opcode = ISA_LUT_LD, .rd = 4, .rs1 = 9, .half = 1);
-    PUT(f, .opcode = ISA_LMMA, .rd = 1, .rs1 = 4, .rs2 = 2, .form = XLUT_FORM_PLANES2,
-        .slice = slice, .rows = XLUT_ROWS_ALL, .start = slice != 0);
-    PUT(f, .opcode = ISA_ADDI, .rd = 13, .rs1 = 12, .imm = 8);
-    PUT(f, .opcode = ISA_LUT_DEQ, .rd = 0, .rs3 = 1, .rs1 = 11, .rs2 = 13, .type = XLUT_SUM_I32,
-        .scale_type = XLUT_SCALE_F32);
+    for (uint8_t p = 0; p < c->planes; p++)
+        PUT(f, .opcode = ISA_LUT_LD, .rd = 8 + p, .rs1 = c->writable_planes && p == 0 ? 9 : 8,
+            .imm = 512 * p);
+    PUT(f, .opcode = ISA_LUT_LD, .rd = 4, .rs1 = 9, .half = c->entries == XLUT_TABLE_I8);
+    PUT(f, .opcode = ISA_LMMA, .rd = 1, .rs1 = 4, .rs2 = 8, .form = c->planes - 1,
+        .table = c->entries, .slice = c->slice, .rows = c->rows,
+        .start = c->slice != XLUT_SLICE_ALL);
+    if (!c->plain) {
+        PUT(f, .opcode = ISA_ADDI, .rd = 13, .rs1 = 12, .imm = 8);
+        PUT(f, .opcode = ISA_LUT_DEQ, .rd = 0, .rs3 = 1, .rs1 = 11, .rs2 = 13, .type = XLUT_SUM_I32,
+            .scale_type = XLUT_SCALE_F32);
+    }
     PUT(f, .opcode = ISA_ADDI, .rd = 8, .rs1 = 8, .imm = ROUND_BYTES);
     PUT(f, .opcode = ISA_ADDI, .rd = 9, .rs1 = 9, .imm = 256);
     PUT(f, .opcode = ISA_ADDI, .rd = 12, .rs1 = 12, .imm = 4);
     PUT(f, .opcode = ISA_ADDI, .rd = 10, .rs1 = 10, .imm = -1);
     PUT(f, .opcode = ISA_BNE, .rs1 = 10, .rs2 = 0, .imm = (int32_t)(start - f->end));
     PUT(f, .opcode = ISA_LUT_STA, .rd = 0, .rs1 = 14, .rs2 = 15, .type = XLUT_DATA_F32);
-    PUT(f, .opcode = ISA_LUT_ST, .rs2 = 3, .rs1 = 9);
+    PUT(f, .opcode = ISA_LUT_ST, .rs2 = 8, .rs1 = 9);
 }
 
 static void set_registers(hart *h, uint64_t weights, uint64_t table, uint64_t rounds)
@@ -115,20 +125,22 @@ static void compare(loop_machine *runs, loop_machine *steps, uint64_t limit)
     } while (why == HART_STOP_LIMIT);
 }
 
-typedef struct loop_case {
-    uint64_t weights, table, rounds;
-    uint8_t slice;
-    bool writable_planes;
-} loop_case;
+enum { ALL = XLUT_SLICE_ALL, I8 = XLUT_TABLE_I8, I16 = XLUT_TABLE_I16 };
+enum { ONE = XLUT_ROWS_ONE, BOTH = XLUT_ROWS_ALL };
 
 static const loop_case cases[] = {
-    {WEIGHTS, TABLES, ROUNDS, XLUT_SLICE_ALL, false},
-    {WEIGHTS, TABLES, ROUNDS, XLUT_SLICE_QUARTER2, false},
-    {WEIGHTS, TABLES, 1, XLUT_SLICE_ALL, false},
-    {WEIGHTS, TABLES, ROUNDS, XLUT_SLICE_HALF1, true},
-    {WEIGHTS + 0x2000 - 2 * ROUND_BYTES, TABLES, ROUNDS, XLUT_SLICE_ALL, false}, // leaves memory
-    {WEIGHTS, DATA + DATA_BYTES - 512, ROUNDS, XLUT_SLICE_ALL, false},
-    {WEIGHTS + 32, TABLES, ROUNDS, XLUT_SLICE_ALL, false}, // misaligned
+    {WEIGHTS, TABLES, ROUNDS, ALL, I8, 2, BOTH, false, false},
+    {WEIGHTS, TABLES, ROUNDS, XLUT_SLICE_QUARTER2, I8, 2, ONE, false, false},
+    {WEIGHTS, TABLES, 1, ALL, I8, 2, BOTH, false, false},
+    {WEIGHTS, TABLES, ROUNDS, XLUT_SLICE_HALF1, I16, 1, BOTH, false, true},
+    {WEIGHTS, TABLES, ROUNDS, ALL, I8, 2, ONE, true, false},
+    {WEIGHTS, TABLES, ROUNDS, ALL, I8, 3, BOTH, true, false},
+    {WEIGHTS, TABLES, ROUNDS, ALL, I16, 4, ONE, true, true},
+    {WEIGHTS, TABLES, ROUNDS, ALL, I16, 1, BOTH, true, false},
+    {WEIGHTS, TABLES, ROUNDS, ALL, XLUT_TABLE_F16, 2, BOTH, true, false},
+    {WEIGHTS + 0x2000 - 2 * ROUND_BYTES, TABLES, ROUNDS, ALL, I8, 2, BOTH, true, false}, // leaves
+    {WEIGHTS, DATA + DATA_BYTES - 512, ROUNDS, ALL, I8, 2, BOTH, false, false},
+    {WEIGHTS + 32, TABLES, ROUNDS, ALL, I8, 2, BOTH, false, false}, // misaligned
 };
 
 static void runs_do_what_single_instructions_do(void **state)
@@ -138,7 +150,7 @@ static void runs_do_what_single_instructions_do(void **state)
         for (uint64_t limit = 1; limit < 400; limit += limit < 60 ? 1 : 37) {
             loop_machine m[2] = {loop_machine_create(), loop_machine_create()};
             for (unsigned k = 0; k < 2; k++) {
-                put_loop(&m[k].f, cases[i].slice, cases[i].writable_planes);
+                put_loop(&m[k].f, &cases[i]);
                 hart_set_return(m[k].f.h, m[k].f.end);
                 set_registers(m[k].f.h, cases[i].weights, cases[i].table, cases[i].rounds);
             }
@@ -152,17 +164,20 @@ static void runs_do_what_single_instructions_do(void **state)
 static void entries_without_negatives_are_looked_up(void **state)
 {
     (void)state;
-    loop_machine m[2] = {loop_machine_create(), loop_machine_create()};
-    for (unsigned k = 0; k < 2; k++) {
-        const uint8_t least = 0x80;
-        assert_true(hart_memory_write(m[k].f.memory, TABLES + 2 * 256 + 5, &least, 1));
-        put_loop(&m[k].f, XLUT_SLICE_ALL, false);
-        hart_set_return(m[k].f.h, m[k].f.end);
-        set_registers(m[k].f.h, WEIGHTS, TABLES, ROUNDS);
+    for (unsigned plain = 0; plain < 2; plain++) {
+        const loop_case c = {WEIGHTS, TABLES, ROUNDS, ALL, I8, 2, ONE, plain, false};
+        loop_machine m[2] = {loop_machine_create(), loop_machine_create()};
+        for (unsigned k = 0; k < 2; k++) {
+            const uint8_t least = 0x80;
+            assert_true(hart_memory_write(m[k].f.memory, TABLES + 2 * 256 + 5, &least, 1));
+            put_loop(&m[k].f, &c);
+            hart_set_return(m[k].f.h, m[k].f.end);
+            set_registers(m[k].f.h, c.weights, c.table, c.rounds);
+        }
+        compare(&m[0], &m[1], 1000);
+        loop_machine_destroy(&m[0]);
+        loop_machine_destroy(&m[1]);
     }
-    compare(&m[0], &m[1], 1000);
-    loop_machine_destroy(&m[0]);
-    loop_machine_destroy(&m[1]);
 }
 
 int main(void)
