@@ -25,11 +25,14 @@ static int64_t number_function(ir_function *f)
     return next;
 }
 
+// Back to what is given or has one possible value; the inputs of a call decide the others.
 static void forget_dims(evaluator *e)
 {
-    for (size_t i = 0; i < e->module->symbols.count; i++)
+    for (size_t i = 0; i < e->module->symbols.count; i++) {
+        const ir_symbol *s = e->module->symbols.items[i];
         if (!e->dims[i].given)
-            e->dims[i].value = -1;
+            e->dims[i].value = s->minimum == s->maximum ? s->minimum : -1;
+    }
 }
 
 evaluator *eval_create(diagnostics *d, ir_module *m, const eval_options *options)
@@ -130,11 +133,11 @@ static bool match_dimension(evaluator *e, const char *what, unsigned at, ir_dim 
     if (size % d.value)
         return refuse(e, "dimension %u of '%s' is %lld*%s, which %lld is not", at, what,
                       (long long)d.value, d.symbol->name, (long long)size);
+    if (!check_range(e, d.symbol, size / d.value))
+        return false;
     if (e->dims[i].value >= 0 && e->dims[i].value != size / d.value)
         return refuse(e, "dimension '%s' is %lld, but '%s' makes it %lld", d.symbol->name,
                       (long long)e->dims[i].value, what, (long long)(size / d.value));
-    if (!check_range(e, d.symbol, size / d.value))
-        return false;
     e->dims[i].value = size / d.value;
     return true;
 }
