@@ -388,14 +388,16 @@ static bool stands_between_kernels(const ir_op *op)
 
 static bool check_outside_type(pass_context *c, const ir_function *f, const ir_type *t, bool result)
 {
-    if (t->kind == IR_TENSOR || t->kind == IR_SCALAR || (t->kind == IR_INDEX && !result))
+    bool single = t->kind == IR_TENSOR && !t->rank && !result; // callers would pass its value
+    if ((t->kind == IR_TENSOR && !single) || t->kind == IR_SCALAR ||
+        (t->kind == IR_INDEX && !result))
         return true;
     text type = {0};
     ir_type_print(&type, t);
     diagnostic_error(c->diagnostics, f->where,
                      result ? "'%s' gives %s; what leaves a program is a tensor or a scalar"
-                            : "'%s' takes %s; what enters a program is a tensor, a scalar or an "
-                              "index",
+                            : "'%s' takes %s; what enters a program is a tensor with "
+                              "dimensions, a scalar or an index",
                      f->name, text_string(&type));
     text_free(&type);
     return false;
