@@ -16,12 +16,13 @@ PASSES = ("fold,quantize-weights,split-precompute,quantize-tables(type={}),pack-
           "lower-to-tile,assign-tile-registers,plan-memory")
 TABLES = {  # entries of the tables: activations, result, quantize-tables, activations of the native loop
     "i8": ("f16", "f16", "i8", "i8"),
+    "i8 row": ("f16", "f16", "i8,scale=row", "i8"),
     "i16": ("i8", "f32", "i8", "i8"),
     "f16": ("f16", "f16", "f16", "f32"),
 }
 CASES = [  # weights, tables, 1e9 weights per second that are wanted of one row on AVX-512
-    ("w1", "i8", None), ("w2", "i8", 150), ("w3", "i8", None), ("w4", "i8", None), ("w2g64", "i8", 120),
-    ("w2", "i16", 75), ("w2", "f16", None),
+    ("w1", "i8", None), ("w2", "i8", None), ("w3", "i8", None), ("w4", "i8", None), ("w2g64", "i8", None),
+    ("w2", "i8 row", 150), ("w2g64", "i8 row", 120), ("w2", "i16", 75), ("w2", "f16", None),
 ]
 ROWS = (1, 16)
 SECONDS = 0.2  # of one measurement
@@ -35,7 +36,7 @@ def avx512():
 
 def build(weight, tables, folder):
     x, y, kind, _ = TABLES[tables]
-    source, program = folder / "bench.lut", folder / f"{weight}-{tables}.elf"
+    source, program = folder / "bench.lut", folder / f"{weight}-{tables.replace(' ', '-')}.elf"
     source.write_text(PROGRAM.format(weight=weight, x=x, y=y, side=SIDE), encoding="utf-8")
     lutra.run("lutc", source, "--weights", "random:1", "--passes", PASSES.format(kind), "-o", program)
     return program
