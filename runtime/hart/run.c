@@ -178,10 +178,11 @@ hart *hart_create(hart_memory *memory, uint32_t vlen, lut_unit *lut)
     h->vill = true;
     h->return_address = 1;
     h->reservation = 1;
-    h->v = aligned_alloc(64, (size_t)32 * h->vlenb);
+    const size_t registers = (size_t)32 * h->vlenb, behind = 64; // which vector kernels read
+    h->v = aligned_alloc(64, registers + behind);
     if (!h->v || !hart_cache_create(h))
         INTERNAL_ERROR("out of memory");
-    memset(h->v, 0, (size_t)32 * h->vlenb);
+    memset(h->v, 0, registers + behind);
     hart_native_create(h);
     return h;
 }

@@ -1,11 +1,14 @@
 // What the vector files share: register groups, legality, operands, kernels, masks.
 //
-// Most instructions compute their whole body into a buffer with a plain loop that the compiler
-// turns into host vectors (a kernel), and then `vector_commit` puts the active elements in place.
-// So overlap of sources and destination never matters, nor does the mask inside the loop.
+// Most instructions are a kernel: a loop over whole chunks of 16 bytes that the compiler turns into
+// host vectors. A chunk is read before it is written and chunks go in ascending order, so whatever
+// overlap the specification allows, the result can be computed where it belongs. Only where a mask
+// or vstart leaves elements alone does it go to a buffer, and `vector_commit` puts the active
+// elements in place.
 #pragma once
 
 #include "runtime/hart/internal.h"
+#include "support/clones.h"
 
 #include <string.h>
 
@@ -66,8 +69,20 @@ static inline unsigned vector_group(int emul)
 
 static inline uint64_t vector_length_maximum(const hart *h)
 {
-    uint64_t per_register = h->vlenb >> h->sew;
-    return h->lmul >= 0 ? per_register << h->lmul : per_register >> -h->lmul;
+    return (uint64_t)h->vlenb << 3 >> (h->sew + 3 - h->lmul);
+}
+
+// The bits of a register number that are 0 where a group of this emul begins.
+static inline unsigned vector_alignment(int emul)
+{
+    static const uint8_t bits[] = {0, 0, 0, 0, 1, 3, 7};
+    return emul >= -3 && emul <= 3 ? bits[emul + 3] : 32;
+}
+
+// Whether every element of the body is computed.
+static inline bool vector_is_whole(const hart *h, const isa_instruction *in)
+{
+    return in->vm && h->vstart == 0;
 }
 
 static inline void require_vtype(hart *h)
@@ -77,7 +92,8 @@ static inline void require_vtype(hart *h)
 
 static inline void require_group(hart *h, unsigned r, int emul)
 {
-    hart_require(h, emul >= -3 && emul <= 3 && r % vector_group(emul) == 0);
+    const unsigned bits = vector_alignment(emul);
+    hart_require(h, bits < 32 && (r & bits) == 0);
 }
 
 // A destination may overlap a source of the same element width; of a wider one at its lowest
@@ -101,21 +117,45 @@ static inline void require_apart(hart *h, unsigned rd, unsigned size_d, unsigned
     hart_require(h, rd + size_d <= rs || rs + size_s <= rd);
 }
 
-// Whether the result may be computed where it belongs: every element, and no source in its place.
-// Sizes are those of the groups of rd, rs2 and rs1; 0: not a group.
-static inline bool vector_in_place(const hart *h, const isa_instruction *in, unsigned size_d,
-                                   unsigned size_a, unsigned size_b)
-{
-    unsigned rd = in->rd;
-    return in->vm && h->vstart == 0 && (rd + size_d <= in->rs2 || in->rs2 + size_a <= rd) &&
-           (!size_b || rd + size_d <= in->rs1 || in->rs1 + size_b <= rd);
-}
-
 // The second operand of an instruction.
 typedef enum vector_second { SECOND_V, SECOND_X, SECOND_I } vector_second;
 
-// Computes n elements: d from a (vs2) and b (vs1, x or the immediate). d may hold an input too.
-typedef void vector_kernel(void *d, const void *a, const void *b, size_t n);
+// Where a kernel finds it: elements one behind the other, or copies of one.
+typedef struct vector_operand {
+    const void *at;
+    size_t advance; // mask: all ones, or 0 for copies, which serve everywhere
+} vector_operand;
+
+enum { VECTOR_CHUNK = 16 }; // bytes; registers consist of whole chunks
+
+// What a kernel reads of b at once, at most.
+typedef struct vector_copy {
+    _Alignas(2 * VECTOR_CHUNK) uint64_t words[4];
+} vector_copy;
+
+// Computes n elements: d from a (vs2) and b (vs1, x or the immediate), reading whole chunks.
+// Sources are d itself, apart from it, or overlap as require_overlap allows.
+typedef void vector_kernel(void *d, const void *a, vector_operand b, size_t n);
+
+// An element of 2^sew bytes, over and over.
+static inline vector_operand vector_copies(vector_copy *to, uint64_t value, unsigned sew)
+{
+    static const uint64_t ones[] = {0x0101010101010101, 0x0001000100010001, 0x0000000100000001, 1};
+    const uint64_t copies = (value & ~0ull >> (64 - (8u << sew))) * ones[sew];
+    for (size_t i = 0; i < 4; i++)
+        to->words[i] = copies;
+    return (vector_operand){to, 0};
+}
+
+// vs1, or x or the immediate in `copy`.
+static inline vector_operand vector_second_of(const hart *h, const isa_instruction *in,
+                                              vector_second second, vector_copy *copy)
+{
+    if (second == SECOND_V)
+        return (vector_operand){vector_register(h, in->rs1), ~(size_t)0};
+    const uint64_t value = second == SECOND_X ? h->x[in->rs1] : (uint64_t)(int64_t)in->imm;
+    return vector_copies(copy, value, h->sew);
+}
 
 // ---- vector_common.c
 // n copies of an element of 2^sew bytes.
@@ -129,35 +169,110 @@ void vector_commit(hart *h, const isa_instruction *in, const void *result, unsig
 void vector_commit_all(hart *h, unsigned rd, const void *result, unsigned eew);
 // One byte, 0 or 1, per element becomes one bit of the active elements of the mask register rd.
 void vector_commit_mask(hart *h, unsigned rd, bool all, const uint8_t *result);
-// The first n bits of v0, as elements 0 or 1 of 2^sew bytes.
-void vector_expand_mask(const hart *h, void *to, unsigned sew, size_t n);
+// The first n bits of v0, and what fills their last byte, as elements 0 or 1 of 2^sew bytes.
+void vector_expand_mask(const hart *h, vector_buffer *to, unsigned sew, size_t n);
 
 // Kernels of one operation by element width (log2 of bytes); NULL: not for this width.
 typedef struct vector_kernels {
     vector_kernel *of[4];
 } vector_kernels;
 
+// Elementwise, checked: computes and commits; elements of the result have 2^eew bytes.
+void vector_compute_some(hart *h, const isa_instruction *in, vector_kernel *kernel,
+                         vector_operand b, unsigned eew, bool reads_destination);
+static inline void vector_compute(hart *h, const isa_instruction *in, vector_kernel *kernel,
+                                  vector_operand b, unsigned eew, bool reads_destination)
+{
+    if (__builtin_expect(vector_is_whole(h, in), 1))
+        kernel(vector_register(h, in->rd), vector_register(h, in->rs2), b, h->vl);
+    else
+        vector_compute_some(h, in, kernel, b, eew, reads_destination);
+}
+
 // Elementwise, single width: checks, computes, commits.
-void vector_binary(hart *h, const isa_instruction *in, const vector_kernels *kernels,
-                   vector_second second, bool reads_destination);
+static inline void vector_binary(hart *h, const isa_instruction *in, const vector_kernels *kernels,
+                                 vector_second second, bool reads_destination)
+{
+    const unsigned registers = in->rd | in->rs2 | (second == SECOND_V ? in->rs1 : 0u);
+    require_vtype(h);
+    require_group(h, registers, h->lmul);
+    vector_copy copy;
+    const vector_operand b = vector_second_of(h, in, second, &copy);
+    vector_compute(h, in, kernels->of[h->sew], b, h->sew, reads_destination);
+}
 // Elementwise with a mask as result; v0 is a carry-in unless `in->vm`, or a mask.
 void vector_compare(hart *h, const isa_instruction *in, const vector_kernels *kernels,
                     vector_second second, bool carry);
 
+// Elements of a chunk; it takes two where one would leave the narrow side too little.
+#define VECTOR_COUNT(D, A)                                                                         \
+    (sizeof(D) == sizeof(A)  ? VECTOR_CHUNK / sizeof(D)                                            \
+     : sizeof(D) > sizeof(A) ? 2 * VECTOR_CHUNK / sizeof(D)                                        \
+                             : 2 * VECTOR_CHUNK / sizeof(A))
+
 #define KERNEL(name, D, A, B, expression)                                                          \
-    static void name(void *restrict to, const void *restrict from_a, const void *restrict from_b,  \
-                     size_t n)                                                                     \
+    static inline __attribute__((always_inline)) void name##_chunk(D *r, const D *pd, const A *pa, \
+                                                                   const B *pb, size_t n)          \
     {                                                                                              \
-        D *restrict pd = to;                                                                       \
-        const A *restrict pa = from_a;                                                             \
-        const B *restrict pb = from_b;                                                             \
-        for (size_t i = 0; i < n; i++) {                                                           \
+        _Pragma("GCC unroll 1") for (size_t i = 0; i < n; i++)                                     \
+        {                                                                                          \
             D d = pd[i];                                                                           \
             A a = pa[i];                                                                           \
             B b = pb[i];                                                                           \
             (void)a, (void)b, (void)d;                                                             \
-            pd[i] = (D)(expression);                                                               \
+            r[i] = (D)(expression);                                                                \
         }                                                                                          \
+    }                                                                                              \
+    HOST_CLONES static void name(void *to, const void *from, vector_operand second, size_t n)      \
+    {                                                                                              \
+        enum { COUNT = VECTOR_COUNT(D, A) };                                                       \
+        D *pd = to;                                                                                \
+        const A *pa = from;                                                                        \
+        const B *pb = second.at;                                                                   \
+        const size_t advance = COUNT & second.advance;                                             \
+        for (; n >= COUNT; n -= COUNT, pd += COUNT, pa += COUNT, pb += advance) {                  \
+            D r[COUNT];                                                                            \
+            name##_chunk(r, pd, pa, pb, COUNT);                                                    \
+            memcpy(pd, r, sizeof r);                                                               \
+        }                                                                                          \
+        if (__builtin_expect(n, 0)) {                                                              \
+            D r[COUNT];                                                                            \
+            name##_chunk(r, pd, pa, pb, COUNT);                                                    \
+            memcpy(pd, r, n * sizeof *r);                                                          \
+        }                                                                                          \
+    }
+
+// Shifts, the expression in a and `by`, b reduced to a's width: mostly one for all elements, which
+// hosts can do for every width.
+#define SHIFT_KERNEL(name, D, A, B, expression)                                                    \
+    KERNEL(name##_each, D, A, B, __extension__({                                                   \
+               const B by = b & (8 * sizeof a - 1);                                                \
+               expression;                                                                         \
+           }))                                                                                     \
+    HOST_CLONES static void name##_all(void *to, const void *from, B by, size_t n)                 \
+    {                                                                                              \
+        enum { COUNT = VECTOR_COUNT(D, A) };                                                       \
+        typedef A elements __attribute__((vector_size(COUNT * sizeof(A))));                        \
+        typedef D results __attribute__((vector_size(COUNT * sizeof(D))));                         \
+        D *pd = to;                                                                                \
+        for (const A *pa = from; n; pd += COUNT, pa += COUNT) {                                    \
+            const size_t count = __builtin_expect(n < COUNT, 0) ? n : COUNT;                       \
+            elements a;                                                                            \
+            memcpy(&a, pa, sizeof a);                                                              \
+            const results r = __builtin_convertvector(expression, results);                        \
+            if (count == COUNT)                                                                    \
+                memcpy(pd, &r, sizeof r);                                                          \
+            else                                                                                   \
+                memcpy(pd, &r, count * sizeof(D));                                                 \
+            n -= count;                                                                            \
+        }                                                                                          \
+    }                                                                                              \
+    static void name(void *to, const void *from, vector_operand second, size_t n)                  \
+    {                                                                                              \
+        if (second.advance)                                                                        \
+            name##_each(to, from, second, n);                                                      \
+        else                                                                                       \
+            name##_all(to, from, *(const B *)second.at & (8 * sizeof(A) - 1), n);                  \
     }
 
 // Element types by signedness letter and width.

@@ -36,21 +36,45 @@ void vector_commit_all(hart *h, unsigned rd, const void *result, unsigned eew)
     h->vstart = 0;
 }
 
+// Eight bits as bytes of 0 or 1.
+static void expand_eight(uint8_t flags[8], uint8_t bits)
+{
+    uint64_t each = bits * 0x0101010101010101ull & 0x8040201008040201ull;
+    each = (each + 0x7f7f7f7f7f7f7f7full) >> 7 & 0x0101010101010101ull;
+    memcpy(flags, &each, sizeof each);
+}
+
+#define COMMIT_ACTIVE(bits)                                                                        \
+    HOST_CLONES static void commit_##bits(const uint8_t *mask, uint##bits##_t *to,                 \
+                                          const uint##bits##_t *from, uint64_t start, uint64_t n)  \
+    {                                                                                              \
+        uint64_t i = start;                                                                        \
+        for (uint8_t flags[8]; i % 8 == 0 && i + 8 <= n; i += 8) {                                 \
+            uint##bits##_t merged[8];                                                              \
+            expand_eight(flags, mask[i / 8]);                                                      \
+            for (size_t k = 0; k < 8; k++)                                                         \
+                merged[k] = flags[k] ? from[i + k] : to[i + k];                                    \
+            memcpy(to + i, merged, sizeof merged);                                                 \
+        }                                                                                          \
+        for (; i < n; i++)                                                                         \
+            if (vector_mask_bit(mask, i))                                                          \
+                to[i] = from[i];                                                                   \
+    }
+COMMIT_ACTIVE(8)
+COMMIT_ACTIVE(16)
+COMMIT_ACTIVE(32)
+COMMIT_ACTIVE(64)
+
 void vector_commit(hart *h, const isa_instruction *in, const void *result, unsigned eew)
 {
     if (in->vm) {
         vector_commit_all(h, in->rd, result, eew);
         return;
     }
+    void *to = vector_register(h, in->rd);
     switch (eew) {
 #define WIDTH(eew, bits)                                                                           \
-    case eew: {                                                                                    \
-        uint##bits##_t *to = (uint##bits##_t *)vector_register(h, in->rd);                         \
-        const uint##bits##_t *from = result;                                                       \
-        for (uint64_t i = h->vstart; i < h->vl; i++)                                               \
-            to[i] = vector_mask_bit(h->v, i) ? from[i] : to[i];                                    \
-        break;                                                                                     \
-    }
+    case eew: commit_##bits(h->v, to, result, h->vstart, h->vl); break;
         WIDTH(0, 8)
         WIDTH(1, 16)
         WIDTH(2, 32)
@@ -84,14 +108,26 @@ void vector_commit_mask(hart *h, unsigned rd, bool all, const uint8_t *result)
     h->vstart = 0;
 }
 
-void vector_expand_mask(const hart *h, void *to, unsigned sew, size_t n)
+#define EXPAND_MASK(bits)                                                                          \
+    HOST_CLONES static void expand_##bits(const uint8_t *mask, uint##bits##_t *to, size_t n)       \
+    {                                                                                              \
+        for (size_t i = 0; i < n; i += 8) {                                                        \
+            uint8_t flags[8];                                                                      \
+            expand_eight(flags, mask[i / 8]);                                                      \
+            for (size_t k = 0; k < 8; k++)                                                         \
+                to[i + k] = flags[k];                                                              \
+        }                                                                                          \
+    }
+EXPAND_MASK(8)
+EXPAND_MASK(16)
+EXPAND_MASK(32)
+EXPAND_MASK(64)
+
+void vector_expand_mask(const hart *h, vector_buffer *to, unsigned sew, size_t n)
 {
     switch (sew) {
 #define WIDTH(sew, bits)                                                                           \
-    case sew:                                                                                      \
-        for (size_t i = 0; i < n; i++)                                                             \
-            ((uint##bits##_t *)to)[i] = vector_mask_bit(h->v, i);                                  \
-        return;
+    case sew: expand_##bits(h->v, (uint##bits##_t *)(void *)to->bytes, n); return;
         WIDTH(0, 8)
         WIDTH(1, 16)
         WIDTH(2, 32)
@@ -101,25 +137,14 @@ void vector_expand_mask(const hart *h, void *to, unsigned sew, size_t n)
     }
 }
 
-void vector_binary(hart *h, const isa_instruction *in, const vector_kernels *kernels,
-                   vector_second second, bool reads_destination)
+void vector_compute_some(hart *h, const isa_instruction *in, vector_kernel *kernel,
+                         vector_operand b, unsigned eew, bool reads_destination)
 {
-    require_vtype(h);
-    require_group(h, in->rd, h->lmul);
-    require_group(h, in->rs2, h->lmul);
-    if (second == SECOND_V)
-        require_group(h, in->rs1, h->lmul);
-    vector_buffer result, splat;
-    const void *b = vector_second_operand(h, in, second, h->sew, h->vl, &splat);
-    unsigned size = vector_group(h->lmul);
-    if (vector_in_place(h, in, size, size, second == SECOND_V ? size : 0)) {
-        kernels->of[h->sew](vector_register(h, in->rd), vector_register(h, in->rs2), b, h->vl);
-        return;
-    }
+    vector_buffer result;
     if (reads_destination)
-        vector_move(result.bytes, vector_register(h, in->rd), h->vl << h->sew);
-    kernels->of[h->sew](result.bytes, vector_register(h, in->rs2), b, h->vl);
-    vector_commit(h, in, result.bytes, h->sew);
+        vector_move(result.bytes, vector_register(h, in->rd), h->vl << eew);
+    kernel(result.bytes, vector_register(h, in->rs2), b, h->vl);
+    vector_commit(h, in, result.bytes, eew);
 }
 
 void vector_compare(hart *h, const isa_instruction *in, const vector_kernels *kernels,
@@ -132,11 +157,12 @@ void vector_compare(hart *h, const isa_instruction *in, const vector_kernels *ke
         require_group(h, in->rs1, h->lmul);
         require_overlap(h, in->rd, 0, -1, in->rs1, h->lmul, h->sew);
     }
-    vector_buffer result, splat;
-    const void *b = vector_second_operand(h, in, second, h->sew, h->vl, &splat);
+    vector_buffer result;
+    vector_copy copy;
+    const vector_operand b = vector_second_of(h, in, second, &copy);
     if (carry && !in->vm)
-        vector_expand_mask(h, result.bytes, 0, h->vl);
-    else
+        vector_expand_mask(h, &result, 0, h->vl);
+    else if (carry)
         memset(result.bytes, 0, h->vl);
     kernels->of[h->sew](result.bytes, vector_register(h, in->rs2), b, h->vl);
     vector_commit_mask(h, in->rd, carry || in->vm, result.bytes);

@@ -2,26 +2,26 @@
 
 #include "runtime/hart/vector.h"
 
-// SEW is at most LMUL * ELEN for fractional LMUL.
+// Bit 8 * SEW + LMUL as vtype encodes them: SEW is at most LMUL * ELEN for fractional LMUL.
+static const uint32_t valid_pairs = 0x0f8fcfef;
+
 static bool valid_vtype(uint64_t vtype)
 {
-    unsigned lmul = vtype & 7, sew = vtype >> 3 & 7;
-    if (vtype >> 8 != 0 || sew > 3 || lmul == 4)
-        return false;
-    return lmul < 4 || sew + (8 - lmul) <= 3;
+    return (vtype & ~0xdfull) == 0 && (valid_pairs >> (vtype & 31) & 1);
 }
 
-static void set_vtype(hart *h, uint64_t vtype)
+static inline void set_vtype(hart *h, uint64_t vtype)
 {
     h->vill = !valid_vtype(vtype);
-    unsigned lmul = h->vill ? 0 : vtype & 7;
-    h->lmul = (int8_t)(lmul < 4 ? (int)lmul : (int)lmul - 8);
-    h->sew = h->vill ? 0 : vtype >> 3 & 7;
-    h->vta = !h->vill && (vtype >> 6 & 1);
-    h->vma = !h->vill && (vtype >> 7 & 1);
+    if (__builtin_expect(h->vill, 0))
+        vtype = 0;
+    h->lmul = (int8_t)((int32_t)((uint32_t)vtype << 29) >> 29);
+    h->sew = vtype >> 3 & 7;
+    h->vta = vtype >> 6 & 1;
+    h->vma = vtype >> 7 & 1;
 }
 
-static void configure(hart *h, const isa_instruction *in, uint64_t vtype, uint64_t length)
+static inline void configure(hart *h, const isa_instruction *in, uint64_t vtype, uint64_t length)
 {
     set_vtype(h, vtype);
     uint64_t maximum = h->vill ? 0 : vector_length_maximum(h);

@@ -4,7 +4,6 @@
 
 // In expressions: a is vs2, b is vs1, x or the immediate, d the destination, U(x) as unsigned.
 // 1u * keeps narrow products out of int.
-#define U64(x) ((uint64_t)(x))
 #define BITS (8 * sizeof a)
 // Sign- or zero-extended; the product's upper half is right either way.
 #define WIDE(x) ((unsigned __int128)(__int128)(x))
@@ -35,14 +34,17 @@ static int64_t rest(int64_t a, int64_t b)
     OP(VAND, FORMS_VXI, u, a &b)                                                                   \
     OP(VOR, FORMS_VXI, u, a | b)                                                                   \
     OP(VXOR, FORMS_VXI, u, a ^ b)                                                                  \
-    OP(VSLL, FORMS_VXI, u, U64(a) << (b & (BITS - 1)))                                             \
-    OP(VSRL, FORMS_VXI, u, a >> (b & (BITS - 1)))                                                  \
-    OP(VSRA, FORMS_VXI, s, a >> (b & (int)(BITS - 1)))                                             \
     OP(VMUL, FORMS_VX, u, 1u * a * b)                                                              \
     OP(VDIVU, FORMS_VX, u, b == 0 ? ~0ull : a / b)                                                 \
     OP(VDIV, FORMS_VX, s, quotient(a, b))                                                          \
     OP(VREMU, FORMS_VX, u, b == 0 ? a : a % b)                                                     \
     OP(VREM, FORMS_VX, s, rest(a, b))
+
+//   one shift for all elements, mostly
+#define SHIFT_OPS(OP)                                                                              \
+    OP(VSLL, FORMS_VXI, u, a << by)                                                                \
+    OP(VSRL, FORMS_VXI, u, a >> by)                                                                \
+    OP(VSRA, FORMS_VXI, s, a >> by)
 
 //   multiply-add: d is the accumulator or a factor
 #define FUSED_OPS(OP)                                                                              \
@@ -69,12 +71,13 @@ static int64_t rest(int64_t a, int64_t b)
     OP(VMSGT, FORMS_XI, s, a > b)
 
 #define KERNELS_OF(E) static const vector_kernels kernels_##E = {{E##_8, E##_16, E##_32, E##_64}};
-#define DEFINE_KERNELS(E, S, expression)                                                           \
+#define DEFINE_KERNELS_BY(KERNEL, E, S, expression)                                                \
     KERNEL(E##_8, type_##S##8, type_##S##8, type_##S##8, expression)                               \
     KERNEL(E##_16, type_##S##16, type_##S##16, type_##S##16, expression)                           \
     KERNEL(E##_32, type_##S##32, type_##S##32, type_##S##32, expression)                           \
     KERNEL(E##_64, type_##S##64, type_##S##64, type_##S##64, expression)                           \
     KERNELS_OF(E)
+#define DEFINE_KERNELS(E, S, expression) DEFINE_KERNELS_BY(KERNEL, E, S, expression)
 
 #define DEFINE_BINARY_FORM(FORM, second, E, reads)                                                 \
     static void execute_##E##_##FORM(hart *h, const isa_instruction *in)                           \
@@ -83,6 +86,8 @@ static int64_t rest(int64_t a, int64_t b)
     }
 #define DEFINE_BINARY(E, FORMS, S, expression)                                                     \
     DEFINE_KERNELS(E, S, expression) FORMS(DEFINE_BINARY_FORM, E, false)
+#define DEFINE_SHIFT(E, FORMS, S, expression)                                                      \
+    DEFINE_KERNELS_BY(SHIFT_KERNEL, E, S, expression) FORMS(DEFINE_BINARY_FORM, E, false)
 #define DEFINE_FUSED(E, FORMS, S, expression)                                                      \
     DEFINE_KERNELS(E, S, expression) FORMS(DEFINE_BINARY_FORM, E, true)
 #define DEFINE_HIGH(E, SA, SB)                                                                     \
@@ -96,6 +101,7 @@ static int64_t rest(int64_t a, int64_t b)
     FORMS_VX(DEFINE_BINARY_FORM, E, false)
 
 BINARY_OPS(DEFINE_BINARY)
+SHIFT_OPS(DEFINE_SHIFT)
 FUSED_OPS(DEFINE_FUSED)
 HIGH_OPS(DEFINE_HIGH)
 
@@ -133,9 +139,10 @@ static void add_with_carry(hart *h, const isa_instruction *in, const vector_kern
     require_group(h, in->rs2, h->lmul);
     if (second == SECOND_V)
         require_group(h, in->rs1, h->lmul);
-    vector_buffer result, splat;
-    const void *b = vector_second_operand(h, in, second, h->sew, h->vl, &splat);
-    vector_expand_mask(h, result.bytes, h->sew, h->vl);
+    vector_buffer result;
+    vector_copy copy;
+    const vector_operand b = vector_second_of(h, in, second, &copy);
+    vector_expand_mask(h, &result, h->sew, h->vl);
     kernels->of[h->sew](result.bytes, vector_register(h, in->rs2), b, h->vl);
     vector_commit_all(h, in->rd, result.bytes, h->sew);
 }
@@ -150,6 +157,7 @@ FORMS_MX(DEFINE_CARRY_FORM, VSBC)
 
 // d is the selector.
 DEFINE_KERNELS(VMERGE, u, d ? b : a)
+DEFINE_KERNELS(VMV, u, b)
 
 static void merge(hart *h, const isa_instruction *in, vector_second second)
 {
@@ -161,11 +169,9 @@ static void merge(hart *h, const isa_instruction *in, vector_second second)
     require_group(h, in->rd, h->lmul);
     if (second == SECOND_V)
         require_group(h, in->rs1, h->lmul);
-    vector_buffer splat;
-    vector_buffer copy;
-    const void *b = vector_second_operand(h, in, second, h->sew, h->vl, &splat);
-    memcpy(copy.bytes, b, h->vl << h->sew);
-    vector_commit_all(h, in->rd, copy.bytes, h->sew);
+    vector_copy copy;
+    const vector_operand b = vector_second_of(h, in, second, &copy);
+    vector_compute(h, in, kernels_VMV.of[h->sew], b, h->sew, false);
 }
 
 #define MERGE_ROWS(ROW)                                                                            \
@@ -186,9 +192,10 @@ const hart_handler_row hart_vector_integer_rows[] = {
 #define OP(E, FORMS, ...) FORMS(FORM_ROW, E)
 #define HIGH_ROW(E, ...) FORMS_VX(FORM_ROW, E)
 #define ROW(E, ...) {ISA_##E, execute_##E},
-    BINARY_OPS(OP) FUSED_OPS(OP) COMPARE_OPS(OP) HIGH_OPS(HIGH_ROW) FORMS_M(FORM_ROW, VMADC)
-        FORMS_VXI(FORM_ROW, VMADC) FORMS_MX(FORM_ROW, VMSBC) FORMS_VX(FORM_ROW, VMSBC)
-            FORMS_M(FORM_ROW, VADC) FORMS_MX(FORM_ROW, VSBC) MERGE_ROWS(ROW){ISA_ILLEGAL, NULL},
+    BINARY_OPS(OP) SHIFT_OPS(OP) FUSED_OPS(OP) COMPARE_OPS(OP) HIGH_OPS(HIGH_ROW)
+        FORMS_M(FORM_ROW, VMADC) FORMS_VXI(FORM_ROW, VMADC) FORMS_MX(FORM_ROW, VMSBC)
+            FORMS_VX(FORM_ROW, VMSBC) FORMS_M(FORM_ROW, VADC) FORMS_MX(FORM_ROW, VSBC)
+                MERGE_ROWS(ROW){ISA_ILLEGAL, NULL},
 #undef OP
 #undef HIGH_ROW
 #undef ROW

@@ -125,13 +125,40 @@ static int emul_of(const hart *h, unsigned eew)
     return h->lmul + (int)eew - h->sew;
 }
 
-static void unit_stride(hart *h, const isa_instruction *in, bool store, unsigned eew)
+static void move_unit_stride(hart *h, const isa_instruction *in, bool store, unsigned eew)
 {
     vector_access a = begin(h, in, store, eew, emul_of(h, eew));
     if (a.unmasked && a.fields == 1)
         move_runs(h, &a, h->vl);
     else
         move_strided(h, &a, (uint64_t)a.fields << eew, h->vl);
+}
+
+#define INLINE static inline __attribute__((always_inline))
+
+// All at once, where it lies in one page: then a fault is that of the first element.
+INLINE bool move_whole(hart *h, const isa_instruction *in, bool store, size_t bytes)
+{
+    const uint64_t address = h->x[in->rs1];
+    if (h->vstart || address >= h->memory_limit || address % RUN_BYTES + bytes > RUN_BYTES)
+        return false;
+    uint8_t *at = vector_register(h, store ? in->rs3 : in->rd);
+    uint8_t *host = h->memory_base + address;
+    if (store)
+        vector_move(host, at, bytes);
+    else
+        vector_move(at, host, bytes);
+    h->vector_bytes[store] += bytes;
+    return true;
+}
+
+INLINE void unit_stride(hart *h, const isa_instruction *in, bool store, unsigned eew)
+{
+    const unsigned bits = vector_alignment(emul_of(h, eew));
+    const bool legal = !h->vill && bits < 32 && ((store ? in->rs3 : in->rd) & bits) == 0;
+    if (legal && in->vm && in->nf == 0 && move_whole(h, in, store, h->vl << eew))
+        return;
+    move_unit_stride(h, in, store, eew);
 }
 
 // A fault behind element 0 shortens vl instead.
@@ -185,9 +212,11 @@ static void mask_register(hart *h, const isa_instruction *in, bool store)
 }
 
 // Needs no valid vtype.
-static void whole_registers(hart *h, const isa_instruction *in, bool store, unsigned eew,
+INLINE void whole_registers(hart *h, const isa_instruction *in, bool store, unsigned eew,
                             unsigned count)
 {
+    if (move_whole(h, in, store, (size_t)count * h->vlenb))
+        return;
     vector_access a = {.store = store,
                        .eew = eew,
                        .fields = 1,

@@ -136,13 +136,54 @@ static void slide_float(hart *h, const isa_instruction *in,
         for (uint64_t i = 0; i < n; i++)                                                           \
             d[i] = index[i] < maximum ? a[index[i]] : 0;                                           \
     }
-GATHER(gather_8, uint8_t, uint8_t)
+GATHER(gather_any_8, uint8_t, uint8_t)
 GATHER(gather_16, uint16_t, uint16_t)
 GATHER(gather_32, uint32_t, uint32_t)
 GATHER(gather_64, uint64_t, uint64_t)
 GATHER(gather16_8, uint8_t, uint16_t)
 GATHER(gather16_32, uint32_t, uint16_t)
 GATHER(gather16_64, uint64_t, uint16_t)
+
+enum { SHUFFLED_BYTES = 4 * VECTOR_CHUNK };
+
+typedef uint8_t shuffle_bytes __attribute__((vector_size(VECTOR_CHUNK)));
+
+// table[index modulo the chunk's size]
+static inline shuffle_bytes shuffle(shuffle_bytes table, shuffle_bytes index)
+{
+#if __has_builtin(__builtin_shuffle)
+    return __builtin_shuffle(table, index);
+#else
+    shuffle_bytes result;
+    for (size_t i = 0; i < VECTOR_CHUNK; i++)
+        result[i] = table[index[i] % VECTOR_CHUNK];
+    return result;
+#endif
+}
+
+// Tables of a few chunks, by byte shuffles where the host has them.
+HOST_CLONES static void gather_few(void *restrict to, const void *restrict from,
+                                   const void *restrict by, uint64_t n, uint64_t maximum)
+{
+    for (uint64_t i = 0; i < n; i += VECTOR_CHUNK) {
+        shuffle_bytes index, table, sum = {0};
+        memcpy(&index, (const uint8_t *)by + i, sizeof index);
+        for (uint64_t k = 0; k < maximum; k += VECTOR_CHUNK, index -= VECTOR_CHUNK) {
+            memcpy(&table, (const uint8_t *)from + k, sizeof table);
+            sum |= shuffle(table, index) & (shuffle_bytes)(index < VECTOR_CHUNK);
+        }
+        memcpy((uint8_t *)to + i, &sum, sizeof sum);
+    }
+}
+
+static void gather_8(void *restrict to, const void *restrict from, const void *restrict by,
+                     uint64_t n, uint64_t maximum)
+{
+    if (n % VECTOR_CHUNK == 0 && maximum % VECTOR_CHUNK == 0 && maximum <= SHUFFLED_BYTES)
+        gather_few(to, from, by, n, maximum);
+    else
+        gather_any_8(to, from, by, n, maximum);
+}
 
 typedef void gather_loop(void *to, const void *from, const void *by, uint64_t n, uint64_t maximum);
 
@@ -202,7 +243,9 @@ static void move_registers(hart *h, const isa_instruction *in, unsigned count)
 {
     require_vtype(h);
     size_t bytes = count * (size_t)h->vlenb, done = h->vstart << h->sew;
-    if (done < bytes)
+    if (done == 0) // the groups are the same or apart
+        vector_move(vector_register(h, in->rd), vector_register(h, in->rs2), bytes);
+    else if (done < bytes)
         memmove(vector_register(h, in->rd) + done, vector_register(h, in->rs2) + done,
                 bytes - done);
     h->vstart = 0;

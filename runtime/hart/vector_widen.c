@@ -29,23 +29,12 @@
 #define U(T, x) ((uint64_t)(x))
 
 #define DEFINE_WIDEN_WIDTH(E, bits, wide, SD, SA, SB, expression)                                  \
-    static void E##_##bits(void *restrict to, const void *restrict from_a,                         \
-                           const void *restrict from_b, size_t n)                                  \
-    {                                                                                              \
-        typedef type_##SD##wide T;                                                                 \
-        typedef type_s##wide ST;                                                                   \
-        (void)sizeof(T), (void)sizeof(ST);                                                         \
-        type_u##wide *pd = to;                                                                     \
-        const type_##SA##bits *pa = from_a;                                                        \
-        const type_##SB##bits *pb = from_b;                                                        \
-        for (size_t i = 0; i < n; i++) {                                                           \
-            type_u##wide d = pd[i];                                                                \
-            type_##SA##bits a = pa[i];                                                             \
-            type_##SB##bits b = pb[i];                                                             \
-            (void)d;                                                                               \
-            pd[i] = (type_u##wide)(expression);                                                    \
-        }                                                                                          \
-    }
+    KERNEL(E##_##bits, type_u##wide, type_##SA##bits, type_##SB##bits, __extension__({             \
+               typedef type_##SD##wide T;                                                          \
+               typedef type_s##wide ST;                                                            \
+               (void)sizeof(T), (void)sizeof(ST);                                                  \
+               expression;                                                                         \
+           }))
 #define DEFINE_WIDEN_KERNELS(E, SD, SA, SB, expression)                                            \
     DEFINE_WIDEN_WIDTH(E, 8, 16, SD, SA, SB, expression)                                           \
     DEFINE_WIDEN_WIDTH(E, 16, 32, SD, SA, SB, expression)                                          \
@@ -70,17 +59,9 @@ static void widen(hart *h, const isa_instruction *in, const vector_kernels *kern
                   vector_second second, bool wide_a, bool reads_destination)
 {
     require_widening(h, in, second, wide_a);
-    vector_buffer result, splat;
-    const void *b = vector_second_operand(h, in, second, h->sew, h->vl, &splat);
-    unsigned size_b = second == SECOND_V ? vector_group(h->lmul) : 0;
-    if (vector_in_place(h, in, vector_group(h->lmul + 1), vector_group(h->lmul + wide_a), size_b)) {
-        kernels->of[h->sew](vector_register(h, in->rd), vector_register(h, in->rs2), b, h->vl);
-        return;
-    }
-    if (reads_destination)
-        vector_move(result.bytes, vector_register(h, in->rd), h->vl << (h->sew + 1));
-    kernels->of[h->sew](result.bytes, vector_register(h, in->rs2), b, h->vl);
-    vector_commit(h, in, result.bytes, h->sew + 1);
+    vector_copy copy;
+    const vector_operand b = vector_second_of(h, in, second, &copy);
+    vector_compute(h, in, kernels->of[h->sew], b, h->sew + 1, reads_destination);
 }
 
 #define DEFINE_FORM(FORM, second, E, kernels, wide_a, reads)                                       \
@@ -119,10 +100,9 @@ static void narrow(hart *h, const isa_instruction *in, const vector_kernels *ker
     require_overlap(h, in->rd, h->lmul, h->sew, in->rs2, h->lmul + 1, h->sew + 1);
     if (second == SECOND_V)
         require_group(h, in->rs1, h->lmul);
-    vector_buffer result, splat;
-    const void *b = vector_second_operand(h, in, second, h->sew, h->vl, &splat);
-    kernels->of[h->sew](result.bytes, vector_register(h, in->rs2), b, h->vl);
-    vector_commit(h, in, result.bytes, h->sew);
+    vector_copy copy;
+    const vector_operand b = vector_second_of(h, in, second, &copy);
+    vector_compute(h, in, kernels->of[h->sew], b, h->sew, false);
 }
 
 #define DEFINE_NARROW_FORM(FORM, second, E)                                                        \
@@ -131,9 +111,9 @@ static void narrow(hart *h, const isa_instruction *in, const vector_kernels *ker
         narrow(h, in, &kernels_##E, second);                                                       \
     }
 #define DEFINE_NARROW(E, S)                                                                        \
-    KERNEL(E##_8, uint8_t, type_##S##16, uint8_t, a >> (b & 15))                                   \
-    KERNEL(E##_16, uint16_t, type_##S##32, uint16_t, a >> (b & 31))                                \
-    KERNEL(E##_32, uint32_t, type_##S##64, uint32_t, a >> (b & 63))                                \
+    SHIFT_KERNEL(E##_8, uint8_t, type_##S##16, uint8_t, a >> by)                                   \
+    SHIFT_KERNEL(E##_16, uint16_t, type_##S##32, uint16_t, a >> by)                                \
+    SHIFT_KERNEL(E##_32, uint32_t, type_##S##64, uint32_t, a >> by)                                \
     static const vector_kernels kernels_##E = {{E##_8, E##_16, E##_32, NULL}};                     \
     FORMS_W(DEFINE_NARROW_FORM, E)
 NARROW_OPS(DEFINE_NARROW)
@@ -151,14 +131,8 @@ static void extend(hart *h, const isa_instruction *in, const vector_kernels *ker
     require_group(h, in->rd, h->lmul);
     require_group(h, in->rs2, emul);
     require_overlap(h, in->rd, h->lmul, h->sew, in->rs2, emul, h->sew - factor);
-    vector_buffer result;
-    const void *a = vector_register(h, in->rs2);
-    if (vector_in_place(h, in, vector_group(h->lmul), vector_group(emul), 0)) {
-        kernels->of[h->sew](vector_register(h, in->rd), a, a, h->vl);
-        return;
-    }
-    kernels->of[h->sew](result.bytes, a, a, h->vl);
-    vector_commit(h, in, result.bytes, h->sew);
+    const vector_operand none = {vector_register(h, in->rs2), 0};
+    vector_compute(h, in, kernels->of[h->sew], none, h->sew, false);
 }
 
 #define EXTEND_KERNEL(E, S, to, from) KERNEL(E##_##to, uint##to##_t, type_##S##from, uint8_t, a)
