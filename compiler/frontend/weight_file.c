@@ -196,14 +196,15 @@ static const char *check_instance(frontend *f, const weight_node *leaf, int64_t 
     const char *name = weights_source(f, leaf, instance, &alias);
     if (!name || alias)
         return NULL;
-    if (!weights_in_file(f, name, &found)) {
+    if (!is_there(f, name)) {
+        const char *nearest = has_tensors(f) ? m->nearest_tensor(m->context, name) : NULL;
         if (leaf->optional)
             return NULL;
         return arena_format(f->arena, "weight '%s': %s has no tensor '%s'%s",
                             weights_written(f, leaf, instance), m->file, name,
-                            did_you_mean(f, m->nearest_tensor(m->context, name)));
+                            did_you_mean(f, nearest));
     }
-    if (shape_fits(leaf->type, &found))
+    if (!weights_in_file(f, name, &found) || shape_fits(leaf->type, &found))
         return NULL;
     return arena_format(f->arena, "weight '%s' is %s, but '%s' in %s is %s",
                         weights_written(f, leaf, instance), describe_type(f, leaf->type), name,
@@ -267,7 +268,7 @@ void weights_check(frontend *f)
             continue;
         size_t errors = f->errors;
         check_sources(f, n);
-        if (has_tensors(f) && f->errors == errors)
+        if (f->options->metadata && f->errors == errors)
             check_node(f, n);
     }
     if (f->errors > before)
