@@ -104,10 +104,15 @@ struct hart {
     uint64_t f[32]; // narrower values are NaN-boxed
     uint8_t fflags, frm;
     uint8_t vxrm, vxsat;
-    bool vill;
     uint8_t vma, vta;
-    uint8_t sew; // log2 of the element's bytes
-    int8_t lmul; // log2, -3 .. 3
+    union {
+        struct {
+            bool vill;
+            uint8_t sew; // log2 of the element's bytes
+            int8_t lmul; // log2, -3 .. 3
+        };
+        uint32_t shape; // these together, for comparison
+    };
     uint64_t vl, vstart;
     uint32_t vlenb;           // VLEN / 8
     uint8_t *v;               // 32 registers of vlenb bytes, one after the other

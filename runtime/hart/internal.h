@@ -21,7 +21,10 @@ struct hart_op {
     hart_step *step;
     uint8_t rd, rs1, rs2, rs3; // rd: x0 has become the slot for discarded writes
     uint16_t index;            // in its block
-    int16_t cost;              // direct transfers: what a jump takes off the budget
+    union {
+        int16_t cost;     // direct transfers: what a jump takes off the budget
+        uint16_t illegal; // vector instructions: see vector.h
+    };
     union {
         int64_t value;   // immediate; result of pc-relative instructions; behind jumps: their link
         hart_op *target; // direct transfers: the record jumped to, or a stub that finds it

@@ -85,6 +85,16 @@ static inline bool vector_is_whole(const hart *h, const isa_instruction *in)
     return in->vm && h->vstart == 0;
 }
 
+// A record remembers SEW and LMUL that its instruction was found legal with, inverted: none are 0.
+static inline bool vector_was_legal(const hart *h)
+{
+    return h->shape == (uint32_t)(uint16_t)~h->op->illegal << 8;
+}
+static inline void vector_is_legal(const hart *h)
+{
+    ((hart_op *)(uintptr_t)h->op)->illegal = (uint16_t)~(h->shape >> 8);
+}
+
 static inline void require_vtype(hart *h)
 {
     hart_require(h, !h->vill);
@@ -190,12 +200,12 @@ static inline void vector_compute(hart *h, const isa_instruction *in, vector_ker
 }
 
 // Elementwise, single width: checks, computes, commits.
+void vector_require_binary(hart *h, const isa_instruction *in, vector_second second);
 static inline void vector_binary(hart *h, const isa_instruction *in, const vector_kernels *kernels,
                                  vector_second second, bool reads_destination)
 {
-    const unsigned registers = in->rd | in->rs2 | (second == SECOND_V ? in->rs1 : 0u);
-    require_vtype(h);
-    require_group(h, registers, h->lmul);
+    if (__builtin_expect(!vector_was_legal(h), 0))
+        vector_require_binary(h, in, second);
     vector_copy copy;
     const vector_operand b = vector_second_of(h, in, second, &copy);
     vector_compute(h, in, kernels->of[h->sew], b, h->sew, reads_destination);

@@ -137,6 +137,16 @@ void vector_expand_mask(const hart *h, vector_buffer *to, unsigned sew, size_t n
     }
 }
 
+void vector_require_binary(hart *h, const isa_instruction *in, vector_second second)
+{
+    require_vtype(h);
+    require_group(h, in->rd, h->lmul);
+    require_group(h, in->rs2, h->lmul);
+    if (second == SECOND_V)
+        require_group(h, in->rs1, h->lmul);
+    vector_is_legal(h);
+}
+
 void vector_compute_some(hart *h, const isa_instruction *in, vector_kernel *kernel,
                          vector_operand b, unsigned eew, bool reads_destination)
 {
@@ -147,8 +157,7 @@ void vector_compute_some(hart *h, const isa_instruction *in, vector_kernel *kern
     vector_commit(h, in, result.bytes, eew);
 }
 
-void vector_compare(hart *h, const isa_instruction *in, const vector_kernels *kernels,
-                    vector_second second, bool carry)
+static void require_compare(hart *h, const isa_instruction *in, vector_second second)
 {
     require_vtype(h);
     require_group(h, in->rs2, h->lmul);
@@ -157,6 +166,14 @@ void vector_compare(hart *h, const isa_instruction *in, const vector_kernels *ke
         require_group(h, in->rs1, h->lmul);
         require_overlap(h, in->rd, 0, -1, in->rs1, h->lmul, h->sew);
     }
+    vector_is_legal(h);
+}
+
+void vector_compare(hart *h, const isa_instruction *in, const vector_kernels *kernels,
+                    vector_second second, bool carry)
+{
+    if (__builtin_expect(!vector_was_legal(h), 0))
+        require_compare(h, in, second);
     vector_buffer result;
     vector_copy copy;
     const vector_operand b = vector_second_of(h, in, second, &copy);

@@ -12,11 +12,12 @@ static bool valid_vtype(uint64_t vtype)
 
 static inline void set_vtype(hart *h, uint64_t vtype)
 {
-    h->vill = !valid_vtype(vtype);
-    if (__builtin_expect(h->vill, 0))
+    const bool valid = valid_vtype(vtype);
+    if (__builtin_expect(!valid, 0))
         vtype = 0;
-    h->lmul = (int8_t)((int32_t)((uint32_t)vtype << 29) >> 29);
-    h->sew = vtype >> 3 & 7;
+    const int32_t lmul = (int32_t)((uint32_t)vtype << 29) >> 29;
+    // vill, sew and lmul at once: it is compared at once.
+    h->shape = !valid | (vtype >> 3 & 7) << 8 | (uint32_t)(uint8_t)lmul << 16;
     h->vta = vtype >> 6 & 1;
     h->vma = vtype >> 7 & 1;
 }

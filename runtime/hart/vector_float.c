@@ -2,16 +2,27 @@
 
 #include "runtime/hart/vector_float.h"
 
+static uint64_t scalar(const hart *h, unsigned r)
+{
+    return h->sew == 1 ? read_f16(h, r) : h->sew == 2 ? read_f32(h, r) : read_f64(h, r);
+}
+
 static const void *second_operand(hart *h, const isa_instruction *in, vector_float_second second,
                                   vector_buffer *splat)
 {
     if (second != FLOAT_SECOND_F)
         return vector_register(h, in->rs1);
-    uint64_t value = h->sew == 1   ? read_f16(h, in->rs1)
-                     : h->sew == 2 ? read_f32(h, in->rs1)
-                                   : read_f64(h, in->rs1);
-    vector_splat(splat->bytes, value, h->sew, h->vl);
+    vector_splat(splat->bytes, scalar(h, in->rs1), h->sew, h->vl);
     return splat->bytes;
+}
+
+static vector_operand quick_operand(const hart *h, const isa_instruction *in,
+                                    vector_float_second second, vector_copy *copy)
+{
+    if (second == FLOAT_SECOND_F)
+        return vector_copies(copy, scalar(h, in->rs1), h->sew);
+    const size_t advance = second == FLOAT_SECOND_V ? ~(size_t)0 : 0;
+    return (vector_operand){vector_register(h, in->rs1), advance};
 }
 
 static void check(hart *h, const isa_instruction *in, const vector_float_loops *loops,
@@ -28,48 +39,52 @@ static void check(hart *h, const isa_instruction *in, const vector_float_loops *
         require_group(h, in->rs1, h->lmul);
         require_overlap(h, in->rd, emul_d, eew_d, in->rs1, h->lmul, h->sew);
     }
+    vector_is_legal(h);
 }
 
-// Nearest-even, unmasked, from the first element on, inexact raised already.
-static bool is_usual(const hart *h, const isa_instruction *in, const float_env *env)
+// Legal, unmasked, from the first element on, nearest-even, inexact raised already.
+static inline bool is_usual(const hart *h, const isa_instruction *in)
 {
-    return in->vm && h->vstart == 0 && env->rounding == ROUND_NEAREST_EVEN &&
-           env->flags & FLAG_INEXACT;
+    return vector_was_legal(h) && vector_is_whole(h, in) && h->frm == ROUND_NEAREST_EVEN &&
+           h->fflags & FLAG_INEXACT;
 }
 
-// What is read does not change before all of it has been.
-static bool run_quick(hart *h, const isa_instruction *in, const vector_float_loops *loops,
-                      vector_float_shape shape, const void *b, const float_env *env)
+// True: all is done. False: what is below vstart.
+static inline bool run_quick(hart *h, const isa_instruction *in, const vector_float_loops *loops,
+                             vector_float_second second)
 {
-    vector_buffer result;
-    void *d = vector_register(h, in->rd);
-    if (!loops->quick || loops->quick_sew != h->sew || !is_usual(h, in, env) ||
-        !loops->quick(result.bytes, d, vector_register(h, in->rs2), b, h->vl))
+    vector_copy copy;
+    if (!loops->quick || loops->quick_sew != h->sew || !is_usual(h, in))
         return false;
-    memcpy(d, result.bytes, h->vl << (h->sew + shape.wide_d));
-    return true;
+    const vector_operand b = quick_operand(h, in, second, &copy);
+    const size_t done =
+        loops->quick(vector_register(h, in->rd), vector_register(h, in->rs2), b, h->vl);
+    if (done == h->vl)
+        return true;
+    h->vstart = done;
+    return false;
 }
 
 void vector_float_run(hart *h, const isa_instruction *in, const vector_float_loops *loops,
                       vector_float_shape shape, vector_float_second second, uint8_t rounding)
 {
+    if (run_quick(h, in, loops, second))
+        return;
     float_env env = {hart_rounding(h, ROUND_DYNAMIC), h->fflags};
-    check(h, in, loops, shape, second);
+    if (!vector_was_legal(h))
+        check(h, in, loops, shape, second);
     if (rounding != ROUND_DYNAMIC)
         env.rounding = rounding;
     vector_buffer splat;
     const void *b = second_operand(h, in, second, &splat);
-    if (!run_quick(h, in, loops, shape, b, &env)) {
-        loops->of[h->sew](h, in, vector_register(h, in->rd), vector_register(h, in->rs2), b, &env);
-        end_float(h, env);
-    }
+    loops->of[h->sew](h, in, vector_register(h, in->rd), vector_register(h, in->rs2), b, &env);
+    end_float(h, env);
     h->vstart = 0;
 }
 
-void vector_float_compare(hart *h, const isa_instruction *in, const vector_float_loops *loops,
+static void check_compare(hart *h, const isa_instruction *in, const vector_float_loops *loops,
                           vector_float_second second)
 {
-    float_env env = {hart_rounding(h, ROUND_DYNAMIC), h->fflags};
     require_vtype(h);
     hart_require(h, loops->of[h->sew] != NULL);
     require_group(h, in->rs2, h->lmul);
@@ -78,11 +93,33 @@ void vector_float_compare(hart *h, const isa_instruction *in, const vector_float
         require_group(h, in->rs1, h->lmul);
         require_overlap(h, in->rd, 0, -1, in->rs1, h->lmul, h->sew);
     }
+    vector_is_legal(h);
+}
+
+// Without NaN nothing is raised, whatever the mask.
+static bool compare_quick(hart *h, const isa_instruction *in, const vector_float_loops *loops,
+                          vector_float_second second, vector_buffer *result)
+{
+    vector_copy copy;
+    if (h->sew != 2 || !loops->quick_compare)
+        return false;
+    const vector_operand b = quick_operand(h, in, second, &copy);
+    return loops->quick_compare(result->bytes, vector_register(h, in->rs2), b, h->vl);
+}
+
+void vector_float_compare(hart *h, const isa_instruction *in, const vector_float_loops *loops,
+                          vector_float_second second)
+{
+    float_env env = {hart_rounding(h, ROUND_DYNAMIC), h->fflags};
+    if (!vector_was_legal(h))
+        check_compare(h, in, loops, second);
     vector_buffer splat, result;
-    memset(result.bytes, 0, h->vl);
-    const void *b = second_operand(h, in, second, &splat);
-    loops->of[h->sew](h, in, result.bytes, vector_register(h, in->rs2), b, &env);
-    end_float(h, env);
+    if (!compare_quick(h, in, loops, second, &result)) {
+        memset(result.bytes, 0, h->vl);
+        const void *b = second_operand(h, in, second, &splat);
+        loops->of[h->sew](h, in, result.bytes, vector_register(h, in->rs2), b, &env);
+        end_float(h, env);
+    }
     vector_commit_mask(h, in->rd, in->vm, result.bytes);
 }
 
@@ -92,16 +129,17 @@ void vector_float_compare(hart *h, const isa_instruction *in, const vector_float
     OP(VFSUB, FLOAT_FORMS_VF, quick_VFSUB, sub_, a, b)                                             \
     OP(VFRSUB, FLOAT_FORMS_F, quick_VFRSUB, sub_, b, a)                                            \
     OP(VFMUL, FLOAT_FORMS_VF, quick_VFMUL, mul_, a, b)                                             \
-    OP(VFDIV, FLOAT_FORMS_VF, NULL, div_, a, b)                                                    \
-    OP(VFRDIV, FLOAT_FORMS_F, NULL, div_, b, a)
+    OP(VFDIV, FLOAT_FORMS_VF, quick_VFDIV, div_, a, b)                                             \
+    OP(VFRDIV, FLOAT_FORMS_F, quick_VFRDIV, div_, b, a)
 
 //   OP(name, forms, expression in a = vs2, b = vs1 or f, W the format's name, F its description)
 #define FORMAT_OPS(OP)                                                                             \
     OP(VFMIN, FLOAT_FORMS_VF, quick_VFMIN, soft_minimum(F, a, b, env))                             \
     OP(VFMAX, FLOAT_FORMS_VF, quick_VFMAX, soft_maximum(F, a, b, env))                             \
-    OP(VFSGNJ, FLOAT_FORMS_VF, NULL, (a & ~float_sign_bit(F)) | (b & float_sign_bit(F)))           \
-    OP(VFSGNJN, FLOAT_FORMS_VF, NULL, (a & ~float_sign_bit(F)) | (~b & float_sign_bit(F)))         \
-    OP(VFSGNJX, FLOAT_FORMS_VF, NULL, a ^ (b & float_sign_bit(F)))
+    OP(VFSGNJ, FLOAT_FORMS_VF, quick_VFSGNJ, (a & ~float_sign_bit(F)) | (b & float_sign_bit(F)))   \
+    OP(VFSGNJN, FLOAT_FORMS_VF, quick_VFSGNJN,                                                     \
+       (a & ~float_sign_bit(F)) | (~b & float_sign_bit(F)))                                        \
+    OP(VFSGNJX, FLOAT_FORMS_VF, quick_VFSGNJX, a ^ (b & float_sign_bit(F)))
 
 #define UNARY_OPS(OP)                                                                              \
     OP(VFCLASS_V, soft_classify(F, a))                                                             \
@@ -118,8 +156,7 @@ void vector_float_compare(hart *h, const isa_instruction *in, const vector_float
 
 #define SAME_WIDTH ((vector_float_shape){0, 0})
 #define LOOPS_WITH(E, quick)                                                                       \
-    static const vector_float_loops loops_##E = {{NULL, E##_16, E##_32, E##_64}, quick, 2};
-#define LOOPS_OF(E) LOOPS_WITH(E, NULL)
+    static const vector_float_loops loops_##E = {{NULL, E##_16, E##_32, E##_64}, quick, 2, NULL};
 
 #define DEFINE_FORM(FORM, second, E)                                                               \
     static void execute_##E##_##FORM(hart *h, const isa_instruction *in)                           \
@@ -161,7 +198,7 @@ UNARY_OPS(DEFINE_UNARY)
 FLOAT_LOOP(VFSQRT_V_16, uint16_t, uint16_t, uint16_t, sqrt_f16(a, env))
 FLOAT_LOOP(VFSQRT_V_32, uint32_t, uint32_t, uint32_t, sqrt_f32(a, env))
 FLOAT_LOOP(VFSQRT_V_64, uint64_t, uint64_t, uint64_t, sqrt_f64(a, env))
-LOOPS_OF(VFSQRT_V)
+LOOPS_WITH(VFSQRT_V, quick_VFSQRT_V)
 DEFINE_UNARY_FORM(VFSQRT_V)
 
 #define DEFINE_COMPARE_FORM(FORM, second, E)                                                       \
@@ -173,7 +210,8 @@ DEFINE_UNARY_FORM(VFSQRT_V)
     FORMAT_LOOP(E##_16, uint8_t, 16, F16, expression)                                              \
     FORMAT_LOOP(E##_32, uint8_t, 32, F32, expression)                                              \
     FORMAT_LOOP(E##_64, uint8_t, 64, F64, expression)                                              \
-    LOOPS_OF(E)                                                                                    \
+    static const vector_float_loops loops_##E = {                                                  \
+        {NULL, E##_16, E##_32, E##_64}, NULL, 0, quick_##E};                                       \
     FORMS(DEFINE_COMPARE_FORM, E)
 COMPARE_OPS(DEFINE_COMPARE)
 

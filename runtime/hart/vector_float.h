@@ -10,11 +10,12 @@ typedef void vector_float_loop(hart *h, const isa_instruction *in, void *to, con
                                const void *b, float_env *env);
 
 // Loops by the format that SEW means: f16, f32, f64; NULL: illegal. `quick`, where there is one, is
-// tried before the loop of SEW `quick_sew`.
+// tried before the loop of SEW `quick_sew`, and `quick_compare` before that of f32.
 typedef struct vector_float_loops {
     vector_float_loop *of[4];
     vector_float_quick *quick;
     unsigned quick_sew;
+    vector_float_quick_compare *quick_compare;
 } vector_float_loops;
 
 // Operand widths relative to SEW and LMUL: 0, or 1 when twice as wide.

@@ -6,11 +6,12 @@
 // Loops are named to_from.
 #define CONVERT_ROWS(ROW)                                                                          \
     ROW(VFCVT_XU_F_V, 0, 0, ROUND_DYNAMIC, NULL, NULL, u16_f16, u32_f32, u64_f64)                  \
-    ROW(VFCVT_X_F_V, 0, 0, ROUND_DYNAMIC, NULL, NULL, s16_f16, s32_f32, s64_f64)                   \
+    ROW(VFCVT_X_F_V, 0, 0, ROUND_DYNAMIC, quick_s32_from_f32, NULL, s16_f16, s32_f32, s64_f64)     \
     ROW(VFCVT_RTZ_XU_F_V, 0, 0, ROUND_TOWARD_ZERO, NULL, NULL, u16_f16, u32_f32, u64_f64)          \
-    ROW(VFCVT_RTZ_X_F_V, 0, 0, ROUND_TOWARD_ZERO, NULL, NULL, s16_f16, s32_f32, s64_f64)           \
-    ROW(VFCVT_F_XU_V, 0, 0, ROUND_DYNAMIC, NULL, NULL, f16_u16, f32_u32, f64_u64)                  \
-    ROW(VFCVT_F_X_V, 0, 0, ROUND_DYNAMIC, NULL, NULL, f16_s16, f32_s32, f64_s64)                   \
+    ROW(VFCVT_RTZ_X_F_V, 0, 0, ROUND_TOWARD_ZERO, quick_s32_toward_zero, NULL, s16_f16, s32_f32,   \
+        s64_f64)                                                                                   \
+    ROW(VFCVT_F_XU_V, 0, 0, ROUND_DYNAMIC, quick_f32_from_u32, NULL, f16_u16, f32_u32, f64_u64)    \
+    ROW(VFCVT_F_X_V, 0, 0, ROUND_DYNAMIC, quick_f32_from_s32, NULL, f16_s16, f32_s32, f64_s64)     \
     ROW(VFWCVT_XU_F_V, 1, 0, ROUND_DYNAMIC, NULL, NULL, u32_f16, u64_f32, NULL)                    \
     ROW(VFWCVT_X_F_V, 1, 0, ROUND_DYNAMIC, NULL, NULL, s32_f16, s64_f32, NULL)                     \
     ROW(VFWCVT_RTZ_XU_F_V, 1, 0, ROUND_TOWARD_ZERO, NULL, NULL, u32_f16, u64_f32, NULL)            \
@@ -72,7 +73,8 @@ FLOAT_LOOP(f32_bf16, uint32_t, uint16_t, uint8_t, soft_convert(FLOAT_BF16, F32, 
 #define DEFINE(E, wide_d, wide_a, rounding, quick, ...)                                            \
     static void execute_##E(hart *h, const isa_instruction *in)                                    \
     {                                                                                              \
-        static const vector_float_loops loops = {{__VA_ARGS__}, quick, 1};                         \
+        static const vector_float_loops loops = {                                                  \
+            {__VA_ARGS__}, quick, (wide_d) || (wide_a) ? 1 : 2, NULL};                             \
         const vector_float_shape shape = {wide_d, wide_a};                                         \
         vector_float_run(h, in, &loops, shape, FLOAT_SECOND_NONE, rounding);                       \
     }

@@ -47,7 +47,8 @@
     FUSED_LOOP(E, 16, __VA_ARGS__)                                                                 \
     FUSED_LOOP(E, 32, __VA_ARGS__)                                                                 \
     FUSED_LOOP(E, 64, __VA_ARGS__)                                                                 \
-    static const vector_float_loops loops_##E = {{NULL, E##_16, E##_32, E##_64}, quick_##E, 2};    \
+    static const vector_float_loops loops_##E = {                                                  \
+        {NULL, E##_16, E##_32, E##_64}, quick_##E, 2, NULL};                                       \
     FLOAT_FORMS_VF(DEFINE_FORM, E, loops_##E, 0, 0)
 FUSED_OPS(DEFINE_FUSED)
 
@@ -59,7 +60,7 @@ FUSED_OPS(DEFINE_FUSED)
 #define DEFINE_WIDEN_FUSED(E, ...)                                                                 \
     WIDEN_FUSED_LOOP(E, 16, 32, __VA_ARGS__)                                                       \
     WIDEN_FUSED_LOOP(E, 32, 64, __VA_ARGS__)                                                       \
-    static const vector_float_loops loops_##E = {{NULL, E##_16, E##_32, NULL}, NULL, 0};           \
+    static const vector_float_loops loops_##E = {{NULL, E##_16, E##_32, NULL}, NULL, 0, NULL};     \
     FLOAT_FORMS_VF(DEFINE_FORM, E, loops_##E, 1, 0)
 WIDEN_FUSED_OPS(DEFINE_WIDEN_FUSED)
 
@@ -70,7 +71,7 @@ WIDEN_FUSED_OPS(DEFINE_WIDEN_FUSED)
 #define DEFINE_WIDEN(E, operation)                                                                 \
     WIDEN_LOOP(E, 16, 32, operation)                                                               \
     WIDEN_LOOP(E, 32, 64, operation)                                                               \
-    static const vector_float_loops loops_##E = {{NULL, E##_16, E##_32, NULL}, NULL, 0};           \
+    static const vector_float_loops loops_##E = {{NULL, E##_16, E##_32, NULL}, NULL, 0, NULL};     \
     FLOAT_FORMS_VF(DEFINE_FORM, E, loops_##E, 1, 0)
 WIDEN_OPS(DEFINE_WIDEN)
 
@@ -80,7 +81,8 @@ WIDEN_OPS(DEFINE_WIDEN)
 #define DEFINE_WIDE_FIRST(E, operation)                                                            \
     WIDE_FIRST_LOOP(E, 16, 32, operation)                                                          \
     WIDE_FIRST_LOOP(E, 32, 64, operation)                                                          \
-    static const vector_float_loops loops_##E##_W = {{NULL, E##_W_16, E##_W_32, NULL}, NULL, 0};   \
+    static const vector_float_loops loops_##E##_W = {                                              \
+        {NULL, E##_W_16, E##_W_32, NULL}, NULL, 0, NULL};                                          \
     FLOAT_FORMS_W(DEFINE_FORM, E, loops_##E##_W, 1, 1)
 WIDE_FIRST_OPS(DEFINE_WIDE_FIRST)
 

@@ -134,11 +134,8 @@ DEFINE_KERNELS(VSBC, u, a - b - d)
 static void add_with_carry(hart *h, const isa_instruction *in, const vector_kernels *kernels,
                            vector_second second)
 {
-    require_vtype(h);
-    require_group(h, in->rd, h->lmul);
-    require_group(h, in->rs2, h->lmul);
-    if (second == SECOND_V)
-        require_group(h, in->rs1, h->lmul);
+    if (__builtin_expect(!vector_was_legal(h), 0))
+        vector_require_binary(h, in, second);
     vector_buffer result;
     vector_copy copy;
     const vector_operand b = vector_second_of(h, in, second, &copy);

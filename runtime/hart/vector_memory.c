@@ -128,6 +128,7 @@ static int emul_of(const hart *h, unsigned eew)
 static void move_unit_stride(hart *h, const isa_instruction *in, bool store, unsigned eew)
 {
     vector_access a = begin(h, in, store, eew, emul_of(h, eew));
+    vector_is_legal(h);
     if (a.unmasked && a.fields == 1)
         move_runs(h, &a, h->vl);
     else
@@ -154,9 +155,7 @@ INLINE bool move_whole(hart *h, const isa_instruction *in, bool store, size_t by
 
 INLINE void unit_stride(hart *h, const isa_instruction *in, bool store, unsigned eew)
 {
-    const unsigned bits = vector_alignment(emul_of(h, eew));
-    const bool legal = !h->vill && bits < 32 && ((store ? in->rs3 : in->rd) & bits) == 0;
-    if (legal && in->vm && in->nf == 0 && move_whole(h, in, store, h->vl << eew))
+    if (vector_was_legal(h) && in->vm && in->nf == 0 && move_whole(h, in, store, h->vl << eew))
         return;
     move_unit_stride(h, in, store, eew);
 }

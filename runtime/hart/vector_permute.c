@@ -187,7 +187,7 @@ static void gather_8(void *restrict to, const void *restrict from, const void *r
 
 typedef void gather_loop(void *to, const void *from, const void *by, uint64_t n, uint64_t maximum);
 
-static void gather(hart *h, const isa_instruction *in, gather_loop *const *loops, int index_sew)
+static void require_gather(hart *h, const isa_instruction *in, int index_sew)
 {
     require_vtype(h);
     int index_eew = index_sew < 0 ? h->sew : index_sew;
@@ -195,6 +195,13 @@ static void gather(hart *h, const isa_instruction *in, gather_loop *const *loops
     require_groups_apart(h, in);
     require_group(h, in->rs1, index_emul);
     require_apart(h, in->rd, vector_group(h->lmul), in->rs1, vector_group(index_emul));
+    vector_is_legal(h);
+}
+
+static void gather(hart *h, const isa_instruction *in, gather_loop *const *loops, int index_sew)
+{
+    if (__builtin_expect(!vector_was_legal(h), 0))
+        require_gather(h, in, index_sew);
     vector_buffer result;
     bool in_place = in->vm && h->vstart == 0;
     loops[h->sew](in_place ? vector_register(h, in->rd) : result.bytes, vector_register(h, in->rs2),

@@ -53,12 +53,14 @@ static void require_widening(hart *h, const isa_instruction *in, vector_second s
         require_group(h, in->rs1, h->lmul);
         require_overlap(h, in->rd, h->lmul + 1, h->sew + 1, in->rs1, h->lmul, h->sew);
     }
+    vector_is_legal(h);
 }
 
 static void widen(hart *h, const isa_instruction *in, const vector_kernels *kernels,
                   vector_second second, bool wide_a, bool reads_destination)
 {
-    require_widening(h, in, second, wide_a);
+    if (__builtin_expect(!vector_was_legal(h), 0))
+        require_widening(h, in, second, wide_a);
     vector_copy copy;
     const vector_operand b = vector_second_of(h, in, second, &copy);
     vector_compute(h, in, kernels->of[h->sew], b, h->sew + 1, reads_destination);
@@ -90,8 +92,7 @@ WIDE_FIRST_OPS(DEFINE_WIDE_FIRST)
     OP(VNSRL, u)                                                                                   \
     OP(VNSRA, s)
 
-static void narrow(hart *h, const isa_instruction *in, const vector_kernels *kernels,
-                   vector_second second)
+static void require_narrowing(hart *h, const isa_instruction *in, vector_second second)
 {
     require_vtype(h);
     hart_require(h, h->sew < 3);
@@ -100,6 +101,14 @@ static void narrow(hart *h, const isa_instruction *in, const vector_kernels *ker
     require_overlap(h, in->rd, h->lmul, h->sew, in->rs2, h->lmul + 1, h->sew + 1);
     if (second == SECOND_V)
         require_group(h, in->rs1, h->lmul);
+    vector_is_legal(h);
+}
+
+static void narrow(hart *h, const isa_instruction *in, const vector_kernels *kernels,
+                   vector_second second)
+{
+    if (__builtin_expect(!vector_was_legal(h), 0))
+        require_narrowing(h, in, second);
     vector_copy copy;
     const vector_operand b = vector_second_of(h, in, second, &copy);
     vector_compute(h, in, kernels->of[h->sew], b, h->sew, false);
@@ -123,7 +132,7 @@ NARROW_OPS(DEFINE_NARROW)
     OP(VZEXT, u)                                                                                   \
     OP(VSEXT, s)
 
-static void extend(hart *h, const isa_instruction *in, const vector_kernels *kernels, int factor)
+static void require_extending(hart *h, const isa_instruction *in, int factor)
 {
     require_vtype(h);
     hart_require(h, h->sew >= factor);
@@ -131,6 +140,13 @@ static void extend(hart *h, const isa_instruction *in, const vector_kernels *ker
     require_group(h, in->rd, h->lmul);
     require_group(h, in->rs2, emul);
     require_overlap(h, in->rd, h->lmul, h->sew, in->rs2, emul, h->sew - factor);
+    vector_is_legal(h);
+}
+
+static void extend(hart *h, const isa_instruction *in, const vector_kernels *kernels, int factor)
+{
+    if (__builtin_expect(!vector_was_legal(h), 0))
+        require_extending(h, in, factor);
     const vector_operand none = {vector_register(h, in->rs2), 0};
     vector_compute(h, in, kernels->of[h->sew], none, h->sew, false);
 }
