@@ -228,6 +228,26 @@ static inline uint64_t f32_from_f64(uint64_t x, float_env *env)
     return bits_of_f32(r);
 }
 
+// Comparison: nothing is raised without NaN.
+#define FAST_COMPARE(name, W, format, relation)                                                    \
+    static inline bool name##_##W(uint64_t x, uint64_t y, float_env *env)                          \
+    {                                                                                              \
+        bool unordered = isunordered(W##_of(x), W##_of(y));                                        \
+        return unordered ? soft_##name(format, x, y, env) : W##_of(x) relation W##_of(y);          \
+    }
+#define FAST_COMPARES(name, relation)                                                              \
+    FAST_COMPARE(name, f32, F32, relation)                                                         \
+    FAST_COMPARE(name, f64, F64, relation)                                                         \
+    static inline bool name##_f16(uint64_t x, uint64_t y, float_env *env)                          \
+    {                                                                                              \
+        return soft_##name(F16, x, y, env);                                                        \
+    }
+FAST_COMPARES(equal, ==)
+FAST_COMPARES(less, <)
+FAST_COMPARES(less_equal, <=)
+#undef FAST_COMPARES
+#undef FAST_COMPARE
+
 // To a signed integer of up to 64 bits: quick for values well inside 32 bits.
 static inline int64_t signed_from_f32(uint64_t x, unsigned bits, float_env *env)
 {

@@ -82,22 +82,21 @@ DEFINE_SQRT(FSQRT_D, f64)
 QUIET_ROWS(DEFINE_QUIET)
 
 #define COMPARE_ROWS(ROW)                                                                          \
-    ROW(FEQ, soft_equal)                                                                           \
-    ROW(FLT, soft_less)                                                                            \
-    ROW(FLE, soft_less_equal)
+    ROW(FEQ, equal)                                                                                \
+    ROW(FLT, less)                                                                                 \
+    ROW(FLE, less_equal)
 
-#define DEFINE_COMPARE_FORMAT(E, W, format, compare)                                               \
+#define DEFINE_COMPARE_FORMAT(E, W, compare)                                                       \
     static void execute_##E(hart *h, const isa_instruction *in)                                    \
     {                                                                                              \
         float_env env = {ROUND_NEAREST_EVEN, h->fflags};                                           \
-        hart_write_x(h, in->rd,                                                                    \
-                     compare(format, read_##W(h, in->rs1), read_##W(h, in->rs2), &env));           \
+        hart_write_x(h, in->rd, compare##_##W(read_##W(h, in->rs1), read_##W(h, in->rs2), &env));  \
         end_float(h, env);                                                                         \
     }
 #define DEFINE_COMPARE(E, compare)                                                                 \
-    DEFINE_COMPARE_FORMAT(E##_H, f16, F16, compare)                                                \
-    DEFINE_COMPARE_FORMAT(E##_S, f32, F32, compare)                                                \
-    DEFINE_COMPARE_FORMAT(E##_D, f64, F64, compare)
+    DEFINE_COMPARE_FORMAT(E##_H, f16, compare)                                                     \
+    DEFINE_COMPARE_FORMAT(E##_S, f32, compare)                                                     \
+    DEFINE_COMPARE_FORMAT(E##_D, f64, compare)
 COMPARE_ROWS(DEFINE_COMPARE)
 
 // To integer registers, and bits back.

@@ -140,7 +140,7 @@ enum { VECTOR_CHUNK = 16 }; // bytes; registers consist of whole chunks
 
 // What a kernel reads of b at once, at most.
 typedef struct vector_copy {
-    _Alignas(2 * VECTOR_CHUNK) uint64_t words[4];
+    _Alignas(VECTOR_CHUNK) uint64_t words[4];
 } vector_copy;
 
 // Computes n elements: d from a (vs2) and b (vs1, x or the immediate), reading whole chunks.

@@ -2,30 +2,31 @@
 
 #include "runtime/hart/vector.h"
 
-// Bit 8 * SEW + LMUL as vtype encodes them: SEW is at most LMUL * ELEN for fractional LMUL.
-static const uint32_t valid_pairs = 0x0f8fcfef;
+// hart.shape, and how far VLEN is shifted for the number of elements, by LMUL and SEW as vtype
+// encodes them. SEW is at most LMUL * ELEN for fractional LMUL.
+typedef struct vector_shape {
+    uint32_t shape;
+    uint32_t shift;
+} vector_shape;
 
-static bool valid_vtype(uint64_t vtype)
-{
-    return (vtype & ~0xdfull) == 0 && (valid_pairs >> (vtype & 31) & 1);
-}
-
-static inline void set_vtype(hart *h, uint64_t vtype)
-{
-    const bool valid = valid_vtype(vtype);
-    if (__builtin_expect(!valid, 0))
-        vtype = 0;
-    const int32_t lmul = (int32_t)((uint32_t)vtype << 29) >> 29;
-    // vill, sew and lmul at once: it is compared at once.
-    h->shape = !valid | (vtype >> 3 & 7) << 8 | (uint32_t)(uint8_t)lmul << 16;
-    h->vta = vtype >> 6 & 1;
-    h->vma = vtype >> 7 & 1;
-}
+#define VALID(sew, lmul) {(sew) << 8 | (uint32_t)(uint8_t)(lmul) << 16, (sew) + 3 - (lmul)}
+#define ILLEGAL {1, 31}
+#define WHOLE(sew) VALID(sew, 0), VALID(sew, 1), VALID(sew, 2), VALID(sew, 3), ILLEGAL
+static const vector_shape shapes[32] = {
+    WHOLE(0), VALID(0, -3), VALID(0, -2), VALID(0, -1), //
+    WHOLE(1), ILLEGAL,      VALID(1, -2), VALID(1, -1), //
+    WHOLE(2), ILLEGAL,      ILLEGAL,      VALID(2, -1), //
+    WHOLE(3), ILLEGAL,      ILLEGAL,      ILLEGAL,
+};
 
 static inline void configure(hart *h, const isa_instruction *in, uint64_t vtype, uint64_t length)
 {
-    set_vtype(h, vtype);
-    uint64_t maximum = h->vill ? 0 : vector_length_maximum(h);
+    const vector_shape s = (vtype & ~0xdfull) == 0 ? shapes[vtype & 31] : (vector_shape)ILLEGAL;
+    const uint64_t maximum = (uint64_t)h->vlenb << 3 >> s.shift;
+    const bool valid = s.shape != 1;
+    h->shape = s.shape;
+    h->vta = valid & vtype >> 6;
+    h->vma = valid & vtype >> 7;
     h->vl = length < maximum ? length : maximum;
     h->vstart = 0;
     hart_write_x(h, in->rd, h->vl);

@@ -198,16 +198,23 @@ static void require_gather(hart *h, const isa_instruction *in, int index_sew)
     vector_is_legal(h);
 }
 
+static void gather_some(hart *h, const isa_instruction *in, gather_loop *loop)
+{
+    vector_buffer result;
+    loop(result.bytes, vector_register(h, in->rs2), vector_register(h, in->rs1), h->vl,
+         vector_length_maximum(h));
+    vector_commit(h, in, result.bytes, h->sew);
+}
+
 static void gather(hart *h, const isa_instruction *in, gather_loop *const *loops, int index_sew)
 {
     if (__builtin_expect(!vector_was_legal(h), 0))
         require_gather(h, in, index_sew);
-    vector_buffer result;
-    bool in_place = in->vm && h->vstart == 0;
-    loops[h->sew](in_place ? vector_register(h, in->rd) : result.bytes, vector_register(h, in->rs2),
-                  vector_register(h, in->rs1), h->vl, vector_length_maximum(h));
-    if (!in_place)
-        vector_commit(h, in, result.bytes, h->sew);
+    if (__builtin_expect(vector_is_whole(h, in), 1))
+        loops[h->sew](vector_register(h, in->rd), vector_register(h, in->rs2),
+                      vector_register(h, in->rs1), h->vl, vector_length_maximum(h));
+    else
+        gather_some(h, in, loops[h->sew]);
 }
 
 static void execute_VRGATHER_VV(hart *h, const isa_instruction *in)
