@@ -21,7 +21,7 @@
 #else
 #define GO(next)                                                                                   \
     do {                                                                                           \
-        (void)base, (void)self, (void)limit, (void)budget;                                         \
+        (void)h, (void)base, (void)self, (void)limit, (void)budget;                                \
         return (next);                                                                             \
     } while (0)
 #endif
