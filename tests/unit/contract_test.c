@@ -2,35 +2,11 @@
 // Which programs are language models, what their context is, and what is said of the others.
 #include "unit.h"
 
+#include "diagnostics_fixture.h"
 #include "support/generation/model.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static arena *a;
-static diagnostics *d;
-static char *message;
-static size_t message_size;
-static FILE *stream;
-
-static int setup(void **state)
-{
-    (void)state;
-    a = arena_create();
-    stream = open_memstream(&message, &message_size);
-    d = diagnostics_create(stream);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    diagnostics_destroy(d);
-    fclose(stream);
-    free(message);
-    arena_destroy(a);
-    return 0;
-}
 
 // ----------------------------------------------------------- signatures from a line of text
 
@@ -196,8 +172,8 @@ static void programs_that_are_none(void **state)
         diagnostics_flush(d);
         fflush(stream);
         for (size_t k = 0; k < 3 && rows[i].said[k]; k++)
-            if (!strstr(message, rows[i].said[k]))
-                fail_msg("row %zu: expected '%s' in: %s", i, rows[i].said[k], message);
+            if (!strstr(messages(), rows[i].said[k]))
+                fail_msg("row %zu: expected '%s' in: %s", i, rows[i].said[k], messages());
         rewind(stream);
         fputc('\0', stream);
         rewind(stream);

@@ -2,6 +2,7 @@
 // Sampling, generation and perplexity over a model whose logits are known in closed form.
 #include "unit.h"
 
+#include "diagnostics_fixture.h"
 #include "support/generation/perplexity.h"
 
 #include <math.h>
@@ -10,37 +11,10 @@
 
 enum { VOCABULARY = 8, MOST_BATCH = 4, CONTEXT = 32, MOST_CALLS = 256 };
 
-static arena *a;
-static diagnostics *d;
-static char *message;
-static size_t message_size;
-static FILE *stream;
-
-static int setup(void **state)
-{
-    (void)state;
-    a = arena_create();
-    stream = open_memstream(&message, &message_size);
-    d = diagnostics_create(stream);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    diagnostics_destroy(d);
-    fclose(stream);
-    free(message);
-    arena_destroy(a);
-    return 0;
-}
-
 static void assert_said(const char *words)
 {
-    diagnostics_flush(d);
-    fflush(stream);
-    if (!strstr(message, words))
-        fail_msg("expected '%s' in: %s", words, message);
+    if (!strstr(messages(), words))
+        fail_msg("expected '%s' in: %s", words, messages());
 }
 
 // ------------------------------------------------------------------------- the model

@@ -13,44 +13,13 @@
 #include "examples/tiny-lm/random.h"
 #include "examples/tiny-lm/train.h"
 
+#include "diagnostics_fixture.h"
 #include "support/file.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static arena *a;
-static diagnostics *d;
-static FILE *stream;
-static char *stream_text;
-static size_t stream_size;
-
-static int setup(void **state)
-{
-    (void)state;
-    a = arena_create();
-    stream = open_memstream(&stream_text, &stream_size);
-    d = diagnostics_create(stream);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    diagnostics_destroy(d);
-    fclose(stream);
-    free(stream_text);
-    arena_destroy(a);
-    return 0;
-}
-
-static const char *messages(void)
-{
-    diagnostics_flush(d);
-    fflush(stream);
-    return stream_text;
-}
 
 static float *random_floats(random_stream *r, size_t count)
 {

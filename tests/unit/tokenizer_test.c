@@ -2,44 +2,14 @@
 // Tokenizers over small vocabularies: encoding by hand, round trips, everything that is refused.
 #include "unit.h"
 
+#include "diagnostics_fixture.h"
 #include "support/tokenizer/internal.h"
 #include "tokenizer_fixture.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-static arena *a;
-static diagnostics *d;
-static FILE *stream;
-static char *stream_text;
-static size_t stream_size;
 static fixture tiny;
-
-static int setup(void **state)
-{
-    (void)state;
-    a = arena_create();
-    stream = open_memstream(&stream_text, &stream_size);
-    d = diagnostics_create(stream);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    diagnostics_destroy(d);
-    fclose(stream);
-    free(stream_text);
-    arena_destroy(a);
-    return 0;
-}
-
-static const char *messages(void)
-{
-    diagnostics_flush(d);
-    fflush(stream);
-    return stream_text;
-}
 
 static tokenizer *create(const fixture *f)
 {
