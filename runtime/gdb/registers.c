@@ -66,30 +66,19 @@ bool gdb_read_register(hart *h, uint64_t number, text *out)
 
 // ----------------------------------------------------------------------- writing
 
-// Elements of a register group; 0: the type is not valid.
-static uint64_t vlmax_of(const hart *h, unsigned sew, int lmul)
-{
-    enum { LARGEST_SEW = 3, RESERVED_LMUL = -4 };
-    if (sew > LARGEST_SEW || lmul == RESERVED_LMUL ||
-        (int)sew > LARGEST_SEW + (lmul < 0 ? lmul : 0))
-        return 0;
-    uint64_t elements = h->vlenb >> sew;
-    return lmul < 0 ? elements >> -lmul : elements << lmul;
-}
-
 static bool write_vtype(hart *h, uint64_t value)
 {
     unsigned sew = value >> 3 & 7;
     int lmul = (int)(value & 7) - (value & 4 ? 8 : 0);
     bool illegal = value == UINT64_C(1) << 63;
-    if (!illegal && (value >> 8 || !vlmax_of(h, sew, lmul)))
+    if (!illegal && (value >> 8 || !hart_vlmax(h->vlenb, sew, lmul)))
         return false;
     h->vill = illegal;
     h->sew = illegal ? 0 : (uint8_t)sew;
     h->lmul = illegal ? 0 : (int8_t)lmul;
     h->vta = !illegal && (value >> 6 & 1);
     h->vma = !illegal && (value >> 7 & 1);
-    uint64_t most = illegal ? 0 : vlmax_of(h, sew, lmul);
+    uint64_t most = illegal ? 0 : hart_vlmax(h->vlenb, sew, lmul);
     h->vl = h->vl < most ? h->vl : most;
     return true;
 }
@@ -99,7 +88,7 @@ static bool write_csr(hart *h, unsigned number, uint64_t value)
     uint64_t old;
     if (number == HART_CSR_VTYPE)
         return write_vtype(h, value);
-    if (number == HART_CSR_VL && value <= (h->vill ? 0 : vlmax_of(h, h->sew, h->lmul)))
+    if (number == HART_CSR_VL && value <= (h->vill ? 0 : hart_vlmax(h->vlenb, h->sew, h->lmul)))
         return h->vl = value, true;
     return hart_write_csr(h, number, value) || (hart_read_csr(h, number, &old) && old == value);
 }

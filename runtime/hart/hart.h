@@ -180,6 +180,10 @@ void hart_opcode_counts(const hart *h, uint64_t counts[ISA_OPCODE_COUNT]);
 // The instruction at `pc`. False: it cannot be fetched.
 bool hart_fetch(const hart *h, uint64_t pc, isa_instruction *out);
 
+// The most elements of a register group with VLEN / 8 = vlenb; sew and lmul as in struct hart, any
+// values. 0: no vtype has them.
+uint64_t hart_vlmax(uint64_t vlenb, unsigned sew, int lmul);
+
 // CSRs as a csrr would read them; false: no such CSR. Also for debuggers.
 bool hart_read_csr(hart *h, unsigned number, uint64_t *value);
 bool hart_write_csr(hart *h, unsigned number, uint64_t value); // false: read-only too

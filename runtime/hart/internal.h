@@ -180,6 +180,21 @@ static inline void hart_write_x(hart *h, unsigned rd, uint64_t value)
     h->x[rd ? rd : 32] = value;
 }
 
+// Division as the M extension and V define it: by zero, and of the least number by -1.
+static inline int64_t divide_signed(int64_t a, int64_t b)
+{
+    if (b == 0)
+        return -1;
+    return b == -1 ? (int64_t)(0 - (uint64_t)a) : a / b;
+}
+
+static inline int64_t remainder_signed(int64_t a, int64_t b)
+{
+    if (b == 0)
+        return a;
+    return b == -1 ? 0 : a % b;
+}
+
 static inline int64_t sign_extend32(uint64_t value)
 {
     return (int32_t)(uint32_t)value;

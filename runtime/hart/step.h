@@ -47,20 +47,6 @@
 #define u(x) ((uint64_t)(uint32_t)(x))
 #define w(x) sign_extend32(x)
 
-INLINE int64_t divide_signed(int64_t a, int64_t b)
-{
-    if (b == 0)
-        return -1;
-    return b == -1 ? (int64_t)(0 - (uint64_t)a) : a / b;
-}
-
-INLINE int64_t remainder_signed(int64_t a, int64_t b)
-{
-    if (b == 0)
-        return a;
-    return b == -1 ? 0 : a % b;
-}
-
 INLINE uint64_t rotate(uint64_t a, uint64_t right)
 {
     return a >> (right & 63) | a << (-right & 63);

@@ -19,6 +19,16 @@ static const vector_shape shapes[32] = {
     WHOLE(3), ILLEGAL,      ILLEGAL,      ILLEGAL,
 };
 
+uint64_t hart_vlmax(uint64_t vlenb, unsigned sew, int lmul)
+{
+    enum { LARGEST_SEW = 3, LARGEST_LMUL = 3 };
+    if (sew > LARGEST_SEW || lmul < -LARGEST_LMUL || lmul > LARGEST_LMUL ||
+        (int)sew > LARGEST_SEW + (lmul < 0 ? lmul : 0))
+        return 0;
+    uint64_t elements = vlenb >> sew;
+    return lmul < 0 ? elements >> -lmul : elements << lmul;
+}
+
 static inline void configure(hart *h, const isa_instruction *in, uint64_t vtype, uint64_t length)
 {
     const vector_shape s = (vtype & ~0xdfull) == 0 ? shapes[vtype & 31] : (vector_shape)ILLEGAL;

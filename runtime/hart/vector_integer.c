@@ -9,19 +9,6 @@
 #define WIDE(x) ((unsigned __int128)(__int128)(x))
 #define LARGEST (~0ull >> (64 - BITS))
 
-static int64_t quotient(int64_t a, int64_t b)
-{
-    if (b == 0)
-        return -1;
-    return b == -1 ? (int64_t)(0 - (uint64_t)a) : a / b;
-}
-static int64_t rest(int64_t a, int64_t b)
-{
-    if (b == 0)
-        return a;
-    return b == -1 ? 0 : a % b;
-}
-
 //   OP(name, forms, signedness, expression)
 #define BINARY_OPS(OP)                                                                             \
     OP(VADD, FORMS_VXI, u, a + b)                                                                  \
@@ -36,9 +23,9 @@ static int64_t rest(int64_t a, int64_t b)
     OP(VXOR, FORMS_VXI, u, a ^ b)                                                                  \
     OP(VMUL, FORMS_VX, u, 1u * a * b)                                                              \
     OP(VDIVU, FORMS_VX, u, b == 0 ? ~0ull : a / b)                                                 \
-    OP(VDIV, FORMS_VX, s, quotient(a, b))                                                          \
+    OP(VDIV, FORMS_VX, s, divide_signed(a, b))                                                     \
     OP(VREMU, FORMS_VX, u, b == 0 ? a : a % b)                                                     \
-    OP(VREM, FORMS_VX, s, rest(a, b))
+    OP(VREM, FORMS_VX, s, remainder_signed(a, b))
 
 //   one shift for all elements, mostly
 #define SHIFT_OPS(OP)                                                                              \

@@ -20,6 +20,3 @@ typedef struct checkpoint_field {
 } checkpoint_field;
 extern const checkpoint_field checkpoint_fields[];
 extern const size_t checkpoint_field_count;
-
-// Elements of a register group as sew and lmul say; 0: no valid type.
-uint64_t checkpoint_vlmax(uint64_t vlenb, unsigned sew, int lmul);

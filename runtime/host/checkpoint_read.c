@@ -52,16 +52,6 @@ static bool check_frame(input *i, size_t size)
 
 // --------------------------------------------------------------------- registers
 
-uint64_t checkpoint_vlmax(uint64_t vlenb, unsigned sew, int lmul)
-{
-    enum { LARGEST_SEW = 3, LARGEST_LMUL = 3 };
-    if (sew > LARGEST_SEW || lmul < -LARGEST_LMUL || lmul > LARGEST_LMUL ||
-        (int)sew > LARGEST_SEW + (lmul < 0 ? lmul : 0))
-        return 0;
-    uint64_t elements = vlenb >> sew;
-    return lmul < 0 ? elements >> -lmul : elements << lmul;
-}
-
 static uint64_t field(const checkpoint *c, size_t offset)
 {
     size_t i = 0;
@@ -77,8 +67,8 @@ static bool check_fields(input *i, const checkpoint *c)
         if (c->fields[j] > checkpoint_fields[j].largest)
             return REFUSE(i, "the checkpoint has a register that cannot be %" PRIu64, c->fields[j]);
     uint64_t most = FIELD_OF(c, vill) ? 0
-                                      : checkpoint_vlmax(c->vlenb, (unsigned)FIELD_OF(c, sew),
-                                                         (int8_t)FIELD_OF(c, lmul));
+                                      : hart_vlmax(c->vlenb, (unsigned)FIELD_OF(c, sew),
+                                                   (int8_t)FIELD_OF(c, lmul));
     if (FIELD_OF(c, pc) % 2 != 0 || FIELD_OF(c, vl) > most || FIELD_OF(c, vstart) >= 8 * c->vlenb ||
         (!FIELD_OF(c, vill) && most == 0) || c->x[0] != 0)
         return REFUSE(i, "the checkpoint has registers that no program can have");
