@@ -115,21 +115,56 @@ bool isa_insn_directive(text *out, const isa_instruction *in, const char *rd, co
 
 // ------------------------------------------------------------------- machines
 
+enum {
+    MACHINE_SETTINGS = 0
+#define SETTING(...) +1
+#include "isa/machine_settings.def"
+#undef SETTING
+};
+
+// What a machine may lack.
+enum {
+    MACHINE_TILES = 1,
+    MACHINE_LUT = 2,
+    MACHINE_MATRIX = 4,
+    MACHINE_L2 = 8,
+    MACHINE_ENERGY = 16, // no unit, but figures
+};
+
 // A machine description (isa/machines/*.machine). The first group is
 // architecture: programs are compiled for it and refused elsewhere. The rest is
 // timing and energy.
 typedef struct machine {
     const char *name;
+    unsigned parts;                        // MACHINE_TILES | ...
+    const char *sources[MACHINE_SETTINGS]; // where each figure comes from; NULL: not said
     // architecture
     uint32_t vlen;           // bits
-    uint32_t tile_m, tile_n; // 0: no LUT unit
-    // timing
-    double clock;                           // Hz
-    uint32_t unit_m, unit_n, unit_k, units; // LUT work per cycle
-    double memory_bandwidth;                // bytes per second
-    double memory_latency;                  // seconds
-    uint64_t scratch;                       // bytes of first-level memory
-    // Further rates are added with the cycle model.
+    uint32_t tile_m, tile_n; // 0: no tile registers
+    // Timing and energy: what each is, and its range, in machine_settings.def. Per hart unless said
+    // otherwise; latencies and rates in cycles; 0 where the machine has no such part.
+    double clock; // Hz
+    uint32_t harts;
+    uint32_t issue_width, issue_mispredict;
+    uint32_t scalar_load, scalar_multiply, scalar_divide, scalar_float, scalar_float_divide;
+    uint32_t vector_bits, vector_latency, vector_divide, vector_permute, vector_reduce;
+    uint32_t tiles_load, tiles_store, tiles_latency;
+    uint32_t unit_m, unit_n, unit_k, units, unit_wide, unit_latency;
+    uint32_t table_groups, table_latency;
+    uint32_t dequantize_lanes, dequantize_latency;
+    uint32_t matrix_i8, matrix_f16, matrix_latency;
+    uint64_t scratch_size;
+    uint32_t scratch_ways, scratch_bytes;
+    uint64_t l2_size;
+    uint32_t l2_ways;
+    double l2_bandwidth, l2_latency;         // bytes per second, seconds
+    double memory_bandwidth, memory_latency; // bytes per second, seconds
+    uint32_t memory_outstanding;             // lines
+    double energy_instruction, energy_scalar, energy_vector, energy_vector_float; // joules
+    double energy_lookup, energy_lookup_wide, energy_group, energy_dequantize;
+    double energy_matrix_i8, energy_matrix_f16;
+    double energy_tile, energy_scratch, energy_l2, energy_memory;
+    double energy_static; // watts
 } machine;
 
 // A built-in name, or a path (contains '/' or ends in ".machine"). Unknown names

@@ -9,7 +9,18 @@
 
 #include "isa/machines.inc"
 
-typedef enum dimension { NUMBER, FREQUENCY, TIME, SIZE, BANDWIDTH, DIMENSIONS } dimension;
+enum { MAX_LIKE = 8 }; // machines that are like one another, in a row
+
+typedef enum dimension {
+    NUMBER,
+    FREQUENCY,
+    TIME,
+    SIZE,
+    BANDWIDTH,
+    ENERGY,
+    POWER,
+    DIMENSIONS
+} dimension;
 
 static const char *const dimension_names[DIMENSIONS] = {
     [NUMBER] = "a number without a unit",
@@ -17,6 +28,8 @@ static const char *const dimension_names[DIMENSIONS] = {
     [TIME] = "a time in s, ms, us, ns or ps",
     [SIZE] = "a size in B, KB, MB or GB (powers of 1024)",
     [BANDWIDTH] = "a bandwidth in B/s, KB/s, MB/s, GB/s or TB/s (powers of 1000)",
+    [ENERGY] = "an energy in J, nJ, pJ or fJ",
+    [POWER] = "a power in W or mW",
 };
 
 static const struct {
@@ -30,6 +43,8 @@ static const struct {
     {"GB", SIZE, 1073741824}, {"MB", SIZE, 1048576},     {"KB", SIZE, 1024},
     {"B", SIZE, 1},           {"TB/s", BANDWIDTH, 1e12}, {"GB/s", BANDWIDTH, 1e9},
     {"MB/s", BANDWIDTH, 1e6}, {"KB/s", BANDWIDTH, 1e3},  {"B/s", BANDWIDTH, 1},
+    {"fJ", ENERGY, 1e-15},    {"pJ", ENERGY, 1e-12},     {"nJ", ENERGY, 1e-9},
+    {"J", ENERGY, 1},         {"mW", POWER, 1e-3},       {"W", POWER, 1},
 };
 enum { UNITS = sizeof units / sizeof *units };
 
@@ -40,16 +55,16 @@ typedef struct setting {
     member_kind kind;
     dimension dimension;
     double least, greatest;
+    const char *meaning;
 } setting;
 
 static const setting settings[] = {
-#define SETTING(group, name, member, kind, dimension, least, greatest)                             \
-    {group, name, offsetof(machine, member), kind, dimension, least, greatest},
+#define SETTING(group, name, member, kind, dimension, least, greatest, meaning)                    \
+    {group, name, offsetof(machine, member), kind, dimension, least, greatest, meaning},
 #include "isa/machine_settings.def"
 #undef SETTING
 };
-enum { SETTINGS = sizeof settings / sizeof *settings };
-_Static_assert((int)SETTINGS <= MACHINE_MAX_SETTINGS, "seen[] has a place for each");
+enum { SETTINGS = MACHINE_SETTINGS };
 
 // The tile shapes that exist (docs/xlut.md, "Tile shape").
 static const struct {
@@ -81,14 +96,39 @@ static bool same_group(const char *a, const char *b)
     return a == b || (a && b && !strcmp(a, b));
 }
 
-static bool of_lut_unit(const setting *s)
+// What a machine may lack, as a whole. Everything that is not in these groups it has.
+static const struct {
+    unsigned bit;
+    const char *groups[4]; // ended by NULL
+} parts[] = {
+    {MACHINE_TILES, {"tile", "tiles"}}, {MACHINE_LUT, {"unit", "table", "dequantize"}},
+    {MACHINE_MATRIX, {"matrix"}},       {MACHINE_L2, {"l2"}},
+    {MACHINE_ENERGY, {"energy"}},
+};
+
+// The bit of the part that the setting belongs to, 0: none.
+static unsigned part_of(const setting *s)
 {
-    return s->group && (!strcmp(s->group, "tile") || !strcmp(s->group, "unit"));
+    for (size_t i = 0; s->group && i < sizeof parts / sizeof *parts; i++)
+        for (const char *const *g = parts[i].groups; *g; g++)
+            if (!strcmp(*g, s->group))
+                return parts[i].bit;
+    return 0;
 }
 
 // --------------------------------------------------------------- while parsing
 
-void machine_begin(machine_builder *b, machine_name name)
+static void begin_like(machine_builder *b, machine_name base)
+{
+    const char *name = b->machine->name;
+    b->inherited = b->depth < MAX_LIKE && machine_load_like(b, base.text);
+    if (!b->inherited)
+        diagnostic_error(b->diagnostics, base.where, "no machine '%s' that this one can be like",
+                         base.text);
+    b->machine->name = name;
+}
+
+void machine_begin(machine_builder *b, machine_name name, machine_name base)
 {
     if (b->machines++)
         diagnostic_error(b->diagnostics, name.where,
@@ -97,6 +137,8 @@ void machine_begin(machine_builder *b, machine_name name)
         b->machine->name = name.text, b->name = name.where;
     b->group = NULL;
     b->group_known = true;
+    if (base.text)
+        begin_like(b, base);
 }
 
 // Reports that `name` is not one of `candidates`.
@@ -108,20 +150,26 @@ static void report_unknown(machine_builder *b, machine_name name, const char *wh
                      near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
-void machine_group_begin(machine_builder *b, machine_name name)
+void machine_group_begin(machine_builder *b, machine_name name, const char *from)
 {
-    static const char *const groups[] = {"tile", "unit", "memory"};
+    const char *groups[SETTINGS];
+    size_t count = 0;
     b->group = name.text;
+    b->group_source = from;
     b->group_known = false;
-    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
-        b->group_known |= !strcmp(groups[i], name.text);
+    for (int i = 0; i < SETTINGS; i++) {
+        if (!settings[i].group || (count && !strcmp(groups[count - 1], settings[i].group)))
+            continue;
+        groups[count++] = settings[i].group;
+        b->group_known |= !strcmp(settings[i].group, name.text);
+    }
     if (!b->group_known)
-        report_unknown(b, name, "group", groups, sizeof groups / sizeof *groups);
+        report_unknown(b, name, "group", groups, count);
 }
 
 void machine_group_end(machine_builder *b)
 {
-    b->group = NULL;
+    b->group = b->group_source = NULL;
     b->group_known = true;
 }
 
@@ -161,7 +209,8 @@ static void print_value(text *t, dimension d, double value)
 {
     for (int i = 0; i < UNITS; i++) {
         double scaled = value / units[i].factor;
-        bool suits = d == TIME ? scaled < 1000 : scaled >= 1;
+        bool ascending = d == TIME || d == ENERGY || d == POWER;
+        bool suits = ascending ? scaled < 1000 : scaled >= 1;
         if (units[i].dimension != d || (units[i].factor != 1 && !suits) ||
             scaled * units[i].factor != value)
             continue;
@@ -190,7 +239,8 @@ static void report_range(machine_builder *b, const setting *s, machine_number va
     text_free(&greatest);
 }
 
-void machine_set(machine_builder *b, machine_name name, machine_number value, machine_name unit)
+void machine_set(machine_builder *b, machine_name name, machine_number value, machine_name unit,
+                 const char *from)
 {
     int row = find_setting(b, name);
     if (row < 0)
@@ -210,22 +260,28 @@ void machine_set(machine_builder *b, machine_name name, machine_number value, ma
         report_range(b, s, value);
     else
         store(b->machine, s, scaled);
+    b->machine->parts |= part_of(s);
+    b->machine->sources[row] = from ? from : b->group_source;
 }
 
 // ------------------------------------------------------------- when it is parsed
 
 static void check_complete(machine_builder *b)
 {
-    bool lut = false;
-    for (int i = 0; i < SETTINGS; i++)
-        lut |= of_lut_unit(&settings[i]) && b->seen[i].line;
     for (int i = 0; i < SETTINGS; i++) {
         const setting *s = &settings[i];
-        if (!b->seen[i].line && (lut || !of_lut_unit(s)))
+        unsigned part = part_of(s);
+        bool given = b->seen[i].line || (b->inherited && (!part || b->inherited_parts & part));
+        if (!given && (!part || b->machine->parts & part))
             diagnostic_error(b->diagnostics, b->name, "machine '%s' lacks '%s%s%s'",
                              b->machine->name, s->group ? s->group : "", s->group ? "." : "",
                              s->name);
     }
+    unsigned on_tiles = b->machine->parts & (MACHINE_LUT | MACHINE_MATRIX);
+    if (on_tiles && !(b->machine->parts & MACHINE_TILES))
+        diagnostic_error(b->diagnostics, b->name,
+                         "machine '%s' lacks 'tile': %s works on tile registers", b->machine->name,
+                         on_tiles & MACHINE_LUT ? "a LUT unit" : "a matrix unit");
 }
 
 static location seen_at(const machine_builder *b, const char *group, const char *name)
@@ -253,10 +309,11 @@ static void check_architecture(machine_builder *b)
             m->tile_m, m->tile_n);
 }
 
-bool machine_parse(arena *a, diagnostics *d, const source *input, machine *out)
+static bool parse(arena *a, diagnostics *d, const source *input, unsigned depth, machine *out)
 {
     size_t before = diagnostics_errors(d);
-    machine_builder b = {.arena = a, .diagnostics = d, .source = input, .machine = out};
+    machine_builder b = {
+        .arena = a, .diagnostics = d, .source = input, .machine = out, .depth = depth};
     b.name = (location){.source = input};
     *out = (machine){0};
     if (input->length > 1 << 20)
@@ -268,6 +325,11 @@ bool machine_parse(arena *a, diagnostics *d, const source *input, machine *out)
     if (diagnostics_errors(d) == before)
         check_architecture(&b);
     return diagnostics_errors(d) == before;
+}
+
+bool machine_parse(arena *a, diagnostics *d, const source *input, machine *out)
+{
+    return parse(a, d, input, 0, out);
 }
 
 // -------------------------------------------------------------------- loading
@@ -296,15 +358,32 @@ static void report_unknown_machine(diagnostics *d, const char *name)
     text_free(&all);
 }
 
+static const char *builtin_text(const char *name)
+{
+    for (size_t i = 0; machine_builtin_names[i]; i++)
+        if (!strcmp(machine_builtin_names[i], name))
+            return machine_builtin_texts[i];
+    return NULL;
+}
+
+bool machine_load_like(machine_builder *b, const char *name)
+{
+    const char *builtin = builtin_text(name);
+    if (!builtin)
+        return false;
+    const source *s = diagnostics_source(b->diagnostics, name, builtin, strlen(builtin));
+    bool ok = parse(b->arena, b->diagnostics, s, b->depth + 1, b->machine);
+    b->inherited_parts = b->machine->parts;
+    return ok;
+}
+
 bool machine_load(arena *a, diagnostics *d, const char *name, machine *out)
 {
     if (strchr(name, '/') || text_ends_with(name, ".machine"))
         return load_file(a, d, name, out);
-    for (size_t i = 0; machine_builtin_names[i]; i++)
-        if (!strcmp(machine_builtin_names[i], name)) {
-            const char *builtin = machine_builtin_texts[i];
-            return machine_parse(a, d, diagnostics_source(d, name, builtin, strlen(builtin)), out);
-        }
+    const char *builtin = builtin_text(name);
+    if (builtin)
+        return machine_parse(a, d, diagnostics_source(d, name, builtin, strlen(builtin)), out);
     report_unknown_machine(d, name);
     return false;
 }
@@ -330,6 +409,9 @@ static void print_setting(text *out, const machine *m, const setting *s)
         text_printf(out, "%.0f", fetch(m, s));
     else
         print_value(out, s->dimension, fetch(m, s));
+    const char *from = m->sources[s - settings];
+    if (from)
+        text_printf(out, " from \"%s\"", from);
     text_append(out, ";");
 }
 
@@ -338,7 +420,7 @@ void machine_print(text *out, const machine *m)
     text_printf(out, "machine %s {\n", m->name);
     for (int i = 0; i < SETTINGS; i++) {
         const setting *s = &settings[i];
-        if (of_lut_unit(s) && !m->tile_m)
+        if (part_of(s) && !(m->parts & part_of(s)))
             continue;
         bool opens = s->group && (i == 0 || !same_group(settings[i - 1].group, s->group));
         bool closes =

@@ -1,4 +1,4 @@
-// Machine descriptions:   machine NAME { setting = number unit; group { setting = number; } }
+// Machine descriptions:   machine NAME { setting = number unit; group { setting = number from "source"; } }
 %require "3.8"
 %define api.pure full
 %define api.prefix {machine_yy}
@@ -16,13 +16,18 @@
 %union {
     machine_name name;
     machine_number number;
+    const char *string;
 }
 
 %token MACHINE "'machine'"
+%token LIKE "'like'"
+%token FROM "'from'"
 %token <name> NAME "a name"
+%token <string> STRING "a string"
 %token <number> NUMBER "a number"
 %token '{' "'{'" '}' "'}'" '=' "'='" ';' "';'"
-%type <name> unit
+%type <name> unit like
+%type <string> from
 
 %code {
 int machine_yylex(MACHINE_YYSTYPE *value, MACHINE_YYLTYPE *where, void *scanner);
@@ -38,9 +43,14 @@ file:
   ;
 
 machine:
-    MACHINE NAME '{'  { machine_begin(b, $NAME); }
+    MACHINE NAME like '{'  { machine_begin(b, $NAME, $like); }
     items '}'
   | error '}'
+  ;
+
+like:
+    %empty  { $$ = (machine_name){0}; }
+  | LIKE NAME  { $$ = $NAME; }
   ;
 
 items:
@@ -50,7 +60,7 @@ items:
 
 item:
     setting
-  | NAME '{'  { machine_group_begin(b, $NAME); }
+  | NAME from '{'  { machine_group_begin(b, $NAME, $from); }
     settings '}'  { machine_group_end(b); }
   | error ';'
   ;
@@ -62,7 +72,12 @@ settings:
   ;
 
 setting:
-    NAME '=' NUMBER unit ';'  { machine_set(b, $NAME, $NUMBER, $unit); }
+    NAME '=' NUMBER unit from ';'  { machine_set(b, $NAME, $NUMBER, $unit, $from); }
+  ;
+
+from:
+    %empty  { $$ = NULL; }
+  | FROM STRING  { $$ = $STRING; }
   ;
 
 unit:

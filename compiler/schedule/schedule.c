@@ -99,7 +99,7 @@ static double mean_seconds(const sweep *s, int64_t block)
 static bool fits(const machine *target, const ir_op *kernel, const sweep *s, int64_t block)
 {
     return schedule_registers(target, kernel, block) <= ISA_TILE_REGISTERS &&
-           (block == 1 || (double)block * s->epilogue_bytes <= (double)target->scratch / 2);
+           (block == 1 || (double)block * s->epilogue_bytes <= (double)target->scratch_size / 2);
 }
 
 kernel_schedule schedule_mpgemm(const machine *target, const ir_op *kernel, int64_t wish)
