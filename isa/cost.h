@@ -42,15 +42,17 @@ typedef struct isa_shape {
 
 typedef struct isa_cost {
     isa_unit unit;
-    uint32_t busy;          // cycles, at least 1 unless the unit is pipelined to nothing
-    uint32_t latency;       // cycles from issue to use, of operands that lie in scratch
-    double energy;          // joules, without memory below the tile and vector registers
-    uint64_t read, written; // bytes of memory
+    uint32_t busy;    // cycles, at least 1
+    uint32_t latency; // cycles from issue to use of the whole result, operands lying in scratch
+    // Joules: fetch and issue included; the registers of tiles included; scratch and what is
+    // behind it is for the models to add, by the bytes they move.
+    double energy;
+    uint64_t read, written; // bytes of memory; prefetches: 0
     uint64_t lookups;       // of lmma, all planes
     uint64_t multiplies;    // multiply-accumulates of mma
 } isa_cost;
 
-// For a machine that lacks the unit (machine_has), busy and latency are 0 and nothing else means
-// anything.
+// Uses the fields of *in and its row, not the word. For a machine that lacks the unit
+// (machine_has), busy and latency are 0 and nothing else means anything.
 isa_cost isa_cost_of(const machine *m, const isa_instruction *in, const isa_shape *shape);
 bool machine_has(const machine *m, isa_unit unit);
