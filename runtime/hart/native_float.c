@@ -7,9 +7,16 @@
 
 #include "runtime/hart/native_x86.h"
 
-enum { ADD = 0x58, MULTIPLY = 0x59, SUBTRACT = 0x5c };
+enum { MOVE = 0x10, ROOT = 0x51, ADD = 0x58, MULTIPLY = 0x59, SUBTRACT = 0x5c, DIVIDE = 0x5e };
 // Of vfmadd213ss and its like.
 enum { FUSED_ADD = 0xa9, FUSED_SUBTRACT = 0xab, FUSED_NEGATED_ADD = 0xad, FUSED_NEGATED = 0xaf };
+
+typedef struct native_float {
+    bool wide; // f64
+    bool fused;
+    bool may_be_small; // without a flag or an error
+    uint8_t code;
+} native_float;
 
 static const struct {
     uint16_t opcode;
@@ -18,9 +25,13 @@ static const struct {
     {ISA_FADD_S, {false, false, true, ADD}},
     {ISA_FSUB_S, {false, false, true, SUBTRACT}},
     {ISA_FMUL_S, {false, false, false, MULTIPLY}},
+    {ISA_FDIV_S, {false, false, false, DIVIDE}},
+    {ISA_FSQRT_S, {false, false, false, ROOT}},
     {ISA_FADD_D, {true, false, true, ADD}},
     {ISA_FSUB_D, {true, false, true, SUBTRACT}},
     {ISA_FMUL_D, {true, false, false, MULTIPLY}},
+    {ISA_FDIV_D, {true, false, false, DIVIDE}},
+    {ISA_FSQRT_D, {true, false, false, ROOT}},
     {ISA_FMADD_S, {false, true, false, FUSED_ADD}},
     {ISA_FMSUB_S, {false, true, false, FUSED_SUBTRACT}},
     {ISA_FNMSUB_S, {false, true, false, FUSED_NEGATED_ADD}},
@@ -31,7 +42,8 @@ static const struct {
     {ISA_FNMADD_D, {true, true, false, FUSED_NEGATED}},
 };
 
-native_float hart_native_float(const isa_instruction *in)
+// Code 0: not executed here.
+static native_float row_of(const isa_instruction *in)
 {
     if (in->rm != ROUND_NEAREST_EVEN && in->rm != ROUND_DYNAMIC)
         return (native_float){0};
@@ -41,7 +53,7 @@ native_float hart_native_float(const isa_instruction *in)
     return (native_float){0};
 }
 
-static void require_rounding(translation *t, hart_op *op)
+void hart_native_require_rounding(translation *t, hart_op *op)
 {
     if (op->in->rm != ROUND_DYNAMIC)
         return;
@@ -51,14 +63,19 @@ static void require_rounding(translation *t, hart_op *op)
 }
 
 // If inexact is not raised yet, the result must be exact.
-static void require_inexact(translation *t, hart_op *op, exit_kind otherwise)
+static void inexact_or(translation *t, hart_op *op, exit_kind otherwise)
 {
     with_memory(t, NARROW, 0xf6, 0, RSI, offsetof(hart, fflags)); // test
     byte(t, FLAG_INEXACT);
     hart_native_exit_if(t, EQUAL, op, otherwise);
 }
 
-static void require_box(translation *t, hart_op *op, unsigned r)
+void hart_native_require_inexact(translation *t, hart_op *op)
+{
+    inexact_or(t, op, EXIT_HANDLER);
+}
+
+void hart_native_require_box(translation *t, hart_op *op, unsigned r)
 {
     if (t->boxed >> r & 1)
         return;
@@ -121,8 +138,6 @@ static uint32_t jump_if_unequal(translation *t, unsigned xmm, unsigned other)
     return jump_if(t, NOT_EQUAL);
 }
 
-enum { MOVE = 0x10 };
-
 // xmm3 = xmm1 + xmm2, or the difference, which must be exact.
 static void add_doubles(translation *t, bool subtract, uint32_t unequal[2])
 {
@@ -138,7 +153,7 @@ static void add_doubles(translation *t, bool subtract, uint32_t unequal[2])
 
 void hart_native_if_exact(translation *t, const hart_op *op, uint32_t store)
 {
-    native_float row = hart_native_float(op->in);
+    native_float row = row_of(op->in);
     uint32_t unequal[3];
     unsigned count = 0, result = 1;
     load_double(t, 1, op->rs1);
@@ -160,40 +175,58 @@ void hart_native_if_exact(translation *t, const hart_op *op, uint32_t store)
         arrive(t, unequal[--count]);
 }
 
-// Only f32 results are proven exact here, and no negated ones.
+// Only f32 results are proven exact here, of sums and products, and no negated ones.
 static exit_kind when_exact(native_float row)
 {
-    bool negated = row.code == FUSED_NEGATED_ADD || row.code == FUSED_NEGATED;
-    return row.wide || negated ? EXIT_HANDLER : EXIT_EXACT;
+    switch (row.code) {
+    case ADD:
+    case SUBTRACT:
+    case MULTIPLY:
+    case FUSED_ADD:
+    case FUSED_SUBTRACT: return row.wide ? EXIT_HANDLER : EXIT_EXACT;
+    default: return EXIT_HANDLER;
+    }
 }
 
-void hart_native_write_float(translation *t, hart_op *op, native_float row)
+static void require_boxes(translation *t, hart_op *op, native_float row)
 {
-    unsigned first = t->exit_count;
-    require_rounding(t, op);
-    if (!row.wide) {
-        require_box(t, op, op->rs1);
-        require_box(t, op, op->rs2);
-        if (row.fused)
-            require_box(t, op, op->rs3);
-    }
-    with_float(t, row.wide, 0x10, 0, op->rs1); // mov
+    hart_native_require_box(t, op, op->rs1);
+    if (row.code != ROOT)
+        hart_native_require_box(t, op, op->rs2);
+    if (row.fused)
+        hart_native_require_box(t, op, op->rs3);
+}
+
+// xmm0 = the result
+static void compute(translation *t, const hart_op *op, native_float row)
+{
+    with_float(t, row.wide, MOVE, 0, op->rs1);
     if (row.fused) {
-        with_float(t, row.wide, 0x10, 1, op->rs2);
+        with_float(t, row.wide, MOVE, 1, op->rs2);
         fused_with_float(t, row.wide, row.code, op->rs3);
     } else {
-        with_float(t, row.wide, row.code, 0, op->rs2);
+        with_float(t, row.wide, row.code, 0, row.code == ROOT ? op->rs1 : op->rs2);
     }
+}
+
+bool hart_native_write_float(translation *t, hart_op *op)
+{
+    const native_float row = row_of(op->in);
+    if (!row.code)
+        return false;
+    const unsigned first = t->exit_count;
+    hart_native_require_rounding(t, op);
+    if (!row.wide)
+        require_boxes(t, op, row);
+    compute(t, op, row);
     byte(t, 0x66);
     with_register(t, row.wide, TWO_BYTES | 0x7e, 0, RAX);
     require_range(t, op, row);
-    require_inexact(t, op, when_exact(row));
-    uint32_t store = t->n->used;
+    inexact_or(t, op, when_exact(row));
+    for (unsigned i = first; i < t->exit_count; i++)
+        t->exits[i].store = t->n->used;
     store_float(t, row.wide, op->rd);
-    for (unsigned i = first; i < t->exit_count; i++) {
-        t->exits[i].store = store;
-        t->exits[i].back = t->n->used;
-    }
+    return true;
 }
 
 #endif

@@ -73,18 +73,29 @@ void hart_native_write(translation *t, hart_op *op);
 
 void hart_native_exit_if(translation *t, unsigned condition, hart_op *op, exit_kind kind);
 
+// ---- native_integer.c
+bool hart_native_is_integer(unsigned opcode);
+void hart_native_write_integer(translation *t, hart_op *op);
+// r10 = x[rs1] + offset, below the memory's limit.
+void hart_native_address(translation *t, hart_op *op, int64_t offset);
+// The next host instruction is an access of op's to guest memory.
+void hart_native_site(translation *t, const hart_op *op);
+
+// Instead of a call of the handler; exits of kind EXIT_HANDLER come back behind it. False: nothing
+// has been written.
 // ---- native_float.c
-// How native code executes an opcode; code 0: not at all.
-typedef struct native_float {
-    bool wide; // f64
-    bool fused;
-    bool may_be_small; // without a flag or an error
-    uint8_t code;
-} native_float;
-native_float hart_native_float(const isa_instruction *in);
-void hart_native_write_float(translation *t, hart_op *op, native_float row);
+bool hart_native_write_float(translation *t, hart_op *op);
 // Goes on at `store` if the f32 result in xmm0 is exact.
 void hart_native_if_exact(translation *t, const hart_op *op, uint32_t store);
+// Unless these hold, the handler is called: nearest-even; inexact is raised already; f[r] is an
+// f32.
+void hart_native_require_rounding(translation *t, hart_op *op);
+void hart_native_require_inexact(translation *t, hart_op *op);
+void hart_native_require_box(translation *t, hart_op *op, unsigned r);
+// ---- native_move.c
+bool hart_native_write_move(translation *t, hart_op *op);
+// ---- native_vector.c
+bool hart_native_write_vector(translation *t, hart_op *op);
 
 // ------------------------------------------------------------------- encoding
 
@@ -180,17 +191,24 @@ static inline void arrive(translation *t, uint32_t from)
 
 // Conditions of jumps, sets and moves.
 enum {
+    OVERFLOW = 0,
     BELOW = 2,
     ABOVE_EQUAL = 3,
     EQUAL = 4,
     NOT_EQUAL = 5,
     ABOVE = 7,
     SIGN = 8,
+    PARITY = 10, // of a comparison: unordered
     LESS = 12,
     GREATER_EQUAL = 13,
     GREATER = 15
 };
 
+// Of a member of a record, from rdi.
+static inline int32_t at_op(const translation *t, const hart_op *op, size_t member)
+{
+    return (int32_t)((op - t->start) * (ptrdiff_t)sizeof(hart_op) + (ptrdiff_t)member);
+}
 static inline int32_t at_x(unsigned r)
 {
     return (int32_t)(offsetof(hart, x) + 8 * r);
@@ -210,5 +228,54 @@ static inline void store_float(translation *t, bool wide, unsigned r)
     }
     with_memory(t, WIDE, 0x89, RAX, RSI, at_f(r));
     t->boxed = wide ? t->boxed & ~(1u << r) : t->boxed | 1u << r;
+    t->held = NO_REGISTER;
+}
+
+static inline void load_x(translation *t, unsigned reg, unsigned r)
+{
+    with_memory(t, WIDE, 0x8b, reg, RSI, at_x(r));
+}
+
+static inline void load_rax(translation *t, unsigned r)
+{
+    if (t->held != r)
+        load_x(t, RAX, r);
+    t->held = (uint8_t)r;
+}
+
+// rax is the result. Writes to x0 have no effect.
+static inline void store_rd(translation *t, const hart_op *op)
+{
+    t->held = NO_REGISTER;
+    if (op->rd == 32)
+        return;
+    with_memory(t, WIDE, 0x89, RAX, RSI, at_x(op->rd));
+    t->held = op->rd;
+}
+
+static inline void store_condition(translation *t, const hart_op *op, unsigned condition)
+{
+    prefixed(t, 0, TWO_BYTES | 0x90 | condition); // set
+    byte(t, 0xc0);
+    with_register(t, NARROW, TWO_BYTES | 0xb6, RAX, RAX);
+    store_rd(t, op);
+}
+
+static inline void sign_extend_rax(translation *t)
+{
+    byte(t, 0x48);
+    byte(t, 0x98);
+}
+
+static inline void constant_to_rax(translation *t, int64_t value)
+{
+    if (value == (int32_t)value) {
+        with_register(t, WIDE, 0xc7, 0, RAX);
+        word(t, (uint32_t)value);
+    } else {
+        byte(t, 0x48);
+        byte(t, 0xb8);
+        long_word(t, (uint64_t)value);
+    }
     t->held = NO_REGISTER;
 }

@@ -501,37 +501,91 @@ static uint64_t random_float(uint64_t *state, bool wide)
     return wide ? bits : bits | ~0xffffffffull;
 }
 
-// Whatever way arithmetic is executed in, results and flags are those of the handlers.
+// An instruction with a shortcut, on a machine that may use it and on one that may not.
+typedef struct shortcut {
+    fixture quick, steps;
+    uint64_t random;
+} shortcut;
+
+static shortcut shortcut_create(isa_instruction in)
+{
+    shortcut s = {fixture_create(128, NULL), fixture_create(128, NULL), 12345};
+    hart_use_native(s.steps.h, false);
+    put(&s.quick, in);
+    put(&s.steps, in);
+    hart_set_return(s.quick.h, s.quick.end);
+    hart_set_return(s.steps.h, s.steps.end);
+    return s;
+}
+
+static void shortcut_destroy(shortcut *s)
+{
+    fixture_destroy(&s->quick);
+    fixture_destroy(&s->steps);
+}
+
+static uint64_t random_integer(uint64_t *state)
+{
+    const unsigned bits = (unsigned)(next_random(state) % 64);
+    return (uint64_t)((int64_t)next_random(state) >> bits);
+}
+
+static void try_shortcut(shortcut *s, bool wide, int round)
+{
+    hart *a = s->quick.h, *b = s->steps.h;
+    for (int r = 2; r < 5; r++)
+        a->f[r] = b->f[r] = random_float(&s->random, wide);
+    a->x[2] = b->x[2] = random_integer(&s->random);
+    a->fflags = b->fflags = round % 3 ? 0 : 1;
+    a->frm = b->frm = round % 8 ? 0 : round / 8 % 5;
+    a->pc = b->pc = CODE;
+    assert_int_equal(hart_run(a, 10), HART_STOP_RETURN);
+    assert_int_equal(hart_run(b, 10), HART_STOP_RETURN);
+    assert_int_equal(a->f[1], b->f[1]);
+    assert_int_equal(a->x[1], b->x[1]);
+    assert_int_equal(a->fflags, b->fflags);
+}
+
+// Whatever way floats are executed in, results and flags are those of the handlers.
 static void shortcuts_of_floats_are_right(void **state)
 {
     (void)state;
-    static const uint16_t opcodes[] = {
-        ISA_FADD_S, ISA_FSUB_S, ISA_FMUL_S, ISA_FMADD_S, ISA_FMSUB_S, ISA_FNMADD_S, ISA_FNMSUB_S,
-        ISA_FADD_D, ISA_FSUB_D, ISA_FMUL_D, ISA_FMADD_D, ISA_FMSUB_D, ISA_FNMADD_D, ISA_FNMSUB_D};
-    uint64_t random = 12345;
-    for (unsigned i = 0; i < 2 * sizeof opcodes / sizeof *opcodes; i++) {
-        unsigned opcode = opcodes[i / 2];
-        bool wide = strcmp(isa_rows[opcode].extension, "D") == 0;
-        uint8_t rm = i % 2 ? 7 : 0, rs3 = strstr(isa_rows[opcode].operands, "fs3") ? 4 : 0;
-        fixture f = fixture_create(128, NULL), steps = fixture_create(128, NULL);
-        hart_use_native(steps.h, false);
-        PUT(&f, .opcode = opcode, .rd = 1, .rs1 = 2, .rs2 = 3, .rs3 = rs3, .rm = rm);
-        PUT(&steps, .opcode = opcode, .rd = 1, .rs1 = 2, .rs2 = 3, .rs3 = rs3, .rm = rm);
-        hart_set_return(f.h, f.end);
-        hart_set_return(steps.h, f.end);
-        for (int round = 0; round < 3000; round++) {
-            for (int r = 2; r < 5; r++)
-                f.h->f[r] = steps.h->f[r] = random_float(&random, wide);
-            f.h->fflags = steps.h->fflags = round % 3 ? 0 : 1;
-            f.h->frm = steps.h->frm = round % 8 ? 0 : round / 8 % 5;
-            f.h->pc = steps.h->pc = CODE;
-            assert_int_equal(hart_run(f.h, 10), HART_STOP_RETURN);
-            assert_int_equal(hart_run(steps.h, 10), HART_STOP_RETURN);
-            assert_int_equal(f.h->f[1], steps.h->f[1]);
-            assert_int_equal(f.h->fflags, steps.h->fflags);
+    for (unsigned opcode = 1; opcode < ISA_OPCODE_COUNT; opcode++) {
+        const isa_row *row = &isa_rows[opcode];
+        const bool wide = row->mnemonic[strlen(row->mnemonic) - 1] == 'd';
+        const bool computes = row->class == ISA_CLASS_FLOAT || row->class == ISA_CLASS_FLOAT_DIVIDE;
+        if (!computes || (strcmp(row->extension, "F") != 0 && strcmp(row->extension, "D") != 0))
+            continue;
+        for (uint8_t rm = 0; rm < 8; rm += rm == 1 ? 6 : 1) {
+            isa_instruction in = {
+                .opcode = (uint16_t)opcode, .rd = 1, .rs1 = 2, .rs2 = 3, .rm = rm};
+            uint32_t word;
+            if (strstr(row->operands, "fs3"))
+                in.rs3 = 4;
+            if (!strstr(row->operands, "fs2"))
+                in.rs2 = 0;
+            if (!isa_encode(&in, &word))
+                continue;
+            shortcut s = shortcut_create(in);
+            for (int round = 0; round < 3000; round++)
+                try_shortcut(&s, wide, round);
+            shortcut_destroy(&s);
         }
-        fixture_destroy(&f);
-        fixture_destroy(&steps);
+    }
+}
+
+// fmv, fneg and fabs: both operands are one register.
+static void signs_change_in_one_register(void **state)
+{
+    (void)state;
+    static const uint16_t opcodes[] = {ISA_FSGNJ_S, ISA_FSGNJN_S, ISA_FSGNJX_S,
+                                       ISA_FSGNJ_D, ISA_FSGNJN_D, ISA_FSGNJX_D};
+    for (unsigned i = 0; i < sizeof opcodes / sizeof *opcodes; i++) {
+        shortcut s =
+            shortcut_create((isa_instruction){.opcode = opcodes[i], .rd = 1, .rs1 = 2, .rs2 = 2});
+        for (int round = 0; round < 1000; round++)
+            try_shortcut(&s, i >= 3, round);
+        shortcut_destroy(&s);
     }
 }
 
@@ -650,6 +704,7 @@ int main(void)
         cmocka_unit_test(store_conditional_needs_its_reservation),
         cmocka_unit_test(brain_floats_convert),
         cmocka_unit_test(shortcuts_of_floats_are_right),
+        cmocka_unit_test(signs_change_in_one_register),
         cmocka_unit_test(every_opcode_executes),
         cmocka_unit_test(tile_operands_are_probed_first),
         cmocka_unit_test(harts_share_memory),
