@@ -266,9 +266,9 @@ static void fetch_block(const hart *h, uint64_t pc, fetched *f)
         cut_behind_branch(f);
 }
 
-static void prepare(hart_op *op, const isa_instruction *in, uint64_t pc)
+static void prepare(const hart *h, hart_op *op, const isa_instruction *in, uint64_t pc)
 {
-    op->step = hart_step_of(in->opcode);
+    op->step = h->watcher ? hart_step_watched : hart_step_of(in->opcode);
     op->execute = hart_handler_of(in->opcode);
     if (op->execute)
         op->in = in;
@@ -341,7 +341,7 @@ static hart_op *insert(hart *h, uint64_t pc, const fetched *f)
     for (uint32_t i = 0; i < f->count; i++) {
         hart_op *op = &b->ops[i];
         op->index = (uint16_t)i;
-        prepare(op, &b->details[i].in, pc + b->details[i].offset);
+        prepare(h, op, &b->details[i].in, pc + b->details[i].offset);
         if (hart_op_is_direct(b->details[i].in.opcode))
             add_stub(op, stub++);
     }
@@ -386,7 +386,7 @@ hart_op *hart_cache_find(hart *h)
         link_transfer(h->unlinked, op);
     h->unlinked = NULL;
     remember_jump(h, pc, op);
-    if (!h->observer)
+    if (!h->observer && !h->watcher)
         hart_native_translate(h, op);
     return op;
 }

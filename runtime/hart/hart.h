@@ -8,7 +8,7 @@
 // Choices the specification leaves open: tail and masked-off elements keep their values whatever
 // vta and vma say; misaligned scalar and vector accesses work (AMO, LR and SC need alignment);
 // element by element in order; NaN results are canonical; `time` and `cycle` count retired
-// instructions unless the caller provides a clock. Stores into code show after fence.i.
+// instructions unless the caller provides clocks. Stores into code show after fence.i.
 #pragma once
 
 #include "isa/isa.h"
@@ -96,6 +96,9 @@ typedef struct hart hart;
 
 // Sees every instruction before it executes (h->pc is its address). False stops the hart.
 typedef bool hart_observer(void *context, hart *h, const isa_instruction *in);
+// Sees every instruction before it executes (h->pc is its address), and only looks on: at pc,
+// scalar registers, vl and vtype. Sees those that will fault as well.
+typedef void hart_watcher(void *context, hart *h, const isa_instruction *in);
 
 struct hart {
     // Registers. x[0] is 0; x[32] takes writes to x0.
@@ -125,14 +128,17 @@ struct hart {
     uint64_t fault_address; // address of the access; illegal instruction: its bits
 
     uint64_t return_address; // hart_run stops when pc gets here; set by hart_set_return
-    // NULL: `time` counts retired instructions.
+    // NULL: `time` counts retired instructions, as does `cycle`.
     uint64_t (*clock)(void *context);
-    void *clock_context;
+    uint64_t (*cycles)(void *context);
+    void *clock_context; // of both
 
     // What follows is the implementation's.
     hart_memory *memory;
     hart_observer *observer;
     void *observer_context;
+    hart_watcher *watcher;
+    void *watcher_context;
     hart_cache *cache;
     uint8_t *memory_base;
     uint64_t memory_limit;
@@ -173,6 +179,8 @@ void hart_use_native(hart *h, bool use);
 void hart_flush_code(hart *h);
 // NULL: none. Costs nothing when there is none.
 void hart_observe(hart *h, hart_observer *observer, void *context);
+// The same for a watcher, with which execution goes on by blocks, though not as machine code.
+void hart_watch(hart *h, hart_watcher *watcher, void *context);
 
 // How often each opcode was executed, indexed by isa_opcode.
 void hart_opcode_counts(const hart *h, uint64_t counts[ISA_OPCODE_COUNT]);

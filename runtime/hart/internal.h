@@ -105,6 +105,8 @@ uint64_t hart_retired_now(const hart *h); // instructions before h->op
 hart_step *hart_step_of(unsigned opcode);     // of this one instruction alone; NULL: none
 bool hart_op_writes_integer(unsigned opcode); // x[rd], by a step of its own
 bool hart_op_is_direct(unsigned opcode);      // conditional branches and jal
+// Tells the watcher, and goes on with the instruction's own step.
+hart_step hart_step_watched;
 // Leave the loop: with `op` as the next instruction; with h->pc as the next one, `op` has retired.
 hart_step hart_step_pause, hart_step_away;
 // h->op accesses an address behind the limit: `budget`.

@@ -75,7 +75,8 @@ static void step_once(hart *h, hart_op *op)
     h->paused = op + 1;
     h->paused_step = op[1].step;
     op[1].step = hart_step_pause;
-    dispatch(h, op, hart_step_of(hart_op_details(op)->in.opcode));
+    const unsigned opcode = hart_op_details(op)->in.opcode;
+    dispatch(h, op, h->watcher ? hart_step_watched : hart_step_of(opcode));
     restore(h);
 }
 
@@ -152,6 +153,13 @@ void hart_observe(hart *h, hart_observer *observer, void *context)
 {
     h->observer = observer;
     h->observer_context = context;
+}
+
+void hart_watch(hart *h, hart_watcher *watcher, void *context)
+{
+    hart_flush_code(h);
+    h->watcher = watcher;
+    h->watcher_context = context;
 }
 
 void hart_use_native(hart *h, bool use)

@@ -80,6 +80,23 @@ STEP(ILLEGAL)
     hart_raise_illegal(h);
 }
 
+typedef struct step_row {
+    hart_step *step;
+    bool writes_integer, is_direct;
+} step_row;
+static const step_row rows[ISA_OPCODE_COUNT];
+
+hart_op *hart_step_watched(STEP_PARAMETERS)
+{
+    const hart_op_detail *detail = hart_op_details(op);
+    const unsigned opcode = detail->in.opcode;
+    (void)self;
+    h->pc = hart_op_block(op)->pc + detail->offset;
+    h->watcher(h->watcher_context, h, &detail->in);
+    hart_step *step = rows[opcode].step ? rows[opcode].step : step_CALL;
+    return step(op, h, base, step, limit, budget);
+}
+
 hart_op *hart_step_pause(STEP_PARAMETERS)
 {
     (void)base, (void)self, (void)limit, (void)budget;
@@ -115,11 +132,6 @@ hart_op *hart_step_stub(STEP_PARAMETERS)
 {
     GIVE_TO(hart_step_pause, budget);
 }
-
-typedef struct step_row {
-    hart_step *step;
-    bool writes_integer, is_direct;
-} step_row;
 
 static const step_row rows[ISA_OPCODE_COUNT] = {
 #define REGISTER(E, result) [ISA_##E] = {step_##E, .writes_integer = true},

@@ -26,8 +26,8 @@ bool hart_read_csr(hart *h, unsigned number, uint64_t *value)
     case HART_CSR_VXSAT: *value = h->vxsat; return true;
     case HART_CSR_VXRM: *value = h->vxrm; return true;
     case HART_CSR_VCSR: *value = h->vxsat | (uint64_t)h->vxrm << 1; return true;
-    case HART_CSR_CYCLE:
     case HART_CSR_INSTRET: *value = retired; return true;
+    case HART_CSR_CYCLE: *value = h->cycles ? h->cycles(h->clock_context) : retired; return true;
     case HART_CSR_TIME: *value = h->recovery ? read_time(h) : retired; return true;
     case HART_CSR_VL: *value = h->vl; return true;
     case HART_CSR_VTYPE: *value = read_vtype(h); return true;
