@@ -173,6 +173,7 @@ OPTION_PART(sum, xlut_sum_names, type)
 OPTION_PART(scale, xlut_scale_names, scale_type)
 OPTION_PART(data, xlut_data_names, type)
 OPTION_PART(mma, xlut_mma_names, type)
+OPTION_PART(operand, xlut_operand_names, type)
 OPTION_PART(slice, xlut_slice_names, slice)
 #undef OPTION_PART
 
@@ -199,23 +200,24 @@ static const struct {
     const char *name;
     part_function *print;
 } parts[] = {
-    {"rd", x_rd},       {"rs1", x_rs1},       {"rs2", x_rs2},
-    {"rs3", x_rs3},     {"rd'", x_rd},        {"rs1'", x_rs1},
-    {"rs2'", x_rs2},    {"fd", f_rd},         {"fs1", f_rs1},
-    {"fs2", f_rs2},     {"fs3", f_rs3},       {"fd'", f_rd},
-    {"fs2'", f_rs2},    {"vd", v_rd},         {"vs1", v_rs1},
-    {"vs2", v_rs2},     {"vs3", v_rs3},       {"lt", lt_rd},
-    {"ltd", lt_rd},     {"ltc", lt_rd},       {"ltt", lt_rs1},
-    {"lta", lt_rs1},    {"ltw", lt_rs2},      {"ltb", lt_rs2},
-    {"lts2", lt_rs2},   {"lts", lt_rs3},      {"zimm", zimm},
-    {"imm", imm},       {"uimm", imm},        {"tile", imm},
-    {"upper", upper},   {"nonzero", nonzero}, {"target", target},
-    {"csr", csr},       {"rm", rounding},     {"exact", exact},
-    {"vm", mask},       {"fence", fence},     {"vtype", vtype},
-    {"{order}", order}, {"{seg}", segments},  {"{half}", half},
-    {"{table}", table}, {"{form}", form},     {"{activation}", activation},
-    {"{sum}", sum},     {"{scale}", scale},   {"{data}", data},
-    {"{mma}", mma},     {"{sums}", sums},     {"{options}", lmma_options},
+    {"rd", x_rd},           {"rs1", x_rs1},       {"rs2", x_rs2},
+    {"rs3", x_rs3},         {"rd'", x_rd},        {"rs1'", x_rs1},
+    {"rs2'", x_rs2},        {"fd", f_rd},         {"fs1", f_rs1},
+    {"fs2", f_rs2},         {"fs3", f_rs3},       {"fd'", f_rd},
+    {"fs2'", f_rs2},        {"vd", v_rd},         {"vs1", v_rs1},
+    {"vs2", v_rs2},         {"vs3", v_rs3},       {"lt", lt_rd},
+    {"ltd", lt_rd},         {"ltc", lt_rd},       {"ltt", lt_rs1},
+    {"lta", lt_rs1},        {"ltw", lt_rs2},      {"ltb", lt_rs2},
+    {"lts2", lt_rs2},       {"lts", lt_rs3},      {"zimm", zimm},
+    {"imm", imm},           {"uimm", imm},        {"tile", imm},
+    {"upper", upper},       {"nonzero", nonzero}, {"target", target},
+    {"csr", csr},           {"rm", rounding},     {"exact", exact},
+    {"vm", mask},           {"fence", fence},     {"vtype", vtype},
+    {"{order}", order},     {"{seg}", segments},  {"{half}", half},
+    {"{table}", table},     {"{form}", form},     {"{activation}", activation},
+    {"{sum}", sum},         {"{scale}", scale},   {"{data}", data},
+    {"{mma}", mma},         {"{sums}", sums},     {"{options}", lmma_options},
+    {"{operand}", operand},
 };
 
 static part_function *part_by_name(const char *name, size_t length)

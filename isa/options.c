@@ -10,3 +10,4 @@ const char *const xlut_sum_names[2] = {XLUT_SUMS(NAME)};
 const char *const xlut_scale_names[2] = {XLUT_SCALES(NAME)};
 const char *const xlut_data_names[4] = {XLUT_DATA(NAME)};
 const char *const xlut_mma_names[8] = {XLUT_MMAS(NAME)};
+const char *const xlut_operand_names[2] = {XLUT_OPERANDS(NAME)};

@@ -57,7 +57,13 @@
 #define XLUT_MMAS(OPTION) /* isa_instruction.type of mma: elements of A and B */                   \
     OPTION(XLUT_MMA_F16, 0, "f16")                                                                 \
     OPTION(XLUT_MMA_BF16, 1, "bf16")                                                               \
-    OPTION(XLUT_MMA_I8, 2, "i8")
+    OPTION(XLUT_MMA_I8, 2, "i8")                                                                   \
+    OPTION(XLUT_MMA_E4M3, 3, "e4m3")                                                               \
+    OPTION(XLUT_MMA_E5M2, 4, "e5m2")
+
+#define XLUT_OPERANDS(OPTION) /* isa_instruction.type of lut.ldm: what the tile is to an mma */    \
+    OPTION(XLUT_OPERAND_A, 0, "a")                                                                 \
+    OPTION(XLUT_OPERAND_B, 1, "b")
 
 #define XLUT_ENUMERATOR(E, value, name) E = value,
 typedef enum xlut_table { XLUT_TABLES(XLUT_ENUMERATOR) } xlut_table;
@@ -69,6 +75,7 @@ typedef enum xlut_sum { XLUT_SUMS(XLUT_ENUMERATOR) } xlut_sum;
 typedef enum xlut_scale { XLUT_SCALES(XLUT_ENUMERATOR) } xlut_scale;
 typedef enum xlut_data { XLUT_DATA(XLUT_ENUMERATOR) } xlut_data;
 typedef enum xlut_mma { XLUT_MMAS(XLUT_ENUMERATOR) } xlut_mma;
+typedef enum xlut_operand { XLUT_OPERANDS(XLUT_ENUMERATOR) } xlut_operand;
 #undef XLUT_ENUMERATOR
 
 // Names by value (NULL: not a value).
@@ -81,6 +88,7 @@ extern const char *const xlut_sum_names[2];
 extern const char *const xlut_scale_names[2];
 extern const char *const xlut_data_names[4];
 extern const char *const xlut_mma_names[8];
+extern const char *const xlut_operand_names[2];
 
 // Index planes that an lmma of this form reads.
 static inline unsigned xlut_form_planes(unsigned form)

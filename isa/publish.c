@@ -28,13 +28,14 @@ typedef struct intrinsic {
     "XLUT_ACTIVATION_I8 ? (table) != XLUT_TABLE_F16 : (table) == XLUT_TABLE_I16)"
 #define UNSCALED TABLE_CHECK " && (table) != XLUT_TABLE_I8_DYNAMIC"
 #define SCALED TABLE_CHECK " && ((table) == XLUT_TABLE_I8 || (table) == XLUT_TABLE_I8_DYNAMIC)"
+#define MATRIX_CHECK "(operand) <= XLUT_OPERAND_B"
 #define OFFSET_CHECK "(offset) % 64 == 0 && (offset) >= -65536 && (offset) < 65536"
 
 static const intrinsic intrinsics[] = {
     {ISA_LMMA, "xlut_lmma", "table, form, ltc, ltt, ltw, rows, start, slice", "ltc", "ltt", "ltw",
      NULL, false, LMMA_CHECK, "C (+)= lookups of the planes from ltw on in the table ltt"},
     {ISA_MMA, "xlut_mma", "mma, ltc, lta, ltb", "ltc", "lta", "ltb", NULL, false,
-     "(mma) <= XLUT_MMA_I8 && (ltc) != (lta) && (ltc) != (ltb)", "C += A B, conventionally"},
+     "(mma) <= XLUT_MMA_E5M2 && (ltc) != (lta) && (ltc) != (ltb)", "C += A B, conventionally"},
     {ISA_LUT_TBL, "xlut_tbl", "activation, table, lt, base", "lt", "*base", NULL, NULL, false,
      UNSCALED, "table of the row at base"},
     {ISA_LUT_TBL, "xlut_tbl_scaled", "activation, table, lt, base, scales", "lt", "*base", NULL,
@@ -70,6 +71,18 @@ static const intrinsic intrinsics[] = {
      NULL, NULL},
     {ISA_LUT_STA, "xlut_sta_rows_columns", "data, lt, base, stride, columns", "lt", "*base",
      "*stride", "*columns", false, NULL, NULL},
+    {ISA_LUT_LDM, "xlut_ldm", "operand, lt, base, stride", "lt", "*base", "*stride", NULL, false,
+     MATRIX_CHECK, "operand of an mma from whole rows, stride bytes apart"},
+    {ISA_LUT_LDM, "xlut_ldm_part", "operand, lt, base, stride, part", "lt", "*base", "*stride",
+     "*part", false, MATRIX_CHECK, "from part rows of part >> 16 bytes (0: all)"},
+    {ISA_LUT_LDT, "xlut_ldt", "lt, base, stride", "lt", "*base", "*stride", NULL, false, NULL,
+     "operand b of an mma of 16-bit types, transposed"},
+    {ISA_LUT_LDT, "xlut_ldt_part", "lt, base, stride, part", "lt", "*base", "*stride", "*part",
+     false, NULL, "from part rows of part >> 16 bytes (0: all)"},
+    {ISA_LUT_STM, "xlut_stm", "lt, base, stride", "lt", "*base", "*stride", NULL, false, NULL,
+     "accumulators of an mma to memory, likewise"},
+    {ISA_LUT_STM, "xlut_stm_part", "lt, base, stride, part", "lt", "*base", "*stride", "*part",
+     false, NULL, NULL},
     {ISA_LUT_DEQ, "xlut_deq", "sum, scale, ltd, lts, ws", "ltd", "*ws", NULL, "lts", false,
      "(ltd) != (lts)", "D += S ws[n]"},
     {ISA_LUT_DEQ, "xlut_deq_rows", "sum, scale, ltd, lts, ws, ts", "ltd", "*ws", "*ts", "lts",
@@ -99,7 +112,10 @@ static const char *parameter_of(unsigned opcode, size_t member)
         if (names[i].member == member)
             return names[i].name;
     if (member == offsetof(isa_instruction, type))
-        return opcode == ISA_MMA ? "mma" : opcode == ISA_LUT_DEQ ? "sum" : "data";
+        return opcode == ISA_MMA       ? "mma"
+               : opcode == ISA_LUT_DEQ ? "sum"
+               : opcode == ISA_LUT_LDM ? "operand"
+                                       : "data";
     return NULL;
 }
 
@@ -204,6 +220,7 @@ static void put_values(text *out)
     XLUT_SCALES(PUT_VALUE)
     XLUT_DATA(PUT_VALUE)
     XLUT_MMAS(PUT_VALUE)
+    XLUT_OPERANDS(PUT_VALUE)
 }
 
 void isa_publish_header(text *out)

@@ -105,6 +105,7 @@ static void put_options(text *out)
     put_values(out, "scale", xlut_scale_names, 2);
     put_values(out, "data", xlut_data_names, 4);
     put_values(out, "mma", xlut_mma_names, 8);
+    put_values(out, "operand", xlut_operand_names, 2);
     text_append(out, "\n");
 }
 

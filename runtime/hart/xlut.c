@@ -81,6 +81,7 @@ void hart_settle_tiles(hart *h)
 
 const hart_handler_row hart_xlut_rows[] = {
     {ISA_LMMA, execute_lmma}, {ISA_MMA, execute_tiles},      {ISA_LUT_TBL, execute},
+    {ISA_LUT_LDM, execute},   {ISA_LUT_STM, execute},        {ISA_LUT_LDT, execute},
     {ISA_LUT_LDA, execute},   {ISA_LUT_STA, execute},        {ISA_LUT_LD, execute_load},
     {ISA_LUT_ST, execute},    {ISA_LUT_PF, execute_tiles},   {ISA_LUT_DEQ, execute_dequantize},
     {ISA_LUT_OFF, execute},   {ISA_LUT_ZERO, execute_tiles}, {ISA_ILLEGAL, NULL},

@@ -16,17 +16,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LUT_MAX_ROWS = 4, LUT_MAX_OPERANDS = 3, LUT_TILE_ALIGNMENT = 64 };
+// Most rows in memory: of a transposed matrix operand, n/4.
+enum { LUT_MAX_ROWS = 4, LUT_MAX_MEMORY_ROWS = 64, LUT_MAX_OPERANDS = 3, LUT_TILE_ALIGNMENT = 64 };
 enum { LUT_QUARTERS = 4 }; // of the depth: slices of lmma, scales of i8dynamic tables
 
 // A memory operand: `rows` pieces of `bytes` bytes, `stride` apart. Rows of 0 bytes touch nothing
 // and need no host pointer.
 typedef struct lut_operand {
-    uint64_t address, stride;    // guest; row r is at address + r * stride (modulo 2^64)
-    uint32_t rows, bytes;        // rows <= LUT_MAX_ROWS
-    uint32_t alignment;          // required of every row's address: a power of two
-    bool write;                  // else read
-    uint8_t *host[LUT_MAX_ROWS]; // set by the hart; rows may be in different mappings
+    uint64_t address, stride;           // guest; row r is at address + r * stride (modulo 2^64)
+    uint32_t rows, bytes;               // rows <= LUT_MAX_MEMORY_ROWS
+    uint32_t alignment;                 // required of every row's address: a power of two
+    bool write;                         // else read
+    uint8_t *host[LUT_MAX_MEMORY_ROWS]; // set by the hart; rows may be in different mappings
 } lut_operand;
 
 typedef struct lut_operands {
@@ -135,7 +136,7 @@ static inline const lut_lmma *lut_lmma_of(const lut_unit *u, const isa_instructi
 }
 
 // The memory operands of a decoded Xlut instruction (isa_decode has refused illegal fields), given
-// the 32 integer registers. False: illegal, because a register asks for more columns than n.
+// the 32 integer registers. False: illegal, because a register asks for more than a tile has.
 // lut.pf has none: it never faults.
 bool lut_operands_of(const lut_unit *u, const isa_instruction *in, const uint64_t x[32],
                      lut_operands *out);

@@ -91,6 +91,40 @@ static bool row_operands(const lut_unit *u, const isa_instruction *in, const uin
     return true;
 }
 
+// Rows and bytes of a row that the instruction moves between a matrix operand and memory.
+static void matrix_extent(const lut_unit *u, const isa_instruction *in, uint64_t *rows,
+                          uint64_t *bytes)
+{
+    bool transposed = in->opcode == ISA_LUT_LDT;
+    bool b = in->opcode == ISA_LUT_LDM && in->type == XLUT_OPERAND_B;
+    *rows = transposed ? u->n / 4 : b ? u->n / 8 : 8 * u->m;
+    *bytes = transposed ? u->n / 4 : u->n / 2;
+}
+
+static uint32_t matrix_alignment(const isa_instruction *in)
+{
+    return in->opcode == ISA_LUT_STM ? 4 : in->opcode == ISA_LUT_LDT ? 2 : 1;
+}
+
+// X(rs3): rows in the low 16 bits, bytes of a row in the next; 0: all of them.
+static bool matrix_operands(const lut_unit *u, const isa_instruction *in, const uint64_t x[32],
+                            lut_operands *out)
+{
+    uint64_t part = in->rs3 ? x[in->rs3] : 0, rows, bytes;
+    uint64_t some_rows = part & 0xffff, some_bytes = part >> 16;
+    uint32_t alignment = matrix_alignment(in);
+    matrix_extent(u, in, &rows, &bytes);
+    if (some_rows > rows || some_bytes > bytes || some_bytes % alignment)
+        return false;
+    rows = some_rows ? some_rows : rows;
+    bytes = some_bytes ? some_bytes : bytes;
+    lut_operand *o = add_operand(out, x[in->rs1], (uint32_t)bytes, alignment);
+    o->rows = in->rs2 ? (uint32_t)rows : 1;
+    o->stride = in->rs2 ? x[in->rs2] : 0;
+    o->write = in->opcode == ISA_LUT_STM;
+    return true;
+}
+
 bool lut_operands_of(const lut_unit *u, const isa_instruction *in, const uint64_t x[32],
                      lut_operands *out)
 {
@@ -103,6 +137,9 @@ bool lut_operands_of(const lut_unit *u, const isa_instruction *in, const uint64_
     case ISA_LUT_OFF: offset_operands(u, in, x, out); break;
     case ISA_LUT_LDA:
     case ISA_LUT_STA: return row_operands(u, in, x, out);
+    case ISA_LUT_LDM:
+    case ISA_LUT_LDT:
+    case ISA_LUT_STM: return matrix_operands(u, in, x, out);
     default: break;
     }
     return true;

@@ -9,6 +9,7 @@
 lut_function lut_reference_ld, lut_reference_st, lut_reference_zero, lut_reference_pf;
 lut_function lut_reference_tbl, lut_reference_lmma, lut_reference_mma;
 lut_function lut_reference_deq, lut_reference_off, lut_reference_lda, lut_reference_sta;
+lut_function lut_reference_ldm, lut_reference_ldt, lut_reference_stm;
 
 // Tile widths are multiples of 64 up to this.
 enum { LUT_MAX_COLUMNS = 256 };
@@ -68,6 +69,7 @@ static inline uint32_t lut_rows(const lut_unit *u, const isa_instruction *in)
 }
 
 // Every activation type converts to f32 exactly.
+float lut_mma_element(unsigned type, const uint8_t *row, uint32_t k); // to f32, exactly
 float lut_activation(unsigned type, const uint8_t *row, uint32_t index);
 uint32_t lut_data_bytes(const isa_instruction *in); // of an element of lda, sta
 uint32_t lut_mma_depth(const lut_unit *u, const isa_instruction *in);

@@ -9,7 +9,7 @@ static const struct {
 } shapes[] = {{1, 64}, {2, 64}, {2, 128}, {4, 128}, {4, 256}};
 
 // What executes each opcode: the defining functions, but for those that a host has variants of.
-#define FUNCTIONS(ld, zero, tbl, lmma, deq, off, sta)                                              \
+#define FUNCTIONS(ld, zero, tbl, lmma, mma, deq, off, sta)                                         \
     {                                                                                              \
         [ISA_LUT_LD] = ld,                                                                         \
         [ISA_LUT_ST] = lut_reference_st,                                                           \
@@ -17,22 +17,26 @@ static const struct {
         [ISA_LUT_ZERO] = zero,                                                                     \
         [ISA_LUT_TBL] = tbl,                                                                       \
         [ISA_LMMA] = lmma,                                                                         \
-        [ISA_MMA] = lut_reference_mma,                                                             \
+        [ISA_MMA] = mma,                                                                           \
         [ISA_LUT_DEQ] = deq,                                                                       \
         [ISA_LUT_OFF] = off,                                                                       \
         [ISA_LUT_LDA] = lut_reference_lda,                                                         \
+        [ISA_LUT_LDM] = lut_reference_ldm,                                                         \
+        [ISA_LUT_LDT] = lut_reference_ldt,                                                         \
+        [ISA_LUT_STM] = lut_reference_stm,                                                         \
         [ISA_LUT_STA] = sta,                                                                       \
     }
 
 static lut_function *const functions[LUT_HOST_COUNT][ISA_OPCODE_COUNT] = {
     [LUT_HOST_REFERENCE] =
         FUNCTIONS(lut_reference_ld, lut_reference_zero, lut_reference_tbl, lut_reference_lmma,
-                  lut_reference_deq, lut_reference_off, lut_reference_sta),
+                  lut_reference_mma, lut_reference_deq, lut_reference_off, lut_reference_sta),
 #ifdef __x86_64__
-    [LUT_HOST_AVX2] = FUNCTIONS(lut_reference_ld, lut_reference_zero, lut_reference_tbl,
-                                lut_avx2_lmma, lut_avx2_deq, lut_avx2_off, lut_reference_sta),
+    [LUT_HOST_AVX2] =
+        FUNCTIONS(lut_reference_ld, lut_reference_zero, lut_reference_tbl, lut_avx2_lmma,
+                  lut_avx2_mma, lut_avx2_deq, lut_avx2_off, lut_reference_sta),
     [LUT_HOST_AVX512] = FUNCTIONS(lut_avx512_ld, lut_avx512_zero, lut_avx512_tbl, lut_avx512_lmma,
-                                  lut_avx512_deq, lut_avx512_off, lut_avx512_sta),
+                                  lut_avx2_mma, lut_avx512_deq, lut_avx512_off, lut_avx512_sta),
 #endif
 };
 
@@ -157,6 +161,8 @@ static void settle_for(lut_unit *u, const isa_instruction *in)
     case ISA_LUT_LD:
     case ISA_LUT_ZERO:
     case ISA_LUT_TBL:
+    case ISA_LUT_LDM:
+    case ISA_LUT_LDT:
     case ISA_LUT_LDA: lut_forget(u, in->rd); break;
     case ISA_LUT_DEQ: lut_settle(u, rd | 1u << in->rs3); break;
     case ISA_LUT_ST: lut_settle(u, 1u << in->rs2); break;

@@ -4,7 +4,7 @@
 
 #include "runtime/lut/reference.h"
 
-lut_function lut_avx2_lmma, lut_avx2_deq, lut_avx2_off;
+lut_function lut_avx2_lmma, lut_avx2_mma, lut_avx2_deq, lut_avx2_off;
 lut_function lut_avx512_lmma, lut_avx512_deq, lut_avx512_off, lut_avx512_tbl;
 lut_function lut_avx512_ld, lut_avx512_zero, lut_avx512_sta;
 // NULL: none for these options.

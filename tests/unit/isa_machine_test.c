@@ -177,7 +177,7 @@ static void test_mistakes_are_explained(void **state)
         {"vlen = 256; clock = 1.41; scratch = 1 KB;",
          "'clock' is a frequency in Hz, kHz, MHz or GHz, found no unit"},
         {"vlen = 256; clock = 1e400 GHz;", "'clock' is 1 kHz to 1000 GHz, found 1e400"},
-        {"vlen = 256 clock = 1 GHz;", "expected ';', found '='"},
+        {"vlen = 256 clock = 1 GHz;", "expected 'from' or ';', found '='"},
         {"vlen 256;", "expected 'from', '{' or '=', found a number"},
         {"vlen = ;", "expected a number, found ';'"},
         {"vlen = 256; @ " REST, "'@' has no meaning in a machine description"},

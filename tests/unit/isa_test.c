@@ -175,7 +175,7 @@ static void test_undefined_corners_are_illegal(void **state)
     assert_int_equal(xlut(in), 0);
     in = (isa_instruction){.opcode = ISA_LUT_DEQ, .rd = 4, .rs3 = 4};
     assert_int_equal(xlut(in), 0);
-    in = (isa_instruction){.opcode = ISA_MMA, .rd = 4, .rs1 = 1, .rs2 = 2, .type = 3};
+    in = (isa_instruction){.opcode = ISA_MMA, .rd = 4, .rs1 = 1, .rs2 = 2, .type = 5};
     assert_int_equal(xlut(in), 0);
 }
 

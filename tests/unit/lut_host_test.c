@@ -243,6 +243,27 @@ static void check_every_move(pair p)
     }
 }
 
+// Random bits: every NaN, infinity and subnormal occurs in the float types.
+static void check_every_mma(pair p)
+{
+    for (unsigned type = 0; type <= XLUT_MMA_E5M2; type++)
+        for (unsigned kind = 0; kind < 2; kind++) {
+            isa_instruction in = {
+                .opcode = ISA_MMA, .rd = C, .rs1 = TABLE, .rs2 = PLANES, .type = (uint8_t)type};
+            fill_accumulators(p.reference, C, type != XLUT_MMA_I8);
+            for (unsigned t = 0; t < 2; t++) {
+                uint8_t *tile = lut_tile(p.reference, t ? TABLE : PLANES);
+                for (uint32_t i = 0; i < p.reference->tile_bytes; i++)
+                    tile[i] =
+                        (uint8_t)(kind ? random_bits(&stream) : 0x34 + random_bits(&stream) % 8);
+            }
+            copy_state(p);
+            execute(p.reference, in, NULL, NULL, 0);
+            execute(p.variant, in, NULL, NULL, 0);
+            assert_same_tiles(p, &in);
+        }
+}
+
 static void with_every_host(void (*check)(pair p))
 {
     for (lut_host host = LUT_HOST_REFERENCE + 1; host < LUT_HOST_COUNT; host++) {
@@ -259,6 +280,12 @@ static void with_every_host(void (*check)(pair p))
             lut_unit_destroy(p.variant);
         }
     }
+}
+
+static void mma_gives_the_same_bits(void **state)
+{
+    (void)state;
+    with_every_host(check_every_mma);
 }
 
 static void lmma_gives_the_same_bits(void **state)
@@ -304,6 +331,7 @@ int main(void)
     stream = random_seed(7);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lmma_gives_the_same_bits),
+        cmocka_unit_test(mma_gives_the_same_bits),
         cmocka_unit_test(deq_and_off_give_the_same_bits),
         cmocka_unit_test(tables_have_the_same_bits),
         cmocka_unit_test(moves_have_the_same_bits),

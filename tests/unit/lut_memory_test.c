@@ -180,11 +180,14 @@ static void tiles_move_whole_and_half(void **state)
 
 static void check_mma(lut_unit *u)
 {
-    static const scalar_type types[] = {
-        [XLUT_MMA_F16] = SCALAR_F16, [XLUT_MMA_BF16] = SCALAR_BF16, [XLUT_MMA_I8] = SCALAR_I8};
-    for (unsigned type = 0; type < 3; type++) {
+    static const scalar_type types[] = {[XLUT_MMA_F16] = SCALAR_F16,
+                                        [XLUT_MMA_BF16] = SCALAR_BF16,
+                                        [XLUT_MMA_I8] = SCALAR_I8,
+                                        [XLUT_MMA_E4M3] = SCALAR_E4M3,
+                                        [XLUT_MMA_E5M2] = SCALAR_E5M2};
+    for (unsigned type = 0; type < 5; type++) {
         uint32_t size = (uint32_t)scalar_size(types[type]);
-        uint32_t rows = 8 * u->m, columns = u->n / 8, depth = u->n / (type == XLUT_MMA_I8 ? 2 : 4);
+        uint32_t rows = 8 * u->m, columns = u->n / 8, depth = u->n / (size == 1 ? 2 : 4);
         uint8_t *a = lut_tile(u, 2), *b = lut_tile(u, 4);
         for (uint32_t i = 0; i < rows * depth; i++)
             scalar_store(types[type], a + i * size,
@@ -214,6 +217,75 @@ static void check_mma(lut_unit *u)
                     assert_int_equal(bits_of(f32_at(u, C, i * columns + j)), bits_of(real));
             }
     }
+}
+
+// One row of the table: instruction, whole rows and bytes of a row in memory.
+static void check_matrix_move(lut_unit *u, const isa_instruction *base, uint32_t all_rows,
+                              uint32_t all_bytes, uint32_t some_rows, uint32_t some_bytes)
+{
+    enum { GAP = 20 };
+    uint8_t memory[LUT_MAX_MEMORY_ROWS * (MAX_N / 2 + GAP)], before[sizeof memory];
+    uint32_t stride = all_bytes + GAP, rows = some_rows ? some_rows : all_rows;
+    uint32_t bytes = some_bytes ? some_bytes : all_bytes;
+    uint64_t x[32] = {[6] = stride, [7] = (uint64_t)some_bytes << 16 | some_rows};
+    isa_instruction in = *base;
+    lut_operands operands;
+    in.rd = C, in.rs2 = 6, in.rs3 = 7;
+    for (size_t i = 0; i < sizeof memory; i++)
+        before[i] = memory[i] = (uint8_t)random_bits(&stream);
+    fill_tile(u, C);
+    assert_true(lut_operands_of(u, &in, x, &operands));
+    assert_int_equal(operands.item[0].rows, rows);
+    assert_int_equal(operands.item[0].bytes, bytes);
+    for (uint32_t r = 0; r < rows; r++)
+        operands.item[0].host[r] = memory + r * stride;
+    lut_execute(u, &in, &operands);
+    const uint8_t *tile = lut_tile(u, C);
+    for (uint32_t r = 0; r < all_rows; r++)
+        for (uint32_t i = 0; i < all_bytes; i++) {
+            uint32_t at =
+                in.opcode == ISA_LUT_LDT ? i / 2 * (u->n / 2) + 2 * r + i % 2 : r * (u->n / 2) + i;
+            bool moved = r < rows && i < bytes, store = in.opcode == ISA_LUT_STM;
+            if (moved)
+                assert_int_equal(memory[r * stride + i], tile[at]);
+            else if (store)
+                assert_int_equal(memory[r * stride + i], before[r * stride + i]);
+            else
+                assert_int_equal(tile[at], 0);
+        }
+    x[7] = all_rows + 1;
+    assert_false(lut_operands_of(u, &in, x, &operands));
+    x[7] = (uint64_t)(all_bytes + 4) << 16;
+    assert_false(lut_operands_of(u, &in, x, &operands));
+    x[7] = UINT64_C(1) << 32;
+    assert_false(lut_operands_of(u, &in, x, &operands));
+    in.rs2 = in.rs3 = 0;
+    assert_true(lut_operands_of(u, &in, x, &operands));
+    assert_int_equal(operands.item[0].rows, 1);
+}
+
+static void check_matrix_moves(lut_unit *u)
+{
+    const struct {
+        isa_instruction in;
+        uint32_t rows, bytes;
+    } moves[] = {
+        {{.opcode = ISA_LUT_LDM, .type = XLUT_OPERAND_A}, 8 * u->m, u->n / 2},
+        {{.opcode = ISA_LUT_LDM, .type = XLUT_OPERAND_B}, u->n / 8, u->n / 2},
+        {{.opcode = ISA_LUT_LDT}, u->n / 4, u->n / 4},
+        {{.opcode = ISA_LUT_STM}, 8 * u->m, u->n / 2},
+    };
+    for (size_t i = 0; i < sizeof moves / sizeof *moves; i++) {
+        check_matrix_move(u, &moves[i].in, moves[i].rows, moves[i].bytes, 0, 0);
+        check_matrix_move(u, &moves[i].in, moves[i].rows, moves[i].bytes, moves[i].rows - 1, 4);
+        check_matrix_move(u, &moves[i].in, moves[i].rows, moves[i].bytes, 1, moves[i].bytes - 4);
+    }
+}
+
+static void parts_of_matrices_move(void **state)
+{
+    (void)state;
+    for_each_shape(check_matrix_moves);
 }
 
 static void mma_multiplies_rows_by_rows(void **state)
@@ -315,6 +387,7 @@ int main(void)
         cmocka_unit_test(sta_rounds_to_the_type_in_memory),
         cmocka_unit_test(tiles_move_whole_and_half),
         cmocka_unit_test(mma_multiplies_rows_by_rows),
+        cmocka_unit_test(parts_of_matrices_move),
         cmocka_unit_test(operands_cover_the_footprint),
         cmocka_unit_test(counters_count_work),
         cmocka_unit_test(only_the_five_shapes_exist),
