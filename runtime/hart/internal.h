@@ -132,33 +132,15 @@ hart_handler *hart_handler_of(unsigned opcode); // NULL: none
 // ---- xlut.c, xlut_run.c
 // Tiles that refer to memory become copies, before somebody else looks at them or at memory.
 void hart_settle_tiles(hart *h);
-// Runs: Xlut instructions and the integer arithmetic between them, decoded for execution as a
-// whole, and again as long as a branch behind them leads back to their start.
-typedef struct hart_xlut_operand {
-    uint8_t base;            // register, as it is at the start of the run
-    int32_t offset, advance; // in each round of a loop
-} hart_xlut_operand;
-typedef struct hart_xlut_op {
-    const isa_instruction *in;
-    int32_t value;   // immediate
-    uint16_t choice; // lmma: lut_lmma_index
-    uint8_t kind;    // see xlut_run.c
-    uint8_t rd, rs1, rs2, half;
-    hart_xlut_operand operand[2]; // where is_even
-} hart_xlut_op;
-typedef struct hart_xlut_run {
-    hart_op *first;
-    uint32_t length;
-    bool loops;
-    bool is_even;    // every round does the same at addresses that advance
-    int32_t advance; // of what the branch compares
-    hart_xlut_op ops[];
-} hart_xlut_run;
+// Runs: Xlut instructions, the integer arithmetic between them and branches back among them,
+// decoded for execution as a whole.
+typedef struct hart_xlut_run hart_xlut_run;
 unsigned hart_xlut_run_length(const hart_op *op); // of that which begins here; 0: none does
-size_t hart_xlut_run_bytes(unsigned length);
-void hart_xlut_prepare_run(hart_xlut_run *run, hart_op *op, unsigned length);
-// Of a hart with a LUT unit that nobody observes.
-void hart_xlut_execute_run(hart *h, const hart_xlut_run *run);
+size_t hart_xlut_run_bytes(const hart_op *op, unsigned length);
+void hart_xlut_prepare_run(hart_xlut_run *run, hart_op *op, unsigned length, const lut_unit *lut);
+// Of a hart with that LUT unit that nobody observes. Gives the record to go on at; NULL: the one
+// behind the run.
+hart_op *hart_xlut_execute_run(hart *h, const hart_xlut_run *run);
 
 // ---- trap.c
 _Noreturn void hart_raise(hart *h, hart_cause cause, uint64_t address);

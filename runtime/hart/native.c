@@ -157,6 +157,7 @@ bool hart_native_create(hart *h)
         return false;
     }
     n->translation.n = n;
+    n->lut = h->lut;
     n->used = 16; // 0 means that there is no code
     n->pause = write_far_jump(&n->translation, hart_step_pause);
     n->bad_access = write_far_jump(&n->translation, hart_step_bad_access);

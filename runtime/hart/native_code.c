@@ -64,29 +64,34 @@ static void call_handler(translation *t, const hart_op *op)
     t->boxed = 0;
 }
 
+// To the step of the record that rdi points to.
+static void jump_to_step(translation *t)
+{
+    with_memory(t, NARROW, 0xff, 4, RDI, offsetof(hart_op, step));
+}
+
 // The decoded run lies in front of the call.
 static void call_run(translation *t, hart_op *op, unsigned length)
 {
     hart_native *n = t->n;
     const uint32_t start = n->used + 5, run = (start + 7) / 8 * 8;
-    const uint32_t behind = run + (uint32_t)hart_xlut_run_bytes(length);
+    const uint32_t behind = run + (uint32_t)hart_xlut_run_bytes(op, length);
     byte(t, 0xe9); // jump over it
     word(t, behind - start);
-    hart_xlut_prepare_run((hart_xlut_run *)(void *)(n->writable + run), op, length);
+    hart_xlut_prepare_run((hart_xlut_run *)(void *)(n->writable + run), op, length, n->lut);
     n->used = behind;
     prefixed(t, WIDE << 3 | 1 << 2, 0x8d); // lea r10, [rip +]
     byte(t, 0x15);
     word(t, run - (n->used + 4));
     byte(t, 0xe8);
     word(t, n->call_run - (n->used + 4));
+    with_register(t, WIDE, 0x85, RAX, RAX);
+    const uint32_t done = jump_if(t, EQUAL);
+    with_register(t, WIDE, 0x8b, RDI, RAX);
+    jump_to_step(t);
+    arrive(t, done);
     t->held = NO_REGISTER;
     t->boxed = 0;
-}
-
-// To the step of the record that rdi points to.
-static void jump_to_step(translation *t)
-{
-    with_memory(t, NARROW, 0xff, 4, RDI, offsetof(hart_op, step));
 }
 
 // Whether there will be native code for the record when this translation is done.
@@ -255,7 +260,7 @@ void hart_native_write(translation *t, hart_op *op)
         const native_kind kind = kind_of(op);
         if (kind == LEFT || (op != t->start && hart_op_details(op)->native))
             break;
-        const unsigned run = hart_xlut_run_length(op);
+        const unsigned run = t->n->lut ? hart_xlut_run_length(op) : 0;
         if (run) {
             call_run(t, op, run);
             op += run - 1;

@@ -62,6 +62,7 @@ struct hart_native {
     uint32_t call_run;              // code that executes the run at r10
     site *sites;                    // in the order of their offsets
     size_t site_count, site_capacity;
+    const lut_unit *lut;     // of the hart
     translation translation; // the one in progress
 };
 

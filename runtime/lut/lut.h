@@ -49,14 +49,32 @@ typedef void lut_function(lut_unit *u, const isa_instruction *in, const lut_oper
 // are only referred to as tables of i8, which are no larger.
 typedef void lut_kernel(lut_unit *u, const isa_instruction *in, uint32_t first);
 
-// `count` times the same lmma on tables and planes that advance in memory, added to the same sums.
+// A loop over the depth: in each round the same steps on memory that advances. A step is an lmma of
+// ltc = `sums`, then lut.deq of these sums to `result`, then lut.off to it, if there are.
+enum { LUT_MOST_SPANS = 8, LUT_MOST_STEPS = 8 };
+typedef struct lut_place {
+    int32_t offset; // behind where a span is
+    uint8_t span;
+} lut_place;
+typedef struct lut_step {
+    bool start, scaled, offset;
+    bool wide_scales, wide_offsets;         // f32, else f16
+    bool has_factors;                       // else the rows' factors are 1
+    lut_place table, plane[4];              // what the slice covers of them
+    lut_place scales, factors, row, column; // of lut.deq; of lut.off
+} lut_step;
 typedef struct lut_strip {
-    const uint8_t *table, *plane[4];
-    int64_t table_advance, plane_advance[4];
+    const isa_instruction *in; // the first step's lmma: the others only differ in slice and start
+    const lut_step *step;
+    unsigned steps, spans;
+    uint8_t sums, result;
+    bool scaled; // a step is
     uint64_t count;
+    const uint8_t *span[LUT_MOST_SPANS];
+    int64_t advance[LUT_MOST_SPANS];
 } lut_strip;
-// Executes the first ones, as far as it can; gives their number.
-typedef uint64_t lut_strip_kernel(lut_unit *u, const isa_instruction *in, const lut_strip *s);
+// Executes all rounds after lut_own of the sums and the result. False: it cannot, nothing was done.
+typedef bool lut_strip_kernel(lut_unit *u, const lut_strip *s);
 
 // An lmma as its options choose it.
 typedef struct lut_lmma {

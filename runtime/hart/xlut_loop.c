@@ -1,0 +1,397 @@
+// Loops of a run that advance evenly through memory: checked at once, executed round by round, or
+// by the LUT unit as a strip.
+
+#include "runtime/hart/xlut_run.h"
+
+#include <string.h>
+
+// ------------------------------------------------------------------ preparation
+
+// What a register holds: the sum of two at the start of the round, and so much more.
+typedef struct term {
+    uint8_t base, index;
+    int32_t offset;
+} term;
+
+typedef struct round_state {
+    const lut_unit *u;
+    run_loop *loop;
+    term x[33];
+    uint64_t written;                   // integer registers
+    uint32_t changed, read;             // tiles, but for what lmma reads
+    lut_place tile[ISA_TILE_REGISTERS]; // where they were loaded from
+    bool understood, is_strip;
+} round_state;
+
+static run_span *span_of(run_loop *loop, term x)
+{
+    for (unsigned i = 0; i < loop->spans; i++)
+        if (loop->span[i].base == x.base && loop->span[i].index == x.index)
+            return &loop->span[i];
+    if (loop->spans == LUT_MOST_SPANS)
+        return NULL;
+    run_span *s = &loop->span[loop->spans++];
+    *s = (run_span){x.base, x.index, .alignment = 1, .low = INT32_MAX, .high = INT32_MIN};
+    return s;
+}
+
+// Notes that `alignment` is asked for at `offset`. False: not together with what else is.
+static bool align(run_span *s, int32_t offset, uint32_t alignment)
+{
+    const uint32_t least = alignment < s->alignment ? alignment : s->alignment;
+    if (((uint32_t)(offset - s->aligned) & (least - 1)) != 0)
+        return false;
+    if (alignment > s->alignment) {
+        s->alignment = alignment;
+        s->aligned = offset;
+    }
+    return true;
+}
+
+// The place of a memory operand behind a register.
+static lut_place place(round_state *r, unsigned reg, int32_t immediate, uint32_t bytes,
+                       uint32_t alignment)
+{
+    const int32_t offset = r->x[reg].offset + immediate;
+    run_span *s = span_of(r->loop, r->x[reg]);
+    if (!s || !align(s, offset, alignment)) {
+        r->understood = false;
+        return (lut_place){.span = 0};
+    }
+    s->low = offset < s->low ? offset : s->low;
+    s->high = offset + (int32_t)bytes > s->high ? offset + (int32_t)bytes : s->high;
+    r->loop->work.bytes_read += bytes;
+    return (lut_place){.span = (uint8_t)(s - r->loop->span), .offset = offset};
+}
+
+static uint32_t scale_size(const isa_instruction *in)
+{
+    return in->scale_type == XLUT_SCALE_F16 ? 2 : 4;
+}
+
+static void follow_load(round_state *r, run_op *op)
+{
+    run_loop *loop = r->loop;
+    const uint32_t tile = 1u << op->rd;
+    op->place[0] = place(r, op->rs1, op->value, r->u->tile_bytes >> op->half, LUT_TILE_ALIGNMENT);
+    r->tile[op->rd] = op->place[0];
+    for (unsigned i = 0; i < loop->spans; i++)
+        loop->span[i].tiles &= ~tile;
+    loop->span[op->place[0].span].tiles |= tile;
+    loop->loaded |= tile;
+    loop->halves = (loop->halves & ~tile) | (op->half ? tile : 0);
+}
+
+static lut_place behind(lut_place p, uint32_t bytes)
+{
+    p.offset += (int32_t)bytes;
+    return p;
+}
+
+static lut_step *last_step(const round_state *r)
+{
+    return r->loop->strip.steps ? &r->loop->step[r->loop->strip.steps - 1] : NULL;
+}
+
+// An lmma as the next step of a strip: of the same kind as the others, and of tiles that the round
+// has loaded.
+static void add_step(round_state *r, const run_op *op)
+{
+    lut_strip *s = &r->loop->strip;
+    const isa_instruction *in = op->in;
+    const bool narrow = in->table == XLUT_TABLE_I8;
+    const unsigned planes = xlut_form_planes(in->form);
+    const uint32_t table = 1u << in->rs1, all = ((1u << planes) - 1) << in->rs2;
+    if (s->steps == 0)
+        s->in = in, s->sums = in->rd;
+    r->is_strip &= s->steps < LUT_MOST_STEPS && op->choice->strip != NULL && in->rd == s->sums &&
+                   op->choice->strip == r->u->lmma[lut_lmma_index(s->in)].strip &&
+                   in->form == s->in->form && (~r->loop->loaded & (table | all)) == 0 &&
+                   (r->loop->halves & (all | (narrow ? 0 : table))) == 0;
+    if (!r->is_strip)
+        return;
+    lut_step *step = &r->loop->step[s->steps++];
+    *step = (lut_step){.start = in->start};
+    step->table = behind(r->tile[in->rs1], (narrow ? 32 : 64) * op->choice->first);
+    for (unsigned p = 0; p < planes; p++)
+        step->plane[p] = behind(r->tile[in->rs2 + p], 2 * r->u->n * op->choice->first);
+}
+
+static void follow_lmma(round_state *r, const run_op *op)
+{
+    r->changed |= 1u << op->rd;
+    r->loop->work.lookups += op->choice->lookups;
+    r->loop->work.multiply_accumulates += op->choice->multiply_accumulates;
+    add_step(r, op);
+}
+
+static void follow_dequantize(round_state *r, run_op *op)
+{
+    const isa_instruction *in = op->in;
+    const uint32_t size = scale_size(in);
+    op->place[0] = place(r, op->rs1, 0, size * r->u->n, size);
+    if (op->rs2)
+        op->place[1] = place(r, op->rs2, 0, 4 * r->u->m, 4);
+    r->changed |= 1u << op->rd;
+    r->read |= 1u << in->rs3;
+    lut_strip *s = &r->loop->strip;
+    lut_step *step = last_step(r);
+    r->is_strip &= step && !step->scaled && in->type == XLUT_SUM_I32 && in->rs3 == s->sums &&
+                   (!s->scaled || op->rd == s->result) && op->rd != s->sums;
+    if (!r->is_strip)
+        return;
+    step->scaled = s->scaled = true;
+    s->result = op->rd;
+    step->wide_scales = size == 4;
+    step->has_factors = op->rs2 != 0;
+    step->scales = op->place[0];
+    step->factors = op->place[1];
+}
+
+static void follow_offset(round_state *r, run_op *op)
+{
+    const uint32_t size = scale_size(op->in);
+    op->place[0] = place(r, op->rs1, 0, 4 * r->u->m, 4);
+    op->place[1] = place(r, op->rs2, 0, size * r->u->n, size);
+    r->changed |= 1u << op->rd;
+    lut_step *step = last_step(r);
+    r->is_strip &= step && step->scaled && !step->offset && op->rd == r->loop->strip.result;
+    if (!r->is_strip)
+        return;
+    step->offset = true;
+    step->wide_offsets = size == 4;
+    step->row = op->place[0];
+    step->column = op->place[1];
+}
+
+static void follow_addition(round_state *r, const run_op *op, term x, term y)
+{
+    const uint8_t registers[] = {x.base, x.index, y.base, y.index};
+    term sum = {.offset = x.offset + y.offset};
+    for (unsigned i = 0; i < 4; i++) {
+        if (registers[i] == 0)
+            continue;
+        if (sum.index)
+            r->understood = false;
+        *(sum.base ? &sum.index : &sum.base) = registers[i];
+    }
+    r->x[op->rd] = sum;
+    r->written |= 1ull << op->rd;
+}
+
+// Follows one instruction.
+static void follow(round_state *r, run_op *op)
+{
+    switch ((run_kind)op->kind) {
+    case RUN_LOAD: follow_load(r, op); break;
+    case RUN_LMMA: follow_lmma(r, op); break;
+    case RUN_DEQUANTIZE: follow_dequantize(r, op); break;
+    case RUN_OFFSET: follow_offset(r, op); break;
+    case RUN_ADDI: follow_addition(r, op, r->x[op->rs1], (term){.offset = op->value}); break;
+    case RUN_ADD: follow_addition(r, op, r->x[op->rs1], r->x[op->rs2]); break;
+    default: r->understood = false;
+    }
+}
+
+// Adds what the register advances by in each round. False: not by the same in each.
+static bool add_advance(const round_state *r, unsigned reg, int32_t *advance)
+{
+    *advance += r->x[reg].offset;
+    return r->x[reg].base == reg && r->x[reg].index == 0;
+}
+
+static bool list_changes(const round_state *r, run_loop *loop)
+{
+    bool even = true;
+    for (uint8_t reg = 0; reg < 33; reg++) {
+        if (!(r->written >> reg & 1))
+            continue;
+        if (loop->changes == MOST_CHANGES)
+            return false;
+        run_change *c = &loop->change[loop->changes++];
+        *c = (run_change){reg, r->x[reg].base, r->x[reg].index, r->x[reg].offset, 0};
+        even &= add_advance(r, c->base, &c->advance) && add_advance(r, c->index, &c->advance);
+    }
+    return even;
+}
+
+static bool advances_evenly(const round_state *r, run_loop *loop, const hart_op *branch)
+{
+    bool even = (loop->loaded & (r->changed | r->read)) == 0;
+    for (unsigned i = 0; i < loop->spans; i++) {
+        run_span *s = &loop->span[i];
+        even &= add_advance(r, s->base, &s->advance) && add_advance(r, s->index, &s->advance);
+        even &= ((uint32_t)s->advance & (s->alignment - 1)) == 0;
+    }
+    even &= add_advance(r, branch->rs1, &loop->advance) && loop->advance != 0;
+    return even && !(r->written >> branch->rs2 & 1) && list_changes(r, loop);
+}
+
+void hart_xlut_prepare_loop(hart_xlut_run *run, run_loop *loop, const lut_unit *u)
+{
+    round_state r = {.u = u, .loop = loop, .understood = true, .is_strip = true};
+    for (uint8_t i = 0; i < 33; i++)
+        r.x[i] = (term){.base = i};
+    for (uint32_t i = loop->first; i < loop->branch && r.understood; i++)
+        follow(&r, &run->ops[i]);
+    loop->is_even = r.understood && advances_evenly(&r, loop, run->first + loop->branch);
+    loop->is_strip = r.is_strip && loop->strip.steps > 0;
+}
+
+// -------------------------------------------------------------------- execution
+
+typedef struct rounds {
+    const uint8_t *span[LUT_MOST_SPANS]; // on the host
+    uint64_t count;
+    uint32_t lasting; // tiles that are loaded from where nobody writes
+} rounds;
+
+// False: not in one of the segments that are remembered, or misaligned.
+static inline bool find_span(const hart *h, const run_span *s, unsigned i, rounds *r)
+{
+    const uint64_t at = h->x[s->base] + h->x[s->index], first = at + (uint64_t)(int64_t)s->low;
+    const uint64_t last = first + (r->count - 1) * (uint64_t)(int64_t)s->advance;
+    const uint32_t bytes = (uint32_t)(s->high - s->low);
+    if (((at + (uint64_t)(int64_t)s->aligned) & (s->alignment - 1)) != 0)
+        return false;
+    r->span[i] = h->memory_base + at;
+    for (unsigned k = 0; k < SEGMENTS; k++) {
+        const hart_segment *in = &h->operands[k];
+        if (lies_in(in, first, bytes) && lies_in(in, last, bytes)) {
+            r->lasting |= k == CONSTANT ? s->tiles : 0;
+            return true;
+        }
+    }
+    return false;
+}
+
+static inline bool find_spans(const hart *h, const run_loop *loop, rounds *r)
+{
+    for (unsigned i = 0; i < loop->spans; i++)
+        if (!find_span(h, &loop->span[i], i, r))
+            return false;
+    return true;
+}
+
+// How often the loop can be executed until its branch is not taken, or has to be looked at.
+static uint64_t count_rounds(const hart *h, const run_loop *loop, const hart_op *branch,
+                             const hart_op *first)
+{
+    enum { MOST = 1 << 20 };
+    if (branch->target != first || h->budget < branch->cost)
+        return 0;
+    int64_t count = (int64_t)(h->x[branch->rs1] - h->x[branch->rs2]); // down by 1
+    if (loop->advance != -1) {
+        const int64_t distance = (int64_t)(h->x[branch->rs2] - h->x[branch->rs1]);
+        if (distance % loop->advance != 0)
+            return 0;
+        count = distance / loop->advance;
+    }
+    count = count < MOST ? count : MOST;
+    if (count > 0 && h->budget < count * branch->cost)
+        count = h->budget / branch->cost + 1;
+    return count < 1 ? 0 : (uint64_t)count;
+}
+
+static inline uint8_t *at_place(const rounds *r, lut_place p)
+{
+    return (uint8_t *)(uintptr_t)(r->span[p.span] + p.offset);
+}
+
+static void execute_function(lut_unit *u, const run_op *op, const rounds *r)
+{
+    lut_operands operands;
+    operands.count = op->kind == RUN_OFFSET || op->rs2 ? 2 : 1;
+    for (unsigned k = 0; k < operands.count; k++)
+        operands.item[k].host[0] = at_place(r, op->place[k]);
+    lut_own(u, 1u << op->rd);
+    if (op->kind == RUN_DEQUANTIZE)
+        lut_settle(u, 1u << op->in->rs3);
+    u->functions[op->in->opcode](u, op->in, &operands);
+}
+
+static inline void refer_to_loaded(lut_unit *u, const run_loop *loop)
+{
+    u->references |= loop->loaded;
+    u->half_references = (u->half_references & ~loop->loaded) | loop->halves;
+}
+
+// An lmma may have settled what was loaded in the round before.
+static void execute_round(lut_unit *u, const hart_xlut_run *run, const run_loop *loop, rounds *r)
+{
+    refer_to_loaded(u, loop);
+    for (uint32_t i = loop->first; i < loop->branch; i++) {
+        const run_op *op = &run->ops[i];
+        if (op->kind == RUN_LOAD)
+            u->at[op->rd] = at_place(r, op->place[0]);
+        else if (op->kind == RUN_LMMA)
+            look_up(u, op->in, op->choice);
+        else if (op->kind == RUN_DEQUANTIZE || op->kind == RUN_OFFSET)
+            execute_function(u, op, r);
+    }
+    for (unsigned i = 0; i < loop->spans; i++)
+        r->span[i] += loop->span[i].advance;
+}
+
+// All rounds as a strip.
+static bool execute_strip(lut_unit *u, const hart_xlut_run *run, const run_loop *loop,
+                          const rounds *r)
+{
+    lut_strip s = loop->strip;
+    s.step = loop->step;
+    s.count = r->count;
+    s.spans = loop->spans;
+    for (unsigned i = 0; i < loop->spans; i++) {
+        s.span[i] = r->span[i];
+        s.advance[i] = loop->span[i].advance;
+    }
+    lut_own(u, 1u << s.sums | (s.scaled ? 1u << s.result : 0));
+    if (!u->lmma[lut_lmma_index(s.in)].strip(u, &s))
+        return false;
+    refer_to_loaded(u, loop);
+    for (uint32_t i = loop->first; i < loop->branch; i++) {
+        const run_op *op = &run->ops[i];
+        const run_span *span = &loop->span[op->place[0].span];
+        if (op->kind == RUN_LOAD)
+            u->at[op->rd] = at_place(r, op->place[0]) + (int64_t)(r->count - 1) * span->advance;
+    }
+    return true;
+}
+
+// The integer registers as the rounds leave them.
+static void change_registers(hart *h, const run_loop *loop, uint64_t count)
+{
+    uint64_t value[MOST_CHANGES];
+    for (unsigned i = 0; i < loop->changes; i++) {
+        const run_change *c = &loop->change[i];
+        value[i] = h->x[c->base] + h->x[c->index] + (uint64_t)(int64_t)c->offset +
+                   (count - 1) * (uint64_t)(int64_t)c->advance;
+    }
+    for (unsigned i = 0; i < loop->changes; i++)
+        h->x[loop->change[i].reg] = value[i];
+}
+
+static void count_work(lut_counters *c, const lut_counters *work, uint64_t count)
+{
+    c->lookups += count * work->lookups;
+    c->multiply_accumulates += count * work->multiply_accumulates;
+    c->bytes_read += count * work->bytes_read;
+}
+
+bool hart_xlut_execute_loop(hart *h, const hart_xlut_run *run, const run_loop *loop,
+                            uint32_t *passing)
+{
+    hart_op *branch = run->first + loop->branch;
+    rounds r = {.count = count_rounds(h, loop, branch, run->first + loop->first)};
+    if (r.count < 2 || !find_spans(h, loop, &r))
+        return false;
+    if (!loop->is_strip || !execute_strip(h->lut, run, loop, &r))
+        for (uint64_t k = 0; k < r.count; k++)
+            execute_round(h->lut, run, loop, &r);
+    *passing = (*passing & ~loop->loaded) | (loop->loaded & ~r.lasting);
+    change_registers(h, loop, r.count);
+    branch->taken += r.count - 1;
+    h->budget -= (int64_t)(r.count - 1) * branch->cost;
+    count_work(&h->lut->counters, &loop->work, r.count);
+    return true;
+}

@@ -1,0 +1,192 @@
+// Loops over the depth with AVX-512: sums of 64 columns, and the results that they are scaled into,
+// stay in registers. What is exceptional is found out in the end, before anything is stored.
+#if defined(__AVX512VBMI__) && defined(__AVX512VNNI__)
+
+#include "runtime/lut/lookup_whole_avx512.h"
+
+enum { COLUMNS = 64, VECTORS = COLUMNS / 16, PITCH = 2 * COLUMNS };
+
+INLINE const uint8_t *at(const uint8_t *const *span, lut_place p)
+{
+    return span[p.span] + p.offset;
+}
+
+INLINE __m512 number_at(const uint8_t *from)
+{
+    float number;
+    memcpy(&number, from, 4);
+    return _mm512_set1_ps(number);
+}
+
+INLINE void load_columns(const uint8_t *from, bool wide, __m512 *to)
+{
+    if (wide)
+        UNROLL for (unsigned i = 0; i < VECTORS; i++) to[i] = _mm512_loadu_ps(from + 64 * i);
+    else
+        UNROLL for (unsigned i = 0; i < VECTORS; i++) to[i] =
+            _mm512_cvtph_ps(_mm256_loadu_si256((const void *)(from + 32 * i)));
+}
+
+// The bits of the numbers of rows that are not computed.
+INLINE uint32_t other_rows(const lut_unit *u, const uint8_t *numbers, unsigned rows)
+{
+    uint32_t all = 0;
+    for (unsigned row = rows; row < u->m; row++) {
+        uint32_t bits;
+        memcpy(&bits, numbers + 4 * row, 4);
+        all |= bits;
+    }
+    return all;
+}
+
+// lut.deq
+INLINE void scale_sums(shape k, const lut_step *step, const uint8_t *const *span,
+                       const __m512i *sum, __m512 *result)
+{
+    const unsigned parts = parts_of(k);
+    __m512 scale[VECTORS];
+    load_columns(at(span, step->scales), step->wide_scales, scale);
+    UNROLL for (unsigned row = 0; row < k.rows; row++)
+    {
+        const __m512 factor =
+            step->has_factors ? number_at(at(span, step->factors) + 4 * row) : _mm512_set1_ps(1);
+        UNROLL for (unsigned i = 0; i < VECTORS; i++)
+        {
+            const __m512 total = _mm512_cvtepi32_ps(total_of(k, sum + (i * k.rows + row) * parts));
+            __m512 *to = &result[i * k.rows + row];
+            *to = _mm512_fmadd_ps(total, _mm512_mul_ps(scale[i], factor), *to);
+        }
+    }
+}
+
+// lut.off
+INLINE void add_offsets(shape k, const lut_step *step, const uint8_t *const *span, __m512 *result)
+{
+    __m512 column[VECTORS];
+    load_columns(at(span, step->column), step->wide_offsets, column);
+    UNROLL for (unsigned row = 0; row < k.rows; row++)
+    {
+        const __m512 number = number_at(at(span, step->row) + 4 * row);
+        UNROLL for (unsigned i = 0; i < VECTORS; i++)
+        {
+            __m512 *to = &result[i * k.rows + row];
+            *to = _mm512_fmadd_ps(number, column[i], *to);
+        }
+    }
+}
+
+INLINE void load_results(shape k, const uint8_t *from, __m512 *result)
+{
+    UNROLL for (unsigned i = 0; i < VECTORS; i++) UNROLL for (unsigned row = 0; row < k.rows; row++)
+        result[i * k.rows + row] = _mm512_load_ps(from + PITCH * 2 * row + 64 * i);
+}
+
+INLINE void store_results(shape k, const __m512 *result, uint8_t *to)
+{
+    UNROLL for (unsigned i = 0; i < VECTORS; i++) UNROLL for (unsigned row = 0; row < k.rows; row++)
+        _mm512_store_ps(to + PITCH * 2 * row + 64 * i, result[i * k.rows + row]);
+}
+
+// Whether a tile's rows from `row` on are +0.
+INLINE bool is_zero_from(const lut_unit *u, const uint8_t *tile, unsigned row)
+{
+    __m512i any = _mm512_setzero_si512();
+    for (uint32_t i = 4 * COLUMNS * row; i < u->tile_bytes; i += 64)
+        any = _mm512_or_si512(any, _mm512_load_si512(tile + i));
+    return _mm512_test_epi32_mask(any, any) == 0;
+}
+
+INLINE bool is_finite(const __m512 *x, unsigned count)
+{
+    enum { NOT_FINITE = 0x99 };
+    __mmask16 any = 0;
+    UNROLL for (unsigned i = 0; i < count; i++) any =
+        _kor_mask16(any, _mm512_fpclass_ps_mask(x[i], NOT_FINITE));
+    return _kortestz_mask16_u8(any, any);
+}
+
+// Rows that lmma leaves out keep their results where these and the rows' numbers are 0 and column
+// scales and offsets are finite, which follows from the results that are computed.
+INLINE bool add_strip(lut_unit *u, const lut_strip *s, shape k)
+{
+    const size_t row_bytes = 8 * (k.wide ? 2 : 1) * (size_t)u->lookups;
+    const lut_step *const end = s->step + s->steps;
+    uint8_t *const sums = lut_tile(u, s->sums), *const results = lut_tile(u, s->result);
+    const uint8_t *span[LUT_MOST_SPANS];
+    __m512i table[MOST_TABLES], weight[4], sum[MOST_SUMS];
+    __m512 result[2 * VECTORS];
+    uint32_t others = 0;
+    bool exact = true;
+    if (s->scaled && k.rows < u->m && !is_zero_from(u, results, k.rows))
+        return false;
+    for (unsigned i = 0; i < s->spans; i++)
+        span[i] = s->span[i];
+    load_weights(k, s->in, weight);
+    load_sums(k, sum, sums, PITCH, VECTORS, false);
+    load_results(k, results, result);
+    for (uint64_t round = 0; round < s->count; round++) {
+        for (const lut_step *step = s->step; step < end; step++) {
+            const uint8_t *plane[4];
+            exact &= expand(k, at(span, step->table), row_bytes, table);
+            UNROLL for (unsigned p = 0; p < k.planes; p++) plane[p] = at(span, step->plane[p]);
+            if (step->start)
+                UNROLL for (unsigned i = 0; i < VECTORS * k.rows * parts_of(k); i++) sum[i] =
+                    _mm512_setzero_si512();
+            add_lines(k, sum, plane, weight, PITCH, VECTORS / 2, table);
+            if (!step->scaled)
+                continue;
+            scale_sums(k, step, span, sum, result);
+            if (k.rows < u->m)
+                others |= step->has_factors ? other_rows(u, at(span, step->factors), k.rows) : 1;
+            if (!step->offset)
+                continue;
+            add_offsets(k, step, span, result);
+            others |= other_rows(u, at(span, step->row), k.rows);
+        }
+        for (unsigned i = 0; i < s->spans; i++)
+            span[i] += s->advance[i];
+    }
+    if (!exact || others << 1 != 0 || (s->scaled && !is_finite(result, VECTORS * k.rows)))
+        return false;
+    store_sums(k, sum, sums, PITCH, VECTORS);
+    if (s->scaled)
+        store_results(k, result, results);
+    return true;
+}
+
+#define EACH_SHAPE(DO)                                                                             \
+    EACH_PLANES(DO, 1, 0, 1)                                                                       \
+    EACH_PLANES(DO, 1, 0, 2)                                                                       \
+    EACH_PLANES(DO, 1, 0, 4)                                                                       \
+    EACH_PLANES(DO, 1, 1, 1)                                                                       \
+    EACH_PLANES(DO, 1, 1, 2)                                                                       \
+    EACH_PLANES(DO, 1, 1, 4)                                                                       \
+    EACH_PLANES(DO, 2, 0, 1)                                                                       \
+    EACH_PLANES(DO, 2, 0, 2)                                                                       \
+    EACH_PLANES(DO, 2, 0, 4)
+#define DEFINE(rows, wide, groups, planes)                                                         \
+    static bool strip_##rows##_##wide##_##groups##_##planes(lut_unit *u, const lut_strip *s)       \
+    {                                                                                              \
+        return add_strip(u, s, (shape){rows, planes, groups, wide});                               \
+    }
+#define ENTRY(rows, wide, groups, planes)                                                          \
+    [rows][wide][groups][planes] = strip_##rows##_##wide##_##groups##_##planes,
+
+EACH_SHAPE(DEFINE)
+
+static lut_strip_kernel *const strips[LUT_MAX_ROWS + 1][2][LUT_MAX_GROUPS + 1][5] = {
+    EACH_SHAPE(ENTRY)};
+
+lut_strip_kernel *lut_avx512_strip_kernel(const lut_unit *u, const isa_instruction *in)
+{
+    lut_groups g = lut_slice_groups(u, in);
+    if (lut_table_is_full(in) || in->table == XLUT_TABLE_F16 || !g.lower || !g.upper ||
+        u->n != COLUMNS)
+        return NULL;
+    return strips[lut_rows(u, in)][in->table == XLUT_TABLE_I16][g.count]
+                 [xlut_form_planes(in->form)];
+}
+
+#else
+typedef int lut_no_avx512; // a translation unit is not empty
+#endif
