@@ -5,6 +5,7 @@
 #include "runtime/host/model_file.h"
 #include "runtime/host/refuse.h"
 #include "runtime/observe/settings.h"
+#include "runtime/timing/timing.h"
 #include "support/file.h"
 #include "support/options.h"
 #include "support/text.h"
@@ -26,6 +27,7 @@ typedef struct settings {
     bool list, help;
     text_settings text;
     observe_settings observe;
+    timing_settings timing;
     // of model files
     const char *quant, *tables, *save;
     option_values defines;
@@ -42,7 +44,10 @@ typedef struct session {
 #define REPORT(s, ...) refuse((s)->diagnostics, NOWHERE, __VA_ARGS__)
 
 enum { CHECKPOINT_EVERY = 1000000000 }; // instructions
-enum { OWN_OPTIONS = 22, OPTION_ROWS = OWN_OPTIONS + TEXT_OPTIONS + OBSERVE_OPTIONS + 1 };
+enum {
+    OWN_OPTIONS = 22,
+    OPTION_ROWS = OWN_OPTIONS + TEXT_OPTIONS + OBSERVE_OPTIONS + TIMING_OPTIONS + 1
+};
 
 static void option_table(settings *s, option_row rows[OPTION_ROWS])
 {
@@ -90,6 +95,7 @@ static void option_table(settings *s, option_row rows[OPTION_ROWS])
     memcpy(rows, table, sizeof table);
     text_option_rows(&s->text, rows + OWN_OPTIONS);
     observe_option_rows(&s->observe, rows + OWN_OPTIONS + TEXT_OPTIONS);
+    timing_option_rows(&s->timing, rows + OWN_OPTIONS + TEXT_OPTIONS + OBSERVE_OPTIONS);
     rows[OPTION_ROWS - 1] = (option_row){NULL};
 }
 
@@ -377,7 +383,7 @@ static bool check_settings(const settings *s)
         fprintf(stderr, "lutrun: error: --timeout: expected a number of seconds >= 0\n");
         return false;
     }
-    return text_check(tool, &s->text);
+    return timing_check(tool, &s->timing) && text_check(tool, &s->text);
 }
 
 static int help(void)
@@ -419,6 +425,7 @@ static bool observe(session *s)
 {
     const settings *t = &s->settings;
     bool ok = observe_start(s->program, s->arena, s->diagnostics, &t->observe);
+    ok &= timing_start(s->program, s->diagnostics, &t->timing, &t->observe.trace);
     if (t->checkpoint)
         host_checkpoint(s->program, t->checkpoint,
                         t->every ? (uint64_t)t->every : CHECKPOINT_EVERY);

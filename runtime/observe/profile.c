@@ -3,6 +3,7 @@
 #include "runtime/observe/settings.h"
 
 #include "runtime/observe/names.h"
+#include "runtime/observe/places.h"
 #include "support/file.h"
 
 #include <inttypes.h>
@@ -91,9 +92,8 @@ static void count_instruction(void *context, hart *h, const isa_instruction *in)
 
 static void count_call(void *context, hart *h, const char *name)
 {
-    (void)h;
     (void)name;
-    ((profile *)context)->calls++;
+    ((profile *)context)->calls += h->rank == 0;
 }
 
 // ---------------------------------------------------------------------- grouping
@@ -137,67 +137,20 @@ static void group(row_list *l)
     qsort(l->items, l->count, sizeof *l->items, count_order);
 }
 
-typedef struct grouping {
-    const char *title, *key; // in text, in JSON
-    // The name of the group that an instruction belongs to; nothing: none.
-    void (*print)(const profile *f, uint64_t pc, text *out);
-} grouping;
-
-static void print_function(const profile *f, uint64_t pc, text *out)
-{
-    const elf_symbol *s = elf_symbol_at(host_image(f->program), pc);
-    text_append(out, s ? s->name : "(no symbol)");
-}
-
-static void print_operation(const profile *f, uint64_t pc, text *out)
-{
-    if (!host_source_line(f->program, pc, out))
-        text_append(out, "(no line)");
-}
-
-// A place without its column.
-static void print_line(const profile *f, uint64_t pc, text *out)
-{
-    print_operation(f, pc, out);
-    char *colon = strrchr(out->data, ':');
-    const char *before = colon ? memchr(out->data, ':', (size_t)(colon - out->data)) : NULL;
-    if (before && strspn(colon + 1, "0123456789") == strlen(colon + 1)) {
-        *colon = 0;
-        out->length = (size_t)(colon - out->data);
-    }
-}
-
-static void print_opcode(const profile *f, uint64_t pc, text *out)
-{
-    isa_instruction in;
-    if (hart_fetch(host_hart(f->program), pc, &in) && in.opcode != ISA_ILLEGAL)
-        host_print_mnemonic(in.opcode, out);
-    else
-        text_append(out, "(gone)");
-}
-
-static const grouping groupings[] = {
-    {"functions", "functions", print_function},
-    {"source lines", "lines", print_line},
-    {"places in the source", "places", print_operation},
-    {"opcodes", "opcodes", print_opcode},
-};
-enum { PLACES = 2, GROUPINGS = sizeof groupings / sizeof *groupings };
-
-static void add_page(profile *f, arena *a, const page *p, const grouping *g, row_list *out)
+static void add_page(profile *f, arena *a, const page *p, const observe_grouping *g, row_list *out)
 {
     for (size_t i = 0; i < PAGE_SLOTS; i++) {
         text name = {0};
         if (!p->counts[i])
             continue;
-        g->print(f, (p->number << PAGE_BITS) + 2 * i, &name);
+        g->print(f->program, (p->number << PAGE_BITS) + 2 * i, &name);
         ARRAY_PUSH(a, out,
                    (row){arena_string(a, name.data, name.length), p->counts[i], p->lookups[i]});
         text_free(&name);
     }
 }
 
-static row_list rows_of(profile *f, arena *a, const grouping *g)
+static row_list rows_of(profile *f, arena *a, const observe_grouping *g)
 {
     row_list rows = {0};
     for (size_t i = 0; i < f->capacity; i++)
@@ -225,7 +178,8 @@ static void print_row(const profile *f, const row *r, FILE *stream)
     fprintf(stream, "  %s\n", r->name);
 }
 
-static void print_group(const profile *f, const grouping *g, const row_list *rows, FILE *stream)
+static void print_group(const profile *f, const observe_grouping *g, const row_list *rows,
+                        FILE *stream)
 {
     row rest = {.name = ""};
     fprintf(stream, "\n%16s  %5s", "instructions", "%");
@@ -245,14 +199,15 @@ static void print_group(const profile *f, const grouping *g, const row_list *row
         print_row(f, &rest, stream);
 }
 
-static void print_text(profile *f, const row_list rows[GROUPINGS], FILE *stream)
+static void print_text(profile *f, const row_list rows[OBSERVE_GROUPINGS], FILE *stream)
 {
     fprintf(stream,
             "profile of %s: %" PRIu64 " instructions, %" PRIu64 " lookups in %" PRIu64 " calls\n",
             host_path(f->program), f->instructions, f->lookups, f->calls);
-    for (size_t i = 0; i < GROUPINGS; i++)
-        if (i != PLACES || rows[PLACES].count > rows[PLACES - 1].count) // else they have no columns
-            print_group(f, &groupings[i], &rows[i], stream);
+    for (size_t i = 0; i < OBSERVE_GROUPINGS; i++)
+        if (i != OBSERVE_PLACES ||
+            rows[OBSERVE_PLACES].count > rows[OBSERVE_LINES].count) // else they have no columns
+            print_group(f, &observe_groupings[i], &rows[i], stream);
 }
 
 static json_t *row_json(const profile *f, const row *r)
@@ -262,17 +217,17 @@ static json_t *row_json(const profile *f, const row *r)
                      percent(r->instructions, f->instructions), "lookups", (json_int_t)r->lookups);
 }
 
-static void print_json(profile *f, const row_list rows[GROUPINGS], FILE *stream)
+static void print_json(profile *f, const row_list rows[OBSERVE_GROUPINGS], FILE *stream)
 {
     json_t *root = json_pack(
         "{s:s, s:i, s:o, s:I, s:I, s:I}", "schema", "lutrun-profile", "version", SCHEMA_VERSION,
         "program", observe_json_name(host_path(f->program)), "calls", (json_int_t)f->calls,
         "instructions", (json_int_t)f->instructions, "lookups", (json_int_t)f->lookups);
-    for (size_t i = 0; i < GROUPINGS; i++) {
+    for (size_t i = 0; i < OBSERVE_GROUPINGS; i++) {
         json_t *list = json_array();
         for (size_t j = 0; j < rows[i].count; j++)
             json_array_append_new(list, row_json(f, &rows[i].items[j]));
-        json_object_set_new(root, groupings[i].key, list);
+        json_object_set_new(root, observe_groupings[i].key, list);
     }
     json_dumpf(root, stream, JSON_INDENT(2));
     fputc('\n', stream);
@@ -299,10 +254,10 @@ static void release(profile *f)
 static void write_profile(profile *f)
 {
     arena *a = arena_create();
-    row_list rows[GROUPINGS];
+    row_list rows[OBSERVE_GROUPINGS];
     add_totals(f);
-    for (size_t i = 0; i < GROUPINGS; i++)
-        rows[i] = rows_of(f, a, &groupings[i]);
+    for (size_t i = 0; i < OBSERVE_GROUPINGS; i++)
+        rows[i] = rows_of(f, a, &observe_groupings[i]);
     if (f->json)
         print_json(f, rows, output_stream(f->file));
     else

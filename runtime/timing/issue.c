@@ -1,0 +1,302 @@
+// Instructions issue in order: each waits for its operands, for its unit, and for what still reads
+// or writes its result's register.
+#include "runtime/timing/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUCKETS = 1 << 13, RA = 1, T0 = 5 };
+
+void timing_reason_print(unsigned reason, text *out)
+{
+    static const char *const others[] = {
+#define REASON(E, name) name,
+        TIMING_REASONS(REASON)
+#undef REASON
+    };
+    if (reason < TIMING_BUSY)
+        text_printf(out, "%s: result", isa_unit_names[reason - TIMING_RESULT]);
+    else if (reason <= TIMING_OTHER)
+        text_printf(out, "%s: busy", isa_unit_names[reason - TIMING_BUSY]);
+    else
+        text_append(out, others[reason - TIMING_OTHER - 1]);
+}
+
+void timing_counts_add(timing_counts *sum, const timing_counts *other)
+{
+    sum->instructions += other->instructions;
+    sum->cycles += other->cycles;
+    sum->lookups += other->lookups;
+    sum->multiplies += other->multiplies;
+    sum->read += other->read;
+    sum->written += other->written;
+    sum->memory_lines += other->memory_lines;
+    sum->l2_lines += other->l2_lines;
+    sum->energy += other->energy;
+    for (unsigned i = 0; i < TIMING_REASON_COUNT; i++)
+        sum->stalls[i] += other->stalls[i];
+    for (unsigned i = 0; i < ISA_UNIT_COUNT; i++)
+        sum->busy[i] += other->busy[i];
+}
+
+double timing_counts_energy(const timing_counts *c, const machine *m)
+{
+    const bool l2 = m->parts & MACHINE_L2;
+    return c->energy + (double)(c->read + c->written) * m->energy_scratch +
+           (double)c->memory_lines * TIMING_LINE *
+               (m->energy_memory + (l2 ? m->energy_l2 : m->energy_scratch)) +
+           (double)c->l2_lines * TIMING_LINE * (m->energy_l2 + m->energy_scratch);
+}
+
+// ------------------------------------------------------------------- what is executed
+
+static timing_op *add_op(timing_hart *t, uint64_t pc, const isa_instruction *in)
+{
+    timing_op *op = calloc(1, sizeof *op), **bucket = &t->buckets[(pc >> 1) % BUCKETS];
+    if (!op)
+        INTERNAL_ERROR("out of memory");
+    op->pc = pc;
+    op->in = *in;
+    timing_prepare(op, t->machine);
+    op->next = *bucket;
+    *bucket = op;
+    t->op_count++;
+    return op;
+}
+
+static timing_op *find_op(timing_hart *t, uint64_t pc, const isa_instruction *in)
+{
+    timing_op *op = t->buckets[(pc >> 1) % BUCKETS];
+    while (op && (op->pc != pc || op->in.word != in->word))
+        op = op->next;
+    return op ? op : add_op(t, pc, in);
+}
+
+void timing_each(const timing_hart *t, timing_visit *visit, void *context)
+{
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (const timing_op *op = t->buckets[i]; op; op = op->next)
+            visit(context, op);
+}
+
+// -------------------------------------------------------------------------- waiting
+
+// The cycle in which something can issue, and what it waited for last.
+typedef struct wait {
+    uint64_t cycle;
+    unsigned reason;
+} wait;
+
+static inline void wait_for(wait *w, uint64_t cycle, unsigned reason)
+{
+    if (cycle > w->cycle)
+        *w = (wait){cycle, reason};
+}
+
+// Element after element: the first ones may be taken before the last ones are there, as long as
+// the taker is not faster than the maker.
+static inline void wait_for_sources(const timing_hart *t, const timing_op *op, wait *w)
+{
+    const uint32_t chained = op->chains ? op->cost.busy - 1 : 0;
+    for (unsigned i = 0; i < op->source_count; i++) {
+        const timing_group *g = &op->sources[i];
+        for (unsigned r = g->first; r < (unsigned)g->first + g->count; r++) {
+            uint32_t early = t->early[r] < chained ? t->early[r] : chained;
+            wait_for(w, t->ready[r] - early, t->reason[r]);
+        }
+    }
+}
+
+// Results are written in the order of the program, behind all reads of what was there.
+static inline void wait_for_result(const timing_hart *t, const timing_op *op, wait *w)
+{
+    for (unsigned i = 0; i < op->result.count; i++) {
+        unsigned r = op->result.first + i;
+        uint64_t last = t->read_until[r];
+        unsigned reason = t->read_reason[r];
+        if (t->ready[r] > last && r != op->sums)
+            last = t->ready[r], reason = t->reason[r];
+        if (last > op->cost.latency)
+            wait_for(w, last - op->cost.latency, reason);
+    }
+}
+
+// Units add to the sums that they made themselves without waiting for them to leave the unit.
+static inline void wait_for_sums(const timing_hart *t, const timing_op *op, wait *w)
+{
+    if (op->sums && t->reason[op->sums] != TIMING_RESULT + op->cost.unit)
+        wait_for(w, t->ready[op->sums], t->reason[op->sums]);
+}
+
+static void wait_for_memory_units(const timing_hart *t, wait *w)
+{
+    static const isa_unit units[] = {ISA_UNIT_MEMORY, ISA_UNIT_TILE_LOAD, ISA_UNIT_TILE_STORE};
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        wait_for(w, t->free[units[i]], TIMING_FENCE);
+}
+
+// --------------------------------------------------------------------------- issue
+
+// Whether the branch before went the way that was not predicted.
+static void settle_transfer(timing_hart *t, uint64_t pc)
+{
+    timing_op *op = t->transfer;
+    const isa_instruction *in = &op->in;
+    bool taken = pc != op->pc + in->length, lost;
+    t->transfer = NULL;
+    if (op->class == ISA_CLASS_BRANCH)
+        lost = taken != (in->imm < 0);
+    else // to where the caller is expected to go on, or anywhere
+        lost = in->opcode == ISA_JALR && !(in->rd == 0 && (in->rs1 == RA || in->rs1 == T0));
+    if (!lost)
+        return;
+    uint64_t from = t->now;
+    t->now = t->issue + 1 + t->machine->issue_mispredict;
+    t->issued = 0;
+    op->counts.cycles += t->now - from;
+    op->counts.stalls[TIMING_BRANCH] += t->now - from;
+}
+
+static void take_slot(timing_hart *t, uint64_t cycle)
+{
+    if (cycle > t->now) {
+        t->now = cycle;
+        t->issued = 0;
+    }
+    t->issue = cycle;
+    if (++t->issued == t->machine->issue_width) {
+        t->now++;
+        t->issued = 0;
+    }
+}
+
+// Operands are read while the unit works, which may begin late.
+static void mark_sources(timing_hart *t, const timing_op *op, uint64_t begin, unsigned reason)
+{
+    const uint64_t end = begin + op->cost.busy;
+    for (unsigned i = 0; i < op->source_count; i++)
+        for (unsigned j = 0; j < op->sources[i].count; j++) {
+            unsigned r = op->sources[i].first + j;
+            if (t->read_until[r] >= end)
+                continue;
+            t->read_until[r] = end;
+            t->read_reason[r] = reason == TIMING_DATA ? TIMING_DATA : TIMING_REGISTER;
+        }
+}
+
+static void mark_result(timing_hart *t, const timing_op *op, uint64_t ready, unsigned reason)
+{
+    const uint32_t early = op->chains && reason != TIMING_DATA ? op->cost.busy - 1 : 0;
+    for (unsigned i = 0; i < op->result.count; i++) {
+        unsigned r = op->result.first + i;
+        t->ready[r] = ready;
+        t->early[r] = early;
+        t->reason[r] = (uint8_t)reason;
+    }
+}
+
+// From its issue on: the unit, memory, the result. Gives when the unit is free again.
+static void execute(timing_hart *t, timing_op *op, uint64_t cycle)
+{
+    uint64_t begin = cycle, last = 0, there = 0;
+    unsigned reason = TIMING_RESULT + op->cost.unit;
+    if (op->moves)
+        there = timing_access(t, op, cycle, &last);
+    if (op->needs_data && there > begin)
+        begin = there;
+    uint64_t ready = begin + op->cost.latency, free = begin + op->cost.busy;
+    uint64_t behind = op->cost.latency - (op->cost.busy - 1); // the last piece
+    if (!op->needs_data && there + behind > ready && there > cycle) {
+        ready = there + behind;
+        reason = TIMING_DATA;
+    }
+    if (op->needs_data && begin > cycle)
+        reason = TIMING_DATA;
+    t->free[op->cost.unit] = free > last + 1 ? free : last + 1;
+    if (op->cost.busy > 1 || begin > cycle)
+        mark_sources(t, op, begin, reason);
+    mark_result(t, op, ready, reason);
+    op->counts.busy[op->cost.unit] += op->cost.busy;
+    if (t->issued_hook)
+        t->issued_hook(t->hook_context, op, begin, free);
+}
+
+static void count(timing_hart *t, timing_op *op, uint64_t from, const wait *w)
+{
+    timing_counts *c = &op->counts;
+    c->instructions++;
+    c->cycles += t->now - from;
+    c->stalls[w->reason] += w->cycle - from;
+    c->lookups += op->cost.lookups;
+    c->multiplies += op->cost.multiplies;
+    c->read += op->cost.read;
+    c->written += op->cost.written;
+    c->energy += op->cost.energy;
+}
+
+void timing_watch(void *context, hart *h, const isa_instruction *in)
+{
+    timing_hart *t = context;
+    if (t->transfer)
+        settle_transfer(t, h->pc);
+    timing_op *op = find_op(t, h->pc, in);
+    if (op->is_shaped && op->shape != timing_shape(op, h))
+        timing_reshape(op, t->machine, h);
+    const uint64_t from = t->now;
+    wait w = {from, 0};
+    if (op->cost.busy == 0) // of a unit that the machine does not have: about to fault
+        return;
+    wait_for_sources(t, op, &w);
+    wait_for_result(t, op, &w);
+    wait_for_sums(t, op, &w);
+    wait_for(&w, t->free[op->cost.unit], TIMING_BUSY + op->cost.unit);
+    if (in->opcode == ISA_FENCE || in->opcode == ISA_FENCE_TSO)
+        wait_for_memory_units(t, &w);
+    take_slot(t, w.cycle);
+    execute(t, op, w.cycle);
+    count(t, op, from, &w);
+    if (op->class == ISA_CLASS_BRANCH || op->class == ISA_CLASS_JUMP)
+        t->transfer = op;
+}
+
+// --------------------------------------------------------------------- beginning, end
+
+uint64_t timing_end(const timing_hart *t)
+{
+    uint64_t end = t->now;
+    for (unsigned i = 0; i < ISA_UNIT_COUNT; i++)
+        end = t->free[i] > end ? t->free[i] : end;
+    return end;
+}
+
+void timing_wait_until(timing_hart *t, uint64_t cycle)
+{
+    if (cycle > t->now) {
+        t->now = cycle;
+        t->issued = 0;
+    }
+}
+
+timing_hart *timing_hart_create(const machine *m, hart *h, timing_memory *memory)
+{
+    timing_hart *t = calloc(1, sizeof *t);
+    if (!t || !(t->buckets = calloc(BUCKETS, sizeof *t->buckets)))
+        INTERNAL_ERROR("out of memory");
+    t->machine = m;
+    t->hart = h;
+    t->memory = memory;
+    return t;
+}
+
+void timing_hart_destroy(timing_hart *t)
+{
+    if (!t)
+        return;
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (timing_op *op = t->buckets[i], *next; op; op = next) {
+            next = op->next;
+            free(op);
+        }
+    free(t->buckets);
+    free(t);
+}

@@ -1,0 +1,167 @@
+// --time: the model attached to a program, harts and all.
+#include "runtime/timing/timing.h"
+
+#include "runtime/host/refuse.h"
+#include "runtime/timing/report.h"
+#include "support/file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char json_to_file[] = "json:";
+
+typedef struct timing {
+    host_program *program;
+    diagnostics *diagnostics;
+    bool json;
+    output_file *file; // NULL: stderr
+    timing_hart **harts;
+    timing_memory **memories;
+    unsigned count;
+    uint64_t calls;
+} timing;
+
+void timing_option_rows(timing_settings *s, option_row rows[TIMING_OPTIONS])
+{
+    rows[0] = (option_row){"--time",
+                           NULL,
+                           OPTION_OPTIONAL,
+                           &s->time,
+                           "json[:FILE]",
+                           "cycles, stalls and energy on the machine (docs/timing.md): as text or "
+                           "JSON to stderr, or as JSON to a file"};
+}
+
+bool timing_check(const char *tool, const timing_settings *s)
+{
+    const char *time = s->time;
+    if (!time || !*time || strcmp(time, "json") == 0 ||
+        (text_starts_with(time, json_to_file) && time[strlen(json_to_file)]))
+        return true;
+    fprintf(stderr, "%s: error: --time=%s: expected --time, --time=json or --time=json:FILE\n",
+            tool, time);
+    return false;
+}
+
+// -------------------------------------------------------------------------- observing
+
+static uint64_t read_cycles(void *context)
+{
+    return ((timing_hart *)context)->now;
+}
+
+// In nanoseconds of the machine.
+static uint64_t read_time(void *context)
+{
+    const timing_hart *t = context;
+    return (uint64_t)((double)t->now / t->machine->clock * 1e9);
+}
+
+static void attach(timing *t, hart *h)
+{
+    unsigned rank = 0;
+    while (t->harts[rank] && t->harts[rank]->hart != h)
+        rank++;
+    timing_hart **own = &t->harts[rank];
+    t->calls += rank == 0;
+    if (*own)
+        return;
+    *own = timing_hart_create(host_machine(t->program), h, t->memories[rank]);
+    h->cycles = read_cycles;
+    h->clock = read_time;
+    h->clock_context = *own;
+    hart_watch(h, timing_watch, *own);
+}
+
+static void begin(void *context, hart *h, const char *name)
+{
+    (void)name;
+    attach(context, h);
+}
+
+static void write_report(timing *t)
+{
+    arena *a = arena_create();
+    timing_report r = {.program = t->program,
+                       .machine = host_machine(t->program),
+                       .harts = t->count,
+                       .calls = t->calls};
+    timing_report_make(&r, a, t->harts);
+    FILE *stream = t->file ? output_stream(t->file) : stderr;
+    (t->json ? timing_report_print_json : timing_report_print)(&r, stream);
+    if (t->file)
+        output_commit(t->diagnostics, t->file);
+    arena_destroy(a);
+}
+
+static void release(timing *t)
+{
+    for (unsigned i = 0; i < t->count; i++) {
+        timing_hart_destroy(t->harts[i]);
+        timing_memory_destroy(t->memories[i]);
+    }
+    free(t->harts);
+    free(t->memories);
+    free(t);
+}
+
+static void finish(void *context, int exit_code)
+{
+    (void)exit_code;
+    timing *t = context;
+    if (t->calls)
+        write_report(t);
+    else // the run never began
+        output_abandon(t->file);
+    for (unsigned i = 0; i < t->count; i++) {
+        if (!t->harts[i])
+            continue;
+        hart *h = t->harts[i]->hart;
+        hart_watch(h, NULL, NULL);
+        h->cycles = h->clock = NULL;
+    }
+    release(t);
+}
+
+// --------------------------------------------------------------------------- starting
+
+static timing *create(host_program *p, diagnostics *d, unsigned harts)
+{
+    timing *t = calloc(1, sizeof *t);
+    if (!t || !(t->harts = calloc(harts, sizeof *t->harts)) ||
+        !(t->memories = calloc(harts, sizeof *t->memories)))
+        INTERNAL_ERROR("out of memory");
+    t->program = p;
+    t->diagnostics = d;
+    t->count = harts;
+    for (unsigned i = 0; i < harts; i++) {
+        t->memories[i] = timing_memory_create(host_machine(p), harts);
+        if (t->memories[i])
+            continue;
+        refuse(d, NOWHERE, "--time: machine '%s' has larger caches than can be modelled here",
+               host_machine(p)->name);
+        release(t);
+        return NULL;
+    }
+    return t;
+}
+
+bool timing_start(host_program *p, diagnostics *d, const timing_settings *s,
+                  const trace_settings *trace)
+{
+    (void)trace;
+    if (!s->time)
+        return true;
+    timing *t = create(p, d, 1);
+    if (!t)
+        return false;
+    const char *path =
+        text_starts_with(s->time, json_to_file) ? s->time + strlen(json_to_file) : NULL;
+    t->json = *s->time != 0;
+    if (path && !(t->file = output_open(d, path))) {
+        release(t);
+        return false;
+    }
+    host_observe(p, &(observer){.context = t, .begin = begin, .finish = finish});
+    return true;
+}
