@@ -224,21 +224,38 @@ static uint64_t tile_bytes(const machine *m)
 }
 
 // Of lut.lda and lut.sta, each of *rows.
-static uint64_t row_bytes(const machine *m, const isa_instruction *in, const isa_shape *s,
-                          uint64_t *rows)
+static uint64_t accumulator_row(const machine *m, const isa_instruction *in, const isa_shape *s,
+                                uint64_t *rows)
 {
     uint64_t columns = s->tile_columns ? s->tile_columns : m->tile_n;
     *rows = s->tile_rows ? s->tile_rows : in->rs2 ? m->tile_m : 1;
     return columns * (in->type == XLUT_DATA_F16 || in->type == XLUT_DATA_BF16 ? 2 : 4);
 }
 
-// Bytes between tiles and memory, and the cycles they take.
+// Of an operand or the sums of an mma.
+static uint64_t matrix_row(const machine *m, const isa_instruction *in, const isa_shape *s,
+                           uint64_t *rows)
+{
+    bool transposed = in->opcode == ISA_LUT_LDT;
+    bool b = in->opcode == ISA_LUT_LDM && in->type == XLUT_OPERAND_B;
+    uint64_t all = transposed ? m->tile_n / 4 : b ? m->tile_n / 8 : 8 * (uint64_t)m->tile_m;
+    *rows = s->tile_rows ? s->tile_rows : in->rs2 ? all : 1;
+    return s->tile_columns ? s->tile_columns : m->tile_n / (transposed ? 4 : 2);
+}
+
+// Bytes between tiles and memory, and the cycles they take: rows do not share one.
 static uint64_t tile_traffic(const machine *m, const isa_instruction *in, const isa_shape *s,
                              uint32_t rate, uint64_t *cycles)
 {
-    uint64_t rows = 1, bytes = tile_bytes(m) >> in->half;
-    if (in->opcode == ISA_LUT_LDA || in->opcode == ISA_LUT_STA)
-        bytes = row_bytes(m, in, s, &rows);
+    uint64_t rows = 1, bytes;
+    switch (in->opcode) {
+    case ISA_LUT_LDA:
+    case ISA_LUT_STA: bytes = accumulator_row(m, in, s, &rows); break;
+    case ISA_LUT_LDM:
+    case ISA_LUT_LDT:
+    case ISA_LUT_STM: bytes = matrix_row(m, in, s, &rows); break;
+    default: bytes = tile_bytes(m) >> in->half; break;
+    }
     *cycles = rows * ceiling(bytes, rate);
     return rows * bytes;
 }
@@ -339,7 +356,7 @@ COST(cost_dequantize)
 COST(cost_mma)
 {
     UNUSED;
-    bool bytes = in->type == XLUT_MMA_I8;
+    bool bytes = in->type != XLUT_MMA_F16 && in->type != XLUT_MMA_BF16;
     uint64_t rows = 8 * (uint64_t)m->tile_m, columns = m->tile_n / 8;
     c->multiplies = rows * columns * (m->tile_n / (bytes ? 2 : 4));
     set_pipelined(c, ceiling(c->multiplies, bytes ? m->matrix_i8 : m->matrix_f16),

@@ -36,8 +36,9 @@ extern const isa_unit isa_class_units[ISA_CLASS_COUNT];
 typedef struct isa_shape {
     uint64_t vl;        // elements
     unsigned sew;       // bits of an element
-    uint64_t tile_rows; // rows and columns of lut.lda and lut.sta (0: all)
-    uint64_t tile_columns;
+    // Rows and columns of lut.lda and lut.sta; rows of lut.ldm, lut.ldt and lut.stm and bytes of
+    // each. 0: all.
+    uint64_t tile_rows, tile_columns;
 } isa_shape;
 
 typedef struct isa_cost {

@@ -6,7 +6,8 @@ typedef struct walk {
     timing_hart *hart;
     timing_op *op;
     uint64_t request, arrival; // of the last line
-    uint64_t bytes_per_cycle, bytes;
+    uint64_t bytes_per_cycle;  // a power of two or not
+    uint64_t bytes;            // until now
     uint64_t at, end;
 } walk;
 
@@ -56,7 +57,7 @@ static void prefetch(walk *w, const hart *h)
 
 static uint64_t rate(const timing_hart *t, const timing_op *op)
 {
-    switch (op->cost.unit) {
+    switch (op->unit) {
     case ISA_UNIT_TILE_LOAD: return t->machine->tiles_load;
     case ISA_UNIT_TILE_STORE: return t->machine->tiles_store;
     case ISA_UNIT_MEMORY: return t->machine->scratch_bytes;
@@ -76,11 +77,8 @@ uint64_t timing_access(timing_hart *t, timing_op *op, uint64_t at, uint64_t *las
     const timing_traffic *traffic = timing_memory_traffic(t->memory);
     const uint64_t moved = traffic->lines_read + traffic->lines_written;
     const uint64_t l2_moved = traffic->l2_lines;
-    walk w = {.hart = t,
-              .op = op,
-              .at = at,
-              .end = at + op->cost.latency,
-              .bytes_per_cycle = rate(t, op)};
+    walk w = {
+        .hart = t, .op = op, .at = at, .end = at + op->latency, .bytes_per_cycle = rate(t, op)};
     uint64_t bytes = op->cost.read + op->cost.written;
     if (is_simple(op) && bytes)
         touch_range(&w, h->x[op->in.rs1] + (uint64_t)(int64_t)op->in.imm, bytes,

@@ -64,19 +64,33 @@ static timing_op *add_op(timing_hart *t, uint64_t pc, const isa_instruction *in)
     return op;
 }
 
-static timing_op *find_op(timing_hart *t, uint64_t pc, const isa_instruction *in)
+__attribute__((noinline)) static timing_op *search_op(timing_hart *t, uint64_t pc,
+                                                      const isa_instruction *in)
 {
     timing_op *op = t->buckets[(pc >> 1) % BUCKETS];
-    while (op && (op->pc != pc || op->in.word != in->word))
+    while (op && (op->pc != pc || op->word != in->word))
         op = op->next;
     return op ? op : add_op(t, pc, in);
 }
 
-void timing_each(const timing_hart *t, timing_visit *visit, void *context)
+static inline timing_op *find_op(timing_hart *t, uint64_t pc, const isa_instruction *in)
+{
+    timing_op *op = t->last ? t->last->behind : NULL;
+    if (!op || op->pc != pc || op->word != in->word) {
+        op = search_op(t, pc, in);
+        if (t->last)
+            t->last->behind = op;
+    }
+    return t->last = op;
+}
+
+void timing_each(timing_hart *t, timing_visit *visit, void *context)
 {
     for (size_t i = 0; i < BUCKETS; i++)
-        for (const timing_op *op = t->buckets[i]; op; op = op->next)
+        for (timing_op *op = t->buckets[i]; op; op = op->next) {
+            timing_settle(op);
             visit(context, op);
+        }
 }
 
 // -------------------------------------------------------------------------- waiting
@@ -97,34 +111,31 @@ static inline void wait_for(wait *w, uint64_t cycle, unsigned reason)
 // the taker is not faster than the maker.
 static inline void wait_for_sources(const timing_hart *t, const timing_op *op, wait *w)
 {
-    const uint32_t chained = op->chains ? op->cost.busy - 1 : 0;
+    const uint32_t chained = op->chains ? op->busy - 1 : 0;
     for (unsigned i = 0; i < op->source_count; i++) {
-        const timing_group *g = &op->sources[i];
-        for (unsigned r = g->first; r < (unsigned)g->first + g->count; r++) {
-            uint32_t early = t->early[r] < chained ? t->early[r] : chained;
-            wait_for(w, t->ready[r] - early, t->reason[r]);
-        }
+        const unsigned r = op->sources[i];
+        uint32_t early = t->early[r] < chained ? t->early[r] : chained;
+        wait_for(w, t->ready[r] - early, t->reason[r]);
     }
 }
 
 // Results are written in the order of the program, behind all reads of what was there.
 static inline void wait_for_result(const timing_hart *t, const timing_op *op, wait *w)
 {
-    for (unsigned i = 0; i < op->result.count; i++) {
-        unsigned r = op->result.first + i;
+    for (unsigned r = op->result; r < (unsigned)op->result + op->result_count; r++) {
         uint64_t last = t->read_until[r];
         unsigned reason = t->read_reason[r];
         if (t->ready[r] > last && r != op->sums)
             last = t->ready[r], reason = t->reason[r];
-        if (last > op->cost.latency)
-            wait_for(w, last - op->cost.latency, reason);
+        if (last > op->latency)
+            wait_for(w, last - op->latency, reason);
     }
 }
 
 // Units add to the sums that they made themselves without waiting for them to leave the unit.
 static inline void wait_for_sums(const timing_hart *t, const timing_op *op, wait *w)
 {
-    if (op->sums && t->reason[op->sums] != TIMING_RESULT + op->cost.unit)
+    if (op->sums && t->reason[op->sums] != TIMING_RESULT + op->unit)
         wait_for(w, t->ready[op->sums], t->reason[op->sums]);
 }
 
@@ -173,22 +184,20 @@ static void take_slot(timing_hart *t, uint64_t cycle)
 // Operands are read while the unit works, which may begin late.
 static void mark_sources(timing_hart *t, const timing_op *op, uint64_t begin, unsigned reason)
 {
-    const uint64_t end = begin + op->cost.busy;
-    for (unsigned i = 0; i < op->source_count; i++)
-        for (unsigned j = 0; j < op->sources[i].count; j++) {
-            unsigned r = op->sources[i].first + j;
-            if (t->read_until[r] >= end)
-                continue;
-            t->read_until[r] = end;
-            t->read_reason[r] = reason == TIMING_DATA ? TIMING_DATA : TIMING_REGISTER;
-        }
+    const uint64_t end = begin + op->busy;
+    for (unsigned i = 0; i < op->source_count; i++) {
+        const unsigned r = op->sources[i];
+        if (t->read_until[r] >= end)
+            continue;
+        t->read_until[r] = end;
+        t->read_reason[r] = reason == TIMING_DATA ? TIMING_DATA : TIMING_REGISTER;
+    }
 }
 
 static void mark_result(timing_hart *t, const timing_op *op, uint64_t ready, unsigned reason)
 {
-    const uint32_t early = op->chains && reason != TIMING_DATA ? op->cost.busy - 1 : 0;
-    for (unsigned i = 0; i < op->result.count; i++) {
-        unsigned r = op->result.first + i;
+    const uint32_t early = op->chains && reason != TIMING_DATA ? op->busy - 1 : 0;
+    for (unsigned r = op->result; r < (unsigned)op->result + op->result_count; r++) {
         t->ready[r] = ready;
         t->early[r] = early;
         t->reason[r] = (uint8_t)reason;
@@ -199,39 +208,25 @@ static void mark_result(timing_hart *t, const timing_op *op, uint64_t ready, uns
 static void execute(timing_hart *t, timing_op *op, uint64_t cycle)
 {
     uint64_t begin = cycle, last = 0, there = 0;
-    unsigned reason = TIMING_RESULT + op->cost.unit;
+    unsigned reason = TIMING_RESULT + op->unit;
     if (op->moves)
         there = timing_access(t, op, cycle, &last);
     if (op->needs_data && there > begin)
         begin = there;
-    uint64_t ready = begin + op->cost.latency, free = begin + op->cost.busy;
-    uint64_t behind = op->cost.latency - (op->cost.busy - 1); // the last piece
+    uint64_t ready = begin + op->latency, free = begin + op->busy;
+    uint64_t behind = op->latency - (op->busy - 1); // the last piece
     if (!op->needs_data && there + behind > ready && there > cycle) {
         ready = there + behind;
         reason = TIMING_DATA;
     }
     if (op->needs_data && begin > cycle)
         reason = TIMING_DATA;
-    t->free[op->cost.unit] = free > last + 1 ? free : last + 1;
-    if (op->cost.busy > 1 || begin > cycle)
+    t->free[op->unit] = free > last + 1 ? free : last + 1;
+    if (op->busy > 1 || begin > cycle)
         mark_sources(t, op, begin, reason);
     mark_result(t, op, ready, reason);
-    op->counts.busy[op->cost.unit] += op->cost.busy;
     if (t->issued_hook)
         t->issued_hook(t->hook_context, op, begin, free);
-}
-
-static void count(timing_hart *t, timing_op *op, uint64_t from, const wait *w)
-{
-    timing_counts *c = &op->counts;
-    c->instructions++;
-    c->cycles += t->now - from;
-    c->stalls[w->reason] += w->cycle - from;
-    c->lookups += op->cost.lookups;
-    c->multiplies += op->cost.multiplies;
-    c->read += op->cost.read;
-    c->written += op->cost.written;
-    c->energy += op->cost.energy;
 }
 
 void timing_watch(void *context, hart *h, const isa_instruction *in)
@@ -244,18 +239,20 @@ void timing_watch(void *context, hart *h, const isa_instruction *in)
         timing_reshape(op, t->machine, h);
     const uint64_t from = t->now;
     wait w = {from, 0};
-    if (op->cost.busy == 0) // of a unit that the machine does not have: about to fault
+    if (op->busy == 0) // of a unit that the machine does not have: about to fault
         return;
     wait_for_sources(t, op, &w);
     wait_for_result(t, op, &w);
     wait_for_sums(t, op, &w);
-    wait_for(&w, t->free[op->cost.unit], TIMING_BUSY + op->cost.unit);
-    if (in->opcode == ISA_FENCE || in->opcode == ISA_FENCE_TSO)
+    wait_for(&w, t->free[op->unit], TIMING_BUSY + op->unit);
+    if (op->is_fence)
         wait_for_memory_units(t, &w);
     take_slot(t, w.cycle);
     execute(t, op, w.cycle);
-    count(t, op, from, &w);
-    if (op->class == ISA_CLASS_BRANCH || op->class == ISA_CLASS_JUMP)
+    op->executed++;
+    op->counts.cycles += t->now - from;
+    op->counts.stalls[w.reason] += w.cycle - from;
+    if (op->is_transfer)
         t->transfer = op;
 }
 

@@ -5,18 +5,14 @@
 
 enum { FRACTION_BITS = 20, MOST_LINES = 1 << 26 };
 
-typedef struct line {
-    uint64_t number; // address / 64, plus 1; 0: empty
-    uint64_t arrival;
-    uint64_t used; // when last, in accesses
-    bool dirty;
-} line;
-
+// Of a line that a cache holds; the places of a set lie one behind the other.
 typedef struct cache {
-    line *lines;
-    uint64_t sets;
+    uint64_t *numbers; // address / 64, plus 1; 0: empty
+    uint64_t *arrivals;
+    uint64_t *used;      // when last, in accesses; and whether it was written, in bit 0
+    uint64_t sets, mask; // mask: of a power of two of sets, else 0
     unsigned ways;
-    uint64_t accesses;
+    uint64_t accesses; // in steps of 2
 } cache;
 
 // A bus that lines take one after the other. Times in 2^-20 cycles.
@@ -29,7 +25,7 @@ struct timing_memory {
     bus l2_bus, memory_bus;
     uint64_t *returns; // of the last lines that were asked for, a ring
     unsigned outstanding, next;
-    line *last; // that was looked up
+    uint64_t last_number, last; // the line that was looked up, and its place
     timing_traffic traffic;
 };
 
@@ -41,38 +37,73 @@ static bool create_cache(cache *c, uint64_t size, unsigned ways)
     c->sets = size / TIMING_LINE / ways;
     if (c->sets == 0)
         c->sets = 1;
+    c->mask = c->sets & (c->sets - 1) ? 0 : c->sets - 1;
     if (c->sets > MOST_LINES / ways)
         return false;
-    c->lines = calloc(c->sets * ways, sizeof *c->lines);
-    return c->lines != NULL;
+    c->numbers = calloc(c->sets * ways, sizeof *c->numbers);
+    c->arrivals = calloc(c->sets * ways, sizeof *c->arrivals);
+    c->used = calloc(c->sets * ways, sizeof *c->used);
+    return c->numbers && c->arrivals && c->used;
 }
 
-static line *set_of(const cache *c, uint64_t number)
+static void destroy_cache(cache *c)
 {
-    return c->lines +
-           (c->sets & (c->sets - 1) ? number % c->sets : number & (c->sets - 1)) * c->ways;
+    free(c->numbers);
+    free(c->arrivals);
+    free(c->used);
 }
 
-static line *find(cache *c, uint64_t number)
+static inline uint64_t set_of(const cache *c, uint64_t number)
 {
-    line *set = set_of(c, number);
+    return (c->mask ? number & c->mask : number % c->sets) * c->ways;
+}
+
+static inline void use(cache *c, uint64_t place)
+{
+    c->accesses += 2;
+    c->used[place] = c->accesses | (c->used[place] & 1);
+}
+
+enum { NOWHERE_IN_CACHE = -1 };
+
+// Its place.
+static inline int64_t find(cache *c, uint64_t number)
+{
+    const uint64_t set = set_of(c, number);
     for (unsigned i = 0; i < c->ways; i++)
-        if (set[i].number == number + 1) {
-            set[i].used = ++c->accesses;
-            return &set[i];
+        if (c->numbers[set + i] == number + 1) {
+            use(c, set + i);
+            return (int64_t)(set + i);
         }
-    return NULL;
+    return NOWHERE_IN_CACHE;
+}
+
+static inline bool is_dirty(const cache *c, uint64_t place)
+{
+    return c->used[place] & 1;
+}
+
+static inline void set_dirty(cache *c, uint64_t place, bool dirty)
+{
+    c->used[place] = (c->used[place] & ~UINT64_C(1)) | dirty;
 }
 
 // The place of the line that was not used for longest.
-static line *victim(cache *c, uint64_t number)
+static uint64_t victim(const cache *c, uint64_t number)
 {
-    line *set = set_of(c, number), *oldest = set;
+    const uint64_t set = set_of(c, number);
+    uint64_t oldest = set;
     for (unsigned i = 1; i < c->ways; i++)
-        if (set[i].used < oldest->used)
-            oldest = &set[i];
-    oldest->used = ++c->accesses;
+        if (c->used[set + i] < c->used[oldest])
+            oldest = set + i;
     return oldest;
+}
+
+static void enter(cache *c, uint64_t place, uint64_t number)
+{
+    c->numbers[place] = number + 1;
+    set_dirty(c, place, false);
+    use(c, place);
 }
 
 // -------------------------------------------------------------------------- buses
@@ -107,106 +138,117 @@ static void to_memory(timing_memory *t, uint64_t at)
 
 // -------------------------------------------------------------------------- levels
 
-static line *place_in_l2(timing_memory *t, uint64_t number, uint64_t at)
+static uint64_t place_in_l2(timing_memory *t, uint64_t number, uint64_t at)
 {
-    line *l = victim(&t->l2, number);
-    if (l->number && l->dirty)
+    uint64_t place = victim(&t->l2, number);
+    if (is_dirty(&t->l2, place))
         to_memory(t, at);
-    l->number = number + 1;
-    l->dirty = false;
-    return l;
+    enter(&t->l2, place, number);
+    return place;
 }
 
 static uint64_t from_l2(timing_memory *t, uint64_t number, uint64_t at)
 {
     uint64_t there = carry(t, &t->l2_bus, at);
-    line *l = find(&t->l2, number);
+    int64_t found = find(&t->l2, number);
     t->traffic.l2_lines++;
-    if (l) {
+    if (found >= 0) {
         t->traffic.l2_hits++;
-        return there > l->arrival ? there : l->arrival;
+        return there > t->l2.arrivals[found] ? there : t->l2.arrivals[found];
     }
     t->traffic.l2_misses++;
-    l = place_in_l2(t, number, at);
-    return l->arrival = from_memory(t, there);
+    uint64_t place = place_in_l2(t, number, at);
+    return t->l2.arrivals[place] = from_memory(t, there);
 }
 
 static void to_l2(timing_memory *t, uint64_t number, uint64_t at)
 {
     carry(t, &t->l2_bus, at);
     t->traffic.l2_lines++;
-    line *l = find(&t->l2, number);
-    if (!l) {
-        l = place_in_l2(t, number, at);
-        l->arrival = at;
-    }
-    l->dirty = true;
+    int64_t found = find(&t->l2, number);
+    uint64_t place = found >= 0 ? (uint64_t)found : place_in_l2(t, number, at);
+    if (found < 0)
+        t->l2.arrivals[place] = at;
+    set_dirty(&t->l2, place, true);
 }
 
-static line *place(timing_memory *t, uint64_t number, uint64_t at)
+static uint64_t place_in_scratch(timing_memory *t, uint64_t number, uint64_t at)
 {
-    line *l = victim(&t->scratch, number);
-    if (l->number && l->dirty) {
-        if (t->l2.lines)
-            to_l2(t, l->number - 1, at);
+    cache *c = &t->scratch;
+    uint64_t place = victim(c, number);
+    if (is_dirty(c, place)) {
+        if (t->l2.numbers)
+            to_l2(t, c->numbers[place] - 1, at);
         else
             to_memory(t, at);
     }
-    l->number = number + 1;
-    l->dirty = false;
-    return l;
+    enter(c, place, number);
+    return place;
 }
 
-static uint64_t fetch(timing_memory *t, uint64_t number, uint64_t at)
+static uint64_t fetch(timing_memory *t, uint64_t number, uint64_t at, uint64_t *place)
 {
-    line *l = place(t, number, at);
-    l->arrival = t->l2.lines ? from_l2(t, number, at) : from_memory(t, at);
-    t->returns[t->next] = l->arrival;
+    *place = place_in_scratch(t, number, at);
+    uint64_t arrival = t->l2.numbers ? from_l2(t, number, at) : from_memory(t, at);
+    t->returns[t->next] = arrival;
     t->next = t->next + 1 == t->outstanding ? 0 : t->next + 1;
-    t->last = l;
-    return l->arrival;
+    return t->scratch.arrivals[*place] = arrival;
 }
 
 // ------------------------------------------------------------------------ accesses
 
 static uint64_t miss(timing_memory *t, uint64_t number, timing_access_kind kind, uint64_t *request)
 {
+    uint64_t place, arrival, turn = t->returns[t->next];
     t->traffic.misses++;
-    if (kind == TIMING_WRITE_WHOLE) {
-        t->last = place(t, number, *request);
-        t->last->dirty = true;
-        return t->last->arrival = *request;
-    }
-    uint64_t turn = t->returns[t->next];
     if (turn > *request && kind == TIMING_PREFETCH) {
         t->traffic.dropped++;
         return *request;
     }
-    *request = turn > *request ? turn : *request;
-    uint64_t arrival = fetch(t, number, *request);
-    t->last->dirty = kind == TIMING_WRITE_PART;
+    if (kind == TIMING_WRITE_WHOLE) {
+        place = place_in_scratch(t, number, *request);
+        arrival = t->scratch.arrivals[place] = *request;
+    } else {
+        *request = turn > *request ? turn : *request;
+        arrival = fetch(t, number, *request, &place);
+    }
+    set_dirty(&t->scratch, place, kind == TIMING_WRITE_WHOLE || kind == TIMING_WRITE_PART);
     t->traffic.prefetched += kind == TIMING_PREFETCH;
+    t->last_number = number + 1;
+    t->last = place;
     return arrival;
+}
+
+// A line that hits, its place; -1 otherwise.
+static inline int64_t look_up(timing_memory *t, uint64_t number)
+{
+    if (t->last_number == number + 1 && t->scratch.numbers[t->last] == number + 1)
+        return (int64_t)t->last;
+    int64_t place = find(&t->scratch, number);
+    if (place >= 0) {
+        t->last_number = number + 1;
+        t->last = (uint64_t)place;
+    }
+    return place;
 }
 
 uint64_t timing_line(timing_memory *t, uint64_t number, timing_access_kind kind, uint64_t at,
                      uint64_t *request)
 {
     *request = *request > at ? *request : at;
-    line *l = t->last && t->last->number == number + 1 ? t->last : find(&t->scratch, number);
-    if (!l)
+    int64_t place = look_up(t, number);
+    if (place < 0)
         return miss(t, number, kind, request);
-    t->last = l;
     t->traffic.hits++;
-    l->dirty |= kind == TIMING_WRITE_PART || kind == TIMING_WRITE_WHOLE;
-    return l->arrival;
+    t->scratch.used[place] |= kind == TIMING_WRITE_PART || kind == TIMING_WRITE_WHOLE;
+    return t->scratch.arrivals[place];
 }
 
 void timing_line_written(timing_memory *t, uint64_t number, uint64_t cycle)
 {
-    line *l = t->last && t->last->number == number + 1 ? t->last : find(&t->scratch, number);
-    if (l && l->arrival < cycle)
-        l->arrival = cycle;
+    int64_t place = look_up(t, number);
+    if (place >= 0 && t->scratch.arrivals[place] < cycle)
+        t->scratch.arrivals[place] = cycle;
 }
 
 const timing_traffic *timing_memory_traffic(const timing_memory *t)
@@ -242,8 +284,8 @@ void timing_memory_destroy(timing_memory *t)
 {
     if (!t)
         return;
-    free(t->scratch.lines);
-    free(t->l2.lines);
+    destroy_cache(&t->scratch);
+    destroy_cache(&t->l2);
     free(t->returns);
     free(t);
 }

@@ -42,27 +42,30 @@ void timing_counts_add(timing_counts *sum, const timing_counts *other);
 // Joules of issue, units, and bytes and lines moved.
 double timing_counts_energy(const timing_counts *c, const machine *m);
 
-enum { TIMING_REGISTERS = 128, TIMING_MOST_GROUPS = 6 }; // x, f, v, lt
+enum { TIMING_REGISTERS = 128, TIMING_MOST_SOURCES = 40 }; // x, f, v, lt
 
-typedef struct timing_group {
-    uint8_t first, count;
-} timing_group;
-
-// An instruction at a place in the program.
+// An instruction at a place in the program. What every execution needs comes first.
 typedef struct timing_op {
-    uint64_t pc, shape; // shape: of vectors or rows, for which what follows holds
+    uint64_t pc;
+    struct timing_op *behind; // that was executed behind it, the last time
+    struct timing_op *next;   // in its bucket
+    uint64_t shape;           // of vectors or rows, for which what follows holds
+    uint32_t word, busy, latency;
+    bool is_shaped;   // what it does depends on `shape`
+    bool moves;       // memory
+    bool needs_data;  // before its unit begins
+    bool is_transfer; // may go on elsewhere
+    bool is_fence;
+    bool chains;  // takes element after element
+    uint8_t unit; // isa_unit
+    uint8_t sums; // register that it adds to; 0: none
+    uint8_t result, result_count;
+    uint8_t source_count, sources[TIMING_MOST_SOURCES];
+    uint64_t executed;    // with this shape
+    timing_counts counts; // without those, but for cycles, stalls and lines
     isa_instruction in;
     isa_class class;
     isa_cost cost;
-    bool moves;      // memory
-    bool needs_data; // before its unit begins
-    bool is_shaped;  // what it does depends on `shape`
-    bool chains;     // takes element after element
-    uint8_t sums;    // what it adds to, register number; 0: nothing
-    uint8_t source_count;
-    timing_group sources[TIMING_MOST_GROUPS], result;
-    timing_counts counts;
-    struct timing_op *next; // in its bucket
 } timing_op;
 
 typedef struct timing_hart {
@@ -78,6 +81,7 @@ typedef struct timing_hart {
     uint8_t reason[TIMING_REGISTERS], read_reason[TIMING_REGISTERS];
     uint64_t free[ISA_UNIT_COUNT]; // when the unit takes the next instruction
     timing_op *transfer;           // the last instruction, if it may have jumped
+    timing_op *last;               // instruction
     timing_op **buckets;
     size_t op_count;
     // The last issue, for timelines.
@@ -98,14 +102,16 @@ void timing_wait_until(timing_hart *t, uint64_t cycle);
 
 // All instructions that were executed, in no order.
 typedef void timing_visit(void *context, const timing_op *op);
-void timing_each(const timing_hart *t, timing_visit *visit, void *context);
+void timing_each(timing_hart *t, timing_visit *visit, void *context);
 
 // ---- operands.c
-// Registers, cost and kind of the instruction.
+// Registers, cost and kind of the instruction `in`.
 void timing_prepare(timing_op *op, const machine *m);
 // The same, of what depends on the shape: vectors, rows of lut.lda and lut.sta.
 void timing_reshape(timing_op *op, const machine *m, const hart *h);
 uint64_t timing_shape(const timing_op *op, const hart *h);
+// Adds what was executed with the current shape to the counts.
+void timing_settle(timing_op *op);
 
 // ---- access.c
 // Moves what the instruction touches, from cycle `at` on. Gives when all that it reads is there;

@@ -33,13 +33,11 @@ static bool mnemonic_has(const timing_op *op, const char *part)
     return strstr(isa_rows[op->in.opcode].mnemonic, part) != NULL;
 }
 
-static void add_source(timing_op *op, unsigned file, unsigned number, unsigned count)
+static void add_source(timing_op *op, unsigned first, unsigned count)
 {
-    if ((file == X && number == 0) || op->source_count == TIMING_MOST_GROUPS)
-        return;
-    if (number + count > 32)
-        count = 32 - number;
-    op->sources[op->source_count++] = (timing_group){(uint8_t)(file + number), (uint8_t)count};
+    for (unsigned r = first; r < first + count && op->source_count < TIMING_MOST_SOURCES; r++)
+        if (r != X && r < TIMING_REGISTERS)
+            op->sources[op->source_count++] = (uint8_t)r;
 }
 
 // --------------------------------------------------------------------------- groups
@@ -119,9 +117,9 @@ static void add_operand(timing_op *op, const machine *m, const char *name, size_
         unsigned count = count_of(op, m, row, bits);
         bool stored = op->class == ISA_CLASS_TILE_STORE; // lut.sta lt
         if (!row->written || stored)
-            add_source(op, row->file, number, count);
+            add_source(op, row->file + number, count);
         else if (row->file != X || number != 0)
-            op->result = (timing_group){(uint8_t)(row->file + number), (uint8_t)count};
+            op->result = (uint8_t)(row->file + number), op->result_count = (uint8_t)count;
         return;
     }
 }
@@ -130,7 +128,7 @@ static void add_operands(timing_op *op, const machine *m, uint64_t bits)
 {
     const char *at = isa_rows[op->in.opcode].operands;
     op->source_count = 0;
-    op->result = (timing_group){0};
+    op->result = op->result_count = 0;
     while (at && *at) {
         size_t length = strcspn(at, ", ");
         const char *open = memchr(at, '(', length);
@@ -165,15 +163,31 @@ static bool is_vector(isa_class class)
 static void set_shape(timing_op *op, const machine *m, const isa_shape *s)
 {
     op->cost = isa_cost_of(m, &op->in, s);
+    op->busy = op->cost.busy;
+    op->latency = op->cost.latency;
+    op->unit = (uint8_t)op->cost.unit;
     add_operands(op, m, s->vl * s->sew);
-    bool takes_turns = op->class == ISA_CLASS_LUT_MMA || op->class == ISA_CLASS_MMA;
-    op->sums = 0;
-    if (accumulates(op) && takes_turns)
-        op->sums = op->result.first;
-    else if (accumulates(op))
-        add_source(op, 0, op->result.first, 1), op->sources[op->source_count - 1] = op->result;
+    if (op->result + op->result_count > TIMING_REGISTERS)
+        op->result_count = (uint8_t)(TIMING_REGISTERS - op->result);
+    bool in_unit = op->class == ISA_CLASS_LUT_MMA || op->class == ISA_CLASS_MMA;
+    op->sums = accumulates(op) && in_unit ? op->result : 0;
+    if (accumulates(op) && !in_unit)
+        add_source(op, op->result, op->result_count);
     if (is_vector(op->class) && !op->in.vm)
-        add_source(op, V, 0, 1);
+        add_source(op, V, 1);
+}
+
+void timing_settle(timing_op *op)
+{
+    timing_counts *c = &op->counts;
+    c->instructions += op->executed;
+    c->lookups += op->executed * op->cost.lookups;
+    c->multiplies += op->executed * op->cost.multiplies;
+    c->read += op->executed * op->cost.read;
+    c->written += op->executed * op->cost.written;
+    c->busy[op->unit] += op->executed * op->busy;
+    c->energy += (double)op->executed * op->cost.energy;
+    op->executed = 0;
 }
 
 uint64_t timing_shape(const timing_op *op, const hart *h)
@@ -183,28 +197,58 @@ uint64_t timing_shape(const timing_op *op, const hart *h)
     return op->in.rs3 ? h->x[op->in.rs3] : 0;
 }
 
+// The shape is legal, or the instruction will fault.
+static isa_shape shape_of(const timing_op *op, const machine *m, const hart *h)
+{
+    if (is_vector(op->class))
+        return (isa_shape){.vl = h->vl, .sew = 8u << h->sew};
+    uint64_t part = op->shape, rows = 0;
+    if (op->in.opcode != ISA_LUT_LDA && op->in.opcode != ISA_LUT_STA) {
+        rows = part & 0xffff;
+        part >>= 16;
+    }
+    return (isa_shape){.tile_rows = rows <= m->tile_n ? rows : 0,
+                       .tile_columns = part <= m->tile_n ? part : 0};
+}
+
 void timing_reshape(timing_op *op, const machine *m, const hart *h)
 {
-    uint64_t columns = is_vector(op->class) ? 0 : timing_shape(op, h);
+    timing_settle(op);
     op->shape = timing_shape(op, h);
-    set_shape(op, m,
-              &(isa_shape){.vl = h->vl,
-                           .sew = 8u << h->sew,
-                           .tile_columns = columns <= m->tile_n ? columns : 0});
+    isa_shape s = shape_of(op, m, h);
+    set_shape(op, m, &s);
+}
+
+static bool has_rows(unsigned opcode)
+{
+    switch (opcode) {
+    case ISA_LUT_LDA:
+    case ISA_LUT_STA:
+    case ISA_LUT_LDM:
+    case ISA_LUT_LDT:
+    case ISA_LUT_STM: return true;
+    default: return false;
+    }
+}
+
+static bool is_prefetch(unsigned opcode)
+{
+    return opcode == ISA_LUT_PF || opcode == ISA_PREFETCH_R || opcode == ISA_PREFETCH_W ||
+           opcode == ISA_PREFETCH_I;
 }
 
 void timing_prepare(timing_op *op, const machine *m)
 {
     const isa_class class = op->class = isa_rows[op->in.opcode].class;
-    bool rows = op->in.opcode == ISA_LUT_LDA || op->in.opcode == ISA_LUT_STA;
+    op->word = op->in.word;
+    op->is_transfer = class == ISA_CLASS_BRANCH || class == ISA_CLASS_JUMP;
+    op->is_fence = op->in.opcode == ISA_FENCE || op->in.opcode == ISA_FENCE_TSO;
+    bool rows = has_rows(op->in.opcode);
     op->is_shaped = is_vector(class) || rows;
     op->shape = UINT64_MAX;
     op->chains = is_vector(class) || class == ISA_CLASS_DEQUANTIZE;
     op->needs_data = class == ISA_CLASS_TABLE_BUILD || class == ISA_CLASS_DEQUANTIZE;
     set_shape(op, m, &(isa_shape){.vl = 0, .sew = 8});
-    bool prefetch =
-        class == ISA_CLASS_TILE_PREFETCH ||
-        (class == ISA_CLASS_LOAD && strncmp(isa_rows[op->in.opcode].mnemonic, "pref", 4) == 0);
-    op->moves = prefetch || op->cost.read + op->cost.written > 0 ||
+    op->moves = is_prefetch(op->in.opcode) || op->cost.read + op->cost.written > 0 ||
                 class == ISA_CLASS_VECTOR_LOAD || class == ISA_CLASS_VECTOR_STORE || rows;
 }

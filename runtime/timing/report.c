@@ -67,7 +67,7 @@ static void gather(void *context, const timing_op *op)
     const gathering *g = context;
     timing_report *r = g->report;
     timing_counts_add(&r->total, &op->counts);
-    timing_counts_add(&r->by_unit[op->cost.unit], &op->counts);
+    timing_counts_add(&r->by_unit[op->unit], &op->counts);
     for (size_t i = 0; i < OBSERVE_GROUPINGS; i++) {
         text name = {0};
         observe_groupings[i].print(r->program, op->pc, &name);

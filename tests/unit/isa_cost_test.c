@@ -75,9 +75,12 @@ static const expectation expectations[] = {
     {"lut.ldh", ISA_UNIT_TILE_LOAD, 4, 8, 256, 0, 0, IN(LUT_LD, .half = 1)},
     {"lut.lda.f16", ISA_UNIT_TILE_LOAD, 4, 8, 256, 0, 0,
      IN(LUT_LDA, .rs2 = 5, .type = XLUT_DATA_F16)},
+    {"lut.ldm.a", ISA_UNIT_TILE_LOAD, 16, 20, 512, 0, 0, IN(LUT_LDM, .rs2 = 5)},
+    {"lut.ldt", ISA_UNIT_TILE_LOAD, 16, 20, 256, 0, 0, IN(LUT_LDT, .rs2 = 5)},
     {"lut.pf", ISA_UNIT_TILE_LOAD, 8, 8, 0, 0, 0, IN(LUT_PF)},
     {"lut.st", ISA_UNIT_TILE_STORE, 8, 12, 0, 512, 0, IN(LUT_ST)},
     {"lut.sta.f32", ISA_UNIT_TILE_STORE, 8, 12, 0, 512, 0, IN(LUT_STA, .rs2 = 5)},
+    {"lut.stm", ISA_UNIT_TILE_STORE, 16, 20, 0, 512, 0, IN(LUT_STM, .rs2 = 5)},
     {"lut.tbl.f32.i8", ISA_UNIT_TABLE, 8, 16, 520, 0, 0,
      IN(LUT_TBL, .rs2 = 5, .rs3 = 6, .activation = XLUT_ACTIVATION_F32, .table = XLUT_TABLE_I8)},
     {"lut.tbl.f16.i8dynamic", ISA_UNIT_TABLE, 8, 24, 256, 32, 0,
@@ -166,6 +169,9 @@ static void test_shapes(void **state)
     assert_int_equal(isa_cost_of(&m, IN(VADD_VV), &s).busy, 2);
     assert_int_equal(isa_cost_of(&m, IN(LUT_STA, .rs2 = 5), &s).busy, 2);
     assert_int_equal(isa_cost_of(&m, IN(LUT_STA, .rs2 = 5), &s).written, 80);
+    s = (isa_shape){.sew = 8, .tile_rows = 3, .tile_columns = 20};
+    assert_int_equal(isa_cost_of(&m, IN(LUT_LDM, .rs2 = 5), &s).read, 60);
+    assert_int_equal(isa_cost_of(&m, IN(LUT_LDM, .rs2 = 5), &s).busy, 3);
     s = (isa_shape){.vl = 0, .sew = 8}; // nothing to do takes a cycle
     assert_int_equal(isa_cost_of(&m, IN(VADD_VV), &s).busy, 1);
     assert_int_equal(isa_cost_of(&m, IN(VFREDOSUM_VS), &s).busy, 1);
