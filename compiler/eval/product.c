@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { BLOCK_ROWS = 64, MOST_CODES = 16 };
+enum { BLOCK_ROWS = 64 };
 #define MOST_KEPT (INT64_C(1) << 30) // bytes of weights kept between calls
 
 // One product y = x w^T; rows of w come in blocks.
@@ -18,30 +18,22 @@ typedef struct product {
     eval_global *content; // the weight's
     quant_format format;
     int64_t n, k, rows;
-    double *entries; // rows * lookups * 8, with `table`
-    double levels[MOST_CODES];
+    double *entries;                         // rows * lookups * 8, with `table`
+    double levels[QUANT_TERMS][QUANT_CODES]; // of formats whose levels are known, by terms
 } product;
 
 typedef struct weight_block {
     int64_t first, count;
     quant_rows rows;      // plane formats
-    const double *values; // count * k: `levels` for integer x, otherwise what the weights stand for
+    const double *values; // count * k: levels of the first term for integer x, otherwise what the
+                          // weights stand for
 } weight_block;
 
-static int plane_weight(const product *p, unsigned plane)
-{
-    return p->format.kind == QUANT_UNIFORM ? 1 << plane : 1;
-}
-
-// What each code stands for before scaling: the sum of its planes' weights and signs.
 static void find_levels(product *p)
 {
-    for (unsigned code = 0; code < 1u << p->format.planes; code++) {
-        int sum = 0;
-        for (unsigned plane = 0; plane < p->format.planes; plane++)
-            sum += code >> plane & 1 ? plane_weight(p, plane) : -plane_weight(p, plane);
-        p->levels[code] = sum;
-    }
+    const quant_codebook *book = p->format.codebook;
+    for (unsigned t = 0; t < p->format.terms && !(book && book->learned); t++)
+        quant_levels(&p->format, book ? book->levels : NULL, t, p->levels[t]);
 }
 
 // ------------------------------------------------------------------ weights
@@ -61,7 +53,8 @@ static bool read_dense(product *p, weight_block *b, double *out)
 
 static bool is_exact(const product *p)
 {
-    return p->format.planes && scalar_is_integer(p->x->type);
+    const quant_codebook *book = p->format.codebook;
+    return p->format.planes && scalar_is_integer(p->x->type) && (!book || book->whole);
 }
 
 static bool find_values(product *p, weight_block *b, double *out)
@@ -70,7 +63,7 @@ static bool find_values(product *p, weight_block *b, double *out)
         return read_dense(p, b, out);
     if (is_exact(p))
         for (int64_t i = 0; i < b->count * p->k; i++)
-            out[i] = p->levels[b->rows.codes[i]];
+            out[i] = p->levels[0][b->rows.codes[i]];
     else
         quant_dequantize(&b->rows, out);
     return true;
@@ -147,25 +140,58 @@ static double ideal(const product *p, const weight_block *b, int64_t m, int64_t 
     return p->scale ? sum * row_scale(p, m) : sum;
 }
 
+static double dot_codes(const double *x, const uint8_t *codes, const double *levels, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += x[i] * levels[codes[i]];
+    return sum;
+}
+
 // Integer activations, exactly as `linear` in ops.def says: the group sums are
 // integers (exact in double), the rest is f32.
 static double integer_exact(const product *p, const weight_block *b, int64_t m, int64_t n)
 {
-    const double *x = p->x->data + m * p->k;
-    const double *levels = b->values + n * p->k;
-    int64_t groups = quant_groups(&p->format, p->k),
+    const double *x = p->x->data + m * p->k, *levels = b->values + n * p->k;
+    const uint8_t *codes = b->rows.codes + n * p->k;
+    int64_t groups = quant_groups(&p->format, p->k), terms = p->format.terms,
             size = p->format.group ? p->format.group : p->k;
     float scale = (float)row_scale(p, m), y = 0;
     for (int64_t g = 0; g < groups; g++) {
         int64_t first = g * size, count = p->k - first < size ? p->k - first : size;
-        double c = dot(x + first, levels + first, count), sum = 0;
-        y = fmaf((float)c, b->rows.scale[n * groups + g] * scale, y);
+        const float *ws = b->rows.scale + (n * groups + g) * terms;
+        double sum = 0;
+        for (int64_t t = 0; t < terms; t++) {
+            double c = t ? dot_codes(x + first, codes + first, p->levels[t], count)
+                         : dot(x + first, levels + first, count);
+            y = fmaf((float)c, ws[t] * scale, y);
+        }
         for (int64_t k = first; b->rows.offset && k < first + count; k++)
             sum += x[k];
         if (b->rows.offset)
             y = fmaf((float)sum * scale, b->rows.offset[n * groups + g], y);
     }
     return (double)y;
+}
+
+static unsigned plane_bits(const product *p, const uint8_t *codes, int64_t lookup, unsigned plane)
+{
+    unsigned bits = 0;
+    for (int64_t j = 0; j < 4 && 4 * lookup + j < p->k; j++)
+        bits |= (codes[4 * lookup + j] >> plane & 1u) << j;
+    return bits;
+}
+
+// What a term's planes pick for one lookup.
+static double term_entry(const product *p, quant_term t, const uint8_t *codes, int64_t lookup,
+                         const double *entries)
+{
+    double sum = 0;
+    for (unsigned i = 0; i < t.planes; i++) {
+        int weight = t.form == QUANT_EQUAL ? 1 : 1 << i;
+        sum += weight * eval_table_lookup(entries, plane_bits(p, codes, lookup, t.first + i));
+    }
+    return sum;
 }
 
 // Rounded table entries, otherwise ideal: every plane looks up, offsets take the
@@ -179,14 +205,10 @@ static double through_table(const product *p, const weight_block *b, int64_t m, 
     double y = 0;
     for (int64_t lookup = 0; lookup < lookups; lookup++, entries += 8) {
         int64_t group = n * groups + lookup / per_group;
-        double sum = 0;
-        for (unsigned plane = 0; plane < p->format.planes; plane++) {
-            unsigned bits = 0;
-            for (int64_t j = 0; j < 4 && 4 * lookup + j < p->k; j++)
-                bits |= (codes[4 * lookup + j] >> plane & 1u) << j;
-            sum += plane_weight(p, plane) * eval_table_lookup(entries, bits);
-        }
-        y += sum * (double)b->rows.scale[group];
+        const float *scale = b->rows.scale + group * p->format.terms;
+        for (unsigned t = 0; t < p->format.terms; t++)
+            y += term_entry(p, quant_term_of(&p->format, t), codes, lookup, entries) *
+                 (double)scale[t];
         if (b->rows.offset)
             y += eval_table_lookup(entries, 15) * (double)b->rows.offset[group];
     }

@@ -99,10 +99,14 @@ static double squared_weights(const quant_rows *w, int64_t n, int64_t lookup)
     int64_t group = w->format.group ? 4 * lookup / w->format.group : 0;
     int64_t at = n * quant_groups(&w->format, w->k) + group;
     double factor[8] = {0}, sum = 0;
-    for (unsigned p = 0; p < w->format.planes; p++) {
-        unsigned bits = plane_bits(w, n, lookup, p);
-        double alpha = ldexp((double)w->scale[at], w->format.kind == QUANT_UNIFORM ? (int)p : 0);
-        factor[(bits & 8 ? bits : ~bits) & 7] += bits & 8 ? alpha : -alpha;
+    for (unsigned i = 0; i < w->format.terms; i++) {
+        quant_term t = quant_term_of(&w->format, i);
+        for (unsigned p = 0; p < t.planes; p++) {
+            unsigned bits = plane_bits(w, n, lookup, t.first + p);
+            double alpha = ldexp((double)w->scale[at * w->format.terms + i],
+                                 t.form == QUANT_EQUAL ? 0 : (int)p);
+            factor[(bits & 8 ? bits : ~bits) & 7] += bits & 8 ? alpha : -alpha;
+        }
     }
     if (w->offset)
         factor[7] += (double)w->offset[at];

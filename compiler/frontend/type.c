@@ -67,10 +67,11 @@ static const char *find_format(frontend *f, const ast_node *type)
                                             parts.zero ? "z" : "", parts.wide ? "f" : ""));
     if (quant_format_is_open(name) || quant_format_parse(name, &parsed))
         return name;
+    bool zero = quant_format_parse(arena_format(f->arena, "%sz", type->name), &parsed);
     fail(f, type->where,
-         "there is no weight format '%s': w1, w2, w3, w4 and ternary take group(16, 32, 64, 128 or "
-         "256) or row, then zero (w1..w4) and scales(f32) (with a group)",
-         describe_syntax(f, type));
+         "there is no weight format '%s': %s takes group(16, 32, 64, 128 or 256) or row%s "
+         "scales(f32) (with a group)",
+         describe_syntax(f, type), type->name, zero ? ", then zero and" : ", then");
     return NULL;
 }
 
@@ -82,30 +83,40 @@ static bool is_format_base(const char *name)
 
 static type_spec unknown_type(frontend *f, const ast_node *type)
 {
-    static const char *const names[] = {"f64",   "f32",    "f16",     "bf16",  "e4m3", "e5m2",
-                                        "i64",   "i32",    "i16",     "i8",    "u8",   "i1",
-                                        "index", "number", "boolean", "w",     "w1",   "w2",
-                                        "w3",    "w4",     "ternary", "dense", "text"};
-    size_t count = sizeof names / sizeof *names;
-    const char **candidates = ARENA_ARRAY(f->arena, const char *, count + f->declarations.count);
-    memcpy(candidates, names, sizeof names);
-    for (size_t i = 0; i < f->declarations.count; i++)
-        if (f->declarations.items[i]->kind == DECLARATION_WEIGHT)
-            candidates[count++] = f->declarations.items[i]->name;
     const declaration *d = declaration_find(f, type->name);
     if (weights_failed(f, type->name) || (d && d->kind == DECLARATION_CONST && is_poison(d->value)))
         return (type_spec){SPEC_ERROR};
+    static const char *const names[] = {"f64",   "f32",    "f16",     "bf16", "e4m3",  "e5m2",
+                                        "i64",   "i32",    "i16",     "i8",   "u8",    "i1",
+                                        "index", "number", "boolean", "w",    "dense", "text"};
+    size_t count = sizeof names / sizeof *names, bases = 0;
+    while (quant_base_name(bases))
+        bases++;
+    const char **candidates =
+        ARENA_ARRAY(f->arena, const char *, count + bases + f->declarations.count);
+    memcpy(candidates, names, sizeof names);
+    text formats = {0};
+    for (size_t i = 0; i < bases; i++) {
+        scalar_type scalar;
+        candidates[count++] = quant_base_name(i);
+        if (!scalar_by_name(quant_base_name(i), &scalar))
+            text_printf(&formats, " %s", quant_base_name(i));
+    }
+    for (size_t i = 0; i < f->declarations.count; i++)
+        if (f->declarations.items[i]->kind == DECLARATION_WEIGHT)
+            candidates[count++] = f->declarations.items[i]->name;
     if (d && d->kind == DECLARATION_CONST)
         fail(f, type->name_at, "constant '%s' is %s, not the name of an element type", type->name,
              describe(f, d->value));
     else
         fail(f, type->name_at, "there is no type '%s'%s", type->name,
              suggestion(f, type->name, candidates, count));
-    note(
-        f, NOWHERE,
-        "types are f64 f32 f16 bf16 e4m3 e5m2 i64 i32 i16 i8 u8 i1, for weights also w dense w1 w2 "
-        "w3 w4 ternary, for parameters also index number boolean text and the names of weight "
-        "groups");
+    note(f, NOWHERE,
+         "types are f64 f32 f16 bf16 e4m3 e5m2 i64 i32 i16 i8 u8 i1, for weights also w dense%s, "
+         "for "
+         "parameters also index number boolean text and the names of weight groups",
+         text_string(&formats));
+    text_free(&formats);
     return (type_spec){SPEC_ERROR};
 }
 

@@ -90,7 +90,9 @@ struct ir_type {
     table_scale scale;  // TABLE
     int64_t group;      // TABLE with TABLE_SCALE_GROUP: activations per scale
     int64_t sums;       // TABLE: activations per sum for offsets; 0: no sums kept
+    unsigned parts;     // TABLE: 2 of i16 activations, whose bytes have tables of their own; else 1
     tile_kind tile;     // TILE
+    bool multiplied;    // TABLE of a CPU: the activations as bytes, to be multiplied
     unsigned rank;
     ir_dim dims[IR_MAX_RANK]; // a buffer's first dimension may be unknown: value -1, prints "?"
 };
@@ -101,6 +103,10 @@ const ir_type *ir_type_tensor(ir_module *m, scalar_type s, unsigned rank, const 
 const ir_type *ir_type_weight(ir_module *m, const char *format, unsigned rank, const ir_dim *dims);
 const ir_type *ir_type_table(ir_module *m, scalar_type entry, table_scale scale, int64_t group,
                              int64_t sums, unsigned rank, const ir_dim *dims);
+// The same table in so many parts.
+const ir_type *ir_type_table_in_parts(ir_module *m, const ir_type *table, unsigned parts);
+// For products on CPUs that multiply bytes instead of looking entries up.
+const ir_type *ir_type_table_multiplied(ir_module *m, const ir_type *table);
 const ir_type *ir_type_buffer(ir_module *m, scalar_type s, unsigned rank, const ir_dim *dims);
 const ir_type *ir_type_vector(ir_module *m, scalar_type s);
 const ir_type *ir_type_tile(ir_module *m, tile_kind kind);

@@ -80,11 +80,17 @@ static bool parse_scale(parser *p, ir_type *t)
 static bool parse_table(parser *p, const ir_type **out)
 {
     ir_type t = {.kind = IR_TABLE};
+    int64_t parts = 1;
     if (!lir_expect(p, "<") || !parse_scalar(p, &t.scalar))
         return false;
     while (lir_accept(p, ",")) {
-        if (lir_accept(p, "scale")) {
+        if (lir_accept(p, "multiplied")) {
+            t.multiplied = true;
+        } else if (lir_accept(p, "scale")) {
             if (!parse_scale(p, &t))
+                return false;
+        } else if (lir_accept(p, "parts")) {
+            if (!lir_expect(p, "=") || !lir_integer(p, "the table's parts", 1, 2, &parts))
                 return false;
         } else if (!lir_expect(p, "sums") || !lir_expect(p, "=") ||
                    !lir_integer(p, "activations per sum", 1, INT64_C(1) << 40, &t.sums)) {
@@ -94,6 +100,9 @@ static bool parse_table(parser *p, const ir_type **out)
     if (!lir_expect(p, ">") || !parse_dims(p, false, &t.rank, t.dims))
         return false;
     *out = ir_type_table(p->module, t.scalar, t.scale, t.group, t.sums, t.rank, t.dims);
+    *out = ir_type_table_in_parts(p->module, *out, (unsigned)parts);
+    if (t.multiplied)
+        *out = ir_type_table_multiplied(p->module, *out);
     return true;
 }
 

@@ -12,10 +12,11 @@ int64_t ir_dim_maximum(ir_dim d)
 
 uint64_t ir_type_hash(uint64_t hash, const ir_type *t)
 {
-    const uint64_t fields[] = {t->kind, t->scalar,         t->scale,         (uint64_t)t->group,
-                               t->tile, (uint64_t)t->sums, (uint64_t)t->rank};
+    const uint64_t fields[] = {t->kind, t->scalar,         t->scale, (uint64_t)t->group,
+                               t->tile, (uint64_t)t->sums, t->parts, (uint64_t)t->rank};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         hash = ir_hash_combine(hash, fields[i]);
+    hash = ir_hash_combine(hash, t->multiplied);
     hash = ir_hash_text(hash, t->format);
     for (unsigned i = 0; i < t->rank; i++) {
         hash = ir_hash_combine(hash, (uint64_t)t->dims[i].value);
@@ -27,8 +28,10 @@ uint64_t ir_type_hash(uint64_t hash, const ir_type *t)
 static bool type_equal(const ir_type *a, const ir_type *b)
 {
     if (a->kind != b->kind || a->scalar != b->scalar || a->format != b->format ||
-        a->scale != b->scale || a->group != b->group || a->sums != b->sums || a->tile != b->tile ||
-        a->rank != b->rank)
+        a->scale != b->scale || a->group != b->group || a->sums != b->sums ||
+        a->parts != b->parts || a->tile != b->tile || a->rank != b->rank)
+        return false;
+    if (a->multiplied != b->multiplied)
         return false;
     for (unsigned i = 0; i < a->rank; i++)
         if (!ir_dim_equal(a->dims[i], b->dims[i]))
@@ -103,8 +106,27 @@ const ir_type *ir_type_weight(ir_module *m, const char *format, unsigned rank, c
 const ir_type *ir_type_table(ir_module *m, scalar_type entry, table_scale scale, int64_t group,
                              int64_t sums, unsigned rank, const ir_dim *dims)
 {
-    ir_type t = {.kind = IR_TABLE, .scalar = entry, .scale = scale, .group = group, .sums = sums};
+    ir_type t = {.kind = IR_TABLE,
+                 .scalar = entry,
+                 .scale = scale,
+                 .group = group,
+                 .sums = sums,
+                 .parts = 1};
     return intern_with_dims(m, t, rank, dims);
+}
+
+const ir_type *ir_type_table_in_parts(ir_module *m, const ir_type *table, unsigned parts)
+{
+    ir_type t = *table;
+    t.parts = parts;
+    return intern_type(m, &t);
+}
+
+const ir_type *ir_type_table_multiplied(ir_module *m, const ir_type *table)
+{
+    ir_type t = *table;
+    t.multiplied = true;
+    return intern_type(m, &t);
 }
 
 const ir_type *ir_type_buffer(ir_module *m, scalar_type s, unsigned rank, const ir_dim *dims)
@@ -161,13 +183,15 @@ void ir_dim_print(text *out, ir_dim d)
 
 static void print_table(text *out, const ir_type *t)
 {
-    text_printf(out, "table<%s", scalar_rows[t->scalar].name);
+    text_printf(out, "table<%s%s", scalar_rows[t->scalar].name, t->multiplied ? ", multiplied" : "");
     if (t->scale == TABLE_SCALE_GROUP)
         text_printf(out, ", scale = group(%lld)", (long long)t->group);
     else if (t->scale != TABLE_SCALE_NONE)
         text_printf(out, ", scale = %s", t->scale == TABLE_SCALE_ROW ? "row" : "slice");
     if (t->sums)
         text_printf(out, ", sums = %lld", (long long)t->sums);
+    if (t->parts > 1)
+        text_printf(out, ", parts = %u", t->parts);
     text_char(out, '>');
 }
 

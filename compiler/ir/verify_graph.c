@@ -276,10 +276,13 @@ static bool rule_mpgemm(verifier *v, const ir_op *op)
 static bool rule_precompute(verifier *v, const ir_op *op)
 {
     const ir_type *x = op->operands[0].value->type, *t = op->results[0].type;
-    bool exact = t->scalar == SCALAR_I16;
-    if (exact ? x->scalar != SCALAR_I8 : !ir_type_is_float(x))
-        return verify_error(v, op, "builds i16 tables of i8 and others of floats, not %s of %s",
+    bool exact = t->scalar == SCALAR_I16, wide = x->scalar == SCALAR_I16;
+    if (exact ? x->scalar != SCALAR_I8 && !wide : !ir_type_is_float(x))
+        return verify_error(v, op,
+                            "builds i16 tables of integers and others of floats, not %s of %s",
                             verify_type(v, t), verify_type(v, x));
+    if (t->parts != (wide ? 2 : 1))
+        return verify_error(v, op, "builds tables in two parts of i16 only, and these always so");
     return check_same_shape(v, op, x, t);
 }
 

@@ -59,6 +59,11 @@ typedef struct lowering {
     // Made by prepare_table for kernels that build tables, NULL otherwise.
     ir_value *inverse_scales;    // f32 [m]
     ir_value *unit_plane, *ones; // a plane of +1 and n scales of 1, in memory
+    // n times a factor in memory, made by prepare_pieces: 1, 16, 256.
+    struct {
+        int factor;
+        ir_value *vector;
+    } factors[4];
 } lowering;
 
 // ---- small builders (lower_build.c); index arithmetic folds constants
@@ -186,4 +191,3 @@ ir_value *low_mma(lowering *l, const ir_type *table, ir_value *entries, ir_value
                   unsigned n_planes, ir_value *const *planes, const char *form, const char *slice,
                   bool one_row);
 ir_value *low_tile_load(lowering *l, tile_kind kind, ir_value *bytes, bool half);
-const char *low_slice_name(int64_t parts, int64_t index); // 1, 2 or 4 parts of the depth

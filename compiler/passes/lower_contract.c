@@ -1,16 +1,9 @@
-// The contraction over the depth: for each weight group, lookups into an integer or f32
-// accumulator, then scaling into D. Shared by the mpgemm (weights from a packed stream) and
-// by the sums for offsets (one constant plane of +1 with scale 1).
+// The contraction over the depth: for each weight group, lookups into integer or f32 accumulators,
+// then scaling into D. Shared by the mpgemm (weights from a packed stream) and by the sums for
+// offsets (one constant plane of +1 with scale 1).
 #include "compiler/passes/lower_contract.h"
 
 enum { UNROLL = 4 }; // tiles or spans of up to this many are written out
-
-const char *low_slice_name(int64_t parts, int64_t index)
-{
-    static const char *const halves[] = {"half0", "half1"};
-    static const char *const quarters[] = {"quarter0", "quarter1", "quarter2", "quarter3"};
-    return parts == 1 ? "all" : parts == 2 ? halves[index] : quarters[index];
-}
 
 ir_value *low_tile_load(lowering *l, tile_kind kind, ir_value *bytes, bool half)
 {
@@ -49,38 +42,115 @@ ir_value *low_mma(lowering *l, const ir_type *table, ir_value *entries, ir_value
     return ir_result(op, 0);
 }
 
-// ------------------------------------------------------------------- operands
+// --------------------------------------------------------------------- pieces
 
-typedef struct planes {
-    ir_value *tile[8];
-    unsigned count;
-    const char *form;
-} planes;
-
-static planes load_planes(lowering *l, const contraction *c, ir_value *offset)
+static void add_piece(piece_list *list, piece p, unsigned parts)
 {
-    planes p = {.count = 1, .form = "planes"};
-    if (c->constant_plane) {
-        p.tile[0] = c->constant_plane;
-        return p;
+    for (p.part = 0; p.part < parts; p.part++, p.factor *= 256) {
+        if (list->count == MOST_PIECES)
+            INTERNAL_ERROR("a format needs more than %d accumulators", MOST_PIECES);
+        list->items[list->count++] = p;
     }
-    p.count = c->format.planes;
-    p.form = c->format.kind == QUANT_TERNARY ? "ternary" : "planes";
-    for (unsigned i = 0; i < p.count; i++) {
-        ir_value *at = low_add(l, offset, low_index(l, i * c->geometry.plane_bytes));
-        ir_value *bytes = low_bytes(l, c->stream, low_index(l, 0), at, c->geometry.plane_bytes);
-        p.tile[i] = low_tile_load(l, TILE_PLANE, bytes, false);
-    }
-    return p;
 }
 
-static ir_value *load_table(lowering *l, const contraction *c, unsigned j, ir_value *tile)
+piece_list pieces_of(const quant_format *f, const ir_type *table)
 {
-    int64_t bytes = table_entry_bytes(l, c->table);
+    enum { PLANES = 4 }; // of an lmma
+    piece_list list = {0};
+    for (unsigned i = 0; i < f->terms; i++) {
+        quant_term t = quant_term_of(f, i);
+        unsigned end = t.first + t.planes, factor = 1;
+        for (unsigned first = t.first; first < end; first += PLANES, factor <<= PLANES) {
+            unsigned planes = end - first < PLANES ? end - first : PLANES;
+            piece p = {i, t.form, first, planes, 0, (int)factor};
+            add_piece(&list, p, table->parts);
+        }
+    }
+    return list;
+}
+
+static unsigned pieces_in_term(const piece_list *list, unsigned first)
+{
+    unsigned count = 1;
+    while (first + count < list->count &&
+           list->items[first + count].term == list->items[first].term)
+        count++;
+    return count;
+}
+
+static ir_value **factor_slot(lowering *l, int factor)
+{
+    unsigned i = 0;
+    while (l->factors[i].vector && l->factors[i].factor != factor)
+        i++;
+    l->factors[i].factor = factor;
+    return &l->factors[i].vector;
+}
+
+void prepare_pieces(lowering *l, const piece_list *pieces)
+{
+    for (unsigned i = 0; i < pieces->count; i += pieces_in_term(pieces, i))
+        for (unsigned k = i; pieces_in_term(pieces, i) > 1 && k < i + pieces_in_term(pieces, i);
+             k++) {
+            int factor = pieces->items[k].factor;
+            ir_value **vector = factor_slot(l, factor), *zero = low_index(l, 0);
+            if (*vector)
+                continue;
+            *vector = low_scratch(l, SCALAR_F16, 1, l->n);
+            low_fill(l, *vector, zero, zero, low_index(l, l->n), factor);
+        }
+}
+
+// ------------------------------------------------------------------- operands
+
+// Quarters of the depth of a tile.
+typedef struct depth_slice {
+    int64_t first, count;
+} depth_slice;
+
+static const char *slice_name(depth_slice s)
+{
+    static const char *const halves[] = {"half0", "half1"};
+    static const char *const quarters[] = {"quarter0", "quarter1", "quarter2", "quarter3"};
+    return s.count == QUARTERS ? "all" : s.count == 2 ? halves[s.first / 2] : quarters[s.first];
+}
+
+tile_operands load_tile(lowering *l, const contraction *c, ir_value *tile, ir_value *offset)
+{
+    tile_operands loaded = {.tile = tile};
+    if (c->constant_plane) {
+        loaded.plane[0] = c->constant_plane;
+        return loaded;
+    }
+    for (unsigned i = 0; i < c->format.planes; i++) {
+        ir_value *at = low_add(l, offset, low_index(l, i * c->geometry.plane_bytes));
+        ir_value *bytes = low_bytes(l, c->stream, low_index(l, 0), at, c->geometry.plane_bytes);
+        loaded.plane[i] = low_tile_load(l, TILE_PLANE, bytes, false);
+    }
+    return loaded;
+}
+
+static ir_value *table_at(lowering *l, const contraction *c, unsigned j, tile_operands *loaded,
+                          unsigned part)
+{
+    if (loaded->table[j][part])
+        return loaded->table[j][part];
+    int64_t bytes = table_entry_bytes(l, c->table), size = bytes / c->table->parts;
     ir_value *row = low_add(l, c->row_tile, low_index(l, j));
-    ir_value *at = low_mul(l, tile, low_index(l, bytes));
-    return low_tile_load(l, TILE_TABLE, low_bytes(l, c->tables, row, at, bytes),
-                         c->table->scalar == SCALAR_I8);
+    ir_value *at =
+        low_add(l, low_mul(l, loaded->tile, low_index(l, bytes)), low_index(l, part * size));
+    loaded->table[j][part] = low_tile_load(l, TILE_TABLE, low_bytes(l, c->tables, row, at, size),
+                                           c->table->scalar == SCALAR_I8);
+    return loaded->table[j][part];
+}
+
+// accumulator (NULL: start afresh) += the piece's lookups in a slice of the loaded tile.
+static ir_value *look_up(lowering *l, const contraction *c, const piece *p, unsigned j,
+                         tile_operands *loaded, ir_value *accumulator, depth_slice slice)
+{
+    const char *form = p->form == QUANT_EQUAL ? "ternary" : "planes";
+    return low_mma(l, c->table, table_at(l, c, j, loaded, p->part), accumulator, p->planes,
+                   loaded->plane + p->first, form, slice_name(slice), c->one_row);
 }
 
 static ir_value *f32_view(lowering *l, ir_value *buffer, ir_value *row, ir_value *column)
@@ -118,30 +188,56 @@ static ir_value *stream_numbers(lowering *l, const contraction *c, ir_value *off
                     ir_type_buffer(l->module, c->format.scale, 1, dims));
 }
 
-static ir_value *weight_scale(lowering *l, const contraction *c, ir_value *offset)
+// ------------------------------------------------------------------- scaling
+
+// Accumulators of all pieces, for each row tile.
+typedef ir_value *accumulators[MOST_PIECES][MOST_ROW_TILES];
+
+static ir_value *scale_into(lowering *l, ir_value *d, ir_value *sum, ir_value *weight_scale,
+                            ir_value *row_scale)
 {
-    return c->ones ? c->ones : stream_numbers(l, c, offset);
+    ir_value *operands[4] = {d, sum, weight_scale, row_scale};
+    const ir_type *type = ir_type_tile(l->module, TILE_F32);
+    ir_op *op = ir_build(&l->at, IR_XLUT_DEQ, 4, operands, 1, &type);
+    if (weight_scale->type->scalar == SCALAR_F32)
+        ir_set_name(op, "scale", "f32");
+    return ir_result(op, 0);
 }
 
-static const char *weight_scale_type(const contraction *c)
+// A term's sum in f32, rounded once: the sums of pieces are below 2^24 in magnitude where they are
+// integers, so that all but the last addition are exact.
+static ir_value *combined(lowering *l, const contraction *c, accumulators acc, unsigned first,
+                          unsigned count, unsigned j)
 {
-    return c->ones ? "f16" : scalar_rows[c->format.scale].name;
+    ir_value *sum = acc[first][j];
+    if (count == 1)
+        return sum;
+    sum = low_tile_zero(l, TILE_F32);
+    ir_dim dims[1] = {ir_dim_constant(l->n)};
+    const ir_type *row = ir_type_buffer(l->module, SCALAR_F16, 1, dims);
+    for (unsigned i = first; i < first + count; i++) {
+        ir_value *zero = low_index(l, 0), *factors = *factor_slot(l, c->pieces.items[i].factor);
+        sum = scale_into(l, sum, acc[i][j], low_view(l, factors, zero, zero, row), NULL);
+    }
+    return sum;
 }
 
-static void dequantize(lowering *l, const contraction *c, ir_value **d, ir_value *const *acc,
+static void dequantize(lowering *l, const contraction *c, ir_value **d, accumulators acc,
                        ir_value *tile, int64_t quarter, ir_value *scale_offset)
 {
-    ir_value *ws = weight_scale(l, c, scale_offset);
-    for (unsigned j = 0; j < c->row_tiles; j++) {
-        ir_value *operands[4] = {d[j], acc[j], ws, table_scale_of(l, c, j, tile, quarter)};
-        const ir_type *type = ir_type_tile(l->module, TILE_F32);
-        ir_op *op = ir_build(&l->at, IR_XLUT_DEQ, 4, operands, 1, &type);
-        if (weight_scale_type(c)[1] != '1')
-            ir_set_name(op, "scale", "f32");
-        d[j] = ir_result(op, 0);
+    for (unsigned first = 0; first < c->pieces.count;) {
+        unsigned count = pieces_in_term(&c->pieces, first);
+        int64_t behind = c->pieces.items[first].term * c->geometry.scale_bytes;
+        ir_value *at = low_add(l, scale_offset, low_index(l, behind));
+        ir_value *scales = c->ones ? c->ones : stream_numbers(l, c, at);
+        for (unsigned j = 0; j < c->row_tiles; j++)
+            d[j] = scale_into(l, d[j], combined(l, c, acc, first, count, j), scales,
+                              table_scale_of(l, c, j, tile, quarter));
+        first += count;
     }
 }
 
+// `offset`: of the group's offsets, behind its scales.
 static void add_offsets(lowering *l, const contraction *c, ir_value **d, ir_value *sum_index,
                         ir_value *offset)
 {
@@ -161,33 +257,55 @@ static void add_offsets(lowering *l, const contraction *c, ir_value **d, ir_valu
     }
 }
 
+static ir_value *offsets_behind(lowering *l, const contraction *c, ir_value *scale_offset)
+{
+    return low_add(l, scale_offset, low_index(l, c->format.terms * c->geometry.scale_bytes));
+}
+
 // ---------------------------------------------------------------------- spans
 
-// A loop that carries one tile per row tile: inside, `tiles` are the carried ones, behind it the
-// results.
-static void sweep_begin(lowering *l, const contraction *c, low_loop *loop, ir_value *count,
-                        ir_value **tiles)
+// A loop that carries tiles: inside, `tiles` are the carried ones, behind it the results.
+static void sweep_begin(lowering *l, low_loop *loop, ir_value *count, unsigned n, ir_value **tiles)
 {
-    low_for_begin(l, loop, low_index(l, 0), count, low_index(l, 1), c->row_tiles, tiles);
-    for (unsigned j = 0; j < c->row_tiles; j++)
-        tiles[j] = loop->carried[j];
+    low_for_begin(l, loop, low_index(l, 0), count, low_index(l, 1), n, tiles);
+    for (unsigned i = 0; i < n; i++)
+        tiles[i] = loop->carried[i];
 }
 
-static void sweep_end(lowering *l, const contraction *c, low_loop *loop, ir_value **tiles)
+static void sweep_end(lowering *l, low_loop *loop, ir_value **tiles)
 {
     low_loop_end(l, loop, tiles);
-    for (unsigned j = 0; j < c->row_tiles; j++)
-        tiles[j] = ir_result(loop->op, j);
+    for (unsigned i = 0; i < loop->n_carried; i++)
+        tiles[i] = ir_result(loop->op, i);
 }
 
-// acc[j] (NULL: start afresh) += lookups of one depth tile.
-static void accumulate_tile(lowering *l, const contraction *c, ir_value **acc, ir_value *tile,
-                            ir_value *offset, const char *slice)
+// Accumulators side by side, as a loop carries them, and back.
+static unsigned flatten(const contraction *c, accumulators acc, ir_value **tiles)
 {
-    planes p = load_planes(l, c, offset);
+    unsigned n = 0;
+    for (unsigned i = 0; i < c->pieces.count; i++)
+        for (unsigned j = 0; j < c->row_tiles; j++)
+            tiles[n++] = acc[i][j];
+    return n;
+}
+
+static void unflatten(const contraction *c, ir_value *const *tiles, accumulators acc)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < c->pieces.count; i++)
+        for (unsigned j = 0; j < c->row_tiles; j++)
+            acc[i][j] = tiles[n++];
+}
+
+// acc (NULL: start afresh) += lookups of one depth tile.
+static void accumulate_tile(lowering *l, const contraction *c, accumulators acc, ir_value *tile,
+                            ir_value *offset)
+{
+    tile_operands loaded = load_tile(l, c, tile, offset);
     for (unsigned j = 0; j < c->row_tiles; j++)
-        acc[j] = low_mma(l, c->table, load_table(l, c, j, tile), acc[j], p.count, p.tile, p.form,
-                         slice, c->one_row);
+        for (unsigned i = 0; i < c->pieces.count; i++)
+            acc[i][j] = look_up(l, c, &c->pieces.items[i], j, &loaded, acc[i][j],
+                                (depth_slice){0, QUARTERS});
 }
 
 static int64_t planes_bytes(const contraction *c)
@@ -196,60 +314,58 @@ static int64_t planes_bytes(const contraction *c)
 }
 
 // `count` depth tiles from `first` on, whose planes start at `offset`, into fresh accumulators.
-static void accumulate_span(lowering *l, const contraction *c, ir_value **acc, ir_value *first,
+static void accumulate_span(lowering *l, const contraction *c, accumulators acc, ir_value *first,
                             int64_t count, ir_value *offset)
 {
-    for (unsigned j = 0; j < c->row_tiles; j++)
-        acc[j] = NULL;
-    ir_value *step = low_index(l, planes_bytes(c));
+    ir_value *step = low_index(l, planes_bytes(c)), *carried[MOST_ROW_TILES];
     if (count <= UNROLL) {
         for (int64_t i = 0; i < count; i++)
             accumulate_tile(l, c, acc, low_add(l, first, low_index(l, i)),
-                            low_add(l, offset, low_mul(l, step, low_index(l, i))), "all");
+                            low_add(l, offset, low_mul(l, step, low_index(l, i))));
         return;
     }
-    for (unsigned j = 0; j < c->row_tiles; j++)
-        acc[j] = low_tile_zero(l, low_accumulator_kind(c->table));
+    for (unsigned i = 0; i < c->pieces.count; i++)
+        for (unsigned j = 0; j < c->row_tiles; j++)
+            acc[i][j] = low_tile_zero(l, low_accumulator_kind(c->table));
     low_loop tiles;
-    sweep_begin(l, c, &tiles, low_index(l, count), acc);
+    sweep_begin(l, &tiles, low_index(l, count), flatten(c, acc, carried), carried);
+    unflatten(c, carried, acc);
     accumulate_tile(l, c, acc, low_add(l, first, tiles.counter),
-                    low_add(l, offset, low_mul(l, step, tiles.counter)), "all");
-    sweep_end(l, c, &tiles, acc);
+                    low_add(l, offset, low_mul(l, step, tiles.counter)));
+    flatten(c, acc, carried);
+    sweep_end(l, &tiles, carried);
+    unflatten(c, carried, acc);
 }
 
-static void lookup_slice(lowering *l, const contraction *c, ir_value **d, ir_value *tile,
-                         const planes_tile *loaded, int64_t parts, int64_t index, int64_t quarter,
-                         ir_value *scale_offset)
+// d += a slice of one depth tile under one table scale.
+static void lookup_slice(lowering *l, const contraction *c, ir_value **d, tile_operands *loaded,
+                         depth_slice slice, ir_value *scale_offset)
 {
-    ir_value *acc[64];
+    accumulators acc = {{0}};
     for (unsigned j = 0; j < c->row_tiles; j++)
-        acc[j] = low_mma(l, c->table, loaded->table[j], NULL, loaded->count, loaded->plane,
-                         loaded->form, low_slice_name(parts, index), c->one_row);
-    dequantize(l, c, d, acc, tile, quarter, scale_offset);
+        for (unsigned i = 0; i < c->pieces.count; i++)
+            acc[i][j] = look_up(l, c, &c->pieces.items[i], j, loaded, NULL, slice);
+    dequantize(l, c, d, acc, loaded->tile, slice.first, scale_offset);
 }
 
-// d += part `index` of `parts` of one depth tile, by quarters where each has a table scale.
-static void lookup_part(lowering *l, const contraction *c, ir_value **d, ir_value *tile,
-                        const planes_tile *loaded, int64_t parts, int64_t index,
-                        ir_value *scale_offset)
+// d += a slice of one depth tile, by quarters where each has a table scale.
+static void lookup_part(lowering *l, const contraction *c, ir_value **d, tile_operands *loaded,
+                        depth_slice slice, ir_value *scale_offset)
 {
-    if (!scaled_by_slice(c)) {
-        lookup_slice(l, c, d, tile, loaded, parts, index, 0, scale_offset);
-        return;
-    }
-    for (int64_t q = index * QUARTERS / parts; q < (index + 1) * QUARTERS / parts; q++)
-        lookup_slice(l, c, d, tile, loaded, QUARTERS, q, q, scale_offset);
+    int64_t step = scaled_by_slice(c) ? 1 : slice.count;
+    for (int64_t q = slice.first; q < slice.first + slice.count; q += step)
+        lookup_slice(l, c, d, loaded, (depth_slice){q, step}, scale_offset);
 }
 
 static void one_span(lowering *l, const contraction *c, ir_value **d, ir_value *first,
                      int64_t count, ir_value *offset, ir_value *scale_offset)
 {
     if (scaled_by_slice(c)) {
-        planes_tile loaded = load_planes_tile(l, c, first, offset);
-        lookup_part(l, c, d, first, &loaded, 1, 0, scale_offset);
+        tile_operands loaded = load_tile(l, c, first, offset);
+        lookup_part(l, c, d, &loaded, (depth_slice){0, QUARTERS}, scale_offset);
         return;
     }
-    ir_value *acc[64];
+    accumulators acc = {{0}};
     accumulate_span(l, c, acc, first, count, offset);
     dequantize(l, c, d, acc, first, 0, scale_offset);
 }
@@ -268,38 +384,28 @@ void contract_group(lowering *l, const contraction *c, ir_value **d, ir_value *g
                      low_add(l, offset, low_index(l, i * span * bytes)), scale_offset);
     } else {
         low_loop spans;
-        sweep_begin(l, c, &spans, low_index(l, full), d);
+        sweep_begin(l, &spans, low_index(l, full), c->row_tiles, d);
         ir_value *tile = low_mul(l, spans.counter, low_index(l, span));
         one_span(l, c, d, low_add(l, first, tile), span,
                  low_add(l, offset, low_mul(l, tile, low_index(l, bytes))), scale_offset);
-        sweep_end(l, c, &spans, d);
+        sweep_end(l, &spans, d);
     }
     if (rest)
         one_span(l, c, d, low_add(l, first, low_index(l, full * span)), rest,
                  low_add(l, offset, low_index(l, full * span * bytes)), scale_offset);
-    add_offsets(l, c, d, group, low_add(l, scale_offset, low_index(l, c->geometry.scale_bytes)));
+    add_offsets(l, c, d, group, offsets_behind(l, c, scale_offset));
 }
 
-void contract_slice(lowering *l, const contraction *c, ir_value **d, ir_value *tile, int64_t slice,
-                    const planes_tile *loaded, ir_value *offset)
+void contract_slice(lowering *l, const contraction *c, ir_value **d, int64_t slice,
+                    tile_operands *loaded, ir_value *offset)
 {
-    int64_t parts = c->geometry.groups_per_tile;
-    int64_t numbers = c->geometry.scale_bytes + c->geometry.offset_bytes;
-    ir_value *at = low_add(l, offset, low_index(l, planes_bytes(c) + slice * numbers));
-    lookup_part(l, c, d, tile, loaded, parts, slice, at);
-    ir_value *group = low_add(l, low_mul(l, tile, low_index(l, parts)), low_index(l, slice));
-    add_offsets(l, c, d, group, low_add(l, at, low_index(l, c->geometry.scale_bytes)));
-}
-
-planes_tile load_planes_tile(lowering *l, const contraction *c, ir_value *tile, ir_value *offset)
-{
-    planes p = load_planes(l, c, offset);
-    planes_tile out = {.count = p.count, .form = p.form};
-    for (unsigned i = 0; i < p.count; i++)
-        out.plane[i] = p.tile[i];
-    for (unsigned j = 0; j < c->row_tiles; j++)
-        out.table[j] = load_table(l, c, j, tile);
-    return out;
+    int64_t parts = c->geometry.groups_per_tile, quarters = QUARTERS / parts;
+    ir_value *at =
+        low_add(l, offset, low_index(l, planes_bytes(c) + slice * c->geometry.group_bytes));
+    lookup_part(l, c, d, loaded, (depth_slice){slice * quarters, quarters}, at);
+    ir_value *group =
+        low_add(l, low_mul(l, loaded->tile, low_index(l, parts)), low_index(l, slice));
+    add_offsets(l, c, d, group, offsets_behind(l, c, at));
 }
 
 // --------------------------------------------------------------- whole depth
@@ -307,8 +413,7 @@ planes_tile load_planes_tile(lowering *l, const contraction *c, ir_value *tile, 
 static void contract_groups(lowering *l, const contraction *c, ir_value **d)
 {
     const pack_geometry *g = &c->geometry;
-    int64_t numbers = g->scale_bytes + g->offset_bytes;
-    int64_t group_bytes = g->tiles_per_group * planes_bytes(c) + numbers;
+    int64_t group_bytes = g->tiles_per_group * planes_bytes(c) + g->group_bytes;
     int64_t full = g->depth_tiles / g->tiles_per_group, rest = g->depth_tiles % g->tiles_per_group;
     ir_value *tiles = low_index(l, g->tiles_per_group);
     if (full == 1) {
@@ -316,10 +421,10 @@ static void contract_groups(lowering *l, const contraction *c, ir_value **d)
                        low_index(l, 0));
     } else if (full > 1) {
         low_loop groups;
-        sweep_begin(l, c, &groups, low_index(l, full), d);
+        sweep_begin(l, &groups, low_index(l, full), c->row_tiles, d);
         contract_group(l, c, d, groups.counter, low_mul(l, groups.counter, tiles),
                        g->tiles_per_group, low_mul(l, groups.counter, low_index(l, group_bytes)));
-        sweep_end(l, c, &groups, d);
+        sweep_end(l, &groups, d);
     }
     if (rest)
         contract_group(l, c, d, low_index(l, full), low_index(l, full * g->tiles_per_group), rest,
@@ -329,14 +434,14 @@ static void contract_groups(lowering *l, const contraction *c, ir_value **d)
 static void contract_slices(lowering *l, const contraction *c, ir_value **d)
 {
     const pack_geometry *g = &c->geometry;
-    int64_t tile_bytes = planes_bytes(c) + g->groups_per_tile * (g->scale_bytes + g->offset_bytes);
+    int64_t tile_bytes = planes_bytes(c) + g->groups_per_tile * g->group_bytes;
     low_loop tiles;
-    sweep_begin(l, c, &tiles, low_index(l, g->depth_tiles), d);
+    sweep_begin(l, &tiles, low_index(l, g->depth_tiles), c->row_tiles, d);
     ir_value *offset = low_mul(l, tiles.counter, low_index(l, tile_bytes));
-    planes_tile loaded = load_planes_tile(l, c, tiles.counter, offset);
+    tile_operands loaded = load_tile(l, c, tiles.counter, offset);
     for (int64_t slice = 0; slice < g->groups_per_tile; slice++)
-        contract_slice(l, c, d, tiles.counter, slice, &loaded, offset);
-    sweep_end(l, c, &tiles, d);
+        contract_slice(l, c, d, slice, &loaded, offset);
+    sweep_end(l, &tiles, d);
 }
 
 void lower_contraction(lowering *l, const contraction *c, ir_value **d)

@@ -4,6 +4,23 @@
 
 #include "compiler/passes/lower.h"
 
+// The accumulators that a format needs for each row tile. An lmma adds up to four planes in one of
+// a table's parts; a term of the format is made of one such sum, or of several times their factors:
+// 1 and 16 for planes 0-3 and 4-7, 1 and 256 for the low and the high bytes of activations.
+typedef struct piece {
+    unsigned term;
+    quant_form form;
+    unsigned first, planes; // index planes
+    unsigned part;          // of the table: 1 are the high bytes
+    int factor;
+} piece;
+enum { MOST_PIECES = 8, MOST_ROW_TILES = 64 };
+typedef struct piece_list {
+    unsigned count;
+    piece items[MOST_PIECES]; // by terms
+} piece_list;
+piece_list pieces_of(const quant_format *f, const ir_type *table);
+
 // What is contracted with what, for `row_tiles` row tiles of one column tile.
 typedef struct contraction {
     const ir_type *table;
@@ -16,11 +33,14 @@ typedef struct contraction {
     bool one_row;
     quant_format format;
     pack_geometry geometry;
+    piece_list pieces;
     ir_value *stream; // u8 bytes of the column tile
     // Set for sums: this plane and these scales stand for the stream's.
     ir_value *constant_plane, *ones;
 } contraction;
 
+// Fills what combining pieces needs; called at the kernel's start, for every list used in it.
+void prepare_pieces(lowering *l, const piece_list *pieces);
 // d[j] += the whole depth. d holds row_tiles f32 tiles and is updated.
 void lower_contraction(lowering *l, const contraction *c, ir_value **d);
 // One group of at least the tile depth: `count` depth tiles from tile `first` on, its planes at
@@ -28,16 +48,15 @@ void lower_contraction(lowering *l, const contraction *c, ir_value **d);
 void contract_group(lowering *l, const contraction *c, ir_value **d, ir_value *group,
                     ir_value *first, int64_t count, ir_value *offset);
 
-// The planes and tables of one depth tile, loaded once for its slices.
-typedef struct planes_tile {
-    ir_value *plane[8], *table[64];
-    unsigned count;
-    const char *form;
-} planes_tile;
-planes_tile load_planes_tile(lowering *l, const contraction *c, ir_value *tile, ir_value *offset);
-// One group smaller than the tile depth: slice `slice` of depth tile `tile`.
-void contract_slice(lowering *l, const contraction *c, ir_value **d, ir_value *tile, int64_t slice,
-                    const planes_tile *loaded, ir_value *offset);
+// The planes of one depth tile, and of its tables those that were loaded: once for all its slices.
+typedef struct tile_operands {
+    ir_value *tile;
+    ir_value *plane[8], *table[MOST_ROW_TILES][2];
+} tile_operands;
+tile_operands load_tile(lowering *l, const contraction *c, ir_value *tile, ir_value *offset);
+// One group smaller than the tile depth: slice `slice` of the loaded depth tile.
+void contract_slice(lowering *l, const contraction *c, ir_value **d, int64_t slice,
+                    tile_operands *loaded, ir_value *offset);
 
 enum { QUARTERS = 4 }; // slices of the tile depth with a table scale of their own
 

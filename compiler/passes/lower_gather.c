@@ -1,6 +1,6 @@
 // Rows of a table by number: of a tensor or dense weight copied, of a weight in planes put together
 // from its packed stream (docs/program.md).
-#include "compiler/passes/lower.h"
+#include "compiler/passes/native.h"
 
 // ------------------------------------------------------------- rows of planes
 
@@ -12,7 +12,8 @@ typedef struct plane_table {
     int64_t tile_n, columns, lookups; // lookups: of all depth tiles
     ir_value *stream;                 // u8
     ir_value *words;                  // scratch i32 [planes, words of a row]
-    ir_value *scales, *offsets;       // scratch f32 [lookups]; offsets: NULL without
+    ir_value *scales;                 // scratch f32 [terms, lookups]
+    ir_value *offsets;                // scratch f32 [lookups], NULL without
     ir_value *values;                 // scratch f32 [4 lookups]
 } plane_table;
 
@@ -27,7 +28,7 @@ static plane_table plane_table_of(lowering *l, const place *table, const quant_f
         INTERNAL_ERROR("weight format '%s' does not fit the machine's tiles", format->name);
     p.lookups = p.geometry.depth_tiles * p.geometry.depth / LOOKUP_WEIGHTS;
     p.words = low_scratch(l, SCALAR_I32, format->planes, p.lookups / WORD_LOOKUPS);
-    p.scales = low_scratch(l, SCALAR_F32, 1, p.lookups);
+    p.scales = low_scratch(l, SCALAR_F32, format->terms, p.lookups);
     p.offsets = format->offset ? low_scratch(l, SCALAR_F32, 1, p.lookups) : NULL;
     p.values = low_scratch(l, SCALAR_F32, 1, p.lookups * LOOKUP_WEIGHTS);
     return p;
@@ -41,7 +42,7 @@ static ir_value *tile_start(lowering *l, const plane_table *p, ir_value *t)
     ir_value *groups = low_mul(l, low_div(l, t, low_index(l, g->tiles_per_group)),
                                low_index(l, g->groups_per_tile));
     return low_add(l, low_mul(l, t, low_index(l, p->format.planes * g->plane_bytes)),
-                   low_mul(l, groups, low_index(l, g->scale_bytes + g->offset_bytes)));
+                   low_mul(l, groups, low_index(l, g->group_bytes)));
 }
 
 static ir_value *view_at(lowering *l, const plane_table *p, ir_value *offset, scalar_type t)
@@ -74,11 +75,12 @@ static void collect_words(lowering *l, const plane_table *p, ir_value *start, ir
     low_loop_end(l, &tiles, NULL);
 }
 
-static void spread(lowering *l, ir_value *x, ir_value *to, ir_value *from, ir_value *end)
+static void spread(lowering *l, ir_value *x, ir_value *to, ir_value *row, ir_value *from,
+                   ir_value *end)
 {
     low_loop strip;
     low_strip_begin(l, &strip, low_sub(l, end, from), "f32", 0, NULL);
-    low_vstore(l, low_broadcast(l, x), to, low_index(l, 0), low_add(l, from, strip.counter), 1);
+    low_vstore(l, low_broadcast(l, x), to, row, low_add(l, from, strip.counter), 1);
     low_loop_end(l, &strip, NULL);
 }
 
@@ -99,15 +101,16 @@ static void collect_groups(lowering *l, const plane_table *p, ir_value *start, i
     ir_value *at = low_add(l, start, tile_start(l, p, tile));
     at = low_add(l, at, low_index(l, p->format.planes * g->plane_bytes));
     at = low_add(l, at,
-                 low_mul(l, low_rem(l, groups.counter, per_tile),
-                         low_index(l, g->scale_bytes + g->offset_bytes)));
+                 low_mul(l, low_rem(l, groups.counter, per_tile), low_index(l, g->group_bytes)));
     at = low_add(l, at, low_mul(l, column, low_index(l, (int64_t)scalar_size(p->format.scale))));
     ir_value *from = low_mul(l, groups.counter, low_index(l, size));
     ir_value *end = low_min(l, low_add(l, from, low_index(l, size)), all);
-    for (unsigned i = 0; i <= p->format.offset; i++) {
+    for (unsigned i = 0; i < p->format.terms + p->format.offset; i++) {
         ir_value *block = low_add(l, at, low_index(l, i * g->scale_bytes));
         ir_value *x = low_load(l, view_at(l, p, block, p->format.scale), zero, zero);
-        spread(l, low_cast(l, x, SCALAR_F32), i ? p->offsets : p->scales, from, end);
+        bool scale = i < p->format.terms;
+        spread(l, low_cast(l, x, SCALAR_F32), scale ? p->scales : p->offsets,
+               low_index(l, scale ? i : 0), from, end);
     }
     low_loop_end(l, &groups, NULL);
 }
@@ -160,35 +163,48 @@ static ir_value *indices_of(lowering *l, const plane_table *p, unsigned plane, i
     return low_binary(l, IR_SUB, index, low_binary(l, IR_MUL, above, integer(l, 16)));
 }
 
-// fma(scale, level, offset): the exact value, rounded once.
-static void store_values(lowering *l, const plane_table *p, ir_value *at,
-                         ir_value *levels[LOOKUP_WEIGHTS])
+// The levels of a term for the four weights of a strip of lookups.
+static void term_levels(lowering *l, const plane_table *p, unsigned term, ir_value *column,
+                        ir_value *divisor, ir_value *levels[LOOKUP_WEIGHTS])
 {
-    ir_value *zero = low_index(l, 0), *scale = low_vload(l, p->scales, zero, at, 1);
-    ir_value *offset = p->offsets ? low_vload(l, p->offsets, zero, at, 1) : NULL;
-    ir_value *column = low_mul(l, at, low_index(l, LOOKUP_WEIGHTS));
-    for (unsigned i = 0; i < LOOKUP_WEIGHTS; i++) {
-        ir_value *level = low_cast(l, levels[i], SCALAR_F32);
-        ir_value *x = offset ? ir_build1(&l->at, IR_FMA, scale->type, scale, level, offset)
-                             : low_binary(l, IR_MUL, scale, level);
-        low_vstore(l, x, p->values, zero, low_add(l, column, low_index(l, i)), LOOKUP_WEIGHTS);
+    quant_term t = quant_term_of(&p->format, term);
+    for (unsigned i = 0; i < t.planes; i++) {
+        int64_t weight = t.form == QUANT_EQUAL ? 1 : 1 << i;
+        add_signs(l, indices_of(l, p, t.first + i, column, divisor), weight, levels);
     }
+    for (unsigned i = 0; i < LOOKUP_WEIGHTS; i++)
+        levels[i] = low_cast(l, levels[i], SCALAR_F32);
+}
+
+// fma(scale, level, x), which is exact for one term with an offset; x may be NULL.
+static void add_term(lowering *l, const plane_table *p, unsigned term, ir_value *at,
+                     ir_value *const levels[LOOKUP_WEIGHTS], ir_value *values[LOOKUP_WEIGHTS])
+{
+    ir_value *scale = low_vload(l, p->scales, low_index(l, term), at, 1);
+    for (unsigned i = 0; i < LOOKUP_WEIGHTS; i++)
+        values[i] = values[i] ? ir_build1(&l->at, IR_FMA, scale->type, scale, levels[i], values[i])
+                              : low_binary(l, IR_MUL, scale, levels[i]);
 }
 
 static void decode(lowering *l, const plane_table *p, ir_value *column)
 {
-    ir_value *sixteen = low_index(l, 16), *one = low_index(l, 1);
+    ir_value *sixteen = low_index(l, 16), *one = low_index(l, 1), *zero = low_index(l, 0);
     ir_value *half = low_rem(l, low_div(l, column, sixteen), low_index(l, 2));
     ir_value *divisor = low_add(l, one, low_mul(l, half, low_index(l, 15)));
     divisor = low_cast(l, divisor, SCALAR_I32);
     low_loop strip;
     low_strip_begin(l, &strip, low_index(l, p->lookups), "f32", 0, NULL);
-    ir_value *levels[LOOKUP_WEIGHTS] = {NULL};
-    for (unsigned plane = 0; plane < p->format.planes; plane++) {
-        int64_t weight = p->format.kind == QUANT_UNIFORM ? 1 << plane : 1;
-        add_signs(l, indices_of(l, p, plane, strip.counter, divisor), weight, levels);
+    ir_value *values[LOOKUP_WEIGHTS] = {NULL};
+    for (unsigned i = 0; p->offsets && i < LOOKUP_WEIGHTS; i++)
+        values[i] = low_vload(l, p->offsets, zero, strip.counter, 1);
+    for (unsigned term = 0; term < p->format.terms; term++) {
+        ir_value *levels[LOOKUP_WEIGHTS] = {NULL};
+        term_levels(l, p, term, strip.counter, divisor, levels);
+        add_term(l, p, term, strip.counter, levels, values);
     }
-    store_values(l, p, strip.counter, levels);
+    ir_value *at = low_mul(l, strip.counter, low_index(l, LOOKUP_WEIGHTS));
+    for (unsigned i = 0; i < LOOKUP_WEIGHTS; i++)
+        low_vstore(l, values[i], p->values, zero, low_add(l, at, low_index(l, i)), LOOKUP_WEIGHTS);
     low_loop_end(l, &strip, NULL);
 }
 
@@ -227,15 +243,20 @@ bool lower_gather_kernel(lowering *l)
     if (table->type->kind == IR_WEIGHT && !quant_format_parse(table->type->format, &format))
         INTERNAL_ERROR("weight format '%s' reached the lowering", table->type->format);
     plane_table planes = {0};
-    if (format.planes)
+    ir_value *scratch = NULL;
+    if (format.planes && is_native(l->context))
+        scratch = native_row_scratch(l, table->type);
+    else if (format.planes)
         planes = plane_table_of(l, table, &format);
     ir_value *zero = low_index(l, 0), *one = low_index(l, 1);
     ir_value *last = low_sub(l, low_dim(l, table->type->dims[0]), one);
     low_loop rows;
-    low_for_begin(l, &rows, zero, low_row_count(l, y->type), one, 0, NULL);
+    low_shared_begin(l, &rows, low_row_count(l, y->type), "turns");
     ir_value *index = low_to_index(l, low_load(l, indices->buffer, zero, rows.counter));
     low_check_range(l, index, last, "index beyond the table's rows");
-    if (format.planes) {
+    if (scratch) {
+        copy_row(l, native_weight_row(l, table, index, scratch), zero, y, rows.counter);
+    } else if (format.planes) {
         unpack_row(l, &planes, index);
         copy_row(l, planes.values, zero, y, rows.counter);
     } else {

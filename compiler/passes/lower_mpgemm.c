@@ -11,6 +11,7 @@ typedef struct mpgemm {
     struct {
         quant_format format;
         pack_geometry geometry;
+        piece_list pieces;
         // Integer activations: scratch for the block's row scales [row_block, m], and for the
         // table's sums times them [row_block, sums * m]; NULL otherwise.
         ir_value *row_scales, *scaled_sums;
@@ -49,6 +50,9 @@ static bool describe(mpgemm *k)
                              shape.tile_m, shape.tile_n);
             return false;
         }
+        const ir_type *table = ir_operand(k->products[i].op, 0)->type;
+        k->weights[i].pieces = pieces_of(&k->weights[i].format, table);
+        prepare_pieces(l, &k->weights[i].pieces);
     }
     return true;
 }
@@ -157,7 +161,8 @@ static void build_product(mpgemm *k, unsigned i, const row_range *r, ir_value *c
                      .row_tiles = r->tiles,
                      .one_row = r->one_row,
                      .format = k->weights[i].format,
-                     .geometry = k->weights[i].geometry};
+                     .geometry = k->weights[i].geometry,
+                     .pieces = k->weights[i].pieces};
     l->at.where = op->where;
     c.stream = low_bytes(l, weight->buffer, low_index(l, 0),
                          low_mul(l, column_tile, low_index(l, bytes)), bytes);

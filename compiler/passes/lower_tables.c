@@ -1,6 +1,7 @@
 // Table building: the scales of i8 tables, the tables of a row tile, and the
 // sums of activations that offsets need, taken through the tables themselves.
 #include "compiler/passes/lower_contract.h"
+#include "compiler/passes/native.h"
 
 int64_t table_depth_tiles(const lowering *l, const ir_type *table)
 {
@@ -46,7 +47,7 @@ int64_t table_sum_count(const lowering *l, const ir_type *table)
 
 int64_t table_entry_bytes(const lowering *l, const ir_type *table)
 {
-    return table->scalar == SCALAR_I8 ? l->tile_bytes / 2 : l->tile_bytes;
+    return table->scalar == SCALAR_I8 ? l->tile_bytes / 2 : l->tile_bytes * table->parts;
 }
 
 // --------------------------------------------------------------------- scales
@@ -97,9 +98,11 @@ static void build_scales(lowering *l, const place *table, const table_source *s,
 
 // --------------------------------------------------------------------- tables
 
-static const char *activation_name(scalar_type t)
+// What lut.tbl reads, for a part of the table; NULL: nothing of this type.
+static const char *activation_name(scalar_type t, unsigned part)
 {
     switch (t) {
+    case SCALAR_I16: return part ? "i16hi" : "i16lo";
     case SCALAR_F32:
     case SCALAR_F16:
     case SCALAR_BF16:
@@ -134,18 +137,19 @@ static void build_tile(lowering *l, const place *table, const table_source *s, i
                  ir_type_buffer(l->module, s->scalar, 1, dims));
     ir_value *stride =
         one_row ? NULL : low_index(l, row_elements * (int64_t)scalar_size(s->scalar));
-    ir_value *t = ir_build1(&l->at, IR_XLUT_TBL, ir_type_tile(l->module, TILE_TABLE), from, stride,
-                            tile_scales(l, table, row_tile, tile));
-    ir_set_name(t->op, "activation", activation_name(s->scalar));
-    bool dynamic = table->type->scale == TABLE_SCALE_SLICE;
-    ir_set_name(t->op, "table", dynamic ? "i8dynamic" : scalar_rows[table->type->scalar].name);
-    int64_t bytes = table_entry_bytes(l, table->type);
-    ir_value *to =
-        low_bytes(l, table->buffer, row_tile, low_mul(l, tile, low_index(l, bytes)), bytes);
-    ir_value *operands[2] = {t, to};
-    ir_op *store = ir_build(&l->at, IR_XLUT_ST, 2, operands, 0, NULL);
-    if (table->type->scalar == SCALAR_I8)
-        ir_set_boolean(store, "half", true);
+    int64_t bytes = table_entry_bytes(l, table->type), size = bytes / table->type->parts;
+    for (unsigned part = 0; part < table->type->parts; part++) {
+        ir_value *t = ir_build1(&l->at, IR_XLUT_TBL, ir_type_tile(l->module, TILE_TABLE), from,
+                                stride, tile_scales(l, table, row_tile, tile));
+        ir_set_name(t->op, "activation", activation_name(s->scalar, part));
+        bool dynamic = table->type->scale == TABLE_SCALE_SLICE;
+        ir_set_name(t->op, "table", dynamic ? "i8dynamic" : scalar_rows[table->type->scalar].name);
+        ir_value *at = low_add(l, low_mul(l, tile, low_index(l, bytes)), low_index(l, part * size));
+        ir_value *operands[2] = {t, low_bytes(l, table->buffer, row_tile, at, size)};
+        ir_op *store = ir_build(&l->at, IR_XLUT_ST, 2, operands, 0, NULL);
+        if (table->type->scalar == SCALAR_I8)
+            ir_set_boolean(store, "half", true);
+    }
 }
 
 static void build_tiles(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
@@ -202,7 +206,9 @@ static contraction sum_contraction(lowering *l, const place *table, ir_value *ro
                      .scales = table->scales,
                      .row_tile = row_tile,
                      .row_tiles = 1,
-                     .format = {.planes = 1, .group = table->type->sums}};
+                     .format = {.kind = QUANT_UNIFORM, .planes = 1, .terms = 1}};
+    c.format.group = table->type->sums;
+    c.pieces = pieces_of(&c.format, table->type);
     ir_value *zero = low_index(l, 0);
     c.constant_plane =
         low_tile_load(l, TILE_PLANE, low_bytes(l, l->unit_plane, zero, zero, l->tile_bytes), false);
@@ -236,10 +242,10 @@ static void sum_slices(lowering *l, const place *table, contraction *c, int64_t 
     low_loop tiles;
     low_for_begin(l, &tiles, low_index(l, 0), low_index(l, table_depth_tiles(l, table->type)),
                   low_index(l, 1), 0, NULL);
-    planes_tile loaded = load_planes_tile(l, c, tiles.counter, low_index(l, 0));
+    tile_operands loaded = load_tile(l, c, tiles.counter, low_index(l, 0));
     for (int64_t slice = 0; slice < parts; slice++) {
         ir_value *d = low_tile_zero(l, TILE_F32);
-        contract_slice(l, c, &d, tiles.counter, slice, &loaded, low_index(l, 0));
+        contract_slice(l, c, &d, slice, &loaded, low_index(l, 0));
         ir_value *index = low_mul(l, tiles.counter, low_index(l, parts));
         store_sum(l, table, d, c->row_tile, low_add(l, index, low_index(l, slice)));
     }
@@ -261,10 +267,17 @@ static void build_sums(lowering *l, const place *table, ir_value *row_tile)
 
 void prepare_table(lowering *l, const ir_type *table)
 {
+    if (is_native(l->context))
+        return;
     bool scaled = table->scale == TABLE_SCALE_ROW || table->scale == TABLE_SCALE_GROUP;
     if (scaled && !l->inverse_scales)
         l->inverse_scales = low_scratch(l, SCALAR_F32, 1, l->m);
-    if (!table->sums || l->unit_plane)
+    if (!table->sums)
+        return;
+    quant_format sums = {.kind = QUANT_UNIFORM, .planes = 1, .terms = 1};
+    piece_list pieces = pieces_of(&sums, table);
+    prepare_pieces(l, &pieces);
+    if (l->unit_plane)
         return;
     l->unit_plane = low_scratch(l, SCALAR_U8, 1, l->tile_bytes);
     l->ones = low_scratch(l, SCALAR_F16, 1, l->n);
@@ -276,13 +289,15 @@ void prepare_table(lowering *l, const ir_type *table)
 bool lower_table(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
                  bool one_row)
 {
-    if (!activation_name(s->scalar)) {
+    if (!activation_name(s->scalar, 0)) {
         diagnostic_error(l->context->diagnostics, l->at.where,
                          "tables cannot be built from %s activations; they can be f32, f16, bf16, "
-                         "e4m3, e5m2 or i8",
+                         "e4m3, e5m2, i8 or i16",
                          scalar_rows[s->scalar].name);
         return false;
     }
+    if (is_native(l->context))
+        return lower_native_table(l, table, s, row_tile);
     bool scaled = table->type->scale == TABLE_SCALE_ROW || table->type->scale == TABLE_SCALE_GROUP;
     if (scaled)
         build_scaled(l, table, s, row_tile, one_row);

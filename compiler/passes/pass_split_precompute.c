@@ -1,6 +1,7 @@
 // split-precompute: a linear whose weight has planes becomes lookups in tables
 // of its activations; the tables are built once per activation and table type.
 #include "compiler/passes/graph.h"
+#include "compiler/passes/native.h"
 #include "compiler/quant/quant.h"
 
 #include <string.h>
@@ -34,7 +35,7 @@ static const char *weight_obstacle(split *s, const ir_op *op, const quant_format
 {
     const machine *target = s->context->machine;
     const ir_type *w = ir_operand(op, 1)->type;
-    pack_shape shape = {target->tile_m, target->tile_n};
+    pack_shape shape = pass_pack_shape(s->context);
     arena *a = s->context->arena;
     if (f->kind == QUANT_DENSE)
         return arena_format(a, "weights are %s (use --quant %s=w4g32)", w->format,
@@ -43,31 +44,57 @@ static const char *weight_obstacle(split *s, const ir_op *op, const quant_format
         return arena_format(a, "machine '%s' has no LUT unit", target->name);
     if (!w->dims[0].value || !w->dims[1].value)
         return "the matrix is empty";
+    if (is_native(s->context) && !pack_size(f, w->dims[0].value, w->dims[1].value, shape))
+        return arena_format(a, "weights of format %s have no layout for CPUs", f->name);
     if (!pack_size(f, w->dims[0].value, w->dims[1].value, shape))
         return arena_format(a, "groups of %lld are less than a quarter of the tile depth %u",
                             (long long)f->group, machine_tile_depth(target));
     return NULL;
 }
 
-// i32 accumulators hold the lookups of a whole group: entries of i16 tables are at most 512 in
-// magnitude, and the planes of a weight add up to at most 15.
-static bool may_overflow(const ir_op *op, const quant_format *f)
+// What the planes of one lmma add up to at most, for an activation of magnitude 1.
+static double largest_level(const quant_format *f)
+{
+    return f->kind == QUANT_CODED     ? 1
+           : f->kind == QUANT_TERNARY ? 2
+           : f->planes < 4            ? (1 << f->planes) - 1
+                                      : 15;
+}
+
+// The largest magnitude of an integer table's entries.
+static double largest_entry(scalar_type x)
+{
+    return x == SCALAR_I16 ? 255 * ISA_TABLE_WIDTH : 128 * ISA_TABLE_WIDTH;
+}
+
+// Sums of a group that are combined (planes 4-7, both bytes of i16) are exact below 2^24, others
+// as long as they fit 32 bits.
+static const char *depth_obstacle(split *s, const ir_op *op, const quant_format *f, scalar_type x)
 {
     int64_t k = ir_operand(op, 1)->type->dims[1].value;
     int64_t depth = f->group && f->group < k ? f->group : k;
-    return (double)depth / ISA_TABLE_WIDTH * 512 * 15 >= 0x1p31;
+    bool combines = scalar_is_integer(x) && (x == SCALAR_I16 || f->planes > 4);
+    double limit = combines ? 0x1p24 : 0x1p31;
+    double most = largest_entry(x) / ISA_TABLE_WIDTH * largest_level(f);
+    if ((double)depth * most < limit)
+        return NULL;
+    return arena_format(s->context->arena,
+                        "the sums of %lld weights under one scale would not be exact; groups of "
+                        "up to 256 are",
+                        (long long)depth);
 }
 
 static const char *obstacle(split *s, const ir_op *op, const quant_format *f)
 {
     scalar_type x = ir_operand(op, 0)->type->scalar;
-    if (x != SCALAR_F16 && x != SCALAR_F32 && x != SCALAR_BF16 && x != SCALAR_I8)
+    const char *reason = weight_obstacle(s, op, f);
+    if (x == SCALAR_F64 || (!scalar_is_float(x) && x != SCALAR_I8 && x != SCALAR_I16))
         return arena_format(s->context->arena, "tables of %s activations are not available",
                             scalar_rows[x].name);
-    const char *reason = weight_obstacle(s, op, f);
-    if (!reason && may_overflow(op, f))
-        reason = "the depth is too large for 32-bit accumulators";
-    return reason;
+    if (!reason && x == SCALAR_I16 && f->kind == QUANT_UNIFORM && f->planes > 4)
+        return "products of i16 with more than 4 bits are not exact in f32; use w1 to w4, or i8 "
+               "activations";
+    return reason ? reason : depth_obstacle(s, op, f, x);
 }
 
 static int64_t sums_of(const ir_op *op, const quant_format *f)
@@ -122,9 +149,10 @@ static int64_t shared_sums(const split *s, const candidate *k)
 static const ir_type *table_type(const split *s, const candidate *k)
 {
     const ir_type *x = k->x->type;
-    scalar_type entry = x->scalar == SCALAR_I8 ? SCALAR_I16 : SCALAR_F16;
-    return ir_type_table(s->module, entry, TABLE_SCALE_NONE, 0, shared_sums(s, k), x->rank,
-                         x->dims);
+    scalar_type entry = scalar_is_integer(x->scalar) ? SCALAR_I16 : SCALAR_F16;
+    const ir_type *table =
+        ir_type_table(s->module, entry, TABLE_SCALE_NONE, 0, shared_sums(s, k), x->rank, x->dims);
+    return ir_type_table_in_parts(s->module, table, x->scalar == SCALAR_I16 ? 2 : 1);
 }
 
 // The table that exists already before `op`, or a new one there.

@@ -1,7 +1,11 @@
 // Where things are in a packed weight: the arithmetic of docs/program.md.
-#include "compiler/quant/quant.h"
+#include "compiler/quant/columns.h"
 
+#include <assert.h>
 #include <string.h>
+
+enum { BOOK_BYTES = 64 };
+static_assert(BOOK_BYTES == QUANT_BOOK * sizeof(float), "a line holds a codebook");
 
 static int64_t divide_up(int64_t a, int64_t b)
 {
@@ -36,9 +40,31 @@ static int64_t tiles_per_group(const quant_format *f, const pack_geometry *g)
     return f->group > g->depth ? f->group / g->depth : 1;
 }
 
+// No rows of a tile: columns for CPUs.
+static bool is_for_cpus(pack_shape s)
+{
+    return !s.tile_m && s.tile_n == COLUMN_BLOCK;
+}
+
+// All that they share with tiles: a stream for so many columns.
+static bool columns_geometry(const quant_format *f, int64_t n, int64_t k, pack_geometry *out)
+{
+    column_geometry g;
+    if (!column_geometry_of(f, n, k, &g))
+        return false;
+    *out = (pack_geometry){.column_tiles = g.blocks,
+                           .depth_tiles = g.units,
+                           .depth = g.unit,
+                           .groups_per_tile = 1,
+                           .column_tile_bytes = g.block_bytes};
+    return true;
+}
+
 bool pack_geometry_of(const quant_format *f, int64_t n, int64_t k, pack_shape shape,
                       pack_geometry *out)
 {
+    if (is_for_cpus(shape))
+        return columns_geometry(f, n, k, out);
     if (!f->planes || !shape_valid(shape) || n < 0 || k < 0)
         return false;
     int64_t depth = 32 * (int64_t)shape.tile_m;
@@ -51,14 +77,17 @@ bool pack_geometry_of(const quant_format *f, int64_t n, int64_t k, pack_shape sh
                        .groups_per_tile = 1};
     g.scale_bytes = align64((int64_t)scalar_size(f->scale) * shape.tile_n);
     g.offset_bytes = f->offset ? g.scale_bytes : 0;
+    g.group_bytes = f->terms * g.scale_bytes + g.offset_bytes;
+    g.book_bytes = f->codebook && f->codebook->learned ? BOOK_BYTES : 0;
     if (f->group && f->group < depth)
         g.groups_per_tile = depth / f->group;
     g.tiles_per_group = tiles_per_group(f, &g);
     int64_t planes, scales, total;
     if (__builtin_mul_overflow(g.depth_tiles, f->planes * g.plane_bytes, &planes) ||
-        __builtin_mul_overflow(scale_blocks(f, k, &g), g.scale_bytes + g.offset_bytes, &scales) ||
+        __builtin_mul_overflow(scale_blocks(f, k, &g), g.group_bytes, &scales) ||
         __builtin_add_overflow(planes, scales, &g.column_tile_bytes) ||
-        __builtin_mul_overflow(g.column_tile_bytes, g.column_tiles, &total))
+        __builtin_mul_overflow(g.column_tile_bytes, g.column_tiles, &total) ||
+        __builtin_add_overflow(total, g.book_bytes, &total))
         return false;
     *out = g;
     return true;
@@ -68,9 +97,9 @@ uint64_t pack_size(const quant_format *f, int64_t n, int64_t k, pack_shape shape
 {
     if (f->planes) {
         pack_geometry g;
-        return pack_geometry_of(f, n, k, shape, &g)
-                   ? (uint64_t)(g.column_tiles * g.column_tile_bytes)
-                   : 0;
+        if (!pack_geometry_of(f, n, k, shape, &g) || !g.column_tiles || !g.depth_tiles)
+            return 0;
+        return (uint64_t)(g.book_bytes + g.column_tiles * g.column_tile_bytes);
     }
     int64_t count, bytes;
     if (n < 0 || k < 0 || __builtin_mul_overflow(n, k, &count) ||

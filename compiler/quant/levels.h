@@ -1,16 +1,19 @@
-// Private to quant: a code's level, the integer that its scale is multiplied by,
-// and rounding of scales.
+// Private to quant: a code's levels, which its scales are multiplied by, rounding of scales, and
+// what the quantizers share.
 #pragma once
 
 #include "compiler/quant/quant.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
-enum { QUANT_CODES = 16 };
+static inline unsigned quant_code_count(const quant_format *f)
+{
+    return 1u << f->planes;
+}
 
-// value = scale * level + offset: uniform 2q - (2^b - 1), ternary -2, 0, 0, +2.
-void quant_levels(const quant_format *f, int8_t levels[QUANT_CODES]);
+const quant_codebook *quant_codebook_find(const char *name); // NULL: none
 
 // scalar_round for f16, without calls: normal numbers are rounded at bit 42 as integers, smaller
 // ones by adding a number with the same last place. NaN becomes an infinity.
@@ -30,3 +33,22 @@ static inline double quant_round(scalar_type t, double x)
 {
     return t == SCALAR_F16 ? quant_round_half(x) : scalar_round(t, x);
 }
+
+// To what is stored. Values beyond the type's range become its largest finite one.
+static inline float quant_stored(scalar_type t, double x)
+{
+    double rounded = quant_round(t, x);
+    double limit = t == SCALAR_F16 ? 65504.0 : (double)FLT_MAX;
+    return (float)(isfinite(rounded) ? rounded : copysign(limit, x));
+}
+
+// quant_fit and quant_encode of the formats whose levels are not evenly spaced (fit.c).
+unsigned quant_fit_free(quant_method method, quant_rows *row, int64_t group, const float *w,
+                        int64_t count);
+void quant_encode_free(const quant_rows *row, int64_t group, unsigned special, const float *w,
+                       int64_t count, uint8_t *codes);
+
+// Lloyd's algorithm on numbers with weights, in ascending order: moves `k` centers, also ascending,
+// until they rest or `rounds` are over. The weighted squared error, which no round increases.
+double quant_k_means(const double *x, const double *weight, unsigned n, double *center, unsigned k,
+                     unsigned rounds);

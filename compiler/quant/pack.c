@@ -5,10 +5,11 @@
 // of the planes. Both columns' codes, in the nibbles of one word, are transposed
 // as 4 x 4 bits, after which byte p holds plane p's two nibbles; so one word is
 // a lookup of two columns in all planes.
-#include "compiler/quant/quant.h"
+#include "compiler/quant/columns.h"
 #include "support/clones.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 enum { LINE_LOOKUPS = 4, LINE_COLUMNS = 32, LINE_BYTES = 64, LINE_CODES = 16 };
@@ -55,13 +56,21 @@ typedef struct packing {
 // Lines of 32 columns in all planes: byte p of a word is for plane p.
 typedef uint32_t block_lines[BLOCK_LINES][LINE_BYTES];
 
-static inline void index_block(const uint8_t *restrict codes, int64_t stride, block_lines lines)
+// Four planes from bit `shift` of the codes on, which are of 4 bits if it is -1.
+static inline uint32_t load_bits(const uint8_t *codes, int shift)
+{
+    return shift < 0 ? load32(codes) : load32(codes) >> shift & 0x0f0f0f0f;
+}
+
+static inline __attribute__((always_inline)) void
+index_block(const uint8_t *restrict codes, int64_t stride, int shift, block_lines lines)
 {
     for (int64_t c = 0; c < LINE_COLUMNS / 2; c++) {
         const uint8_t *low = codes + c * stride, *high = low + LINE_COLUMNS / 2 * stride;
         uint32_t words[BLOCK_CODES / 4];
         for (int i = 0; i < BLOCK_CODES / 4; i++)
-            words[i] = remap(transpose(load32(low + 4 * i) | load32(high + 4 * i) << 4));
+            words[i] = remap(
+                transpose(load_bits(low + 4 * i, shift) | load_bits(high + 4 * i, shift) << 4));
         for (int i = 0; i < BLOCK_LINES; i++)
             memcpy(&lines[i][LINE_LOOKUPS * c], words + LINE_LOOKUPS * i, LINE_LOOKUPS * 4);
     }
@@ -79,20 +88,24 @@ static void clear_padding(block_lines lines, int64_t columns, int64_t codes)
         }
 }
 
-static void index_edge(const uint8_t *codes, int64_t stride, int64_t columns, int64_t count,
-                       block_lines lines)
+static void index_edge(const uint8_t *codes, int64_t stride, int shift, int64_t columns,
+                       int64_t count, block_lines lines)
 {
     uint8_t padded[LINE_COLUMNS][BLOCK_CODES] = {0};
     for (int64_t c = 0; c < columns && count > 0; c++)
         memcpy(padded[c], codes + c * stride, (size_t)count);
-    index_block(padded[0], BLOCK_CODES, lines);
+    index_block(padded[0], BLOCK_CODES, shift, lines);
     clear_padding(lines, columns, count);
 }
 
-// 32 columns, as deep as the depth tile that starts at k; `out` is their place in its plane 0.
-// The least depth is half a block: the other half then is not used.
-static HOST_CLONES void pack_columns(const packing *p, int64_t column, int64_t k,
-                                     uint8_t *restrict out)
+// `count` planes, at most 4, that the codes' bits from `first` on make.
+typedef struct plane_range {
+    unsigned first, count;
+} plane_range;
+
+static inline __attribute__((always_inline)) void columns_of(const packing *p, int64_t column,
+                                                             int64_t k, plane_range planes,
+                                                             int shift, uint8_t *restrict out)
 {
     const int64_t stride = p->rows->k, columns = least(p->columns - column, LINE_COLUMNS);
     const int64_t plane_bytes = p->geometry->plane_bytes, end = k + p->geometry->depth;
@@ -103,22 +116,81 @@ static HOST_CLONES void pack_columns(const packing *p, int64_t column, int64_t k
         block_lines lines;
         int64_t left = least(stride - k, BLOCK_CODES);
         if (columns == LINE_COLUMNS && left == BLOCK_CODES)
-            index_block(codes + k, stride, lines);
+            index_block(codes + k, stride, shift, lines);
         else
-            index_edge(codes + k, stride, columns, left, lines);
+            index_edge(codes + k, stride, shift, columns, left, lines);
         for (int64_t i = 0; i < used; i++, out += step)
-            for (unsigned plane = 0; plane < p->rows->format.planes; plane++)
+            for (unsigned plane = 0; plane < planes.count; plane++)
                 for (int at = 0; at < LINE_BYTES; at++)
                     out[plane * plane_bytes + at] = (uint8_t)(lines[i][at] >> 8 * plane);
     }
 }
 
+// 32 columns, as deep as the depth tile that starts at k; `out` is their place in the first plane.
+// The least depth is half a block: the other half then is not used.
+static HOST_CLONES void pack_columns(const packing *p, int64_t column, int64_t k,
+                                     plane_range planes, uint8_t *restrict out)
+{
+    if (p->rows->format.planes <= 4)
+        columns_of(p, column, k, planes, -1, out);
+    else
+        columns_of(p, column, k, planes, (int)planes.first, out);
+}
+
+static void pack_signs(const packing *p, int64_t depth_tile, quant_term term, uint8_t *out)
+{
+    const unsigned end = term.first + term.planes;
+    for (unsigned first = term.first; first < end; first += 4) {
+        plane_range planes = {first, end - first < 4 ? end - first : 4};
+        uint8_t *line = out + first * p->geometry->plane_bytes;
+        for (int64_t column = 0; column < p->tile_n; column += LINE_COLUMNS, line += LINE_BYTES)
+            pack_columns(p, column, depth_tile * p->geometry->depth, planes, line);
+    }
+}
+
+// Where the code of weight k of a depth tile stands in the planes of a codebook: in turn each
+// plane has the nibbles of its part of the depth, one or two codes to a nibble.
+typedef struct book_place {
+    int64_t byte; // from the first plane on
+    unsigned shift;
+} book_place;
+
+static book_place book_place_of(const packing *p, unsigned bits, int64_t column, int64_t k)
+{
+    int64_t per_nibble = 4 / bits, per_plane = p->geometry->depth / bits;
+    int64_t lookup = k % per_plane / per_nibble;
+    int64_t line = lookup / LINE_LOOKUPS * (p->tile_n / LINE_COLUMNS) + column / LINE_COLUMNS;
+    return (book_place){
+        .byte = k / per_plane * p->geometry->plane_bytes + line * LINE_BYTES +
+                column % 16 * LINE_LOOKUPS + lookup % LINE_LOOKUPS,
+        .shift = (unsigned)(column % LINE_COLUMNS < 16 ? 0 : 4) + (unsigned)(k % per_nibble) * bits,
+    };
+}
+
+static void pack_codes(const packing *p, int64_t depth_tile, unsigned bits, uint8_t *out)
+{
+    int64_t start = depth_tile * p->geometry->depth;
+    int64_t count = least(p->rows->k - start, p->geometry->depth);
+    memset(out, 0, (size_t)(bits * p->geometry->plane_bytes));
+    for (int64_t column = 0; column < p->columns; column++) {
+        const uint8_t *codes = p->rows->codes + (p->first + column) * p->rows->k + start;
+        for (int64_t k = 0; k < count; k++) {
+            book_place at = book_place_of(p, bits, column, k);
+            out[at.byte] |= (uint8_t)((codes[k] & ((1 << bits) - 1)) << at.shift);
+        }
+    }
+}
+
+// The terms of binary coding have a plane each, which are packed together.
 static uint8_t *pack_planes(const packing *p, int64_t depth_tile, uint8_t *out)
 {
-    uint8_t *line = out;
-    for (int64_t column = 0; column < p->tile_n; column += LINE_COLUMNS, line += LINE_BYTES)
-        pack_columns(p, column, depth_tile * p->geometry->depth, line);
-    return out + p->rows->format.planes * p->geometry->plane_bytes;
+    const quant_format *f = &p->rows->format;
+    unsigned signs = f->codebook ? f->codebook->bits : 0;
+    if (f->codebook)
+        pack_codes(p, depth_tile, f->codebook->bits, out);
+    if (signs < f->planes)
+        pack_signs(p, depth_tile, (quant_term){.first = signs, .planes = f->planes - signs}, out);
+    return out + f->planes * p->geometry->plane_bytes;
 }
 
 // --------------------------------------------------------------- scales, offsets
@@ -148,13 +220,15 @@ static inline uint16_t half_bits(float value)
     return (uint16_t)((sign >> 16 & 0x8000) | (bits >> 13 & 0x7fff));
 }
 
-static uint8_t *pack_values(const packing *p, const float *values, int64_t group, uint8_t *out)
+// One number of each column: a row has `width` of them for a group.
+static uint8_t *pack_values(const packing *p, const float *values, int64_t width, int64_t group,
+                            uint8_t *out)
 {
-    const int64_t groups = quant_groups(&p->rows->format, p->rows->k);
+    const int64_t groups = quant_groups(&p->rows->format, p->rows->k), row = groups * width;
     const bool half = p->rows->format.scale == SCALAR_F16;
-    const float *value = values + p->first * groups + group;
+    const float *value = values + p->first * row + group * width;
     memset(out, 0, (size_t)p->geometry->scale_bytes);
-    for (int64_t c = 0; group < groups && c < p->columns; c++, value += groups) {
+    for (int64_t c = 0; group < groups && c < p->columns; c++, value += row) {
         uint16_t bits = half_bits(*value);
         if (half)
             memcpy(out + 2 * c, &bits, sizeof bits);
@@ -169,9 +243,10 @@ static uint8_t *pack_groups(const packing *p, int64_t depth_tile, uint8_t *out)
     int64_t first, last;
     groups_after(&p->rows->format, p->geometry, depth_tile, &first, &last);
     for (int64_t group = first; group < last; group++) {
-        out = pack_values(p, p->rows->scale, group, out);
+        for (unsigned term = 0; term < p->rows->format.terms; term++)
+            out = pack_values(p, p->rows->scale + term, p->rows->format.terms, group, out);
         if (p->rows->offset)
-            out = pack_values(p, p->rows->offset, group, out);
+            out = pack_values(p, p->rows->offset, 1, group, out);
     }
     return out;
 }
@@ -185,8 +260,26 @@ static pack_geometry must_have_geometry(const quant_rows *q, pack_shape shape)
     return g;
 }
 
+void pack_book(const float *book, uint8_t *out)
+{
+    memcpy(out, book, QUANT_BOOK * sizeof *book);
+}
+
+bool pack_unpack_book(const uint8_t *in, float *book)
+{
+    bool finite = true;
+    memcpy(book, in, QUANT_BOOK * sizeof *book);
+    for (int i = 0; i < QUANT_BOOK; i++)
+        finite &= isfinite(book[i]);
+    return finite;
+}
+
 void pack_rows(const quant_rows *q, pack_shape shape, uint8_t *out)
 {
+    if (!shape.tile_m) {
+        column_pack_rows(q, out);
+        return;
+    }
     pack_geometry g = must_have_geometry(q, shape);
     packing p = {.rows = q, .geometry = &g, .tile_n = shape.tile_n};
     for (; p.first < q->n; p.first += p.tile_n) {
@@ -212,7 +305,13 @@ static unsigned code_at(const packing *p, const uint8_t *planes, int64_t column,
     int64_t line = k / LINE_CODES * (p->tile_n / LINE_COLUMNS) + column / LINE_COLUMNS;
     int64_t byte = line * LINE_BYTES + column % 16 * LINE_LOOKUPS + k / 4 % LINE_LOOKUPS;
     unsigned shift = column % LINE_COLUMNS < 16 ? 0 : 4, code = 0;
-    for (unsigned plane = 0; plane < p->rows->format.planes; plane++) {
+    const quant_codebook *book = p->rows->format.codebook;
+    unsigned signs = book ? book->bits : 0;
+    if (book) {
+        book_place at = book_place_of(p, signs, column, k);
+        code = planes[at.byte] >> at.shift & ((1u << signs) - 1);
+    }
+    for (unsigned plane = signs; plane < p->rows->format.planes; plane++) {
         unsigned index = planes[plane * p->geometry->plane_bytes + byte] >> shift & 15u;
         code |= index_bit(index, (unsigned)(k % 4)) << plane;
     }
@@ -231,13 +330,13 @@ static const uint8_t *unpack_planes(const packing *p, int64_t depth_tile, const 
     return in + p->rows->format.planes * p->geometry->plane_bytes;
 }
 
-static const uint8_t *unpack_values(const packing *p, float *values, int64_t group,
+static const uint8_t *unpack_values(const packing *p, float *values, int64_t width, int64_t group,
                                     const uint8_t *in)
 {
     int64_t groups = quant_groups(&p->rows->format, p->rows->k);
     scalar_type type = p->rows->format.scale;
     for (int64_t c = 0; group < groups && c < p->columns; c++)
-        values[(p->first + c) * groups + group] =
+        values[((p->first + c) * groups + group) * width] =
             (float)scalar_load(type, in + (size_t)c * scalar_size(type));
     return in + p->geometry->scale_bytes;
 }
@@ -247,15 +346,20 @@ static const uint8_t *unpack_groups(const packing *p, int64_t depth_tile, const 
     int64_t first, last;
     groups_after(&p->rows->format, p->geometry, depth_tile, &first, &last);
     for (int64_t group = first; group < last; group++) {
-        in = unpack_values(p, p->rows->scale, group, in);
+        for (unsigned term = 0; term < p->rows->format.terms; term++)
+            in = unpack_values(p, p->rows->scale + term, p->rows->format.terms, group, in);
         if (p->rows->offset)
-            in = unpack_values(p, p->rows->offset, group, in);
+            in = unpack_values(p, p->rows->offset, 1, group, in);
     }
     return in;
 }
 
 void pack_unpack_rows(const uint8_t *in, pack_shape shape, quant_rows *out)
 {
+    if (!shape.tile_m) {
+        column_unpack_rows(in, out);
+        return;
+    }
     pack_geometry g = must_have_geometry(out, shape);
     packing p = {.rows = out, .geometry = &g, .tile_n = shape.tile_n};
     for (; p.first < out->n; p.first += p.tile_n) {

@@ -1,13 +1,13 @@
 // Quantizers: choose scale and offset of each group, round them to what the
 // format stores, and only then choose the nearest codes.
 //
-// The passes over a group are written so that the compiler can vectorize them; they
-// are part of quantize_nearest, once for each usual size of a group.
+// Formats with one scale and evenly spaced levels are here, the others in fit.c. The passes over a
+// group are written so that the compiler can vectorize them; they are part of quantize_nearest,
+// once for each usual size of a group.
 #include "compiler/quant/levels.h"
 #include "compiler/quant/quant.h"
 #include "support/clones.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -123,14 +123,6 @@ ALWAYS_INLINE fit first_fit(const quant_format *f, const float *w, int64_t count
     return f->offset ? fit_uniform_offset(w, count, f->planes) : fit_uniform(w, count, f->planes);
 }
 
-// To what is stored. Values beyond the type's range become its largest finite one.
-ALWAYS_INLINE float stored(scalar_type t, double x)
-{
-    double rounded = quant_round(t, x);
-    double limit = t == SCALAR_F16 ? 65504.0 : (double)FLT_MAX;
-    return (float)(isfinite(rounded) ? rounded : copysign(limit, x));
-}
-
 // ------------------------------------------------------------------------ codes
 
 // Nearest level. Code q covers [2q - 2^b, 2q + 2 - 2^b) * scale + offset.
@@ -168,7 +160,7 @@ ALWAYS_INLINE void encode(const quant_format *f, const float *w, int64_t count, 
 
 // The scale and offset of least squared error for codes already chosen.
 static fit least_squares(const quant_format *f, const float *w, const uint8_t *codes, int64_t count,
-                         const int8_t *levels)
+                         const double *levels)
 {
     double l = 0, ll = 0, x = 0, lx = 0;
     for (int64_t i = 0; i < count; i++) {
@@ -185,7 +177,7 @@ static fit least_squares(const quant_format *f, const float *w, const uint8_t *c
 }
 
 static double squared_error(const float *w, const uint8_t *codes, int64_t count, float scale,
-                            float offset, const int8_t *levels)
+                            float offset, const double *levels)
 {
     double sum = 0;
     for (int64_t i = 0; i < count; i++) {
@@ -199,14 +191,15 @@ static double squared_error(const float *w, const uint8_t *codes, int64_t count,
 static fit refined_fit(const quant_format *f, const float *w, int64_t count, uint8_t *codes)
 {
     enum { STARTS = 7, ROUNDS = 6 };
-    int8_t levels[QUANT_CODES];
-    quant_levels(f, levels);
+    double levels[QUANT_CODES];
+    quant_levels(f, NULL, 0, levels);
     fit first = first_fit(f, w, count), best = first;
     double least = INFINITY;
     for (int start = 0; start < STARTS; start++) {
         fit now = {first.scale * (1 - 0.1 * start), first.offset};
         for (int round = 0; round < ROUNDS; round++) {
-            float scale = stored(f->scale, now.scale), offset = stored(f->scale, now.offset);
+            float scale = quant_stored(f->scale, now.scale),
+                  offset = quant_stored(f->scale, now.offset);
             encode(f, w, count, scale, offset, codes);
             double error = squared_error(w, codes, count, scale, offset, levels);
             if (error < least) {
@@ -223,9 +216,9 @@ static fit refined_fit(const quant_format *f, const float *w, int64_t count, uin
 
 ALWAYS_INLINE void store_fit(fit chosen, quant_rows *row, int64_t group)
 {
-    row->scale[group] = stored(row->format.scale, chosen.scale);
+    row->scale[group] = quant_stored(row->format.scale, chosen.scale);
     if (row->offset)
-        row->offset[group] = stored(row->format.scale, chosen.offset);
+        row->offset[group] = quant_stored(row->format.scale, chosen.offset);
 }
 
 ALWAYS_INLINE void encode_group(const float *w, int64_t count, quant_rows *row, int64_t group,
@@ -264,6 +257,27 @@ static void quantize_refined(const float *w, int64_t size, int64_t groups, quant
     }
 }
 
+static void quantize_free(const float *w, int64_t size, int64_t groups, quant_rows *row,
+                          quant_method method)
+{
+    for (int64_t g = 0; g < groups; g++) {
+        unsigned special = quant_fit(method, row, g, w + g * size, size);
+        quant_encode(row, g, special, w + g * size, size, row->codes + g * size);
+    }
+}
+
+static void quantize_groups(quant_method method, const float *w, int64_t size, int64_t groups,
+                            quant_rows *row)
+{
+    bool even = row->format.kind == QUANT_UNIFORM || row->format.kind == QUANT_TERNARY;
+    if (!even)
+        quantize_free(w, size, groups, row, method);
+    else if (method == QUANT_REFINED)
+        quantize_refined(w, size, groups, row);
+    else
+        quantize_nearest(w, size, groups, row);
+}
+
 // A row's whole groups, then a shorter last one.
 void quant_quantize_by(quant_method method, const float *weights, quant_rows *out)
 {
@@ -272,17 +286,41 @@ void quant_quantize_by(quant_method method, const float *weights, quant_rows *ou
         const int64_t groups = out->k / size, start = groups * size;
         quant_rows row = quant_rows_slice(out, n, 1), last = row;
         last.codes += start;
-        last.scale += groups;
+        last.scale += groups * out->format.terms;
         last.offset = row.offset ? row.offset + groups : NULL;
-        void (*quantize)(const float *, int64_t, int64_t, quant_rows *) =
-            method == QUANT_REFINED ? quantize_refined : quantize_nearest;
-        quantize(weights, size, groups, &row);
+        quantize_groups(method, weights, size, groups, &row);
         if (start < out->k)
-            quantize(weights + start, out->k - start, 1, &last);
+            quantize_groups(method, weights + start, out->k - start, 1, &last);
     }
 }
 
 void quant_quantize(const float *weights, quant_rows *out)
 {
     quant_quantize_by(QUANT_NEAREST, weights, out);
+}
+
+// -------------------------------------------------------------- one group, step by step
+
+unsigned quant_fit(quant_method method, quant_rows *row, int64_t group, const float *w,
+                   int64_t count)
+{
+    const quant_format *f = &row->format;
+    if (f->kind != QUANT_UNIFORM && f->kind != QUANT_TERNARY)
+        return quant_fit_free(method, row, group, w, count);
+    if (method == QUANT_NEAREST)
+        store_fit(first_fit(f, w, count), row, group);
+    else
+        store_fit(refined_fit(f, w, count, row->codes + group * (f->group ? f->group : row->k)),
+                  row, group);
+    return 0;
+}
+
+void quant_encode(const quant_rows *row, int64_t group, unsigned special, const float *w,
+                  int64_t count, uint8_t *codes)
+{
+    const quant_format *f = &row->format;
+    if (f->kind != QUANT_UNIFORM && f->kind != QUANT_TERNARY)
+        quant_encode_free(row, group, special, w, count, codes);
+    else
+        encode(f, w, count, row->scale[group], row->offset ? row->offset[group] : 0, codes);
 }

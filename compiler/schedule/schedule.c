@@ -30,9 +30,11 @@ unsigned schedule_registers(const machine *target, const ir_op *kernel, int64_t 
         pack_geometry g;
         if (op->code != IR_LUT_MPGEMM || !product_geometry(target, op, &f, &g))
             continue;
-        unsigned rows = (unsigned)row_block;
-        unsigned tables = g.groups_per_tile > 1 ? rows : 1;
-        unsigned n = 2 * rows + f.planes + tables;
+        const ir_type *table = ir_operand(op, 0)->type;
+        unsigned rows = (unsigned)row_block, sums = quant_accumulators(&f) * table->parts;
+        bool sliced = g.groups_per_tile > 1 || table->scale == TABLE_SCALE_SLICE;
+        unsigned tables = (sliced ? rows : 1) * table->parts, combined = sums > f.terms;
+        unsigned n = rows * (1 + sums) + f.planes + tables + combined;
         most = n > most ? n : most;
     }
     return most;

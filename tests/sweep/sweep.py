@@ -16,6 +16,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 import lutra
 
+INTEGERS = ["i8", "i16"]
 ROWS = [0, 1, 1, 2, 3, 17]
 MACHINES = ["m2n64k4", "m2n64k4", "m2n64k4", "m1n64k4", "m2n128k4", "m4n128k4", "m4n256k4"]
 GROUPS = {"m1n64k4": [0, 32, 64, 128], "m2n64k4": [0, 16, 32, 64, 128], "m2n128k4": [0, 16, 32, 64, 128],
@@ -27,17 +28,18 @@ BOUND = {"f16": 2e-7, "i8": 1e-4, "i8,group": 3e-4, "i8,tile": 3e-4, "i8,row": 5
 def random_format(r, machine):
     group = r.choice(GROUPS[machine])
     text = "" if group == 0 else f" group({group})"
-    if r.random() < 0.25:
-        return "ternary", text
-    return f"w{r.randint(1, 4)}", text + (" zero" if r.random() < 0.4 else "")
+    base = r.choice(["ternary", f"bcq{r.randint(1, 4)}", f"w{r.randint(1, 8)}", f"w{r.randint(1, 4)}"])
+    return base, text + (" zero" if base != "ternary" and r.random() < 0.4 else "")
 
 
 def random_linear(r, machine, index):
     k = r.choice([1, 2, 3, 4, 5, 63, 64, 65, 128, 192, r.randint(1, 400)])
     n = r.choice([1, 2, 63, 64, 65, 128, r.randint(1, 300)])
     kind, group = random_format(r, machine)
+    # Products of i16 with more than 4 bits have no tables.
+    integers = ["i8"] if kind in ("w5", "w6", "w7", "w8") else ["i8", "i16"]
     return {"index": index, "n": n, "k": k, "weight": f"{kind}[{n}, {k}]{group}",
-            "activation": r.choice(["f16", "f16", "f32", "i8"])}
+            "activation": r.choice(["f16", "f32", "bf16", *integers])}
 
 
 def program(linears):
@@ -45,11 +47,12 @@ def program(linears):
     for l in linears:
         i, n, k, a = l["index"], l["n"], l["k"], l["activation"]
         lines.append(f"weight w{i}: {l['weight']};")
-        if a == "i8":
-            lines += [f"entry fn f{i}(x: i8[T, {k}], s: f32[T]) -> f32[T, {n}] {{",
+        if a in INTEGERS:
+            lines += [f"entry fn f{i}(x: {a}[T, {k}], s: f32[T]) -> f32[T, {n}] {{",
                       f"    return linear(x, w{i}, scale = s);", "}"]
         else:
-            lines += [f"entry fn f{i}(x: {a}[T, {k}]) -> f32[T, {n}] {{", f"    return linear(x, w{i}, type = f32);", "}"]
+            lines += [f"entry fn f{i}(x: f32[T, {k}]) -> f32[T, {n}] {{",
+                      f"    return linear(x as {a}, w{i}, type = f32);", "}"]
     return "\n".join(lines) + "\n"
 
 
@@ -72,7 +75,7 @@ class Pool:
 def check_linear(r, folder, source, options, linear, tables, pool):
     entry, rows = f"f{linear['index']}", r.choice(ROWS)
     given = {"x": f"random:{r.randint(1, 1000)}"}
-    if linear["activation"] == "i8":
+    if linear["activation"] in INTEGERS:
         given["s"] = "ones" if r.random() < 0.3 else f"random:{r.randint(1, 1000)}"
     common = ["--entry", entry, *lutra.inputs(given), "--dim", f"T={rows}"]
     want, got = folder / "want.npy", folder / "got.npy"
@@ -81,7 +84,7 @@ def check_linear(r, folder, source, options, linear, tables, pool):
     a, b = lutra.read_npy(got), lutra.read_npy(want)
     if a.shape != b.shape:
         return f"shape {a.shape} instead of {b.shape}"
-    if linear["activation"] == "i8":
+    if linear["activation"] in INTEGERS:
         return None if a.values == b.values else f"not exact: {first_difference(a, b)}"
     bound = BOUND[tables]
     if linear["k"] < 64 or rows * linear["n"] < 64:

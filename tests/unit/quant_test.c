@@ -19,7 +19,8 @@ static const char *const plane_formats[] = {
     "w2z",         "w4z",          "w2g16",      "w2g32",      "w2g64",      "w2g128",
     "w2g256",      "w3g64",        "w4g32",      "w4g32z",     "w4g32zf",    "w1g16zf",
     "w3g128z",     "w4g256f",      "ternaryg16", "ternaryg32", "ternaryg64", "ternaryg128",
-    "ternaryg256", "ternaryg256f", "w2g64zf",    "w3z",
+    "ternaryg256", "ternaryg256f", "w2g64zf",    "w3z",        "w5",         "w5g32z",
+    "w6g16zf",     "w7g64",        "w8",         "w8g32z",
 };
 enum { N_FORMATS = sizeof plane_formats / sizeof plane_formats[0] };
 
@@ -91,7 +92,7 @@ static void wrong_names_are_refused(void **state)
 {
     (void)state;
     static const char *const wrong[] = {"",          "w",           "w0",
-                                        "w5",        "w2g",         "w2g0",
+                                        "w9",        "w2g",         "w2g0",
                                         "w2g48",     "w2g064",      "w2f",
                                         "w2zf",      "w2gz",        "w2g64zz",
                                         "w2g64fz",   "w2zg64",      "ternaryz",
@@ -250,6 +251,7 @@ static void errors_are_what_theory_says(void **state)
         {"w3g64", 0.04542, 0.04822, 0.03404},     {"w4g32", 0.008032, 0.008528, 0.007488},
         {"w4g32z", 0.005966, 0.006334, 0.005181}, {"w4g128", 0.01171, 0.01243, 0.0103},
         {"ternary", 0.2563, 0.2721, 0.1964},      {"ternaryg64", 0.2519, 0.2674, 0.1901},
+        {"w5g64", 0.00228, 0.00243, 0.0023},      {"w8g64", 3.37e-5, 3.6e-5, 3.6e-5},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         double nearest = measured_nmse(a, rows[i].name, QUANT_NEAREST);

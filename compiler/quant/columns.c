@@ -1,0 +1,192 @@
+#include "compiler/quant/columns.h"
+
+#include <string.h>
+
+static int64_t divide_up(int64_t a, int64_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+// -------------------------------------------------------------------- geometry
+
+static unsigned field_bits(const quant_format *f)
+{
+    unsigned bits = f->kind == QUANT_TERNARY ? 2 : f->planes;
+    return f->group == 16 && (bits & 1) ? bits + 1 : bits;
+}
+
+static bool has_columns(const quant_format *f)
+{
+    return (f->kind == QUANT_UNIFORM || f->kind == QUANT_TERNARY) && f->planes <= 4;
+}
+
+bool column_geometry_of(const quant_format *f, int64_t n, int64_t k, column_geometry *out)
+{
+    if (!has_columns(f) || n < 0 || k < 0)
+        return false;
+    column_geometry g = {.bits = field_bits(f), .unit = f->group == 16 ? 16 : 32};
+    g.levels = f->kind == QUANT_TERNARY ? 2 : (1u << f->planes) - 1;
+    g.fields = (unsigned)g.unit / COLUMN_FIELD;
+    g.lines = g.fields * g.bits / 8;
+    g.units = divide_up(k, g.unit);
+    g.groups = quant_groups(f, k);
+    g.per_group = f->group ? f->group / g.unit : g.units;
+    g.value_bytes = COLUMN_BLOCK * (int64_t)scalar_size(f->scale);
+    g.group_bytes = (1 + f->offset) * g.value_bytes;
+    g.unit_bytes = g.lines * COLUMN_TILES * COLUMN_LINE;
+    g.blocks = divide_up(n, COLUMN_BLOCK);
+    int64_t units, values, total;
+    if (__builtin_mul_overflow(g.units, g.unit_bytes, &units) ||
+        __builtin_mul_overflow(g.groups, g.group_bytes, &values) ||
+        __builtin_add_overflow(units, values, &g.block_bytes) ||
+        __builtin_mul_overflow(g.block_bytes, g.blocks, &total))
+        return false;
+    *out = g;
+    return true;
+}
+
+column_field column_field_of(unsigned bits, unsigned f)
+{
+    enum { SPLIT = 6, LOWEST = 6 };
+    if (bits != 3)
+        return (column_field){.line = f * bits / 8, .shift = f * bits % 8};
+    if (f < SPLIT)
+        return (column_field){.line = f / 2, .shift = 3 * (f % 2)};
+    return (column_field){.line = f - SPLIT, .shift = 6, .split = true, .low = f - SPLIT + LOWEST};
+}
+
+// ------------------------------------------------------------ fields of a unit
+
+// The stored field of a code: of a ternary one how many signs are +1.
+static unsigned field_of(const quant_format *f, unsigned code)
+{
+    return f->kind == QUANT_TERNARY ? (code & 1) + (code >> 1 & 1) : code;
+}
+
+static unsigned code_of(const quant_format *f, unsigned field)
+{
+    static const uint8_t ternary[4] = {0, 1, 3, 3};
+    return f->kind == QUANT_TERNARY ? ternary[field] : field & ((1u << f->planes) - 1);
+}
+
+static void put_field(uint8_t *unit, int64_t column, unsigned bits, int64_t k, unsigned value)
+{
+    column_field at = column_field_of(bits, (unsigned)(k / COLUMN_FIELD));
+    int64_t byte = column / 16 * COLUMN_LINE + column % 16 * 4 + k % COLUMN_FIELD;
+    uint8_t *line = unit + at.line * COLUMN_TILES * COLUMN_LINE + byte;
+    if (!at.split) {
+        *line |= (uint8_t)(value << at.shift);
+        return;
+    }
+    *line |= (uint8_t)(value >> 1 << at.shift);
+    unit[2 * COLUMN_TILES * COLUMN_LINE + byte] |= (uint8_t)((value & 1) << at.low);
+}
+
+static unsigned get_field(const uint8_t *unit, int64_t column, unsigned bits, int64_t k)
+{
+    column_field at = column_field_of(bits, (unsigned)(k / COLUMN_FIELD));
+    int64_t byte = column / 16 * COLUMN_LINE + column % 16 * 4 + k % COLUMN_FIELD;
+    unsigned x = unit[at.line * COLUMN_TILES * COLUMN_LINE + byte] >> at.shift;
+    if (!at.split)
+        return x & ((1u << bits) - 1);
+    return (x & 3) << 1 | (unit[2 * COLUMN_TILES * COLUMN_LINE + byte] >> at.low & 1);
+}
+
+// --------------------------------------------------------------------- packing
+
+static uint8_t *put_values(const quant_rows *q, const float *values, int64_t first, int64_t group,
+                           uint8_t *out)
+{
+    size_t size = scalar_size(q->format.scale);
+    int64_t groups = quant_groups(&q->format, q->k);
+    memset(out, 0, COLUMN_BLOCK * size);
+    for (int64_t c = 0; c < COLUMN_BLOCK && first + c < q->n; c++)
+        scalar_store(q->format.scale, out + (size_t)c * size,
+                     (double)values[(first + c) * groups + group]);
+    return out + COLUMN_BLOCK * size;
+}
+
+static uint8_t *put_group(const quant_rows *q, int64_t first, int64_t group, uint8_t *out)
+{
+    out = put_values(q, q->scale, first, group, out);
+    return q->offset ? put_values(q, q->offset, first, group, out) : out;
+}
+
+static void put_unit(const quant_rows *q, const column_geometry *g, int64_t first, int64_t start,
+                     uint8_t *unit)
+{
+    int64_t count = least(q->k - start, g->unit);
+    memset(unit, 0, (size_t)g->unit_bytes);
+    for (int64_t c = 0; c < COLUMN_BLOCK && first + c < q->n; c++) {
+        const uint8_t *codes = q->codes + (first + c) * q->k + start;
+        for (int64_t k = 0; k < count; k++)
+            put_field(unit, c, g->bits, k, field_of(&q->format, codes[k]));
+    }
+}
+
+static column_geometry must_have(const quant_rows *q)
+{
+    column_geometry g;
+    if (!column_geometry_of(&q->format, q->n, q->k, &g))
+        INTERNAL_ERROR("format %s has no layout for CPUs", q->format.name);
+    return g;
+}
+
+void column_pack_rows(const quant_rows *q, uint8_t *out)
+{
+    column_geometry g = must_have(q);
+    for (int64_t first = 0; first < q->n; first += COLUMN_BLOCK)
+        for (int64_t u = 0; u < g.units; u++) {
+            if (u % g.per_group == 0)
+                out = put_group(q, first, u / g.per_group, out);
+            put_unit(q, &g, first, u * g.unit, out);
+            out += g.unit_bytes;
+        }
+}
+
+// ------------------------------------------------------------------- unpacking
+
+static const uint8_t *get_values(quant_rows *q, float *values, int64_t first, int64_t group,
+                                 const uint8_t *in)
+{
+    size_t size = scalar_size(q->format.scale);
+    int64_t groups = quant_groups(&q->format, q->k);
+    for (int64_t c = 0; c < COLUMN_BLOCK && first + c < q->n; c++)
+        values[(first + c) * groups + group] =
+            (float)scalar_load(q->format.scale, in + (size_t)c * size);
+    return in + COLUMN_BLOCK * size;
+}
+
+static const uint8_t *get_group(quant_rows *q, int64_t first, int64_t group, const uint8_t *in)
+{
+    in = get_values(q, q->scale, first, group, in);
+    return q->offset ? get_values(q, q->offset, first, group, in) : in;
+}
+
+static void get_unit(quant_rows *q, const column_geometry *g, int64_t first, int64_t start,
+                     const uint8_t *unit)
+{
+    int64_t count = least(q->k - start, g->unit);
+    for (int64_t c = 0; c < COLUMN_BLOCK && first + c < q->n; c++) {
+        uint8_t *codes = q->codes + (first + c) * q->k + start;
+        for (int64_t k = 0; k < count; k++)
+            codes[k] = (uint8_t)code_of(&q->format, get_field(unit, c, g->bits, k));
+    }
+}
+
+void column_unpack_rows(const uint8_t *in, quant_rows *out)
+{
+    column_geometry g = must_have(out);
+    for (int64_t first = 0; first < out->n; first += COLUMN_BLOCK)
+        for (int64_t u = 0; u < g.units; u++) {
+            if (u % g.per_group == 0)
+                in = get_group(out, first, u / g.per_group, in);
+            get_unit(out, &g, first, u * g.unit, in);
+            in += g.unit_bytes;
+        }
+}

@@ -1,0 +1,47 @@
+// The layout of packed weights for CPUs (docs/native.md): codes of 16 columns x 4 weights stand in
+// a line of 64 bytes, byte 4 c + k % 4 for column c, several fields of some bits in each byte. All
+// that is read for 64 columns is one forward stream.
+//
+//     for each 64 columns:
+//         scales of the row, then offsets                       (formats without groups)
+//         for each group:
+//             scales of the group, then offsets                 (formats with groups)
+//             for each unit of 32 (groups of 16: 16) weights of the group:
+//                 for each line of the unit: 4 x 64 bytes, one for each 16 columns
+#pragma once
+
+#include "compiler/quant/quant.h"
+
+enum { COLUMN_BLOCK = 64, COLUMN_LINE = 64, COLUMN_TILES = 4, COLUMN_FIELD = 4 };
+
+typedef struct column_geometry {
+    unsigned bits;     // of a field; of groups of 16 the next power of two
+    unsigned levels;   // value = scale (2 field - levels) + offset
+    int64_t unit;      // weights of a unit: 32 or 16
+    unsigned fields;   // of a unit: 8 or 4, of 4 weights each
+    unsigned lines;    // of a unit
+    int64_t units;     // of a column: ceil(K / unit)
+    int64_t groups;    // of a column
+    int64_t per_group; // units of a group, the last one of which may be short
+    int64_t value_bytes;  // of 64 scales
+    int64_t group_bytes;  // of scales and offsets
+    int64_t unit_bytes;   // lines of 4 x 64 bytes
+    int64_t block_bytes;  // of 64 columns
+    int64_t blocks;       // ceil(N / 64)
+} column_geometry;
+
+// False: a format without such a layout.
+bool column_geometry_of(const quant_format *f, int64_t n, int64_t k, column_geometry *out);
+
+// Where field `f` of a unit stands: bits shift .. shift + bits of a line; of 3 bits, the fields 6
+// and 7 are split: their upper two bits there, the lowest one at bit `low` of line 2.
+typedef struct column_field {
+    unsigned line, shift;
+    bool split;
+    unsigned low;
+} column_field;
+column_field column_field_of(unsigned bits, unsigned f);
+
+// As pack_rows and pack_unpack_rows.
+void column_pack_rows(const quant_rows *q, uint8_t *out);
+void column_unpack_rows(const uint8_t *in, quant_rows *out);
