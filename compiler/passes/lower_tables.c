@@ -1,7 +1,6 @@
 // Table building: the scales of i8 tables, the tables of a row tile, and the
 // sums of activations that offsets need, taken through the tables themselves.
 #include "compiler/passes/lower_contract.h"
-#include "compiler/passes/native.h"
 
 int64_t table_depth_tiles(const lowering *l, const ir_type *table)
 {
@@ -267,8 +266,6 @@ static void build_sums(lowering *l, const place *table, ir_value *row_tile)
 
 void prepare_table(lowering *l, const ir_type *table)
 {
-    if (is_native(l->context))
-        return;
     bool scaled = table->scale == TABLE_SCALE_ROW || table->scale == TABLE_SCALE_GROUP;
     if (scaled && !l->inverse_scales)
         l->inverse_scales = low_scratch(l, SCALAR_F32, 1, l->m);
@@ -296,8 +293,6 @@ bool lower_table(lowering *l, const place *table, const table_source *s, ir_valu
                          scalar_rows[s->scalar].name);
         return false;
     }
-    if (is_native(l->context))
-        return lower_native_table(l, table, s, row_tile);
     bool scaled = table->type->scale == TABLE_SCALE_ROW || table->type->scale == TABLE_SCALE_GROUP;
     if (scaled)
         build_scaled(l, table, s, row_tile, one_row);
