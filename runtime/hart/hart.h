@@ -156,6 +156,7 @@ struct hart {
     hart_op *paused;          // behind the one instruction that is being executed; NULL: none is
     void *paused_step;        // its own step
     hart_segment operands[3]; // of Xlut: see xlut.c
+    uint32_t full;            // shape if vl is the longest and vstart is 0, or else HART_NOT_FULL
     uint64_t reservation, reserved_value; // of LR; reservation 1: none
     uint8_t reservation_bits;
     hart_native *native; // NULL: no machine code is made

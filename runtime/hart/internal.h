@@ -115,6 +115,12 @@ hart_step hart_step_bad_access;
 // hart_run ends; the target of transfers that have not been taken yet (`target`: of whom).
 hart_step hart_step_end, hart_step_returned, hart_step_stub;
 
+// ---- vector_config.c
+#define HART_NOT_FULL UINT32_MAX
+// To be called where vl or vstart have changed, but by faults and by instructions that end with
+// vstart 0.
+void hart_update_full(hart *h);
+
 // ---- handlers.c
 typedef struct hart_handler_row {
     uint16_t opcode;

@@ -4,7 +4,7 @@
 
 #ifdef __x86_64__
 
-#include "runtime/hart/native_x86.h"
+#include "runtime/hart/native_vector.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -12,7 +12,7 @@
 
 enum {
     CODE_BYTES = 1 << 26,
-    CODE_MARGIN = 1 << 21, // one translation takes less
+    CODE_MARGIN = 1 << 23, // one translation takes less
 };
 
 static void fill_in_jumps(translation *t)
@@ -158,11 +158,15 @@ bool hart_native_create(hart *h)
     }
     n->translation.n = n;
     n->lut = h->lut;
+    n->hart = h;
     n->used = 16; // 0 means that there is no code
     n->pause = write_far_jump(&n->translation, hart_step_pause);
     n->bad_access = write_far_jump(&n->translation, hart_step_bad_access);
     n->call = write_call(&n->translation);
     n->call_run = write_call_run(&n->translation);
+    n->constants = n->used;
+    memcpy(n->writable + n->used, hart_native_constants, sizeof hart_native_constants);
+    n->used += sizeof hart_native_constants;
     n->fixed = n->used;
     return true;
 }

@@ -191,7 +191,8 @@ static void write_call(translation *t, hart_op *op)
     const unsigned first = t->exit_count;
     if (hart_native_write_float(t, op) || hart_native_write_move(t, op) ||
         hart_native_write_vector(t, op)) {
-        t->held = t->exit_count > first ? NO_REGISTER : t->held;
+        if (t->exit_count > first)
+            t->held = NO_REGISTER;
         for (unsigned i = first; i < t->exit_count; i++)
             t->exits[i].back = t->n->used;
     } else {
@@ -254,6 +255,7 @@ void hart_native_write(translation *t, hart_op *op)
     t->start = op;
     t->held = NO_REGISTER;
     t->boxed = 0;
+    t->shape = hart_native_expected_shape(t, op);
     hart_op_details(op)->native = t->n->used;
     bool goes_on = true;
     for (; goes_on && op->index < b->count; op++) {

@@ -53,13 +53,17 @@ static native_float row_of(const isa_instruction *in)
     return (native_float){0};
 }
 
-void hart_native_require_rounding(translation *t, hart_op *op)
+void hart_native_require_nearest_even(translation *t, hart_op *op)
 {
-    if (op->in->rm != ROUND_DYNAMIC)
-        return;
-    with_memory(t, NARROW, 0x80, 7, RSI, offsetof(hart, frm)); // compare with nearest-even
+    with_memory(t, NARROW, 0x80, 7, RSI, offsetof(hart, frm)); // compare
     byte(t, ROUND_NEAREST_EVEN);
     hart_native_exit_if(t, NOT_EQUAL, op, EXIT_HANDLER);
+}
+
+void hart_native_require_rounding(translation *t, hart_op *op)
+{
+    if (op->in->rm == ROUND_DYNAMIC)
+        hart_native_require_nearest_even(t, op);
 }
 
 // If inexact is not raised yet, the result must be exact.

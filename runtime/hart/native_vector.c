@@ -1,9 +1,222 @@
+// Native code for vectors: which instructions, what is common to them, and constants.
+
 #ifdef __x86_64__
-#include "runtime/hart/native_x86.h"
+
+#include "runtime/hart/native_vector.h"
+
+#define TWICE(low, high) {low, high}
+#define SAME(value) TWICE(value, value)
+const uint64_t hart_native_constants[CONSTANT_COUNT][2] = {
+    [CONSTANT_FINITE] = SAME(0xfefffffefefffffe),
+    [CONSTANT_SMALLEST] = SAME(0x0100000201000002),
+    [CONSTANT_NORMAL] = SAME(0xfdfffffcfdfffffc),
+    [CONSTANT_SHUFFLE_END] = SAME(0x7070707070707070),
+    [CONSTANT_TABLE] = SAME(0x1010101010101010),
+    [CONSTANT_BITS_8] = SAME(0x8040201008040201),
+    [CONSTANT_BITS_16] = TWICE(0x0008000400020001, 0x0080004000200010),
+    [CONSTANT_BITS_32] = TWICE(0x0000000200000001, 0x0000000800000004),
+    [CONSTANT_BITS_32_NEXT] = TWICE(0x0000002000000010, 0x0000008000000040),
+    [CONSTANT_SPREAD] = TWICE(0x0000000000000000, 0x0101010101010101),
+    [CONSTANT_ONES] = SAME(0xffffffffffffffff),
+    [CONSTANT_TWOS] = SAME(0x0000000200000002),
+    [CONSTANT_LOWEST] = SAME(0x8000000080000000),
+};
+
+// -------------------------------------------------------------- what is common
+
+unsigned hart_native_chunks(const translation *t, int emul)
+{
+    const unsigned bytes = t->shape == 1 ? 0 : vector_bytes(t, emul);
+    return bytes % VECTOR_CHUNK == 0 && bytes <= MOST_CHUNKS * VECTOR_CHUNK ? bytes / VECTOR_CHUNK
+                                                                            : 0;
+}
+
+unsigned hart_native_chunks_of_sources(const translation *t, const hart_op *op,
+                                       const vector_row *row)
+{
+    const int lmul = vector_lmul(t);
+    const bool are_groups =
+        is_group(op->rs2, lmul) && (row->source != SOURCE_V || is_group(op->rs1, lmul));
+    return are_groups ? hart_native_chunks(t, lmul) : 0;
+}
+
+unsigned hart_native_chunks_of(const translation *t, const hart_op *op, const vector_row *row)
+{
+    const bool usual = op->in->vm && is_group(op->rd, vector_lmul(t));
+    return usual ? hart_native_chunks_of_sources(t, op, row) : 0;
+}
+
+void hart_native_require_shape(translation *t, hart_op *op)
+{
+    with_memory(t, NARROW, 0x81, 7, RSI, offsetof(hart, full)); // compare
+    word(t, t->shape);
+    hart_native_exit_if(t, NOT_EQUAL, op, EXIT_HANDLER);
+}
+
+const uint16_t hart_native_broadcasts[] = {INTEGER_OP38(0x78), INTEGER_OP38(0x79),
+                                           INTEGER_OP38(0x58), INTEGER_OP38(0x59)};
+
+void hart_native_broadcast_rax(translation *t, unsigned reg, unsigned sew)
+{
+    on_registers(t, MOVE_FROM_RAX | W1, reg, 0, RAX);
+    on_registers(t, hart_native_broadcasts[sew], reg, 0, reg);
+}
+
+void hart_native_broadcast(translation *t, hart_op *op, const vector_row *row)
+{
+    const unsigned sew = vector_sew(t);
+    switch (row->source) {
+    case SOURCE_X: on_memory(t, hart_native_broadcasts[sew], SCALAR, 0, at_x(op->rs1)); return;
+    case SOURCE_F:
+        hart_native_require_box(t, op, op->rs1);
+        on_memory(t, hart_native_broadcasts[sew], SCALAR, 0, at_f(op->rs1));
+        return;
+    case SOURCE_I:
+        constant_to_rax(t, op->in->imm);
+        hart_native_broadcast_rax(t, SCALAR, sew);
+        return;
+    default: return;
+    }
+}
+
+void hart_native_with_second(translation *t, const hart_op *op, const vector_row *row,
+                             unsigned code, unsigned reg, unsigned first, unsigned chunk)
+{
+    if (row->source == SOURCE_V)
+        on_memory(t, code, reg, first, at_v(t, op->rs1, VECTOR_CHUNK * chunk));
+    else
+        on_registers(t, code, reg, first, SCALAR);
+}
+
+// ------------------------------------------------------------------------ rows
+
+#define OP(code) INTEGER_OP(code)
+#define OP38(code) INTEGER_OP38(code)
+// Codes by SEW.
+#define SUMS {OP(0xfc), OP(0xfd), OP(0xfe), OP(0xd4)}
+#define DIFFERENCES {OP(0xf8), OP(0xf9), OP(0xfa), OP(0xfb)}
+#define PRODUCTS {0, OP(0xd5), OP38(0x40), 0}
+#define WIDE_SUMS {OP(0xfd), OP(0xfe), OP(0xd4), 0}
+#define WIDE_DIFFERENCES {OP(0xf9), OP(0xfa), OP(0xfb), 0}
+#define WIDE_PRODUCTS {OP(0xd5), OP38(0x40), 0, 0}
+#define EQUALS {OP(0x74), OP(0x75), OP(0x76), 0}
+#define GREATERS {OP(0x64), OP(0x65), OP(0x66), 0}
+#define BITS(code) {OP(code), OP(code), OP(code), OP(code)}
+#define F32(code) {0, 0, code, 0}
+
+//   instruction, form, second operand, option, codes
+#define ROW(E, form, source, option, ...)                                                          \
+    [ISA_##E] = {hart_native_vector_##form, SOURCE_##source, option, __VA_ARGS__}
+#define PLAIN(E, form, source, option) ROW(E, form, source, option, {0})
+#define ROWS_VX(E, form, ...) ROW(E##_VV, form, V, __VA_ARGS__), ROW(E##_VX, form, X, __VA_ARGS__)
+#define ROWS_XI(E, form, ...) ROW(E##_VX, form, X, __VA_ARGS__), ROW(E##_VI, form, I, __VA_ARGS__)
+#define ROWS_VXI(E, form, ...) ROWS_VX(E, form, __VA_ARGS__), ROW(E##_VI, form, I, __VA_ARGS__)
+#define ROWS_VF(E, form, ...) ROW(E##_VV, form, V, __VA_ARGS__), ROW(E##_VF, form, F, __VA_ARGS__)
+#define ROWS_MEMORY(E, option)                                                                     \
+    PLAIN(E##8_V, unit_stride, NONE, (option) | 0),                                                \
+        PLAIN(E##16_V, unit_stride, NONE, (option) | 1),                                           \
+        PLAIN(E##32_V, unit_stride, NONE, (option) | 2),                                           \
+        PLAIN(E##64_V, unit_stride, NONE, (option) | 3)
+#define ROWS_WHOLE(count)                                                                          \
+    PLAIN(VL##count##RE8_V, whole_transfer, NONE, count),                                          \
+        PLAIN(VL##count##RE16_V, whole_transfer, NONE, count),                                     \
+        PLAIN(VL##count##RE32_V, whole_transfer, NONE, count),                                     \
+        PLAIN(VL##count##RE64_V, whole_transfer, NONE, count),                                     \
+        PLAIN(VS##count##R_V, whole_transfer, NONE, STORES | count),                               \
+        PLAIN(VMV##count##R_V, whole_move, NONE, count)
+
+static const vector_row rows[ISA_OPCODE_COUNT] = {
+    PLAIN(VSETVLI, configuration, NONE, 0),
+    PLAIN(VSETIVLI, configuration, NONE, 0),
+    ROWS_MEMORY(VLE, 0),
+    ROWS_MEMORY(VSE, STORES),
+    ROWS_WHOLE(1),
+    ROWS_WHOLE(2),
+    ROWS_WHOLE(4),
+    PLAIN(VMV_V_V, copies, V, 0),
+    PLAIN(VMV_V_X, copies, X, 0),
+    PLAIN(VMV_V_I, copies, I, 0),
+    PLAIN(VFMV_V_F, copies, F, 0),
+    PLAIN(VMV_X_S, first_to_integer, NONE, 0),
+    PLAIN(VFMV_F_S, first_to_float, NONE, 0),
+
+    ROWS_VXI(VADD, binary, 0, SUMS),
+    ROWS_VX(VSUB, binary, 0, DIFFERENCES),
+    ROWS_XI(VRSUB, binary, 1, DIFFERENCES),
+    ROWS_VXI(VAND, binary, 0, BITS(0xdb)),
+    ROWS_VXI(VOR, binary, 0, BITS(0xeb)),
+    ROWS_VXI(VXOR, binary, 0, BITS(0xef)),
+    ROWS_VX(VMINU, binary, 0, {OP(0xda), OP38(0x3a), OP38(0x3b), 0}),
+    ROWS_VX(VMIN, binary, 0, {OP38(0x38), OP(0xea), OP38(0x39), 0}),
+    ROWS_VX(VMAXU, binary, 0, {OP(0xde), OP38(0x3e), OP38(0x3f), 0}),
+    ROWS_VX(VMAX, binary, 0, {OP38(0x3c), OP(0xee), OP38(0x3d), 0}),
+    ROWS_VX(VMUL, binary, 0, PRODUCTS),
+    ROWS_XI(VSLL, shift, 0, {OP(0xf1), OP(0xf1), OP(0xf2), OP(0xf3)}),
+    ROWS_XI(VSRL, shift, 1, {OP(0xd1), OP(0xd1), OP(0xd2), OP(0xd3)}),
+    ROWS_XI(VSRA, shift, 0, {0, OP(0xe1), OP(0xe2), 0}),
+    ROWS_VX(VMACC, fused, 0, PRODUCTS),
+    ROWS_VX(VNMSAC, fused, SUBTRACTED, PRODUCTS),
+    ROWS_VX(VMADD, fused, TO_PRODUCT, PRODUCTS),
+    ROWS_VX(VNMSUB, fused, TO_PRODUCT | SUBTRACTED, PRODUCTS),
+    ROW(VWADDU_VV, widening, V, 0, WIDE_SUMS),
+    ROW(VWADD_VV, widening, V, SIGNED, WIDE_SUMS),
+    ROW(VWSUBU_VV, widening, V, 0, WIDE_DIFFERENCES),
+    ROW(VWSUB_VV, widening, V, SIGNED, WIDE_DIFFERENCES),
+    ROW(VWMULU_VV, widening, V, 0, WIDE_PRODUCTS),
+    ROW(VWMUL_VV, widening, V, SIGNED, WIDE_PRODUCTS),
+    ROW(VWMACCU_VV, widening, V, ACCUMULATES, WIDE_PRODUCTS),
+    ROW(VWMACC_VV, widening, V, SIGNED | ACCUMULATES, WIDE_PRODUCTS),
+    ROW(VZEXT_VF2, extension, NONE, 1, {0, OP38(0x30), OP38(0x33), OP38(0x35)}),
+    ROW(VZEXT_VF4, extension, NONE, 2, {0, 0, OP38(0x31), OP38(0x34)}),
+    ROW(VZEXT_VF8, extension, NONE, 3, {0, 0, 0, OP38(0x32)}),
+    ROW(VSEXT_VF2, extension, NONE, 1, {0, OP38(0x20), OP38(0x23), OP38(0x25)}),
+    ROW(VSEXT_VF4, extension, NONE, 2, {0, 0, OP38(0x21), OP38(0x24)}),
+    ROW(VSEXT_VF8, extension, NONE, 3, {0, 0, 0, OP38(0x22)}),
+    ROWS_VXI(VMSEQ, compare, 0, EQUALS),
+    ROWS_VXI(VMSNE, compare, INVERTED, EQUALS),
+    ROWS_VX(VMSLT, compare, SWAPPED, GREATERS),
+    ROWS_VXI(VMSLE, compare, INVERTED, GREATERS),
+    ROWS_XI(VMSGT, compare, 0, GREATERS),
+    PLAIN(VMERGE_VVM, merge, V, 0),
+    PLAIN(VMERGE_VXM, merge, X, 0),
+    PLAIN(VMERGE_VIM, merge, I, 0),
+    PLAIN(VFMERGE_VFM, merge, F, 0),
+    PLAIN(VRGATHER_VV, gather, V, 0),
+
+    ROWS_VF(VFADD, sum, 0, F32(M0F | 0x58)),
+    ROWS_VF(VFSUB, sum, 0, F32(M0F | 0x5c)),
+    ROW(VFRSUB_VF, sum, F, 1, F32(M0F | 0x5c)),
+    ROWS_VF(VFMUL, product, 0, F32(M0F | 0x59)),
+    ROWS_VF(VFDIV, product, 0, F32(M0F | 0x5e)),
+    ROW(VFRDIV_VF, product, F, 1, F32(M0F | 0x5e)),
+    ROW(VFSQRT_V, product, NONE, 0, F32(M0F | 0x51)),
+    ROWS_VF(VFMIN, extreme, 0, F32(M0F | 0x5d)),
+    ROWS_VF(VFMAX, extreme, 0, F32(M0F | 0x5f)),
+    ROWS_VF(VFMACC, multiply_add, 0, F32(OP38(0xb8))),
+    ROWS_VF(VFMSAC, multiply_add, 0, F32(OP38(0xba))),
+    ROWS_VF(VFNMSAC, multiply_add, 0, F32(OP38(0xbc))),
+    ROWS_VF(VFNMACC, multiply_add, 0, F32(OP38(0xbe))),
+    ROWS_VF(VFMADD, multiply_add, 1, F32(OP38(0xa8))),
+    ROWS_VF(VFMSUB, multiply_add, 1, F32(OP38(0xaa))),
+    ROWS_VF(VFNMSUB, multiply_add, 1, F32(OP38(0xac))),
+    ROWS_VF(VFNMADD, multiply_add, 1, F32(OP38(0xae))),
+    ROW(VFCVT_F_X_V, from_integer, NONE, 0, F32(M0F | 0x5b)),
+    ROW(VFCVT_X_F_V, to_integer, NONE, 0, F32(P66 | M0F | 0x5b)),
+    ROW(VFCVT_RTZ_X_F_V, to_integer, NONE, 0, F32(PF3 | M0F | 0x5b)),
+    ROWS_VF(VMFEQ, float_compare, 0, F32(M0F | 0xc2)),
+    ROWS_VF(VMFLT, float_compare, 1, F32(M0F | 0xc2)),
+    ROWS_VF(VMFLE, float_compare, 2, F32(M0F | 0xc2)),
+    ROWS_VF(VMFNE, float_compare, 4, F32(M0F | 0xc2)),
+    ROW(VMFGE_VF, float_compare, F, 13, F32(M0F | 0xc2)),
+    ROW(VMFGT_VF, float_compare, F, 14, F32(M0F | 0xc2)),
+};
+
 bool hart_native_write_vector(translation *t, hart_op *op)
 {
-    (void)t;
-    (void)op;
-    return false;
+    if (op->in->opcode == ISA_VSETVL)
+        t->shape = 1;
+    const vector_row *row = &rows[op->in->opcode];
+    return row->write && __builtin_cpu_supports("avx2") && row->write(t, op, row);
 }
+
 #endif

@@ -46,6 +46,7 @@ typedef struct translation {
     hart_op *start; // rdi, as long as no transfer is taken
     uint8_t held;   // guest register whose value is in rax
     uint32_t boxed; // set of float registers that hold a NaN-boxed f32
+    uint32_t shape; // hart.shape, as it is expected to be
     hart_op *pending[MOST_PENDING];
     unsigned pending_count;
     exit_stub exits[MOST_EXITS];
@@ -60,6 +61,8 @@ struct hart_native {
     uint32_t pause, bad_access;     // code that jumps to these steps
     uint32_t call;                  // code that calls the handler of the record in r10
     uint32_t call_run;              // code that executes the run at r10
+    uint32_t constants;             // of vectors
+    const hart *hart;               // whose code it is
     site *sites;                    // in the order of their offsets
     size_t site_count, site_capacity;
     const lut_unit *lut;     // of the hart
@@ -90,13 +93,16 @@ bool hart_native_write_float(translation *t, hart_op *op);
 void hart_native_if_exact(translation *t, const hart_op *op, uint32_t store);
 // Unless these hold, the handler is called: nearest-even; inexact is raised already; f[r] is an
 // f32.
-void hart_native_require_rounding(translation *t, hart_op *op);
+void hart_native_require_nearest_even(translation *t, hart_op *op);
+void hart_native_require_rounding(translation *t, hart_op *op); // as rm says
 void hart_native_require_inexact(translation *t, hart_op *op);
 void hart_native_require_box(translation *t, hart_op *op, unsigned r);
 // ---- native_move.c
 bool hart_native_write_move(translation *t, hart_op *op);
 // ---- native_vector.c
 bool hart_native_write_vector(translation *t, hart_op *op);
+// What hart.shape will probably be at this record.
+uint32_t hart_native_expected_shape(const translation *t, const hart_op *op);
 
 // ------------------------------------------------------------------- encoding
 

@@ -101,6 +101,7 @@ static hart_stop drive(hart *h)
             if (!h->observer(h->observer_context, h, &hart_op_details(op)->in))
                 return HART_STOP_OBSERVER;
             op = hart_cache_find(h); // observers may change what they like
+            hart_update_full(h);
         }
         if (h->remaining == 0)
             refill(h);
@@ -125,6 +126,7 @@ hart_stop hart_run(hart *h, uint64_t limit)
     h->remaining = 0;
     h->withheld = limit;
     h->run_start = h->retired + limit;
+    hart_update_full(h); // callers may have changed what they like
     hart_catch_host_faults();
     hart_set_running(h);
     if (sigsetjmp(recovery, 0) == 0) {
@@ -175,9 +177,14 @@ hart *hart_create(hart_memory *memory, uint32_t vlen, lut_unit *lut)
 {
     if (vlen < 128 || vlen > HART_MAX_VLEN || (vlen & (vlen - 1)) != 0)
         return NULL;
-    hart *h = calloc(1, sizeof *h);
+    // Vector registers lie behind the hart, where machine code finds them from its address.
+    const size_t own = (sizeof(hart) + 63) / 64 * 64, registers = (size_t)32 * vlen / 8;
+    const size_t behind = 64; // which vector kernels read
+    hart *h = aligned_alloc(64, own + registers + behind);
     if (!h)
         INTERNAL_ERROR("out of memory");
+    memset(h, 0, own + registers + behind);
+    h->v = (uint8_t *)h + own;
     h->memory = memory;
     h->memory_base = hart_memory_base(memory);
     h->memory_limit = hart_memory_limit(memory);
@@ -186,11 +193,8 @@ hart *hart_create(hart_memory *memory, uint32_t vlen, lut_unit *lut)
     h->vill = true;
     h->return_address = 1;
     h->reservation = 1;
-    const size_t registers = (size_t)32 * h->vlenb, behind = 64; // which vector kernels read
-    h->v = aligned_alloc(64, registers + behind);
-    if (!h->v || !hart_cache_create(h))
+    if (!hart_cache_create(h))
         INTERNAL_ERROR("out of memory");
-    memset(h->v, 0, registers + behind);
     hart_native_create(h);
     return h;
 }
@@ -201,6 +205,5 @@ void hart_destroy(hart *h)
         return;
     hart_cache_destroy(h);
     hart_native_destroy(h);
-    free(h->v);
     free(h);
 }

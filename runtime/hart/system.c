@@ -46,7 +46,10 @@ bool hart_write_csr(hart *h, unsigned number, uint64_t value)
         h->fflags = value & 31;
         h->frm = value >> 5 & 7;
         return true;
-    case HART_CSR_VSTART: h->vstart = value & (h->vlenb * 8 - 1); return true;
+    case HART_CSR_VSTART:
+        h->vstart = value & (h->vlenb * 8 - 1);
+        hart_update_full(h);
+        return true;
     case HART_CSR_VXSAT: h->vxsat = value & 1; return true;
     case HART_CSR_VXRM: h->vxrm = value & 3; return true;
     case HART_CSR_VCSR:

@@ -167,6 +167,14 @@ static inline vector_operand vector_second_of(const hart *h, const isa_instructi
     return vector_copies(copy, value, h->sew);
 }
 
+// ---- vector_config.c
+// hart.shape, and how far VLEN is shifted for the number of elements, by vtype. Shape 1: not valid.
+typedef struct vector_shape {
+    uint32_t shape;
+    uint32_t shift;
+} vector_shape;
+vector_shape vector_shape_of(uint64_t vtype);
+
 // ---- vector_common.c
 // n copies of an element of 2^sew bytes.
 void vector_splat(void *to, uint64_t value, unsigned sew, size_t n);

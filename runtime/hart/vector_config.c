@@ -2,13 +2,7 @@
 
 #include "runtime/hart/vector.h"
 
-// hart.shape, and how far VLEN is shifted for the number of elements, by LMUL and SEW as vtype
-// encodes them. SEW is at most LMUL * ELEN for fractional LMUL.
-typedef struct vector_shape {
-    uint32_t shape;
-    uint32_t shift;
-} vector_shape;
-
+// By LMUL and SEW as vtype encodes them. SEW is at most LMUL * ELEN for fractional LMUL.
 #define VALID(sew, lmul) {(sew) << 8 | (uint32_t)(uint8_t)(lmul) << 16, (sew) + 3 - (lmul)}
 #define ILLEGAL {1, 31}
 #define WHOLE(sew) VALID(sew, 0), VALID(sew, 1), VALID(sew, 2), VALID(sew, 3), ILLEGAL
@@ -29,9 +23,20 @@ uint64_t hart_vlmax(uint64_t vlenb, unsigned sew, int lmul)
     return lmul < 0 ? elements >> -lmul : elements << lmul;
 }
 
+vector_shape vector_shape_of(uint64_t vtype)
+{
+    return (vtype & ~0xdfull) == 0 ? shapes[vtype & 31] : (vector_shape)ILLEGAL;
+}
+
+void hart_update_full(hart *h)
+{
+    const bool full = !h->vill && h->vstart == 0 && h->vl == vector_length_maximum(h);
+    h->full = full ? h->shape : HART_NOT_FULL;
+}
+
 static inline void configure(hart *h, const isa_instruction *in, uint64_t vtype, uint64_t length)
 {
-    const vector_shape s = (vtype & ~0xdfull) == 0 ? shapes[vtype & 31] : (vector_shape)ILLEGAL;
+    const vector_shape s = vector_shape_of(vtype);
     const uint64_t maximum = (uint64_t)h->vlenb << 3 >> s.shift;
     const bool valid = s.shape != 1;
     h->shape = s.shape;
@@ -39,6 +44,7 @@ static inline void configure(hart *h, const isa_instruction *in, uint64_t vtype,
     h->vma = valid & vtype >> 7;
     h->vl = length < maximum ? length : maximum;
     h->vstart = 0;
+    h->full = length >= maximum ? s.shape : HART_NOT_FULL; // vill: nothing is made for that shape
     hart_write_x(h, in->rd, h->vl);
 }
 

@@ -42,6 +42,21 @@ static void move_segment(hart *h, const vector_access *a, uint64_t address, uint
         move_element(h, a, address + ((uint64_t)field << a->eew), field, i);
 }
 
+// Of up to a page: where it cannot be accessed, the fault is that of the first byte, whatever order
+// the host moves bytes in.
+static inline __attribute__((always_inline)) void move_page(hart *h, bool store, void *host,
+                                                            uint8_t *registers, size_t bytes)
+{
+    if (store) {
+        GUEST(8, host) = *registers;
+        vector_move(host, registers, bytes);
+    } else {
+        (void)GUEST(8, host);
+        vector_move(registers, host, bytes);
+    }
+    h->vector_bytes[store] += bytes;
+}
+
 // Elements from vstart to `end` of an unmasked contiguous access.
 static void move_runs(hart *h, const vector_access *a, uint64_t end)
 {
@@ -54,12 +69,8 @@ static void move_runs(hart *h, const vector_access *a, uint64_t end)
         h->vstart = i;
         if (in_page == 0) {
             move_element(h, a, address, 0, i);
-        } else if (a->store) {
-            vector_move(hart_host(h, address), at, count << a->eew);
-            h->vector_bytes[1] += count << a->eew;
         } else {
-            vector_move(at, hart_host(h, address), count << a->eew);
-            h->vector_bytes[0] += count << a->eew;
+            move_page(h, a->store, hart_host(h, address), at, count << a->eew);
         }
         i += count;
     }
@@ -141,15 +152,11 @@ static void move_unit_stride(hart *h, const isa_instruction *in, bool store, uns
 INLINE bool move_whole(hart *h, const isa_instruction *in, bool store, size_t bytes)
 {
     const uint64_t address = h->x[in->rs1];
-    if (h->vstart || address >= h->memory_limit || address % RUN_BYTES + bytes > RUN_BYTES)
+    if (bytes == 0 || h->vstart || address >= h->memory_limit ||
+        address % RUN_BYTES + bytes > RUN_BYTES)
         return false;
     uint8_t *at = vector_register(h, store ? in->rs3 : in->rd);
-    uint8_t *host = h->memory_base + address;
-    if (store)
-        vector_move(host, at, bytes);
-    else
-        vector_move(at, host, bytes);
-    h->vector_bytes[store] += bytes;
+    move_page(h, store, h->memory_base + address, at, bytes);
     return true;
 }
 
@@ -177,6 +184,7 @@ static void fault_only_first(hart *h, const isa_instruction *in, unsigned eew)
         move_segment(h, &a, address, i);
     }
     h->vstart = 0;
+    hart_update_full(h);
 }
 
 static void strided(hart *h, const isa_instruction *in, bool store, unsigned eew)

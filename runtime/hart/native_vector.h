@@ -1,0 +1,201 @@
+// Native code for vector instructions: host vectors of 16 bytes (AVX2), chunk after chunk as
+// kernels do it, for whole groups of few chunks.
+//
+// Such code is made for one SEW and LMUL. It begins by comparing them with hart.full, which also
+// says that vl is the longest and vstart is 0; what differs is left to the handler. So is, already
+// when code is made, whatever is not surely legal: masks, misaligned groups, overlaps of different
+// element widths.
+#pragma once
+
+#include "runtime/hart/native_x86.h"
+#include "runtime/hart/vector.h"
+
+typedef struct vector_row vector_row;
+// False: nothing has been written.
+typedef bool vector_form(translation *t, hart_op *op, const vector_row *row);
+
+// The second operand.
+typedef enum vector_source { SOURCE_NONE, SOURCE_V, SOURCE_X, SOURCE_I, SOURCE_F } vector_source;
+
+struct vector_row {
+    vector_form *write;
+    uint8_t source;
+    uint8_t option;   // of the form
+    uint16_t code[4]; // host instruction by SEW; 0: none
+};
+
+// ---- native_vector_move.c, native_vector_integer.c, native_vector_float.c
+vector_form hart_native_vector_configuration, hart_native_vector_unit_stride,
+    hart_native_vector_whole_transfer, hart_native_vector_whole_move, hart_native_vector_copies,
+    hart_native_vector_first_to_integer, hart_native_vector_first_to_float,
+    hart_native_vector_binary, hart_native_vector_shift, hart_native_vector_fused,
+    hart_native_vector_widening, hart_native_vector_extension, hart_native_vector_compare,
+    hart_native_vector_merge, hart_native_vector_gather, hart_native_vector_sum,
+    hart_native_vector_product, hart_native_vector_multiply_add, hart_native_vector_extreme,
+    hart_native_vector_float_compare, hart_native_vector_to_integer,
+    hart_native_vector_from_integer;
+
+// Their options.
+enum { STORES = 8 }; // option of memory forms, beside the element's width or the registers
+enum { TO_PRODUCT = 1, SUBTRACTED = 2 }; // options: d is a factor, and a added; the product is not
+enum { SIGNED = 1, ACCUMULATES = 2 };    // options of what widens
+enum { SWAPPED = 1, INVERTED = 2 };      // options of comparisons
+
+enum { MOST_CHUNKS = 8, MOST_RESULTS = 4 }; // of a group; that are computed before one is stored
+enum { SCALAR = 15 }; // host register of a second operand that is one for all elements
+
+// Host instructions in VEX encoding: prefix, map, opcode.
+enum {
+    P66 = 1 << 8,
+    PF3 = 2 << 8,
+    PF2 = 3 << 8,
+    M0F = 1 << 10,
+    M0F38 = 2 << 10,
+    M0F3A = 3 << 10,
+    W1 = 1 << 12,
+};
+#define INTEGER_OP(code) (P66 | M0F | (code))
+#define INTEGER_OP38(code) (P66 | M0F38 | (code))
+enum {
+    LOAD = PF3 | M0F | 0x6f, // vmovdqu
+    STORE = PF3 | M0F | 0x7f,
+    MOVE_FROM_RAX = P66 | M0F | 0x6e, // vmovd
+    VECTOR_AND = INTEGER_OP(0xdb),
+    VECTOR_OR = INTEGER_OP(0xeb),
+    VECTOR_XOR = INTEGER_OP(0xef),
+    COMPARE_EQUAL_32 = INTEGER_OP(0x76),
+};
+
+// Constants of 16 bytes in front of all code.
+typedef enum native_constant {
+    CONSTANT_FINITE,      // twice the largest finite f32
+    CONSTANT_SMALLEST,    // twice the smallest f32 that needs no care
+    CONSTANT_NORMAL,      // the former less the latter
+    CONSTANT_SHUFFLE_END, // indices beyond a table of 16 bytes get their upper bit by it
+    CONSTANT_TABLE,       // 16 everywhere
+    CONSTANT_BITS_8,      // one bit for each element
+    CONSTANT_BITS_16,
+    CONSTANT_BITS_32,      // of the first four elements
+    CONSTANT_BITS_32_NEXT, // of the next four
+    CONSTANT_SPREAD,       // shuffles two bytes to eight times each
+    CONSTANT_ONES,
+    CONSTANT_TWOS,
+    CONSTANT_LOWEST, // integer of 32 bits
+    CONSTANT_COUNT
+} native_constant;
+extern const uint64_t hart_native_constants[CONSTANT_COUNT][2];
+
+// ------------------------------------------------------------------- encoding
+
+static inline void vex(translation *t, unsigned code, unsigned reg, unsigned first, bool far_index,
+                       unsigned rm)
+{
+    byte(t, 0xc4);
+    byte(t, (reg < 8) << 7 | !far_index << 6 | (rm < 8) << 5 | (code >> 10 & 3));
+    byte(t, (code >> 12 & 1) << 7 | (~first & 15) << 3 | (code >> 8 & 3));
+    byte(t, code & 0xff);
+}
+
+// code reg, first, rm: registers xmm0 .. xmm15
+static inline void on_registers(translation *t, unsigned code, unsigned reg, unsigned first,
+                                unsigned rm)
+{
+    vex(t, code, reg, first, false, rm);
+    byte(t, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+
+// code reg, first, [rsi + offset]
+static inline void on_memory(translation *t, unsigned code, unsigned reg, unsigned first,
+                             int32_t offset)
+{
+    vex(t, code, reg, first, false, 0);
+    byte(t, 0x80 | (reg & 7) << 3 | RSI);
+    word(t, (uint32_t)offset);
+}
+
+// code reg, first, constant
+static inline void on_constant(translation *t, unsigned code, unsigned reg, unsigned first,
+                               native_constant constant)
+{
+    vex(t, code, reg, first, false, 0);
+    byte(t, 5 | (reg & 7) << 3);
+    word(t, t->n->constants + 16 * (uint32_t)constant - (t->n->used + 4));
+}
+
+// code reg, [rdx + r10 + offset]
+static inline void on_guest(translation *t, unsigned code, unsigned reg, uint8_t offset)
+{
+    vex(t, code, reg, 0, true, 0);
+    byte(t, 0x40 | (reg & 7) << 3 | 4);
+    byte(t, (R10 & 7) << 3 | RDX);
+    byte(t, offset);
+}
+
+// Of byte `offset` of vector register r, from rsi.
+static inline int32_t at_v(const translation *t, unsigned r, unsigned offset)
+{
+    const hart *h = t->n->hart;
+    return (int32_t)(h->v - (const uint8_t *)h + (ptrdiff_t)r * h->vlenb + offset);
+}
+
+// ----------------------------------------------------------------- operands
+
+static inline unsigned vector_sew(const translation *t)
+{
+    return t->shape >> 8 & 0xff;
+}
+static inline int vector_lmul(const translation *t)
+{
+    return (int8_t)(t->shape >> 16);
+}
+
+// Of a group.
+static inline unsigned vector_bytes(const translation *t, int emul)
+{
+    const unsigned vlenb = t->n->hart->vlenb;
+    return emul < 0 ? vlenb >> -emul : vlenb << emul;
+}
+
+static inline bool is_group(unsigned r, int emul)
+{
+    return emul >= -3 && emul <= 3 && (r & vector_alignment(emul)) == 0;
+}
+
+static inline bool are_apart(unsigned r, int emul_r, unsigned s, int emul_s)
+{
+    return r + vector_group(emul_r) <= s || s + vector_group(emul_s) <= r;
+}
+
+// xmm[reg] = chunk of vector register r and those behind it, and back.
+static inline void load(translation *t, unsigned reg, unsigned r, unsigned chunk)
+{
+    on_memory(t, LOAD, reg, 0, at_v(t, r, VECTOR_CHUNK * chunk));
+}
+
+static inline void store(translation *t, unsigned reg, unsigned r, unsigned chunk)
+{
+    on_memory(t, STORE, reg, 0, at_v(t, r, VECTOR_CHUNK * chunk));
+}
+
+// ---- native_vector.c
+// Chunks of a group; 0: they are not for native code.
+unsigned hart_native_chunks(const translation *t, int emul);
+// The same, if the sources, of one width, are groups; and if the destination is one as well, and
+// nothing masked.
+unsigned hart_native_chunks_of_sources(const translation *t, const hart_op *op,
+                                       const vector_row *row);
+unsigned hart_native_chunks_of(const translation *t, const hart_op *op, const vector_row *row);
+// SEW and LMUL are as expected, all elements are computed, or the handler is called.
+void hart_native_require_shape(translation *t, hart_op *op);
+// Host instructions that copy an element all over, by SEW.
+extern const uint16_t hart_native_broadcasts[];
+void hart_native_broadcast_rax(translation *t, unsigned reg, unsigned sew);
+// The second operand goes to a host register if it is one for all elements.
+void hart_native_broadcast(translation *t, hart_op *op, const vector_row *row);
+// code reg, first, chunk of the second operand
+void hart_native_with_second(translation *t, const hart_op *op, const vector_row *row,
+                             unsigned code, unsigned reg, unsigned first, unsigned chunk);
+// Chunks of comparisons (all ones, or zeros) in xmm0 and so on become the bits of mask register r,
+// if there are as many as fit.
+bool hart_native_mask_fits(const translation *t, unsigned chunks);
+void hart_native_store_mask(translation *t, unsigned r, unsigned chunks);

@@ -1,0 +1,201 @@
+// Native code for vector configuration, memory and moves.
+
+#ifdef __x86_64__
+
+#include "runtime/hart/native_vector.h"
+
+// --------------------------------------------------------------- configuration
+
+// The shape that a vsetvli or vsetivli leaves; 1: none that is known.
+static uint32_t shape_behind(const isa_instruction *in)
+{
+    return in->opcode == ISA_VSETVL ? 1 : vector_shape_of((uint64_t)in->imm).shape;
+}
+
+static bool configures(const isa_instruction *in)
+{
+    return in->opcode == ISA_VSETVLI || in->opcode == ISA_VSETIVLI || in->opcode == ISA_VSETVL;
+}
+
+uint32_t hart_native_expected_shape(const translation *t, const hart_op *op)
+{
+    const hart_block *b = hart_op_block(op);
+    for (unsigned i = op->index; i-- > 0;)
+        if (configures(&b->details[i].in))
+            return shape_behind(&b->details[i].in);
+    return t->n->hart->shape;
+}
+
+static void constant_to(translation *t, unsigned reg, uint32_t value)
+{
+    prefixed(t, reg >> 3, 0xb8 | (reg & 7));
+    word(t, value);
+}
+
+static void store_constant(translation *t, bool wide, size_t member, uint32_t value)
+{
+    with_memory(t, wide, 0xc7, 0, RSI, (int32_t)member);
+    word(t, value);
+}
+
+// rax = vl, at most `longest`; hart.full follows from what was asked for.
+static void limit_length(translation *t, uint32_t shape, uint32_t longest)
+{
+    constant_to(t, RCX, longest);
+    constant_to(t, R10, shape);
+    with_register(t, WIDE, 0x3b, RAX, RCX); // compare
+    with_register(t, WIDE, TWO_BYTES | 0x40 | ABOVE, RAX, RCX);
+    constant_to(t, RCX, HART_NOT_FULL);
+    with_register(t, NARROW, TWO_BYTES | 0x40 | ABOVE_EQUAL, RCX, R10);
+    with_memory(t, NARROW, 0x89, RCX, RSI, offsetof(hart, full));
+}
+
+static void write_length(translation *t, const isa_instruction *in, vector_shape s)
+{
+    const uint32_t longest = t->n->hart->vlenb << 3 >> s.shift;
+    const bool is_constant = in->opcode == ISA_VSETIVLI || (in->rs1 == 0 && in->rd != 0);
+    if (!is_constant) {
+        with_memory(t, WIDE, 0x8b, RAX, RSI,
+                    in->rs1 == 0 ? (int32_t)offsetof(hart, vl) : at_x(in->rs1));
+        limit_length(t, s.shape, longest);
+        return;
+    }
+    const uint32_t asked = in->opcode == ISA_VSETIVLI ? in->rs1 : longest;
+    const bool is_full = asked >= longest;
+    constant_to_rax(t, is_full ? longest : asked);
+    store_constant(t, NARROW, offsetof(hart, full), is_full ? s.shape : HART_NOT_FULL);
+}
+
+bool hart_native_vector_configuration(translation *t, hart_op *op, const vector_row *row)
+{
+    (void)row;
+    _Static_assert(offsetof(hart, vta) == offsetof(hart, vma) + 1, "stored together");
+    const isa_instruction *in = op->in;
+    const vector_shape s = vector_shape_of((uint64_t)in->imm);
+    t->shape = s.shape;
+    if (s.shape == 1)
+        return false;
+    write_length(t, in, s);
+    with_memory(t, WIDE, 0x89, RAX, RSI, offsetof(hart, vl));
+    store_constant(t, WIDE, offsetof(hart, vstart), 0);
+    store_constant(t, NARROW, offsetof(hart, shape), s.shape);
+    byte(t, 0x66); // 16 bits
+    with_memory(t, NARROW, 0xc7, 0, RSI, offsetof(hart, vma));
+    byte(t, (uint8_t)in->imm >> 7 & 1);
+    byte(t, (uint8_t)in->imm >> 6 & 1);
+    t->held = NO_REGISTER;
+    if (in->rd) {
+        with_memory(t, WIDE, 0x89, RAX, RSI, at_x(in->rd));
+        t->held = in->rd;
+    }
+    return true;
+}
+
+// ---------------------------------------------------------------------- memory
+
+// Within a page, so that a fault is that of the first element. `bytes` are whole chunks.
+static void write_transfer(translation *t, hart_op *op, bool stores, unsigned bytes)
+{
+    enum { PAGE = 4096 };
+    hart_native_address(t, op, 0);
+    with_register(t, NARROW, 0x8b, RAX, R10);
+    with_immediate(t, NARROW, 4, RAX, PAGE - 1);
+    with_immediate(t, NARROW, 7, RAX, (int32_t)(PAGE - bytes));
+    hart_native_exit_if(t, ABOVE, op, EXIT_HANDLER);
+    const unsigned r = stores ? op->rs3 : op->rd;
+    for (unsigned c = 0; c < bytes / VECTOR_CHUNK; c++) {
+        if (stores)
+            load(t, 0, r, c);
+        hart_native_site(t, op);
+        on_guest(t, stores ? STORE : LOAD, 0, (uint8_t)(VECTOR_CHUNK * c));
+        if (!stores)
+            store(t, 0, r, c);
+    }
+    with_memory(t, WIDE, 0x81, 0, RSI, (int32_t)(offsetof(hart, vector_bytes) + 8 * stores)); // add
+    word(t, bytes);
+    t->held = NO_REGISTER;
+}
+
+bool hart_native_vector_unit_stride(translation *t, hart_op *op, const vector_row *row)
+{
+    const bool stores = row->option & STORES;
+    const int lmul = vector_lmul(t);
+    const unsigned chunks = hart_native_chunks(t, lmul);
+    if (!chunks || !op->in->vm || op->in->nf || vector_sew(t) != (row->option & 3u) ||
+        !is_group(stores ? op->rs3 : op->rd, lmul))
+        return false;
+    hart_native_require_shape(t, op);
+    write_transfer(t, op, stores, VECTOR_CHUNK * chunks);
+    return true;
+}
+
+bool hart_native_vector_whole_transfer(translation *t, hart_op *op, const vector_row *row)
+{
+    const unsigned bytes = (row->option & 7u) * t->n->hart->vlenb;
+    if (bytes > MOST_CHUNKS * VECTOR_CHUNK)
+        return false;
+    with_memory(t, NARROW, 0x83, 7, RSI, offsetof(hart, vstart)); // compare
+    byte(t, 0);
+    hart_native_exit_if(t, NOT_EQUAL, op, EXIT_HANDLER);
+    write_transfer(t, op, row->option & STORES, bytes);
+    return true;
+}
+
+// ----------------------------------------------------------------------- moves
+
+bool hart_native_vector_whole_move(translation *t, hart_op *op, const vector_row *row)
+{
+    const unsigned chunks = row->option * t->n->hart->vlenb / VECTOR_CHUNK;
+    if (chunks > MOST_CHUNKS || t->shape == 1)
+        return false;
+    hart_native_require_shape(t, op);
+    for (unsigned c = 0; c < chunks; c++) {
+        load(t, 0, op->rs2, c);
+        store(t, 0, op->rd, c);
+    }
+    return true;
+}
+
+bool hart_native_vector_copies(translation *t, hart_op *op, const vector_row *row)
+{
+    const unsigned chunks = hart_native_chunks_of(t, op, row), sew = vector_sew(t);
+    if (!chunks || (row->source == SOURCE_F && sew != 2))
+        return false;
+    hart_native_require_shape(t, op);
+    if (row->source == SOURCE_F)
+        hart_native_require_nearest_even(t, op);
+    hart_native_broadcast(t, op, row);
+    for (unsigned c = 0; c < chunks; c++) {
+        if (row->source == SOURCE_V)
+            load(t, SCALAR, op->rs1, c);
+        store(t, SCALAR, op->rd, c);
+    }
+    return true;
+}
+
+// x[rd] = element 0
+bool hart_native_vector_first_to_integer(translation *t, hart_op *op, const vector_row *row)
+{
+    (void)row;
+    static const uint16_t codes[] = {TWO_BYTES | 0xbe, TWO_BYTES | 0xbf, 0x63, 0x8b};
+    if (t->shape == 1 || op->rd == 0)
+        return false;
+    hart_native_require_shape(t, op);
+    with_memory(t, WIDE, codes[vector_sew(t)], RAX, RSI, at_v(t, op->rs2, 0));
+    store_rd(t, op);
+    return true;
+}
+
+bool hart_native_vector_first_to_float(translation *t, hart_op *op, const vector_row *row)
+{
+    (void)row;
+    if (vector_sew(t) != 2 || t->shape == 1)
+        return false;
+    hart_native_require_shape(t, op);
+    hart_native_require_nearest_even(t, op);
+    with_memory(t, NARROW, 0x8b, RAX, RSI, at_v(t, op->rs2, 0));
+    store_float(t, NARROW, op->rd);
+    return true;
+}
+
+#endif

@@ -1,0 +1,280 @@
+// link: lutra_hart
+//
+// Machine code for vectors against the handlers: every vector instruction, with random operands, in
+// every shape, must leave the same registers, flags, memory and faults.
+#include "hart_helpers.h"
+
+enum { LOWEST_LMUL = -3, HIGHEST_LMUL = 3, ROUNDS = 3, MOST_BYTES = 1024 };
+
+static uint64_t seed = 99;
+
+static uint64_t random_bits(void)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return seed >> 11 ^ seed << 40;
+}
+
+static uint64_t below(uint64_t n)
+{
+    return (random_bits() >> 8) % n;
+}
+
+static float special(void)
+{
+    static const float values[] = {0,   -0.0f,     1,         INFINITY,        -INFINITY,
+                                   NAN, 0x1p-149f, 0x1p-126f, 0x1.fffffep127f, -0x1p31f};
+    return values[below(sizeof values / sizeof *values)];
+}
+
+// Bits, or ordinary numbers and, now and then, one that is not.
+static void fill_random(void *to, size_t bytes, bool floats, bool wild)
+{
+    for (size_t i = 0; i < bytes; i += 4) {
+        uint32_t bits = (uint32_t)random_bits();
+        float value = (float)(int32_t)bits * 0x1p-28f;
+        if (wild && bits % 64 == 0)
+            value = special();
+        memcpy((uint8_t *)to + i, floats ? (void *)&value : (void *)&bits, 4);
+    }
+}
+
+// The same code and state twice: one hart may use machine code.
+typedef struct pair {
+    fixture quick, steps;
+} pair;
+
+static uint8_t *data_of(const fixture *f)
+{
+    return hart_memory_range(f->memory, DATA, DATA_BYTES, HART_WRITE);
+}
+
+static void randomize(pair *p, unsigned sew, int lmul)
+{
+    hart *a = p->quick.h, *b = p->steps.h;
+    const bool floats = random_bits() % 4 != 0, wild = random_bits() % 2;
+    const uint64_t most = hart_vlmax(a->vlenb, sew, lmul);
+    a->vill = false;
+    a->sew = (uint8_t)sew;
+    a->lmul = (int8_t)lmul;
+    a->vl = random_bits() % 4 ? most : below(most + 1);
+    a->vstart = random_bits() % 16 ? 0 : below(most);
+    a->fflags = random_bits() % 4 ? 1 : 0;
+    a->frm = random_bits() % 8 ? 0 : (uint8_t)below(6);
+    fill_random(a->v, 32 * a->vlenb, floats, wild);
+    if (random_bits() % 2) // small indices
+        for (unsigned i = 0; i < 32 * a->vlenb; i++)
+            a->v[i] &= 31;
+    a->x[5] = DATA + below(2) * (DATA_BYTES - below(64)) + below(64);
+    a->x[6] = random_bits() % 2 ? below(40) : random_bits();
+    a->f[7] = random_bits();
+    fill_random(&a->f[7], 4, true, wild);
+    if (random_bits() % 8)
+        a->f[7] |= 0xffffffff00000000;
+    fill_random(data_of(&p->quick), MOST_BYTES, floats, wild);
+    fill_random(data_of(&p->quick) + DATA_BYTES - 64, 64, floats, wild);
+    memcpy(b->x, a->x, sizeof a->x);
+    memcpy(b->f, a->f, sizeof a->f);
+    memcpy(b->v, a->v, 32 * a->vlenb);
+    memcpy(data_of(&p->steps), data_of(&p->quick), DATA_BYTES);
+    b->shape = a->shape, b->vl = a->vl, b->vstart = a->vstart;
+    b->fflags = a->fflags, b->frm = a->frm;
+}
+
+static unsigned random_register(int lmul)
+{
+    const unsigned aligned = ~0u << (lmul > 0 && random_bits() % 8 ? lmul : 0);
+    return (unsigned)below(32) & aligned;
+}
+
+// Fields that the instruction has not are 0.
+static isa_instruction random_instruction(unsigned opcode, int lmul)
+{
+    const char *operands = isa_rows[opcode].operands;
+    isa_instruction in = {.opcode = (uint16_t)opcode, .vm = strstr(operands, "v0") == NULL};
+    if (strstr(operands, "vm"))
+        in.vm = random_bits() % 8 != 0;
+    if (strstr(operands, "vd") || strstr(operands, "rd") || strstr(operands, "fd"))
+        in.rd = (uint8_t)random_register(lmul);
+    if (strstr(operands, "vs3"))
+        in.rs3 = (uint8_t)random_register(lmul);
+    if (strstr(operands, "vs2"))
+        in.rs2 = (uint8_t)random_register(lmul);
+    else if (strstr(operands, "rs2"))
+        in.rs2 = 6;
+    if (strstr(operands, "(rs1)"))
+        in.rs1 = 5;
+    else if (strstr(operands, "rs1"))
+        in.rs1 = 6;
+    else if (strstr(operands, "fs1"))
+        in.rs1 = 7;
+    else if (strstr(operands, "vs1") || strstr(operands, "zimm"))
+        in.rs1 = (uint8_t)random_register(lmul);
+    if (strstr(operands, "uimm"))
+        in.imm = (int32_t)below(32);
+    else if (strstr(operands, "vtype"))
+        in.imm = (int32_t)below(256);
+    else if (strstr(operands, ", imm"))
+        in.imm = (int32_t)below(32) - 16;
+    return in;
+}
+
+// Of what is different; NULL: nothing.
+static const char *difference(const pair *p)
+{
+    const hart *a = p->quick.h, *b = p->steps.h;
+    const struct {
+        const char *name;
+        bool differs;
+    } rows[] = {
+        {"x", memcmp(a->x, b->x, 32 * sizeof *a->x) != 0},
+        {"f", memcmp(a->f, b->f, sizeof a->f) != 0},
+        {"v", memcmp(a->v, b->v, 32 * a->vlenb) != 0},
+        {"fflags", a->fflags != b->fflags},
+        {"pc", a->pc != b->pc},
+        {"vtype", a->shape != b->shape || a->vma != b->vma || a->vta != b->vta},
+        {"vl", a->vl != b->vl},
+        {"vstart", a->vstart != b->vstart},
+        {"instructions", a->retired != b->retired},
+        {"bytes", memcmp(a->vector_bytes, b->vector_bytes, sizeof a->vector_bytes) != 0},
+        {"memory", memcmp(data_of(&p->quick), data_of(&p->steps), DATA_BYTES) != 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].differs)
+            return rows[i].name;
+    return NULL;
+}
+
+static void fail_difference(const pair *p, const char *what)
+{
+    char code[2000] = "";
+    for (uint64_t pc = CODE; pc < p->quick.end; pc += 4) {
+        isa_instruction in;
+        hart_fetch(p->quick.h, pc, &in);
+        size_t used = strlen(code);
+        snprintf(code + used, sizeof code - used, " %s %u %u %u %d %s;",
+                 isa_rows[in.opcode].mnemonic, in.rd | in.rs3, in.rs2, in.rs1, (int)in.imm,
+                 in.vm ? "" : "masked");
+    }
+    fail_msg("%s differs, VLEN %u, shape %06x, vl %u behind%s", what, 8 * p->quick.h->vlenb,
+             (unsigned)p->quick.h->shape, (unsigned)p->quick.h->vl, code);
+}
+
+// Machine code has been made by the second time.
+static void expect_same_run(pair *p)
+{
+    hart *a = p->quick.h, *b = p->steps.h;
+    a->pc = b->pc = CODE;
+    const hart_stop why = hart_run(a, 100);
+    assert_int_equal(why, hart_run(b, 100));
+    if (why == HART_STOP_FAULT) {
+        assert_int_equal(a->cause, b->cause);
+        assert_int_equal(a->fault_address, b->fault_address);
+    }
+    const char *what = difference(p);
+    if (what)
+        fail_difference(p, what);
+}
+
+static void begin(pair *p)
+{
+    hart_flush_code(p->quick.h);
+    hart_flush_code(p->steps.h);
+    p->quick.end = p->steps.end = CODE;
+}
+
+static void end(pair *p)
+{
+    hart_set_return(p->quick.h, p->quick.end);
+    hart_set_return(p->steps.h, p->steps.end);
+}
+
+static unsigned tried;
+
+static void try_instruction(pair *p, unsigned opcode, unsigned sew, int lmul)
+{
+    isa_instruction in = random_instruction(opcode, lmul);
+    uint32_t word;
+    if (!isa_encode(&in, &word))
+        return;
+    tried++;
+    begin(p);
+    put_word(&p->quick, word);
+    put_word(&p->steps, word);
+    end(p);
+    for (int again = 0; again < 2; again++) {
+        randomize(p, sew, lmul);
+        expect_same_run(p);
+    }
+}
+
+static bool is_vector(unsigned opcode)
+{
+    return strncmp(isa_rows[opcode].extension, "V", 1) == 0 ||
+           strncmp(isa_rows[opcode].extension, "Zv", 2) == 0;
+}
+
+static void try_shapes(uint32_t vlen)
+{
+    pair p = {fixture_create(vlen, NULL), fixture_create(vlen, NULL)};
+    hart_use_native(p.steps.h, false);
+    for (unsigned opcode = 1; opcode < ISA_OPCODE_COUNT; opcode++)
+        for (int lmul = LOWEST_LMUL; is_vector(opcode) && lmul <= HIGHEST_LMUL; lmul++)
+            for (unsigned sew = 0; sew <= 3; sew++)
+                for (int i = 0; hart_vlmax(vlen / 8, sew, lmul) && i < ROUNDS; i++)
+                    try_instruction(&p, opcode, sew, lmul);
+    fixture_destroy(&p.quick);
+    fixture_destroy(&p.steps);
+}
+
+static void instructions_are_those_of_handlers(void **state)
+{
+    (void)state;
+    try_shapes(128);
+    try_shapes(256);
+    try_shapes(1024);
+    assert_true(tried > 50000);
+}
+
+// Several instructions in one stretch of code, of a shape that it sets itself.
+static void stretches_are_those_of_handlers(void **state)
+{
+    (void)state;
+    pair p = {fixture_create(128, NULL), fixture_create(128, NULL)};
+    hart_use_native(p.steps.h, false);
+    unsigned vectors[ISA_OPCODE_COUNT], count = 0;
+    for (unsigned opcode = 1; opcode < ISA_OPCODE_COUNT; opcode++)
+        if (is_vector(opcode))
+            vectors[count++] = opcode;
+    for (int round = 0; round < 4000; round++) {
+        isa_instruction in = {0};
+        begin(&p);
+        for (int i = 0; i < 12; i++) {
+            uint32_t word;
+            in = i % 4 ? random_instruction(vectors[below(count)], 1)
+                       : (isa_instruction){.opcode = ISA_VSETVLI,
+                                           .rd = (uint8_t)below(2) * 10,
+                                           .rs1 = (uint8_t)below(2) * 6,
+                                           .imm = (int32_t)(below(4) << 3 | below(4))};
+            if (!isa_encode(&in, &word))
+                continue;
+            put_word(&p.quick, word);
+            put_word(&p.steps, word);
+        }
+        end(&p);
+        for (int again = 0; again < 4; again++) {
+            randomize(&p, 2, 1);
+            expect_same_run(&p);
+        }
+    }
+    fixture_destroy(&p.quick);
+    fixture_destroy(&p.steps);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(instructions_are_those_of_handlers),
+        cmocka_unit_test(stretches_are_those_of_handlers),
+    };
+    return cmocka_run_group_tests_name("hart_native", tests, NULL, NULL);
+}
