@@ -7,6 +7,8 @@ typedef enum lut_host {
     LUT_HOST_REFERENCE, // the defining C: runs everywhere
     LUT_HOST_AVX2,      // AVX2, FMA, F16C
     LUT_HOST_AVX512,    // AVX-512 F, BW, DQ, VL, VBMI, VNNI
+    LUT_HOST_NEON,      // AArch64
+    LUT_HOST_DOTPROD,   // and its SDOT
     LUT_HOST_COUNT
 } lut_host;
 

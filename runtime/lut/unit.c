@@ -3,6 +3,10 @@
 #include "runtime/lut/variants.h"
 
 #include <stdlib.h>
+#ifdef __aarch64__
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
 
 static const struct {
     uint32_t m, n;
@@ -38,9 +42,18 @@ static lut_function *const functions[LUT_HOST_COUNT][ISA_OPCODE_COUNT] = {
     [LUT_HOST_AVX512] = FUNCTIONS(lut_avx512_ld, lut_avx512_zero, lut_avx512_tbl, lut_avx512_lmma,
                                   lut_avx2_mma, lut_avx512_deq, lut_avx512_off, lut_avx512_sta),
 #endif
+#ifdef __aarch64__
+    [LUT_HOST_NEON] =
+        FUNCTIONS(lut_reference_ld, lut_reference_zero, lut_reference_tbl, lut_neon_lmma,
+                  lut_reference_mma, lut_neon_deq, lut_neon_off, lut_reference_sta),
+    [LUT_HOST_DOTPROD] =
+        FUNCTIONS(lut_reference_ld, lut_reference_zero, lut_reference_tbl, lut_dotprod_lmma,
+                  lut_reference_mma, lut_neon_deq, lut_neon_off, lut_reference_sta),
+#endif
 };
 
-const char *const lut_host_names[LUT_HOST_COUNT] = {"reference", "avx2", "avx512"};
+const char *const lut_host_names[LUT_HOST_COUNT] = {"reference", "avx2", "avx512", "neon",
+                                                    "dotprod"};
 
 bool lut_host_supported(lut_host host)
 {
@@ -52,6 +65,12 @@ bool lut_host_supported(lut_host host)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni");
+#endif
+#ifdef __aarch64__
+    if (host == LUT_HOST_NEON)
+        return true;
+    if (host == LUT_HOST_DOTPROD)
+        return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
 #endif
     return host == LUT_HOST_REFERENCE;
 }
@@ -90,6 +109,8 @@ static lut_lmma choose_lmma(const lut_unit *u, lut_host host, const isa_instruct
         choice.execute = lut_avx512_lmma_kernel(u, in);
         choice.strip = lut_avx512_strip_kernel(u, in);
     }
+#else
+    (void)host;
 #endif
     if (!choice.execute)
         choice.execute = lut_settled_lmma;

@@ -5,7 +5,9 @@
 #include "lut_helpers.h"
 #include "runtime/lut/host.h"
 
-enum { SOURCE = 4, ROUNDS = 3, TILES = 32 };
+enum { SOURCE = 4, TILES = 32 };
+
+static unsigned rounds = 3;
 
 typedef struct pair {
     lut_unit *reference, *variant;
@@ -155,7 +157,7 @@ static void check_scaling(pair p, isa_instruction in)
 static void check_every_scaling(pair p)
 {
     for (unsigned variant = 0; variant < 16; variant++)
-        for (unsigned round = 0; round < ROUNDS * 8; round++)
+        for (unsigned round = 0; round < rounds * 8; round++)
             check_scaling(p, (isa_instruction){.opcode = variant & 8 ? ISA_LUT_OFF : ISA_LUT_DEQ,
                                                .rd = D,
                                                .rs2 = variant & 4 ? 7 : 0,
@@ -196,7 +198,7 @@ static void check_every_table(pair p)
 {
     for (unsigned activation = 0; activation <= XLUT_ACTIVATION_I16LO; activation++)
         for (unsigned table = 0; table <= XLUT_TABLE_I8_DYNAMIC; table++)
-            for (unsigned options = 0; options < 4 * ROUNDS; options++)
+            for (unsigned options = 0; options < 4 * rounds; options++)
                 for (unsigned kind = 0; kind < 5; kind++) {
                     bool scaled =
                         table == XLUT_TABLE_I8_DYNAMIC || (table == XLUT_TABLE_I8 && (options & 2));
@@ -274,7 +276,7 @@ static void with_every_host(void (*check)(pair p))
                       lut_unit_create_with(shapes[i].m, shapes[i].n, host)};
             assert_non_null(p.reference);
             assert_int_equal(p.variant != NULL, lut_host_supported(host));
-            for (unsigned round = 0; p.variant && round < ROUNDS; round++)
+            for (unsigned round = 0; p.variant && round < rounds; round++)
                 check(p);
             lut_unit_destroy(p.reference);
             lut_unit_destroy(p.variant);
@@ -328,6 +330,8 @@ static void a_unit_takes_the_best_choice(void **state)
 
 int main(void)
 {
+    if (getenv("LUTRA_TEST_QUICK"))
+        rounds = 1;
     stream = random_seed(7);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lmma_gives_the_same_bits),
