@@ -34,7 +34,7 @@ static const char *weight_obstacle(split *s, const ir_op *op, const quant_format
 {
     const machine *target = s->context->machine;
     const ir_type *w = ir_operand(op, 1)->type;
-    pack_shape shape = pass_pack_shape(s->context);
+    pack_shape shape = {target->tile_m, target->tile_n};
     arena *a = s->context->arena;
     if (f->kind == QUANT_DENSE)
         return arena_format(a, "weights are %s (use --quant %s=w4g32)", w->format,
