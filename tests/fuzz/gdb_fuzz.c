@@ -11,9 +11,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum {
     CODE = 0x10000,
     DATA = 0x20000,
-    BYTES = 0x4000,
+    BYTES = 0x1000,
     MOST_STOPS = 200,
-    SLICE = 500, // instructions
+    MOST_INSTRUCTIONS = 5000, // more than the stub executes between looks at its input
     VLEN = 128,
 };
 
@@ -61,10 +61,9 @@ static bool write_all(void *context, const void *data, size_t size)
     if (size == 0) // sent again before anything was sent
         return true;
     check(size >= 4 && size <= GDB_LARGEST_PACKET + 4 && bytes[0] == '$');
-    for (size_t i = 1; i < size - 3; i++) {
-        check(bytes[i] != '$' && bytes[i] != '#');
+    check(!memchr(bytes + 1, '$', size - 4) && !memchr(bytes + 1, '#', size - 4));
+    for (size_t i = 1; i < size - 3; i++)
         sum += bytes[i];
-    }
     snprintf(end, sizeof end, "#%02x", sum);
     check(memcmp(end, bytes + size - 3, 3) == 0);
     return true;
@@ -105,30 +104,71 @@ static const isa_instruction program[] = {
     {.opcode = ISA_ECALL},
 };
 
-static void load(hart_memory *m)
+enum { WORDS = sizeof program / sizeof *program };
+
+typedef struct machine_parts {
+    hart_memory *memory;
+    lut_unit *lut;
+    hart *h;
+    uint8_t code[BYTES];
+} machine_parts;
+
+static void create(machine_parts *m)
 {
-    check(hart_memory_map(m, CODE, BYTES, HART_READ | HART_EXECUTE) &&
-          hart_memory_map(m, DATA, BYTES, HART_READ | HART_WRITE));
-    for (size_t i = 0; i < sizeof program / sizeof *program; i++) {
+    *m = (machine_parts){.memory = hart_memory_create(), .lut = lut_unit_create(1, 64)};
+    check(m->memory && m->lut);
+    m->h = hart_create(m->memory, VLEN, m->lut);
+    check(m->h && hart_memory_map(m->memory, CODE, BYTES, HART_READ | HART_EXECUTE) &&
+          hart_memory_map(m->memory, DATA, BYTES, HART_READ | HART_WRITE));
+    for (size_t i = 0; i < WORDS; i++) {
         uint32_t word;
-        check(isa_encode(&program[i], &word) && hart_memory_write(m, CODE + 4 * i, &word, 4));
+        check(isa_encode(&program[i], &word));
+        memcpy(m->code + 4 * i, &word, 4);
     }
 }
 
+static void reset_registers(hart *h)
+{
+    h->pc = CODE;
+    memset(h->x, 0, sizeof h->x);
+    memset(h->f, 0, sizeof h->f);
+    memset(h->v, 0, 32 * h->vlenb);
+    memset(h->lut->tiles, 0, ISA_TILE_REGISTERS * h->lut->tile_bytes);
+    h->fflags = h->frm = h->vxrm = h->vxsat = h->vma = h->vta = 0;
+    h->vl = h->vstart = h->shape = 0;
+    h->vill = true;
+}
+
+// As if it were new: inputs depend on nothing before them, and making one takes milliseconds.
+static void reset(machine_parts *m)
+{
+    memset(hart_memory_range(m->memory, DATA, BYTES, HART_WRITE), 0, BYTES);
+    if (memcmp(hart_memory_range(m->memory, CODE, BYTES, HART_EXECUTE), m->code, BYTES) != 0) {
+        check(hart_memory_write(m->memory, CODE, m->code, BYTES));
+        hart_flush_code(m->h);
+    }
+    reset_registers(m->h);
+}
+
+// More than one packet takes, with every character that is special in some of them.
 static void print_something(void *context, FILE *out)
 {
+    enum { LINES = GDB_LARGEST_PACKET / 16 };
+    static text printed;
     (void)context;
-    for (int i = 0; i < 1500; i++)
-        fprintf(out, "%d#$}*\n", i);
+    while (printed.length < LINES * 9)
+        text_append(&printed, "0123#$}*\n");
+    fwrite(printed.data, 1, printed.length, out);
 }
 
 // As runtime/host does it.
 static void run(hart *h, const observer *o)
 {
     bool goes_on = true;
+    uint64_t end = h->retired + MOST_INSTRUCTIONS;
     o->begin(o->context, h, "fuzz");
-    for (int i = 0; i < MOST_STOPS && goes_on; i++) {
-        switch (hart_run(h, SLICE)) {
+    for (int i = 0; i < MOST_STOPS && goes_on && h->retired < end; i++) {
+        switch (hart_run(h, end - h->retired)) {
         case HART_STOP_OBSERVER: goes_on = o->stopped(o->context, h); break;
         case HART_STOP_FAULT: goes_on = o->fault(o->context, h); break;
         case HART_STOP_ECALL: goes_on = false; break;
@@ -141,26 +181,23 @@ static void run(hart *h, const observer *o)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const gdb_command commands[] = {{"stats", "much", print_something}};
+    static machine_parts m;
     stream s = {0};
     observer o;
+    if (!m.h)
+        create(&m);
+    reset(&m);
     if (is_raw(data, size))
         text_append_n(&s.bytes, (const char *)data, size);
     else
         frame_lines(&s.bytes, data, size);
-    hart_memory *memory = hart_memory_create();
-    lut_unit *lut = lut_unit_create(1, 64);
-    hart *h = hart_create(memory, VLEN, lut);
-    load(memory);
-    h->pc = CODE;
-    gdb_target target = {h, "/somewhere/program#1.elf", commands, 1, NULL};
+    gdb_target target = {m.h, "/somewhere/program#1.elf", commands, 1, NULL};
     gdb_transport transport = {
         .context = &s, .read = read_some, .ready = is_ready, .write = write_all};
     gdb_observer(&target, &transport, &o);
-    hart_observe(h, o.gate, o.context);
-    run(h, &o);
-    hart_destroy(h);
-    lut_unit_destroy(lut);
-    hart_memory_destroy(memory);
+    hart_observe(m.h, o.gate, o.context);
+    run(m.h, &o);
+    hart_observe(m.h, NULL, NULL);
     text_free(&s.bytes);
     return 0;
 }
