@@ -1,0 +1,43 @@
+// A packed file (docs/program.md), mapped; its code reads what the program was compiled for.
+#include "runtime/native/lutra.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int is_packed(const lutra_weights *w, const lutra_program *p)
+{
+    return w->size >= 4096 && w->size == p->weights_size && !memcmp(w->data, "LUTWPACK", 8);
+}
+
+lutra_status lutra_map_weights(lutra_weights *out, const lutra_program *program, const char *path)
+{
+    *out = (lutra_weights){0};
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat status;
+    if (file < 0)
+        return LUTRA_BAD_WEIGHTS;
+    lutra_weights w = {0};
+    if (!fstat(file, &status) && status.st_size > 0) {
+        w.size = (size_t)status.st_size;
+        w.data = mmap(NULL, w.size, PROT_READ, MAP_PRIVATE, file, 0);
+    }
+    close(file);
+    if (!w.size || w.data == MAP_FAILED)
+        return LUTRA_BAD_WEIGHTS;
+    if (!is_packed(&w, program)) {
+        lutra_unmap_weights(&w);
+        return LUTRA_BAD_WEIGHTS;
+    }
+    *out = w;
+    return LUTRA_OK;
+}
+
+void lutra_unmap_weights(lutra_weights *weights)
+{
+    if (weights->size)
+        munmap((void *)weights->data, weights->size);
+    *weights = (lutra_weights){0};
+}
