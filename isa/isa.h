@@ -168,7 +168,8 @@ typedef struct machine {
 } machine;
 
 // A built-in name, or a path (contains '/' or ends in ".machine"). Unknown names
-// get a did-you-mean; units are checked. False: reported.
+// get a did-you-mean; units are checked. Settings may follow that replace those of the machine,
+// which keeps its name: "m2n64k4,unit.count=8,memory.bandwidth=51.2GB/s". False: reported.
 bool machine_load(arena *a, diagnostics *d, const char *name, machine *out);
 bool machine_parse(arena *a, diagnostics *d, const source *text, machine *out);
 extern const char *const machine_builtin_names[]; // NULL-terminated

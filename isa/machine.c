@@ -309,13 +309,21 @@ static void check_architecture(machine_builder *b)
             m->tile_m, m->tile_n);
 }
 
-static bool parse(arena *a, diagnostics *d, const source *input, unsigned depth, machine *out)
+// `base`: settings not given are those of *out as it is.
+static bool parse(arena *a, diagnostics *d, const source *input, unsigned depth, bool base,
+                  machine *out)
 {
     size_t before = diagnostics_errors(d);
-    machine_builder b = {
-        .arena = a, .diagnostics = d, .source = input, .machine = out, .depth = depth};
+    machine_builder b = {.arena = a,
+                         .diagnostics = d,
+                         .source = input,
+                         .machine = out,
+                         .depth = depth,
+                         .inherited = base,
+                         .inherited_parts = base ? out->parts : 0};
     b.name = (location){.source = input};
-    *out = (machine){0};
+    if (!base)
+        *out = (machine){0};
     if (input->length > 1 << 20)
         diagnostic_error(d, b.name, "too long for a machine description");
     else
@@ -329,7 +337,7 @@ static bool parse(arena *a, diagnostics *d, const source *input, unsigned depth,
 
 bool machine_parse(arena *a, diagnostics *d, const source *input, machine *out)
 {
-    return parse(a, d, input, 0, out);
+    return parse(a, d, input, 0, false, out);
 }
 
 // -------------------------------------------------------------------- loading
@@ -372,12 +380,12 @@ bool machine_load_like(machine_builder *b, const char *name)
     if (!builtin)
         return false;
     const source *s = diagnostics_source(b->diagnostics, name, builtin, strlen(builtin));
-    bool ok = parse(b->arena, b->diagnostics, s, b->depth + 1, b->machine);
+    bool ok = parse(b->arena, b->diagnostics, s, b->depth + 1, false, b->machine);
     b->inherited_parts = b->machine->parts;
     return ok;
 }
 
-bool machine_load(arena *a, diagnostics *d, const char *name, machine *out)
+static bool load_named(arena *a, diagnostics *d, const char *name, machine *out)
 {
     if (strchr(name, '/') || text_ends_with(name, ".machine"))
         return load_file(a, d, name, out);
@@ -386,6 +394,57 @@ bool machine_load(arena *a, diagnostics *d, const char *name, machine *out)
         return machine_parse(a, d, diagnostics_source(d, name, builtin, strlen(builtin)), out);
     report_unknown_machine(d, name);
     return false;
+}
+
+// "unit.count=8" as a machine description has it; false: it is no such thing.
+static bool write_setting(text *out, const char *item, size_t length)
+{
+    const char *equals = memchr(item, '=', length), *end = item + length;
+    if (!equals || equals == item || equals + 1 == end)
+        return false;
+    const char *dot = memchr(item, '.', (size_t)(equals - item));
+    if (dot)
+        text_printf(out, "%.*s { ", (int)(dot - item), item);
+    const char *name = dot ? dot + 1 : item;
+    text_printf(out, "%.*s = %.*s;%s ", (int)(equals - name), name, (int)(end - equals - 1),
+                equals + 1, dot ? " }" : "");
+    return true;
+}
+
+// What follows the name, item after item. The settings are read as a description of the machine,
+// like itself: mistakes show in it.
+static bool replace_settings(arena *a, diagnostics *d, const char *items, machine *out)
+{
+    text t = {0};
+    bool ok = true;
+    text_append(&t, "machine changed { ");
+    for (const char *at = items; ok; at++) {
+        size_t length = strcspn(at, ",");
+        ok = write_setting(&t, at, length);
+        if (!ok)
+            diagnostic_error(d, NOWHERE,
+                             "'%.*s' behind the machine's name: expected a setting and its value, "
+                             "unit.count=8 for example",
+                             (int)length, at);
+        at += length;
+        if (!*at)
+            break;
+    }
+    text_append(&t, "}");
+    const char *name = out->name;
+    ok = ok && parse(a, d, diagnostics_source(d, "--machine", t.data, t.length), 0, true, out);
+    out->name = name;
+    text_free(&t);
+    return ok;
+}
+
+bool machine_load(arena *a, diagnostics *d, const char *name, machine *out)
+{
+    const char *comma = strchr(name, ',');
+    if (!comma)
+        return load_named(a, d, name, out);
+    const char *base = arena_string(a, name, (size_t)(comma - name));
+    return load_named(a, d, base, out) && replace_settings(a, d, comma + 1, out);
 }
 
 // ------------------------------------------------------------- hash and printing

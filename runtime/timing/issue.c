@@ -42,7 +42,8 @@ void timing_counts_add(timing_counts *sum, const timing_counts *other)
 double timing_counts_energy(const timing_counts *c, const machine *m)
 {
     const bool l2 = m->parts & MACHINE_L2;
-    return c->energy + (double)(c->read + c->written) * m->energy_scratch +
+    return c->energy + (double)c->instructions * m->energy_instruction +
+           (double)(c->read + c->written) * m->energy_scratch +
            (double)c->memory_lines * TIMING_LINE *
                (m->energy_memory + (l2 ? m->energy_l2 : m->energy_scratch)) +
            (double)c->l2_lines * TIMING_LINE * (m->energy_l2 + m->energy_scratch);

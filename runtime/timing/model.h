@@ -36,7 +36,7 @@ typedef struct timing_counts {
     uint64_t lookups, multiplies;
     uint64_t read, written;          // bytes of memory that it names
     uint64_t memory_lines, l2_lines; // that it moved from or to them
-    double energy;                   // joules, of issue and units: isa_cost.energy
+    double energy;                   // joules of units: isa_cost.energy without that of issue
 } timing_counts;
 void timing_counts_add(timing_counts *sum, const timing_counts *other);
 // Joules of issue, units, and bytes and lines moved.

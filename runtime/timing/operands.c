@@ -163,6 +163,7 @@ static bool is_vector(isa_class class)
 static void set_shape(timing_op *op, const machine *m, const isa_shape *s)
 {
     op->cost = isa_cost_of(m, &op->in, s);
+    op->cost.energy -= m->energy_instruction; // counted apart
     op->busy = op->cost.busy;
     op->latency = op->cost.latency;
     op->unit = (uint8_t)op->cost.unit;

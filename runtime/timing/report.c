@@ -131,10 +131,8 @@ unsigned timing_components(const timing_report *r, timing_component out[TIMING_C
         return 0;
     out[count++] = (timing_component){"issue", (double)c->instructions * m->energy_instruction};
     for (unsigned i = 0; i < ISA_UNIT_COUNT; i++) {
-        const timing_counts *u = &r->by_unit[i];
-        double joules = u->energy - (double)u->instructions * m->energy_instruction;
-        if (u->instructions)
-            out[count++] = (timing_component){isa_unit_names[i], joules};
+        if (r->by_unit[i].energy > 0)
+            out[count++] = (timing_component){isa_unit_names[i], r->by_unit[i].energy};
     }
     double lines = (double)(l2 ? c->l2_lines : c->memory_lines) * TIMING_LINE;
     out[count++] =

@@ -230,13 +230,48 @@ static void test_several_mistakes_are_reported_together(void **state)
     release(o);
 }
 
+static void test_settings_behind_the_name(void **state)
+{
+    (void)state;
+    arena *a = arena_create();
+    diagnostics *d = diagnostics_create(stderr);
+    machine m, plain;
+    assert_true(machine_load(a, d, "m2n64k4", &plain));
+    assert_true(
+        machine_load(a, d, "m2n64k4,unit.count=8,memory.bandwidth=51.2GB/s,clock=2 GHz", &m));
+    assert_string_equal(m.name, "m2n64k4");
+    assert_int_equal(m.units, 8);
+    assert_true(m.memory_bandwidth == 51.2e9);
+    assert_true(m.clock == 2e9);
+    assert_true(m.memory_latency == plain.memory_latency);
+    assert_int_equal(machine_hash(&m), machine_hash(&plain));
+    assert_true(
+        machine_load(a, d, "m2n64k4,l2.size=1MB,l2.ways=8,l2.bandwidth=1TB/s,l2.latency=5ns", &m));
+    assert_true(m.parts & MACHINE_L2);
+    assert_int_equal(m.l2_size, 1 << 20);
+    diagnostics_destroy(d);
+    arena_destroy(a);
+}
+
 static void test_unknown_machines_and_files(void **state)
 {
     (void)state;
     static const char *const rows[][2] = {{"m2n64k5", "did you mean 'm2n64k4'?"},
                                           {"./no/such.machine", "./no/such.machine: error:"},
-                                          {"/", "/"}};
-    for (size_t i = 0; i < 3; i++) {
+                                          {"/", "/"},
+                                          {"m2n64k5,clock=1GHz", "did you mean 'm2n64k4'?"},
+                                          {"m2n64k4,", "expected a setting and its value"},
+                                          {"m2n64k4,clock", "expected a setting and its value"},
+                                          {"m2n64k4,clock=", "expected a setting and its value"},
+                                          {"m2n64k4,unit.cuont=2", "did you mean 'count'?"},
+                                          {"m2n64k4,uint.count=2", "did you mean 'unit'?"},
+                                          {"m2n64k4,clock=2", "found no unit"},
+                                          {"m2n64k4,clock=2GHz,clock=3GHz", "set twice"},
+                                          {"m2n64k4,unit.count=0", "'count' is a whole number"},
+                                          {"m2n64k4,l2.ways=4", "lacks 'l2.size'"},
+                                          {"m2n64k4,tile.n=65", "found m2 n65"},
+                                          {"m2n64k4,clock=1GHz; }", "expected"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         arena *a = arena_create();
         char *messages = NULL;
         size_t size = 0;
@@ -264,6 +299,7 @@ int main(void)
         cmocka_unit_test(test_mistakes_are_explained),
         cmocka_unit_test(test_whole_files_are_checked),
         cmocka_unit_test(test_several_mistakes_are_reported_together),
+        cmocka_unit_test(test_settings_behind_the_name),
         cmocka_unit_test(test_unknown_machines_and_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
