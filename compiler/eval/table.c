@@ -23,15 +23,16 @@ static void exact_entries(const double *x, int64_t columns, int64_t lookup, floa
     }
 }
 
-// The greatest |entry| of lookups first .. last - 1: the greatest sum of four |activations|.
+// The greatest |entry| of lookups first .. last - 1: the greatest sum of four |activations|, added
+// as those of an entry are.
 static float largest_entry(const double *x, int64_t columns, int64_t first, int64_t last)
 {
     float largest = 0;
     for (int64_t lookup = first; lookup < last; lookup++) {
-        float sum = 0;
-        for (int64_t j = 4 * lookup; j < 4 * lookup + 4; j++)
-            sum += fabsf(activation(x, columns, j));
-        largest = fmaxf(largest, sum);
+        float sums[2] = {0, 0};
+        for (int j = 0; j < 4; j++)
+            sums[j / 2] += fabsf(activation(x, columns, 4 * lookup + j));
+        largest = fmaxf(largest, sums[0] + sums[1]);
     }
     return largest;
 }
@@ -50,10 +51,15 @@ int64_t eval_table_span(const ir_type *table, int64_t tile_depth)
     }
 }
 
-static void i8_span(const double *x, int64_t columns, int64_t first, int64_t last, double *entries)
+// The scale is that of a quarter of the depth, for which lut.tbl computes the inverse one too, or
+// the greatest of many of them, which programs invert.
+static void i8_span(const double *x, int64_t columns, int64_t first, int64_t last, bool quarter,
+                    double *entries)
 {
     float largest = largest_entry(x, columns, first, last), t[8];
-    float scale = largest / 127, inverse = largest == 0 ? 0 : 127 / largest;
+    float scale = largest / 127, inverse = 0;
+    if (scale != 0)
+        inverse = quarter ? 127 / largest : 1 / scale;
     for (int64_t lookup = first; lookup < last; lookup++) {
         exact_entries(x, columns, lookup, t);
         for (int i = 0; i < 8; i++) {
@@ -71,7 +77,8 @@ void eval_table_entries(const ir_type *table, int64_t tile_depth, const double *
         int64_t span = eval_table_span(table, tile_depth) / 4;
         span = span ? span : lookups;
         for (int64_t first = 0; first < lookups; first += span)
-            i8_span(x, columns, first, least(first + span, lookups), entries);
+            i8_span(x, columns, first, least(first + span, lookups),
+                    table->scale == TABLE_SCALE_SLICE, entries);
         return;
     }
     for (int64_t lookup = 0; lookup < lookups; lookup++) {

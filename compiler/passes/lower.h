@@ -58,6 +58,7 @@ typedef struct lowering {
     ir_value *rows; // number of rows the kernel works on
     // Made by prepare_table for kernels that build tables, NULL otherwise.
     ir_value *inverse_scales;    // f32 [m]
+    ir_value *slice_scales;      // f32 [quarters of a span's depth tiles * m]
     ir_value *unit_plane, *ones; // a plane of +1 and n scales of 1, in memory
     // n times a factor in memory, made by prepare_pieces: 1, 16, 256.
     struct {

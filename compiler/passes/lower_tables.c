@@ -49,52 +49,6 @@ int64_t table_entry_bytes(const lowering *l, const ir_type *table)
     return table->scalar == SCALAR_I8 ? l->tile_bytes / 2 : l->tile_bytes * table->parts;
 }
 
-// --------------------------------------------------------------------- scales
-
-// The largest possible |entry| of a span: the greatest sum of four |activations|.
-static ir_value *largest_entry(lowering *l, const table_source *s, ir_value *row, ir_value *column,
-                               int64_t activations)
-{
-    ir_value *initial = low_broadcast(l, low_number(l, SCALAR_F32, 0));
-    low_loop strip;
-    low_strip_begin(l, &strip, low_index(l, activations / 4), "f32", 1, &initial);
-    ir_value *at = low_add(l, column, low_mul(l, strip.counter, low_index(l, 4)));
-    ir_value *sum = NULL;
-    for (int i = 0; i < 4; i++) {
-        ir_value *x = low_vload(l, s->activations, row, low_add(l, at, low_index(l, i)), 4);
-        x = low_unary(l, IR_ABS, low_cast(l, x, SCALAR_F32));
-        sum = sum ? low_binary(l, IR_ADD, sum, x) : x;
-    }
-    ir_value *next = low_binary(l, IR_MAX, strip.carried[0], sum);
-    low_loop_end(l, &strip, &next);
-    ir_value *most = ir_build1(&l->at, IR_REDUCE, ir_type_scalar(l->module, SCALAR_F32),
-                               ir_result(strip.op, 0), NULL, NULL);
-    ir_set_name(most->op, "by", "max");
-    return most;
-}
-
-// Scale and inverse scale of `activations` columns from `column` on, for each row of the tile.
-static void build_scales(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
-                         ir_value *scale_index, ir_value *column, int64_t activations, bool one_row)
-{
-    ir_value *full = low_number(l, SCALAR_F32, 127), *zero = low_number(l, SCALAR_F32, 0);
-    low_loop rows;
-    low_for_begin(l, &rows, low_index(l, 0), low_index(l, one_row ? 1 : l->m), low_index(l, 1), 0,
-                  NULL);
-    ir_value *row = low_add(l, s->first_row, rows.counter);
-    ir_value *most = largest_entry(l, s, row, column, activations);
-    ir_value *at = low_add(l, low_mul(l, scale_index, low_index(l, l->m)), rows.counter);
-    low_store(l, low_binary(l, IR_DIV, most, full), table->scales, row_tile, at);
-    ir_value *is_zero = low_compare(l, "eq", most, zero);
-    ir_value *quotient = low_binary(l, IR_DIV, full, most);
-    low_store(l, ir_build1(&l->at, IR_SELECT, most->type, is_zero, zero, quotient),
-              l->inverse_scales, low_index(l, 0), rows.counter);
-    low_loop_end(l, &rows, NULL);
-    for (int64_t rest = 1; one_row && rest < l->m; rest++) // what memory holds might be NaN
-        low_store(l, zero, table->scales, row_tile,
-                  low_add(l, low_mul(l, scale_index, low_index(l, l->m)), low_index(l, rest)));
-}
-
 // --------------------------------------------------------------------- tables
 
 // What lut.tbl reads, for a part of the table; NULL: nothing of this type.
@@ -112,22 +66,9 @@ static const char *activation_name(scalar_type t, unsigned part)
     }
 }
 
-// Scales that lut.tbl reads (the inverse ones) or, dynamic, writes.
-static ir_value *tile_scales(lowering *l, const place *table, ir_value *row_tile, ir_value *tile)
-{
-    switch (table->type->scale) {
-    case TABLE_SCALE_NONE: return NULL;
-    case TABLE_SCALE_SLICE: {
-        ir_dim dims[1] = {ir_dim_constant(QUARTERS * l->m)};
-        return low_view(l, table->scales, row_tile, low_mul(l, tile, low_index(l, QUARTERS * l->m)),
-                        ir_type_buffer(l->module, SCALAR_F32, 1, dims));
-    }
-    default: return l->inverse_scales;
-    }
-}
-
-static void build_tile(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
-                       ir_value *tile, bool one_row)
+// A part of the table of depth tile `tile`; it reads scales or, i8dynamic, writes them.
+static ir_value *table_tile(lowering *l, const table_source *s, ir_value *tile, unsigned part,
+                            const char *kind, ir_value *scales, bool one_row)
 {
     int64_t row_elements = s->activations->type->dims[1].value;
     ir_dim dims[1] = {ir_dim_constant(l->depth)};
@@ -136,17 +77,38 @@ static void build_tile(lowering *l, const place *table, const table_source *s, i
                  ir_type_buffer(l->module, s->scalar, 1, dims));
     ir_value *stride =
         one_row ? NULL : low_index(l, row_elements * (int64_t)scalar_size(s->scalar));
-    int64_t bytes = table_entry_bytes(l, table->type), size = bytes / table->type->parts;
-    for (unsigned part = 0; part < table->type->parts; part++) {
-        ir_value *t = ir_build1(&l->at, IR_XLUT_TBL, ir_type_tile(l->module, TILE_TABLE), from,
-                                stride, tile_scales(l, table, row_tile, tile));
-        ir_set_name(t->op, "activation", activation_name(s->scalar, part));
-        bool dynamic = table->type->scale == TABLE_SCALE_SLICE;
-        ir_set_name(t->op, "table", dynamic ? "i8dynamic" : scalar_rows[table->type->scalar].name);
+    ir_value *t = ir_build1(&l->at, IR_XLUT_TBL, ir_type_tile(l->module, TILE_TABLE), from, stride,
+                            scales);
+    ir_set_name(t->op, "activation", activation_name(s->scalar, part));
+    ir_set_name(t->op, "table", kind);
+    return t;
+}
+
+// The scales of a depth tile's quarters, which i8dynamic writes, in row `row_tile` of `to`.
+static ir_value *quarter_scales(lowering *l, ir_value *to, ir_value *row_tile, ir_value *tile)
+{
+    ir_dim dims[1] = {ir_dim_constant(QUARTERS * l->m)};
+    return low_view(l, to, row_tile, low_mul(l, tile, low_index(l, QUARTERS * l->m)),
+                    ir_type_buffer(l->module, SCALAR_F32, 1, dims));
+}
+
+static void build_tile(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
+                       ir_value *tile, bool one_row)
+{
+    const ir_type *type = table->type;
+    const char *kind = scalar_rows[type->scalar].name;
+    ir_value *scales = type->scale == TABLE_SCALE_NONE ? NULL : l->inverse_scales;
+    if (type->scale == TABLE_SCALE_SLICE) {
+        kind = "i8dynamic";
+        scales = quarter_scales(l, table->scales, row_tile, tile);
+    }
+    int64_t bytes = table_entry_bytes(l, type), size = bytes / type->parts;
+    for (unsigned part = 0; part < type->parts; part++) {
+        ir_value *t = table_tile(l, s, tile, part, kind, scales, one_row);
         ir_value *at = low_add(l, low_mul(l, tile, low_index(l, bytes)), low_index(l, part * size));
         ir_value *operands[2] = {t, low_bytes(l, table->buffer, row_tile, at, size)};
         ir_op *store = ir_build(&l->at, IR_XLUT_ST, 2, operands, 0, NULL);
-        if (table->type->scalar == SCALAR_I8)
+        if (type->scalar == SCALAR_I8)
             ir_set_boolean(store, "half", true);
     }
 }
@@ -164,6 +126,57 @@ static void build_tiles(lowering *l, const place *table, const table_source *s, 
     low_loop_end(l, &tiles, NULL);
 }
 
+// --------------------------------------------------------------------- scales
+
+// The scales of all quarters of `count` depth tiles from `first` on, found by lut.tbl.
+static void find_slice_scales(lowering *l, const table_source *s, ir_value *first, int64_t count,
+                              bool one_row)
+{
+    low_loop tiles;
+    low_for_begin(l, &tiles, low_index(l, 0), low_index(l, count), low_index(l, 1), 0, NULL);
+    table_tile(l, s, low_add(l, first, tiles.counter), 0, "i8dynamic",
+               quarter_scales(l, l->slice_scales, low_index(l, 0), tiles.counter), one_row);
+    low_loop_end(l, &tiles, NULL);
+}
+
+// The greatest scale of a row's first `count` quarters: that of all of them together.
+static ir_value *greatest_scale(lowering *l, ir_value *row, int64_t count)
+{
+    ir_value *greatest = low_broadcast(l, low_number(l, SCALAR_F32, 0));
+    low_loop strip;
+    low_strip_begin(l, &strip, low_index(l, count), "f32", 1, &greatest);
+    ir_value *at = low_add(l, low_mul(l, strip.counter, low_index(l, l->m)), row);
+    ir_value *scale = low_vload(l, l->slice_scales, low_index(l, 0), at, l->m);
+    greatest = low_binary(l, IR_MAX, strip.carried[0], scale);
+    low_loop_end(l, &strip, &greatest);
+    ir_value *most = ir_build1(&l->at, IR_REDUCE, ir_type_scalar(l->module, SCALAR_F32),
+                               ir_result(strip.op, 0), NULL, NULL);
+    ir_set_name(most->op, "by", "max");
+    return most;
+}
+
+// Scale and inverse scale of `count` depth tiles from `first` on, for each row of the tile.
+static void build_scales(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
+                         ir_value *scale_index, ir_value *first, int64_t count, bool one_row)
+{
+    ir_value *one = low_number(l, SCALAR_F32, 1), *zero = low_number(l, SCALAR_F32, 0);
+    find_slice_scales(l, s, first, count, one_row);
+    low_loop rows;
+    low_for_begin(l, &rows, low_index(l, 0), low_index(l, one_row ? 1 : l->m), low_index(l, 1), 0,
+                  NULL);
+    ir_value *scale = greatest_scale(l, rows.counter, count * QUARTERS);
+    ir_value *at = low_add(l, low_mul(l, scale_index, low_index(l, l->m)), rows.counter);
+    low_store(l, scale, table->scales, row_tile, at);
+    ir_value *is_zero = low_compare(l, "eq", scale, zero);
+    ir_value *quotient = low_binary(l, IR_DIV, one, scale);
+    low_store(l, ir_build1(&l->at, IR_SELECT, scale->type, is_zero, zero, quotient),
+              l->inverse_scales, low_index(l, 0), rows.counter);
+    low_loop_end(l, &rows, NULL);
+    for (int64_t rest = 1; one_row && rest < l->m; rest++) // what memory holds might be NaN
+        low_store(l, zero, table->scales, row_tile,
+                  low_add(l, low_mul(l, scale_index, low_index(l, l->m)), low_index(l, rest)));
+}
+
 // Scales first, then the tables that use them, span by span.
 static void build_scaled(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
                          bool one_row)
@@ -173,13 +186,12 @@ static void build_scaled(lowering *l, const place *table, const table_source *s,
     low_loop spans;
     low_for_begin(l, &spans, low_index(l, 0), low_index(l, full), low_index(l, 1), 0, NULL);
     ir_value *first = low_mul(l, spans.counter, low_index(l, span));
-    build_scales(l, table, s, row_tile, spans.counter, low_mul(l, first, low_index(l, l->depth)),
-                 span * l->depth, one_row);
+    build_scales(l, table, s, row_tile, spans.counter, first, span, one_row);
     build_tiles(l, table, s, row_tile, first, span, one_row);
     low_loop_end(l, &spans, NULL);
     if (rest) {
-        build_scales(l, table, s, row_tile, low_index(l, full),
-                     low_index(l, full * span * l->depth), rest * l->depth, one_row);
+        build_scales(l, table, s, row_tile, low_index(l, full), low_index(l, full * span), rest,
+                     one_row);
         build_tiles(l, table, s, row_tile, low_index(l, full * span), rest, one_row);
     }
 }
@@ -269,6 +281,9 @@ void prepare_table(lowering *l, const ir_type *table)
     bool scaled = table->scale == TABLE_SCALE_ROW || table->scale == TABLE_SCALE_GROUP;
     if (scaled && !l->inverse_scales)
         l->inverse_scales = low_scratch(l, SCALAR_F32, 1, l->m);
+    int64_t quarters = scaled ? low_scale_tiles(l, table) * QUARTERS * l->m : 0;
+    if (scaled && (!l->slice_scales || l->slice_scales->type->dims[1].value < quarters))
+        l->slice_scales = low_scratch(l, SCALAR_F32, 1, quarters);
     if (!table->sums)
         return;
     quant_format sums = {.kind = QUANT_UNIFORM, .planes = 1, .terms = 1};
