@@ -95,15 +95,22 @@ static inline void clear(lut_unit *u, const isa_instruction *in)
     u->functions[ISA_LUT_ZERO](u, in, NULL);
 }
 
-static inline void store(hart *h, lut_unit *u, const isa_instruction *in)
+// lut.sta, lut.st and lut.tbl, which write memory or a whole tile.
+static inline void execute_whole(hart *h, lut_unit *u, const isa_instruction *in)
 {
     lut_operands operands;
     operands.count = 0;
     hart_require(h, lut_operands_of(u, in, h->x, &operands));
-    lut_operand *o = &operands.item[0];
-    for (unsigned row = 0; row < o->rows; row++)
-        resolve_row(h, o, row);
-    lut_settle(u, 1u << in->rd);
-    u->functions[ISA_LUT_STA](u, in, &operands);
-    u->counters.bytes_written += (uint64_t)o->rows * o->bytes;
+    for (unsigned i = 0; i < operands.count; i++) {
+        lut_operand *o = &operands.item[i];
+        for (unsigned row = 0; row < o->rows; row++)
+            resolve_row(h, o, row);
+        *(o->write ? &u->counters.bytes_written : &u->counters.bytes_read) +=
+            (uint64_t)o->rows * o->bytes;
+    }
+    if (in->opcode == ISA_LUT_TBL)
+        lut_forget(u, in->rd);
+    else
+        lut_settle(u, 1u << (in->opcode == ISA_LUT_ST ? in->rs2 : in->rd));
+    u->functions[in->opcode](u, in, &operands);
 }

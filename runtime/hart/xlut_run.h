@@ -22,8 +22,7 @@ typedef enum run_kind {
     RUN_DEQUANTIZE,
     RUN_OFFSET,
     RUN_ZERO,
-    RUN_STORE,
-    RUN_TABLE,
+    RUN_WHOLE,  // lut.sta, lut.st, lut.tbl
     RUN_OTHER,  // Xlut
     RUN_BRANCH, // back to an instruction of the run
 #define KIND(E, result) RUN_##E,

@@ -28,6 +28,23 @@ INLINE __m512i constant(unsigned which)
     return _mm512_set1_epi32((int)*from);
 }
 
+// The masks of lookups; in registers for loops, where gcc would load them again and again.
+typedef struct masks {
+    __m512i nibble, lookup;
+} masks;
+
+INLINE masks load_masks(void)
+{
+    return (masks){constant(NIBBLE), constant(LOOKUP)};
+}
+
+INLINE masks hold_masks(void)
+{
+    masks m = load_masks();
+    __asm__("" : "+v"(m.nibble), "+v"(m.lookup));
+    return m;
+}
+
 // How many registers an entry takes: its high bytes, and its low ones.
 INLINE unsigned parts_of(shape k)
 {
@@ -131,17 +148,17 @@ INLINE void load_sums(shape k, __m512i *sum, const uint8_t *c, size_t pitch, uns
 }
 
 INLINE void add_lines(shape k, __m512i *sum, const uint8_t *const plane[], const __m512i *weight,
-                      size_t pitch, unsigned lines, const __m512i *table)
+                      masks m, size_t pitch, unsigned lines, const __m512i *table)
 {
-    const __m512i nibble = constant(NIBBLE), lookup = constant(LOOKUP);
     const unsigned parts = parts_of(k);
     UNROLL for (unsigned g = 0; g < k.groups; g++) UNROLL for (unsigned p = 0; p < k.planes; p++)
         UNROLL for (unsigned i = 0; i < lines; i++)
     {
         __m512i line = _mm512_load_si512(plane[p] + g * pitch + LINE_BYTES * i);
         __asm__("" : "+v"(line)); // gcc would load it twice
-        __m512i low = _mm512_ternarylogic_epi32(line, nibble, lookup, 0xea);
-        __m512i high = _mm512_ternarylogic_epi32(_mm512_srli_epi32(line, 4), nibble, lookup, 0xea);
+        __m512i low = _mm512_ternarylogic_epi32(line, m.nibble, m.lookup, 0xea);
+        __m512i high =
+            _mm512_ternarylogic_epi32(_mm512_srli_epi32(line, 4), m.nibble, m.lookup, 0xea);
         add_half(k, low, weight[p], table + g * parts, sum + 2 * i * k.rows * parts);
         add_half(k, high, weight[p], table + g * parts, sum + (2 * i + 1) * k.rows * parts);
     }

@@ -121,6 +121,7 @@ INLINE bool add_strip(lut_unit *u, const lut_strip *s, shape k)
         return false;
     for (unsigned i = 0; i < s->spans; i++)
         span[i] = s->span[i];
+    const masks m = hold_masks();
     load_weights(k, s->in, weight);
     load_sums(k, sum, sums, PITCH, VECTORS, false);
     load_results(k, results, result);
@@ -132,7 +133,7 @@ INLINE bool add_strip(lut_unit *u, const lut_strip *s, shape k)
             if (step->start)
                 UNROLL for (unsigned i = 0; i < VECTORS * k.rows * parts_of(k); i++) sum[i] =
                     _mm512_setzero_si512();
-            add_lines(k, sum, plane, weight, PITCH, VECTORS / 2, table);
+            add_lines(k, sum, plane, weight, m, PITCH, VECTORS / 2, table);
             if (!step->scaled)
                 continue;
             scale_sums(k, step, span, sum, result);
