@@ -165,7 +165,8 @@ typedef struct host_statistics {
 void host_statistics_get(const host_program *p, host_statistics *out);
 void host_statistics_print(const host_program *p, const host_statistics *s, FILE *stream);
 // One JSON object, schema version 1, and a newline.
-void host_statistics_print_json(const host_program *p, const host_statistics *s, FILE *stream);
+void host_statistics_print_json(const host_program *p, const host_statistics *s, bool in_one_line,
+                                FILE *stream);
 
 // The name of an instruction without its option fields: "lmma" of "lmma.{table}.{form}".
 void host_print_mnemonic(unsigned opcode, text *out);

@@ -39,6 +39,9 @@ typedef struct session {
     settings settings;
     host_program *program;
     output_file *compiled; // the program of a model file, while it is needed
+    bool json_due;         // as the last line of stderr
+    text_report report;    // for it, of a text
+    bool has_report;
 } session;
 
 #define REPORT(s, ...) refuse((s)->diagnostics, NOWHERE, __VA_ARGS__)
@@ -177,7 +180,7 @@ static void summarise(const program_value *v, const array *x)
     text_free(&t);
 }
 
-// JSON on stderr stays alone there.
+// JSON on stderr stays alone there, but for errors and warnings, and what observers write.
 static bool json_on_stderr(const session *s)
 {
     return s->settings.stats && strcmp(s->settings.stats, "json") == 0;
@@ -224,7 +227,7 @@ static bool write_json(const session *s, const host_statistics *statistics, cons
     output_file *f = output_open(s->diagnostics, path);
     if (!f)
         return false;
-    host_statistics_print_json(s->program, statistics, output_stream(f));
+    host_statistics_print_json(s->program, statistics, false, output_stream(f));
     return output_commit(s->diagnostics, f);
 }
 
@@ -233,23 +236,32 @@ static bool print_statistics(const session *s, const text_report *report)
     host_statistics statistics;
     if (report && !json_on_stderr(s))
         text_report_print(report, stderr);
-    if (!s->settings.stats)
+    if (!s->settings.stats || json_on_stderr(s))
         return true;
     host_statistics_get(s->program, &statistics);
     statistics.text = report;
     if (text_starts_with(s->settings.stats, json_to_file))
         return write_json(s, &statistics, s->settings.stats + strlen(json_to_file));
-    if (json_on_stderr(s))
-        host_statistics_print_json(s->program, &statistics, stderr);
-    else
-        host_statistics_print(s->program, &statistics, stderr);
+    host_statistics_print(s->program, &statistics, stderr);
     return true;
+}
+
+static void print_last_line(const session *s)
+{
+    host_statistics statistics;
+    host_statistics_get(s->program, &statistics);
+    statistics.text = s->has_report ? &s->report : NULL;
+    host_statistics_print_json(s->program, &statistics, true, stderr);
 }
 
 static int finish(session *s, const host_outcome *outcome, const text_report *report)
 {
     diagnostics_flush(s->diagnostics);
     host_report_stop(s->program, outcome, stderr);
+    s->json_due = json_on_stderr(s);
+    s->has_report = report != NULL;
+    if (report)
+        s->report = *report;
     int code = host_exit_code(s->program, outcome);
     return print_statistics(s, report) || code ? code : EXIT_USER_ERROR;
 }
@@ -515,6 +527,8 @@ int main(int argc, char **argv)
     if (code == EXIT_OK && diagnostics_errors(s.diagnostics)) // what observers could not write
         code = EXIT_USER_ERROR;
     diagnostics_flush(s.diagnostics);
+    if (s.json_due)
+        print_last_line(&s);
     output_abandon(s.compiled);
     host_close(s.program);
     diagnostics_destroy(s.diagnostics);

@@ -201,7 +201,8 @@ static json_t *host_json(const host_statistics *s)
     return o;
 }
 
-void host_statistics_print_json(const host_program *p, const host_statistics *s, FILE *stream)
+void host_statistics_print_json(const host_program *p, const host_statistics *s, bool in_one_line,
+                                FILE *stream)
 {
     json_t *root = json_object();
     json_object_set_new(root, "schema", json_string("lutrun-statistics"));
@@ -215,7 +216,7 @@ void host_statistics_print_json(const host_program *p, const host_statistics *s,
     json_object_set_new(root, "host", host_json(s));
     if (s->text)
         json_object_set_new(root, "text", text_report_json(s->text));
-    json_dumpf(root, stream, JSON_INDENT(2));
+    json_dumpf(root, stream, in_one_line ? 0 : JSON_INDENT(2));
     fputc('\n', stream);
     json_decref(root);
 }

@@ -20,6 +20,8 @@ void observe_option_rows(observe_settings *s, option_row rows[OBSERVE_OPTIONS])
          "begin the trace after COUNT instructions", 0, INT64_MAX},
         {"--trace-limit", NULL, OPTION_INTEGER, &t->limit, "COUNT",
          "end the trace after COUNT lines or calls (default: 1000000)", 1, INT64_MAX},
+        {"--check-wrap", NULL, OPTION_FLAG, &s->wrap, NULL,
+         "report the first integer sum of lmma or mma that wraps"},
         {"--plugin", NULL, OPTION_LIST, &s->plugins, "FILE.so[:ARGUMENTS]",
          "load an observer of your own (docs/debugging.md)"}};
     memcpy(rows, table, sizeof table);
@@ -55,6 +57,8 @@ bool observe_start(host_program *p, arena *a, diagnostics *d, const observe_sett
     if (s->profile && (ok &= observe_profile_open(p, d, s->profile, &o)))
         host_observe(p, &o);
     if (s->trace.path && (ok &= observe_trace_open(p, a, d, &s->trace, &o)))
+        host_observe(p, &o);
+    if (s->wrap && (ok &= observe_wrap_open(p, d, &o)))
         host_observe(p, &o);
     return ok;
 }

@@ -17,9 +17,10 @@ typedef struct observe_settings {
     option_values plugins; // FILE.so[:ARGUMENTS]
     const char *profile;   // NULL: none; "": to stderr; a path
     trace_settings trace;
+    bool wrap; // sums that leave 32 bits are errors
 } observe_settings;
 
-enum { OBSERVE_OPTIONS = 7 };
+enum { OBSERVE_OPTIONS = 8 };
 void observe_option_rows(observe_settings *s, option_row rows[OBSERVE_OPTIONS]);
 
 // Attaches what the settings ask for; host_finish writes and releases it. False: every problem is
@@ -32,3 +33,4 @@ bool observe_plugin_open(host_program *p, arena *a, diagnostics *d, const char *
 bool observe_profile_open(host_program *p, diagnostics *d, const char *path, observer *out);
 bool observe_trace_open(host_program *p, arena *a, diagnostics *d, const trace_settings *s,
                         observer *out);
+bool observe_wrap_open(host_program *p, diagnostics *d, observer *out);
