@@ -435,9 +435,10 @@ static bool check_model_options(session *s, const char *path)
 
 static bool observe(session *s)
 {
-    const settings *t = &s->settings;
+    settings *t = &s->settings;
+    t->observe.trace.is_timed = timing_takes_trace(&t->timing, &t->observe.trace);
     bool ok = observe_start(s->program, s->arena, s->diagnostics, &t->observe);
-    ok &= timing_start(s->program, s->diagnostics, &t->timing, &t->observe.trace);
+    ok &= timing_start(s->program, s->arena, s->diagnostics, &t->timing, &t->observe.trace);
     if (t->checkpoint)
         host_checkpoint(s->program, t->checkpoint,
                         t->every ? (uint64_t)t->every : CHECKPOINT_EVERY);

@@ -56,7 +56,7 @@ bool observe_start(host_program *p, arena *a, diagnostics *d, const observe_sett
     }
     if (s->profile && (ok &= observe_profile_open(p, d, s->profile, &o)))
         host_observe(p, &o);
-    if (s->trace.path && (ok &= observe_trace_open(p, a, d, &s->trace, &o)))
+    if (s->trace.path && !s->trace.is_timed && (ok &= observe_trace_open(p, a, d, &s->trace, &o)))
         host_observe(p, &o);
     if (s->wrap && (ok &= observe_wrap_open(p, d, &o)))
         host_observe(p, &o);

@@ -10,6 +10,7 @@ typedef struct trace_settings {
     const char *range;       // "LOW..HIGH": only these addresses, HIGH excluded
     long long from;          // instructions before the first one shown
     long long limit;         // lines, or slices; 0: TRACE_LIMIT
+    bool is_timed;           // somebody else writes it, with times
 } trace_settings;
 enum { TRACE_LIMIT = 1000000 };
 

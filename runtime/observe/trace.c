@@ -85,23 +85,29 @@ static bool check_function(host_program *p, arena *a, diagnostics *d, const char
                   name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
+bool trace_open(host_program *p, arena *a, diagnostics *d, const trace_settings *s, trace *out)
+{
+    *out = (trace){.program = p,
+                   .diagnostics = d,
+                   .settings = s,
+                   .high = UINT64_MAX,
+                   .limit = s->limit ? (uint64_t)s->limit : TRACE_LIMIT};
+    bool ok = read_range(d, s->range, out);
+    for (size_t i = 0; i < s->functions.count; i++)
+        ok &= check_function(p, a, d, s->functions.items[i]);
+    return ok && (out->file = output_open(d, s->path));
+}
+
 bool observe_trace_open(host_program *p, arena *a, diagnostics *d, const trace_settings *s,
                         observer *out)
 {
-    trace t = {.program = p,
-               .diagnostics = d,
-               .settings = s,
-               .high = UINT64_MAX,
-               .limit = s->limit ? (uint64_t)s->limit : TRACE_LIMIT};
-    bool ok = read_range(d, s->range, &t);
-    for (size_t i = 0; i < s->functions.count; i++)
-        ok &= check_function(p, a, d, s->functions.items[i]);
-    if (!ok || !(t.file = output_open(d, s->path)))
-        return false;
     trace *own = malloc(sizeof *own);
     if (!own)
         INTERNAL_ERROR("out of memory");
-    *own = t;
+    if (!trace_open(p, a, d, s, own)) {
+        free(own);
+        return false;
+    }
     if (text_ends_with(s->path, ".json"))
         trace_calls_observer(own, out);
     else

@@ -16,6 +16,8 @@ typedef struct trace {
     bool limit_reached;
 } trace;
 
+// Checks the settings and opens the file. False: reported.
+bool trace_open(host_program *p, arena *a, diagnostics *d, const trace_settings *s, trace *out);
 // Whether an instruction at `pc`, the next to be counted, is wanted by its address and function.
 bool trace_wants(const trace *t, uint64_t pc);
 bool trace_wants_function(const trace *t, const char *name);

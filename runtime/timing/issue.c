@@ -164,7 +164,7 @@ static void settle_transfer(timing_hart *t, uint64_t pc)
         return;
     uint64_t from = t->now;
     t->now = t->issue + 1 + t->machine->issue_mispredict;
-    t->issued = 0;
+    t->slots = 0;
     op->counts.cycles += t->now - from;
     op->counts.stalls[TIMING_BRANCH] += t->now - from;
 }
@@ -173,12 +173,12 @@ static void take_slot(timing_hart *t, uint64_t cycle)
 {
     if (cycle > t->now) {
         t->now = cycle;
-        t->issued = 0;
+        t->slots = 0;
     }
     t->issue = cycle;
-    if (++t->issued == t->machine->issue_width) {
+    if (++t->slots == t->machine->issue_width) {
         t->now++;
-        t->issued = 0;
+        t->slots = 0;
     }
 }
 
@@ -226,8 +226,8 @@ static void execute(timing_hart *t, timing_op *op, uint64_t cycle)
     if (op->busy > 1 || begin > cycle)
         mark_sources(t, op, begin, reason);
     mark_result(t, op, ready, reason);
-    if (t->issued_hook)
-        t->issued_hook(t->hook_context, op, begin, free);
+    if (t->issued)
+        t->issued(t->issued_context, op, begin, free);
 }
 
 void timing_watch(void *context, hart *h, const isa_instruction *in)
@@ -271,7 +271,7 @@ void timing_wait_until(timing_hart *t, uint64_t cycle)
 {
     if (cycle > t->now) {
         t->now = cycle;
-        t->issued = 0;
+        t->slots = 0;
     }
 }
 

@@ -72,8 +72,8 @@ typedef struct timing_hart {
     const machine *machine;
     hart *hart;
     timing_memory *memory;
-    uint64_t now;    // cycle in which the next instruction can issue
-    unsigned issued; // in that cycle
+    uint64_t now;   // cycle in which the next instruction can issue
+    unsigned slots; // taken in that cycle
     // By register: when it is there, how much earlier its first elements are, and why that late;
     // until when it is being read, and why that long.
     uint64_t ready[TIMING_REGISTERS], read_until[TIMING_REGISTERS];
@@ -84,10 +84,10 @@ typedef struct timing_hart {
     timing_op *last;               // instruction
     timing_op **buckets;
     size_t op_count;
-    // The last issue, for timelines.
-    uint64_t issue;
-    void (*issued_hook)(void *context, const timing_op *op, uint64_t issue, uint64_t end);
-    void *hook_context;
+    uint64_t issue; // the last one
+    // Told of each instruction, and when its unit works on it. NULL: nobody.
+    void (*issued)(void *context, const timing_op *op, uint64_t begin, uint64_t end);
+    void *issued_context;
 } timing_hart;
 
 // `memory` is borrowed.

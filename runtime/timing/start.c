@@ -3,6 +3,7 @@
 
 #include "runtime/host/refuse.h"
 #include "runtime/timing/report.h"
+#include "runtime/timing/timeline.h"
 #include "support/file.h"
 
 #include <stdlib.h>
@@ -19,6 +20,7 @@ typedef struct timing {
     timing_memory **memories;
     unsigned count;
     uint64_t calls;
+    timeline *timeline; // NULL: none is wanted
 } timing;
 
 void timing_option_rows(timing_settings *s, option_row rows[TIMING_OPTIONS])
@@ -41,6 +43,11 @@ bool timing_check(const char *tool, const timing_settings *s)
     fprintf(stderr, "%s: error: --time=%s: expected --time, --time=json or --time=json:FILE\n",
             tool, time);
     return false;
+}
+
+bool timing_takes_trace(const timing_settings *s, const trace_settings *trace)
+{
+    return s->time && trace->path && text_ends_with(trace->path, ".json");
 }
 
 // -------------------------------------------------------------------------- observing
@@ -70,6 +77,8 @@ static void attach(timing *t, hart *h)
     h->cycles = read_cycles;
     h->clock = read_time;
     h->clock_context = *own;
+    if (t->timeline)
+        timeline_attach(t->timeline, *own, rank);
     hart_watch(h, timing_watch, *own);
 }
 
@@ -107,8 +116,8 @@ static void release(timing *t)
 
 static void finish(void *context, int exit_code)
 {
-    (void)exit_code;
     timing *t = context;
+    timeline_close(t->timeline, exit_code);
     if (t->calls)
         write_report(t);
     else // the run never began
@@ -146,10 +155,9 @@ static timing *create(host_program *p, diagnostics *d, unsigned harts)
     return t;
 }
 
-bool timing_start(host_program *p, diagnostics *d, const timing_settings *s,
+bool timing_start(host_program *p, arena *a, diagnostics *d, const timing_settings *s,
                   const trace_settings *trace)
 {
-    (void)trace;
     if (!s->time)
         return true;
     timing *t = create(p, d, 1);
@@ -158,7 +166,9 @@ bool timing_start(host_program *p, diagnostics *d, const timing_settings *s,
     const char *path =
         text_starts_with(s->time, json_to_file) ? s->time + strlen(json_to_file) : NULL;
     t->json = *s->time != 0;
-    if (path && !(t->file = output_open(d, path))) {
+    if ((path && !(t->file = output_open(d, path))) ||
+        (trace->is_timed && !(t->timeline = timeline_open(p, a, d, trace, t->count)))) {
+        output_abandon(t->file);
         release(t);
         return false;
     }
