@@ -27,7 +27,8 @@ static json_t *busy_json(const timing_counts *c)
 {
     json_t *o = json_object();
     for (unsigned i = 0; i < ISA_UNIT_COUNT; i++)
-        json_object_set_new(o, isa_unit_names[i], integer(c->busy[i]));
+        if (c->busy[i])
+            json_object_set_new(o, isa_unit_names[i], integer(c->busy[i]));
     return o;
 }
 
