@@ -67,6 +67,9 @@ static const struct emit_row {
     {IR_IF, emit_if},
     {IR_TRAP, emit_trap},
     {IR_CALL, emit_call},
+    {IR_RANK, emit_rank},
+    {IR_RANKS, emit_rank},
+    {IR_BARRIER, emit_barrier},
     {IR_COMPARE, emit_compare},
     {IR_SELECT, emit_select},
     {IR_REDUCE, emit_reduce},
@@ -130,12 +133,17 @@ static void add_attributes(emitter *e, LLVMValueRef f, bool entry)
         add_attribute(e, f, "noinline", 0);
 }
 
+enum { ENTRY_PARAMETERS = 6 };
+
 static LLVMTypeRef function_type(emitter *e, const ir_function *f)
 {
     LLVMTypeRef pointer = LLVMPointerTypeInContext(e->context, 0);
     LLVMTypeRef nothing = LLVMVoidTypeInContext(e->context);
-    if (f->entry)
-        return LLVMFunctionType(nothing, (LLVMTypeRef[]){pointer, pointer, pointer}, 3, false);
+    if (f->entry) {
+        LLVMTypeRef i64 = int_type(e, 64);
+        LLVMTypeRef types[ENTRY_PARAMETERS] = {pointer, pointer, pointer, i64, i64, pointer};
+        return LLVMFunctionType(nothing, types, ENTRY_PARAMETERS, false);
+    }
     size_t n = f->body->arguments.count;
     LLVMTypeRef *types = ARENA_ARRAY(e->arena, LLVMTypeRef, n + 1);
     for (size_t i = 0; i < n; i++)
@@ -195,9 +203,11 @@ static void bind_entry_arguments(emitter *e, const ir_function *f)
 
 static void begin_entry(emitter *e, const ir_function *f)
 {
-    static const char *const names[] = {"words", "workspace", "states"};
-    LLVMValueRef *parameters[] = {&e->words, &e->workspace, &e->states};
-    for (unsigned i = 0; i < 3; i++) {
+    static const char *const names[ENTRY_PARAMETERS] = {"words", "workspace", "states",
+                                                        "rank",  "ranks",     "scratch"};
+    LLVMValueRef *parameters[ENTRY_PARAMETERS] = {&e->words, &e->workspace, &e->states,
+                                                  &e->rank,  &e->ranks,     &e->scratch};
+    for (unsigned i = 0; i < ENTRY_PARAMETERS; i++) {
         *parameters[i] = LLVMGetParam(e->llvm_function, i);
         LLVMSetValueName2(*parameters[i], names[i], strlen(names[i]));
     }
@@ -220,7 +230,7 @@ static void emit_function(emitter *e, const ir_function *f)
     e->function = f;
     e->where = f->where;
     e->llvm_function = LLVMGetNamedFunction(e->llvm, f->name);
-    e->words = e->workspace = e->states = NULL;
+    e->words = e->workspace = e->states = e->rank = e->ranks = e->scratch = NULL;
     LLVMPositionBuilderAtEnd(e->builder, new_block(e, "entry"));
     debug_function(e, e->llvm_function);
     debug_location(e, f->where);

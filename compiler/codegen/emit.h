@@ -38,8 +38,9 @@ typedef struct emitter {
 
     const ir_function *function; // being emitted
     LLVMValueRef llvm_function;
-    LLVMValueRef words, workspace, states; // of an entry; NULL in other functions
-    location where;                        // of the operation being emitted
+    // Of an entry; NULL in other functions.
+    LLVMValueRef words, workspace, states, rank, ranks, scratch;
+    location where; // of the operation being emitted
 
     // Inside a strip; lanes is 0 outside.
     unsigned lanes;       // minimum lanes of a vector: <vscale x lanes x T>
@@ -122,7 +123,9 @@ void emit_strip(emitter *e, ir_op *op);
 void emit_if(emitter *e, ir_op *op);
 void emit_trap(emitter *e, ir_op *op);
 void emit_call(emitter *e, ir_op *op);
-void emit_dimension(emitter *e, ir_op *op); // memory.c
+void emit_barrier(emitter *e, ir_op *op);
+void emit_rank(emitter *e, ir_op *op); // memory.c, also ranks
+void emit_dimension(emitter *e, ir_op *op);
 void emit_alloc(emitter *e, ir_op *op);
 void emit_address(emitter *e, ir_op *op);
 void emit_constant_globals(emitter *e);

@@ -171,9 +171,9 @@ void emit_alloc(emitter *e, ir_op *op)
         emit_error(e, "alloc has no 'offset' in the workspace yet; plan-memory sets it");
         ok = false;
     }
+    LLVMValueRef memory = ir_boolean(op, "private") ? e->scratch : e->workspace;
     bind_value(e, buffer,
-               ok ? byte_offset(e, e->workspace, int_constant(e, 64, offset))
-                  : placeholder(e, buffer));
+               ok ? byte_offset(e, memory, int_constant(e, 64, offset)) : placeholder(e, buffer));
 }
 
 static LLVMValueRef weight_address(emitter *e, const ir_global *g)
@@ -214,6 +214,13 @@ void emit_address(emitter *e, ir_op *op)
         return;
     }
     bind_value(e, buffer, global_address(e, v, buffer));
+}
+
+void emit_rank(emitter *e, ir_op *op)
+{
+    bool known = in_entry(e, "its rank");
+    LLVMValueRef number = op->code == IR_RANK ? e->rank : e->ranks;
+    bind_value(e, ir_result(op, 0), known ? number : LLVMGetUndef(int_type(e, 64)));
 }
 
 void emit_dimension(emitter *e, ir_op *op)

@@ -128,6 +128,7 @@ static bool describe_state(arena *a, diagnostics *d, const ir_global *g, program
 program_description *program_describe(arena *a, diagnostics *d, const ir_module *m)
 {
     program_description *p = ARENA_NEW(a, program_description);
+    p->harts = 1;
     bool ok = true;
     for (size_t i = 0; i < m->symbols.count; i++)
         ARRAY_PUSH(a, &p->dims, m->symbols.items[i]);
@@ -151,16 +152,18 @@ program_description *program_describe(arena *a, diagnostics *d, const ir_module 
 
 typedef struct workspace_plan {
     diagnostics *diagnostics;
-    uint64_t size;
-    bool ok;
+    uint64_t sizes[2]; // of the workspace, of private memory
+    bool ranks, ok;
 } workspace_plan;
 
 static void plan_alloc(ir_op *op, void *context)
 {
     workspace_plan *plan = context;
+    plan->ranks = plan->ranks || op->code == IR_RANKS;
     if (op->code != IR_ALLOC)
         return;
     int64_t offset = ir_integer(op, "offset"), end;
+    uint64_t *size = &plan->sizes[ir_boolean(op, "private")];
     program_value value;
     if (!describe_value(plan->diagnostics, op->where, "alloc", op->results[0].type, &value))
         plan->ok = false;
@@ -171,18 +174,24 @@ static void plan_alloc(ir_op *op, void *context)
     } else if (__builtin_add_overflow(offset, program_value_bytes(&value), &end) || end < offset) {
         diagnostic_error(plan->diagnostics, op->where, "the workspace becomes too large");
         plan->ok = false;
-    } else if ((uint64_t)end > plan->size)
-        plan->size = (uint64_t)end;
+    } else if ((uint64_t)end > *size)
+        *size = (uint64_t)end;
 }
 
 bool program_plan_workspace(program_description *p, diagnostics *d, const ir_module *m)
 {
     workspace_plan plan = {.diagnostics = d, .ok = true};
-    for (const ir_function *f = m->functions; f; f = f->next)
-        if (f->entry)
-            ir_walk(f->body, plan_alloc, &plan);
+    p->harts = PROGRAM_MOST_HARTS;
+    for (const ir_function *f = m->functions; f; f = f->next) {
+        if (!f->entry)
+            continue;
+        plan.ranks = false;
+        ir_walk(f->body, plan_alloc, &plan);
+        p->harts = plan.ranks ? p->harts : 1;
+    }
     uint64_t mask = PROGRAM_ALIGNMENT - 1;
-    p->workspace_size = (plan.size + mask) & ~mask;
+    p->workspace_size = (plan.sizes[false] + mask) & ~mask;
+    p->scratch_size = (plan.sizes[true] + mask) & ~mask;
     return plan.ok;
 }
 
@@ -300,6 +309,8 @@ void program_print_json(text *out, const program_description *p, const machine *
     json_states(out, p);
     text_printf(out, ", \"state_size\": %" PRIu64 ", \"workspace_size\": %" PRIu64, p->state_size,
                 p->workspace_size);
+    text_printf(out, ", \"harts\": %" PRId64 ", \"scratch_size\": %" PRIu64, p->harts,
+                p->scratch_size);
     text_printf(out, ", \"weights\": {\"address\": %" PRIu64 ", \"size\": %" PRIu64 ", \"file\": ",
                 PROGRAM_WEIGHTS_ADDRESS, p->weights_size);
     if (p->weights_file)

@@ -25,7 +25,7 @@ typedef struct program_state {
     uint64_t offset; // in the state memory, 64-byte aligned
 } program_state;
 
-enum { PROGRAM_ALIGNMENT = 64 };
+enum { PROGRAM_ALIGNMENT = 64, PROGRAM_MOST_HARTS = 256 };
 #define PROGRAM_WEIGHTS_ADDRESS UINT64_C(0x100000000)
 
 typedef struct program_description {
@@ -33,7 +33,9 @@ typedef struct program_description {
     ARRAY_OF(program_entry) entries;
     ARRAY_OF(program_state) states;
     uint64_t state_size;
-    uint64_t workspace_size;  // filled by program_plan_workspace after plan-memory
+    // Filled by program_plan_workspace after plan-memory.
+    uint64_t workspace_size, scratch_size;
+    int64_t harts;            // the most that an entry can be run on
     uint64_t weights_size;    // bytes of the packed file; 0: the program has no weights
     const char *weights_file; // a packed file beside the program; NULL: a segment of the ELF
 } program_description;
@@ -45,8 +47,8 @@ typedef struct program_description {
 // errors were reported.
 program_description *program_describe(arena *a, diagnostics *d, const ir_module *m);
 
-// Sets workspace_size to what the entries' allocs need. False: an alloc has no
-// offset yet or no known size.
+// Sets workspace_size and scratch_size to what the entries' allocs need, and harts: 1 unless all
+// entries are partitioned. False: an alloc has no offset yet or no known size.
 bool program_plan_workspace(program_description *p, diagnostics *d, const ir_module *m);
 
 const program_state *program_find_state(const program_description *p, const char *name);

@@ -206,7 +206,7 @@ static bool is_lowered(const ir_module *m)
 static const char *passes_left(driver *d)
 {
     const char *all = usual_passes(d);
-    const char *next = all ? strstr(all, "assign-tile-registers") : NULL;
+    const char *next = all ? strstr(all, "partition") : NULL;
     return next && d->module && is_lowered(d->module) ? next : all;
 }
 

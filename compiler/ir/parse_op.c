@@ -396,7 +396,7 @@ static bool parse_for(parser *p, statement *s, ir_block *b)
 {
     return add_counter(p, s) && lir_expect(p, "=") && add_value(p, s) && lir_expect(p, "to") &&
            add_value(p, s) && lir_expect(p, "step") && add_value(p, s) && parse_carried(p, s) &&
-           open_region(p, s, b) && parse_region(p, s, 0);
+           parse_attributes(p, s) && open_region(p, s, b) && parse_region(p, s, 0);
 }
 
 static bool parse_strip(parser *p, statement *s, ir_block *b)

@@ -317,6 +317,7 @@ static void print_for(printer *p, const ir_op *op)
         print_value(p, op->operands[i].value);
     }
     print_carried(p, op, 1, 3);
+    print_attributes(p, op, skip_nothing);
     print_region(p, op->regions[0], op->where);
 }
 

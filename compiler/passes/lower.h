@@ -119,6 +119,9 @@ typedef struct low_loop {
 } low_loop;
 void low_for_begin(lowering *l, low_loop *loop, ir_value *lower, ir_value *upper, ir_value *step,
                    unsigned n_carried, ir_value *const *initial);
+// A loop over 0 .. count without carried values whose rounds are independent: a round writes
+// scratch memory and what no other round touches. `share`: how ranks divide them, see `for`.
+void low_shared_begin(lowering *l, low_loop *loop, ir_value *count, const char *share);
 void low_strip_begin(lowering *l, low_loop *loop, ir_value *count, const char *width,
                      unsigned n_carried, ir_value *const *initial);
 // `next`: the carried values of the next round; afterwards results[i] are loop->op's.

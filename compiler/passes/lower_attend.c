@@ -350,24 +350,26 @@ static void attend_block(const attention *a, ir_value *first, unsigned count)
 
 // ---------------------------------------------------------------------- kernel
 
-// All queries of a.group: blocks of 4, then what is left in a block of 2 and one of 1.
-static void attend_group(const attention *a)
+// The queries of every group: blocks of 4, then what is left in a block of 2 and one of 1. Later
+// rows see more keys, so ranks take turns.
+static void attend_groups(attention *a)
 {
     lowering *l = a->l;
     ir_value *count = low_mul(l, a->rows, low_index(l, a->heads / a->groups));
     ir_value *done = low_index(l, 0);
     for (unsigned size = QUERY_BLOCK; size; size /= 2) {
-        ir_value *step = low_index(l, size), *rest = low_sub(l, count, done);
-        ir_value *full = low_mul(l, low_div(l, rest, step), step);
+        ir_value *step = low_index(l, size);
+        ir_value *blocks = low_div(l, low_sub(l, count, done), step);
         int64_t known;
-        if (low_is_constant(full, &known) && known == 0)
+        if (low_is_constant(blocks, &known) && known == 0)
             continue;
-        ir_value *end = low_add(l, done, full);
-        low_loop blocks;
-        low_for_begin(l, &blocks, done, end, step, 0, NULL);
-        attend_block(a, blocks.counter, size);
-        low_loop_end(l, &blocks, NULL);
-        done = end;
+        low_loop all;
+        low_shared_begin(l, &all, low_mul(l, low_index(l, a->groups), blocks), "turns");
+        a->group = low_div(l, all.counter, blocks);
+        ir_value *block = low_rem(l, all.counter, blocks);
+        attend_block(a, low_add(l, done, low_mul(l, block, step)), size);
+        low_loop_end(l, &all, NULL);
+        done = low_add(l, done, low_mul(l, blocks, step));
     }
 }
 
@@ -386,11 +388,7 @@ static void attend_batch(attention *a)
     lowering *l = a->l;
     a->position = position_of(a);
     low_check_range(l, a->position, low_sub(l, a->keys, a->rows), "attention beyond the last key");
-    low_loop groups;
-    low_for_begin(l, &groups, low_index(l, 0), low_index(l, a->groups), low_index(l, 1), 0, NULL);
-    a->group = groups.counter;
-    attend_group(a);
-    low_loop_end(l, &groups, NULL);
+    attend_groups(a);
 }
 
 static const place *place_of_operand(lowering *l, const ir_op *op, const char *name)

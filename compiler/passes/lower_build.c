@@ -347,7 +347,7 @@ static void loop_open(lowering *l, low_loop *loop, ir_opcode code, unsigned n_bo
     if (n_carried > MOST)
         INTERNAL_ERROR("a loop that carries %u values", n_carried);
     ir_value *operands[MOST + 3];
-    const ir_type *types[MOST];
+    const ir_type *types[MOST] = {NULL};
     memcpy(operands, bounds, n_bounds * sizeof *operands);
     for (unsigned i = 0; i < n_carried; i++) {
         operands[n_bounds + i] = initial[i];
@@ -371,6 +371,12 @@ void low_for_begin(lowering *l, low_loop *loop, ir_value *lower, ir_value *upper
 {
     ir_value *bounds[3] = {lower, upper, step};
     loop_open(l, loop, IR_FOR, 3, bounds, n_carried, initial);
+}
+
+void low_shared_begin(lowering *l, low_loop *loop, ir_value *count, const char *share)
+{
+    low_for_begin(l, loop, low_index(l, 0), count, low_index(l, 1), 0, NULL);
+    ir_set_name(loop->op, "share", share);
 }
 
 void low_strip_begin(lowering *l, low_loop *loop, ir_value *count, const char *width,

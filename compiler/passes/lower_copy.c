@@ -1,15 +1,23 @@
 // Kernels that move elements as they are: in and out of states, parts of tensors.
 #include "compiler/passes/lower.h"
 
+enum { PIECE = 4096 }; // elements that one rank copies at least
+
 static void copy_elements(lowering *l, ir_value *from, ir_value *first, ir_value *to,
                           ir_value *to_first, ir_value *count)
 {
-    ir_value *zero = low_index(l, 0);
-    low_loop strip;
-    low_strip_begin(l, &strip, count, low_width(from->type->scalar), 0, NULL);
+    ir_value *zero = low_index(l, 0), *piece = low_index(l, PIECE);
+    low_loop pieces, strip;
+    low_for_begin(l, &pieces, zero, count, piece, 0, NULL);
+    ir_set_name(pieces.op, "share", "turns");
+    ir_value *left = low_min(l, low_sub(l, count, pieces.counter), piece);
+    first = low_add(l, first, pieces.counter);
+    to_first = low_add(l, to_first, pieces.counter);
+    low_strip_begin(l, &strip, left, low_width(from->type->scalar), 0, NULL);
     ir_value *x = low_vload(l, from, zero, low_add(l, first, strip.counter), 1);
     low_vstore(l, x, to, zero, low_add(l, to_first, strip.counter), 1);
     low_loop_end(l, &strip, NULL);
+    low_loop_end(l, &pieces, NULL);
 }
 
 // The product of dimensions first .. last - 1.
@@ -61,7 +69,7 @@ static void write_slots(lowering *l, const ir_op *op, const place *state, const 
     ir_value *row = product(l, state->type, 2, rank), *slot = product(l, state->type, 1, rank);
     ir_value *length = low_mul(l, low_dim(l, x->type->dims[1]), row), *zero = low_index(l, 0);
     low_loop slots;
-    low_for_begin(l, &slots, zero, low_dim(l, x->type->dims[0]), low_index(l, 1), 0, NULL);
+    low_shared_begin(l, &slots, low_dim(l, x->type->dims[0]), "turns");
     ir_value *first = low_to_index(l, low_load(l, positions->buffer, zero, slots.counter));
     check_rows(l, first, x->type, state->type, 1);
     ir_value *to = low_add(l, low_mul(l, slots.counter, slot), low_mul(l, first, row));
@@ -74,12 +82,12 @@ static void write_slots(lowering *l, const ir_op *op, const place *state, const 
 static void copy_slice(lowering *l, const ir_op *op, const place *x, const place *y)
 {
     unsigned at = (unsigned)ir_integer(op, "dimension"), rank = x->type->rank;
-    ir_value *start = low_index_operand(l, ir_operand(op, 1)), *zero = low_index(l, 0);
+    ir_value *start = low_index_operand(l, ir_operand(op, 1));
     ir_value *outer = product(l, x->type, 0, at), *inner = product(l, x->type, at + 1, rank);
     ir_value *size = low_dim(l, x->type->dims[at]), *part = low_dim(l, y->type->dims[at]);
     low_check_range(l, start, low_sub(l, size, part), "slice out of range");
     low_loop blocks;
-    low_for_begin(l, &blocks, zero, outer, low_index(l, 1), 0, NULL);
+    low_shared_begin(l, &blocks, outer, "turns");
     ir_value *from = low_add(l, low_mul(l, blocks.counter, size), start);
     ir_value *length = low_mul(l, part, inner);
     copy_elements(l, x->buffer, low_mul(l, from, inner), y->buffer,

@@ -91,6 +91,7 @@ bool lower_dense_kernel(lowering *l)
     ir_value *zero = low_index(l, 0), *one = low_index(l, 1), *block = low_index(l, COLUMN_BLOCK);
     low_loop columns, rows;
     low_for_begin(l, &columns, zero, low_index(l, n), block, 0, NULL);
+    ir_set_name(columns.op, "share", "parts");
     ir_value *width = block;
     if (n % COLUMN_BLOCK)
         width = low_min(l, block, low_sub(l, low_index(l, n), columns.counter));

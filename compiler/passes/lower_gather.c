@@ -248,7 +248,7 @@ bool lower_gather_kernel(lowering *l)
     ir_value *zero = low_index(l, 0), *one = low_index(l, 1);
     ir_value *last = low_sub(l, low_dim(l, table->type->dims[0]), one);
     low_loop rows;
-    low_for_begin(l, &rows, zero, low_row_count(l, y->type), one, 0, NULL);
+    low_shared_begin(l, &rows, low_row_count(l, y->type), "turns");
     ir_value *index = low_to_index(l, low_load(l, indices->buffer, zero, rows.counter));
     low_check_range(l, index, last, "index beyond the table's rows");
     if (format.planes) {

@@ -188,7 +188,7 @@ static void build_rows(mpgemm *k, const row_range *r)
     prepare_rows(k, r);
     int64_t column_tiles = (k->columns + l->n - 1) / l->n;
     low_loop tiles;
-    low_for_begin(l, &tiles, low_index(l, 0), low_index(l, column_tiles), low_index(l, 1), 0, NULL);
+    low_shared_begin(l, &tiles, low_index(l, column_tiles), "parts");
     ir_value *n = low_index(l, l->n), *first = low_mul(l, tiles.counter, n), *width = n;
     if (k->columns % l->n)
         width = low_min(l, n, low_sub(l, low_index(l, k->columns), first));

@@ -77,7 +77,7 @@ bool lower_rope_kernel(lowering *l)
     r.second = half ? r.pairs : 1;
     l->at.where = op->where;
     low_loop rows;
-    low_for_begin(l, &rows, low_index(l, 0), low_row_count(l, angles), low_index(l, 1), 0, NULL);
+    low_shared_begin(l, &rows, low_row_count(l, angles), "turns");
     rotate_heads(l, &r, rows.counter);
     if (2 * r.pairs < r.columns)
         copy_rest(l, &r, rows.counter);

@@ -409,6 +409,8 @@ static bool build_tables(rows_kernel *k, ir_value *row_tile, bool one_row)
         row_value *x = find_value(k, ir_operand(op, 0));
         table_source from = {.scalar = x->value->type->scalar, .columns = k->columns.value};
         from.activations = x->panel ? x->panel : l->inputs[x->value->index].buffer;
+        ir_value *book = ir_operand_named(op, "codebook");
+        from.book = book ? &l->inputs[book->index] : NULL;
         from.first_row = x->panel ? low_index(l, 0) : low_mul(l, row_tile, low_index(l, l->m));
         l->at.where = op->where;
         for (unsigned i = 0; i < yield->n_operands; i++) {
@@ -500,7 +502,7 @@ static bool build_by_tiles(rows_kernel *k)
     bool good = true;
     if (graph_rows(row_space(l->region)) >= l->m || l->m == 1) {
         low_loop tiles;
-        low_for_begin(l, &tiles, zero, full, low_index(l, 1), 0, NULL);
+        low_shared_begin(l, &tiles, full, "turns");
         good = build_row_tile(k, tiles.counter, m, l->m == 1);
         low_loop_end(l, &tiles, NULL);
     }
@@ -510,12 +512,12 @@ static bool build_by_tiles(rows_kernel *k)
     int64_t known;
     if (low_is_constant(rest, &known) && known == 0)
         return good;
-    low_if branch;
-    low_if_begin(l, &branch, low_compare(l, "gt", rest, zero));
+    low_loop last;
+    low_shared_begin(l, &last, low_min(l, rest, low_index(l, 1)), "turns");
     if (l->m > 2)
         clear_panels(k, rest, m, zero);
     good = build_row_tile(k, full, rest, l->m == 2);
-    low_if_end(l, &branch);
+    low_loop_end(l, &last, NULL);
     return good;
 }
 
@@ -531,7 +533,7 @@ bool lower_rows_kernel(lowering *l)
     if (k.tables)
         return build_by_tiles(&k);
     low_loop rows;
-    low_for_begin(l, &rows, low_index(l, 0), l->rows, low_index(l, 1), 0, NULL);
+    low_shared_begin(l, &rows, l->rows, "turns");
     k.row = rows.counter;
     k.tile_row = low_index(l, 0);
     build_row(&k);

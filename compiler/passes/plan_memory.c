@@ -1,5 +1,7 @@
 // plan-memory: gives every workspace buffer of an entry its offset. Buffers whose
-// live ranges do not overlap may share memory.
+// live ranges do not overlap may share memory. Between two barriers, ranks run
+// through the operations each at its own pace: what one of them touches there
+// lives all the time, but for memory that is private to each.
 #include "compiler/passes/passes.h"
 
 #include <stdlib.h>
@@ -9,7 +11,8 @@ enum { ALIGNMENT = 64 };
 typedef struct buffer {
     ir_op *alloc;
     int64_t size, offset;
-    int start, end; // positions of the function body's ops
+    bool private;
+    int start, end; // positions of the function body's ops, or numbers of barriers before them
 } buffer;
 
 static int64_t buffer_size(const ir_type *t)
@@ -31,34 +34,43 @@ static const ir_op *top_level(const ir_op *op, const ir_block *body)
     return op;
 }
 
-// The last position at which the buffer, or a view of it, is used.
-static int last_use(const ir_value *v, const ir_block *body)
+// Widens the range to all positions at which the buffer, or a view of it, is used.
+static void add_uses(buffer *b, const ir_value *v, const ir_block *body)
 {
-    int last = (int)top_level(v->op, body)->mark;
     for (const ir_use *u = v->uses; u; u = u->next) {
         int position = (int)top_level(u->op, body)->mark;
         if (u->op->code == IR_VIEW) {
-            int through = last_use(&u->op->results[0], body);
-            position = through > position ? through : position;
+            add_uses(b, &u->op->results[0], body);
+            continue;
         }
-        last = position > last ? position : last;
+        b->start = position < b->start ? position : b->start;
+        b->end = position > b->end ? position : b->end;
     }
-    return last;
 }
 
 typedef struct plan {
     pass_context *context;
     ir_block *body;
     ARRAY_OF(buffer) buffers;
-    int position;
+    ARRAY_OF(int) barriers; // before each position
+    bool ranks;             // several run through the operations
     bool good;
 } plan;
+
+static void number(plan *p, ir_op *op)
+{
+    size_t n = p->barriers.count;
+    int before = n ? p->barriers.items[n - 1] : 0;
+    op->mark = (int64_t)n;
+    ARRAY_PUSH(p->context->arena, &p->barriers, before + (op->code == IR_BARRIER));
+    p->ranks = p->ranks || op->code == IR_RANKS;
+}
 
 static void collect(ir_op *op, void *context)
 {
     plan *p = context;
     if (op->block == p->body)
-        op->mark = p->position++;
+        number(p, op);
     if (op->code != IR_ALLOC)
         return;
     int64_t size = buffer_size(op->results[0].type);
@@ -68,7 +80,8 @@ static void collect(ir_op *op, void *context)
         p->good = false;
         return;
     }
-    ARRAY_PUSH(p->context->arena, &p->buffers, (buffer){.alloc = op, .size = size, .offset = -1});
+    buffer b = {.alloc = op, .size = size, .offset = -1, .private = ir_boolean(op, "private")};
+    ARRAY_PUSH(p->context->arena, &p->buffers, b);
 }
 
 // A buffer starts to live at its first use: allocations stand well before it.
@@ -76,8 +89,13 @@ static void set_ranges(plan *p)
 {
     for (size_t i = 0; i < p->buffers.count; i++) {
         buffer *b = &p->buffers.items[i];
-        b->start = (int)top_level(b->alloc, p->body)->mark;
-        b->end = last_use(&b->alloc->results[0], p->body);
+        b->start = (int)p->barriers.count - 1; // the return, which uses none
+        b->end = 0;
+        add_uses(b, &b->alloc->results[0], p->body);
+        if (p->ranks && !b->private) {
+            b->start = p->barriers.items[b->start];
+            b->end = p->barriers.items[b->end];
+        }
     }
 }
 
@@ -112,30 +130,43 @@ static int64_t place(buffer *b, buffer **placed, size_t count, buffer **scratch)
     return offset;
 }
 
-static bool plan_function(ir_function *f, pass_context *c)
+// Places the buffers of one kind, the largest first.
+static void place_buffers(plan *p, const ir_function *f, bool private)
 {
-    plan p = {.context = c, .body = f->body, .good = true};
-    ir_walk(f->body, collect, &p);
-    set_ranges(&p);
-    size_t n = p.buffers.count;
-    buffer **order = ARENA_ARRAY(c->arena, buffer *, n),
-           **scratch = ARENA_ARRAY(c->arena, buffer *, n);
-    for (size_t i = 0; i < n; i++)
-        order[i] = &p.buffers.items[i];
+    arena *a = p->context->arena;
+    buffer **order = ARENA_ARRAY(a, buffer *, p->buffers.count);
+    buffer **scratch = ARENA_ARRAY(a, buffer *, p->buffers.count);
+    size_t n = 0;
+    for (size_t i = 0; i < p->buffers.count; i++) {
+        if (p->buffers.items[i].private == private)
+            order[n++] = &p->buffers.items[i];
+    }
     qsort(order, n, sizeof *order, larger_first);
     int64_t total = 0, sum = 0;
-    for (size_t i = 0; i < n && p.good; i++) {
+    for (size_t i = 0; i < n; i++) {
         order[i]->offset = place(order[i], order, i, scratch);
         ir_set_integer(order[i]->alloc, "offset", order[i]->offset);
         int64_t end = order[i]->offset + order[i]->size;
         total = end > total ? end : total;
         sum += order[i]->size;
     }
-    if (n && p.good)
-        pass_remark(c, REMARK_APPLIED, f->where,
-                    "workspace of '%s': %lld bytes for %zu buffers of %lld bytes in all", f->name,
-                    (long long)total, n, (long long)sum);
-    return p.good;
+    if (n)
+        pass_remark(p->context, REMARK_APPLIED, f->where,
+                    "%s of '%s': %lld bytes for %zu buffers of %lld bytes in all",
+                    private ? "scratch memory" : "workspace", f->name, (long long)total, n,
+                    (long long)sum);
+}
+
+static bool plan_function(ir_function *f, pass_context *c)
+{
+    plan p = {.context = c, .body = f->body, .good = true};
+    ir_walk(f->body, collect, &p);
+    if (!p.good)
+        return false;
+    set_ranges(&p);
+    place_buffers(&p, f, false);
+    place_buffers(&p, f, true);
+    return true;
 }
 
 bool pass_plan_memory(ir_module *m, pass_context *c)

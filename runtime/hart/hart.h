@@ -120,6 +120,7 @@ struct hart {
     uint32_t vlenb;           // VLEN / 8
     uint8_t *v;               // 32 registers of vlenb bytes, one after the other
     lut_unit *lut;            // NULL: no LUT unit (Xlut is illegal)
+    unsigned rank;            // among the harts that share its memory: the caller's, for callers
     uint64_t retired;         // instructions; hart_run keeps it exact when it returns
     uint64_t vector_bytes[2]; // loaded, stored by vector instructions
 

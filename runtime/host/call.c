@@ -4,7 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { RA = 1, SP = 2, GP = 3, A0 = 10, A1 = 11, A2 = 12, INTEGER_REGISTERS = 32 };
+enum { RA = 1, SP = 2, GP = 3, INTEGER_REGISTERS = 32 };
+enum { A0 = 10, A1, A2, A3, A4, A5 };
 
 // An array's place in guest memory: `size` bytes at most, which end where the region ends.
 typedef struct placed {
@@ -18,6 +19,7 @@ struct host_call {
     const program_entry *entry;
     uint64_t symbol;               // address of the code
     uint64_t arguments, workspace; // guest addresses
+    uint64_t *scratch;             // by rank
     uint64_t *words;               // what is written at `arguments`
     size_t word_count;
     placed *inputs, *outputs;
@@ -80,17 +82,28 @@ static bool reserve_arrays(host_call *c, const int64_t *dims)
     return ok;
 }
 
+// Memory whose contents are undefined; 0: reported.
+static uint64_t reserve_undefined(host_program *p, const char *name, uint64_t size)
+{
+    uint64_t address = host_add_region(p, name, size, HART_READ | HART_WRITE);
+    void *memory = address ? hart_memory_range(p->memory, address, size, HART_WRITE) : NULL;
+    if (memory && size)
+        memset(memory, 0xff, size);
+    return address;
+}
+
 static bool reserve_rest(host_call *c)
 {
     host_program *p = c->program;
-    uint64_t size = p->description.workspace_size;
     c->arguments = host_add_region(p, "arguments", 8 * c->word_count, HART_READ);
-    c->workspace = host_add_region(p, "workspace", size, HART_READ | HART_WRITE);
-    void *memory =
-        c->workspace ? hart_memory_range(p->memory, c->workspace, size, HART_WRITE) : NULL;
-    if (memory && size)
-        memset(memory, 0xff, size);
-    return c->arguments && c->workspace;
+    c->workspace = reserve_undefined(p, "workspace", p->description.workspace_size);
+    c->scratch = ARENA_ARRAY(p->arena, uint64_t, p->hart_count);
+    bool ok = c->arguments && c->workspace;
+    for (unsigned i = 0; i < p->hart_count && ok; i++) {
+        c->scratch[i] = reserve_undefined(p, "scratch memory", p->description.scratch_size);
+        ok = c->scratch[i] != 0;
+    }
+    return ok;
 }
 
 host_call *host_call_reserve(host_program *p, const program_entry *entry, const int64_t *dims)
@@ -149,27 +162,32 @@ bool host_call_set(host_call *c, const int64_t *dims, const array *inputs)
     return true;
 }
 
-static void set_registers(const host_call *c)
+static void set_registers(const host_call *c, hart *h)
 {
     const host_program *p = c->program;
-    hart *h = p->hart;
     const elf_symbol *global_pointer = elf_find_symbol(&p->image, "__global_pointer$");
     memset(h->x, 0, INTEGER_REGISTERS * sizeof *h->x);
     h->x[RA] = p->return_address;
-    h->x[SP] = p->stack_top;
+    h->x[SP] = p->stack_tops[h->rank];
     h->x[GP] = global_pointer ? global_pointer->address : 0;
     h->x[A0] = c->arguments;
     h->x[A1] = c->workspace;
     h->x[A2] = p->state_address;
+    h->x[A3] = h->rank;
+    h->x[A4] = p->hart_count;
+    h->x[A5] = c->scratch[h->rank];
     h->pc = c->symbol;
 }
 
 host_outcome host_call_run(host_call *c, const host_limits *limits)
 {
     host_program *p = c->program;
-    if (!checkpoint_take_resumed(p))
-        set_registers(c);
-    hart_set_return(p->hart, p->return_address);
+    bool resumed = checkpoint_take_resumed(p);
+    for (unsigned i = 0; i < p->hart_count; i++) {
+        if (!resumed)
+            set_registers(c, p->harts[i]);
+        hart_set_return(p->harts[i], p->return_address);
+    }
     return host_run(p, c->entry->name, limits);
 }
 

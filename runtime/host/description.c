@@ -265,6 +265,11 @@ static void read_states(reader *r, const json_t *root)
 {
     r->out->state_size = (uint64_t)get_integer(r, root, "", "state_size", 0, LARGEST_SIZE);
     r->out->workspace_size = (uint64_t)get_integer(r, root, "", "workspace_size", 0, LARGEST_SIZE);
+    r->out->harts = 1;
+    if (json_object_get(root, "harts"))
+        r->out->harts = (uint32_t)get_integer(r, root, "", "harts", 1, HOST_MOST_HARTS);
+    if (json_object_get(root, "scratch_size"))
+        r->out->scratch_size = (uint64_t)get_integer(r, root, "", "scratch_size", 0, LARGEST_SIZE);
     program_values states = read_values(r, root, "", "states");
     const json_t *list = json_object_get(root, "states");
     for (size_t i = 0; i < states.count; i++) {

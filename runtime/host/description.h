@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { HOST_MOST_HARTS = 256 };
+
 typedef struct program_dim {
     const char *name;
     int64_t minimum, maximum; // 0 <= minimum <= maximum
@@ -53,6 +55,8 @@ typedef struct program_description {
     size_t entry_count;
     program_values states;
     uint64_t state_size, workspace_size;
+    uint64_t scratch_size; // of each hart
+    uint32_t harts;        // the most that an entry can be run on
     struct {
         uint64_t address, size; // size 0: no weights
         const char *file;       // relative to the program's folder; NULL: a segment of the program

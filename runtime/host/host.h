@@ -28,6 +28,7 @@
 typedef struct host_options {
     const char *machine; // name or file; NULL: the program's own, or m2n64k4
     uint32_t vlen;       // 0: the machine's
+    uint32_t harts;      // that run each entry together, on host threads of their own; 0: one
 } host_options;
 
 typedef struct host_program host_program;
@@ -47,6 +48,7 @@ bool host_metadata(const host_program *p, metadata *out);
 const machine *host_machine(const host_program *p);
 const char *host_path(const host_program *p); // as it was given to host_open
 const elf_image *host_image(const host_program *p);
+// The first hart, or, behind a run that ended with one, that which ended it.
 hart *host_hart(const host_program *p);
 
 // --------------------------------------------------------------------- arguments
@@ -70,7 +72,7 @@ const program_value *host_find_output(const host_program *p, const program_entry
 // -------------------------------------------------------------------- execution
 
 typedef struct host_limits {
-    uint64_t instructions; // 0: none
+    uint64_t instructions; // of each hart; 0: none
     double seconds;        // 0: none
 } host_limits;
 
@@ -86,8 +88,9 @@ typedef enum host_end {
 typedef struct host_outcome {
     host_end end;
     int exit_code;
-    uint64_t instructions;
-    double seconds; // on the host
+    uint64_t instructions; // of all harts
+    uint64_t longest;      // of the hart that executed most
+    double seconds;        // on the host
 } host_outcome;
 
 // A call of an entry: its arguments in guest memory. Inputs have the types of the description and
@@ -149,8 +152,9 @@ void host_report_stop(host_program *p, const host_outcome *outcome, FILE *stream
 // 5, SIGBUS 7, SIGSEGV 11; SIGXCPU 24 for limits, SIGKILL 9 where an observer ended the run).
 int host_exit_code(const host_program *p, const host_outcome *outcome);
 
-// All counts since loading. Units: docs/stats.md.
+// All counts since loading, of all harts together. Units: docs/stats.md.
 typedef struct host_statistics {
+    unsigned harts;
     uint64_t instructions;
     uint64_t by_class[ISA_CLASS_COUNT];
     uint64_t by_opcode[ISA_OPCODE_COUNT];

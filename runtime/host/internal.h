@@ -37,12 +37,14 @@ struct host_program {
     const uint8_t *weight_data; // the packed file, wherever it is; NULL: none
     machine machine;
     hart_memory *memory;
-    lut_unit *lut;
-    hart *hart;
+    hart *hart;   // that runs alone, is observed, or is reported on; the first one else
+    hart **harts; // by rank, each with a LUT unit of its own
+    unsigned hart_count;
     ARRAY_OF(host_region) regions;
     uint64_t next_address;   // where the next region goes
     uint64_t return_address; // of entries: a page that stays unmapped
-    uint64_t stack_top, state_address;
+    uint64_t *stack_tops;    // by rank
+    uint64_t state_address;
     linux_process *process;
     ARRAY_OF(uint64_t) refused_services; // numbers warned about
     uint64_t runs, runs_at_reset;
@@ -63,15 +65,16 @@ static inline location host_where(const host_program *p)
 // page up to alignment 64. 0: reported.
 uint64_t host_add_region(host_program *p, const char *name, uint64_t size, unsigned access);
 
-// From where the registers stand; `name` is what observers are told.
+// From where the registers of all harts stand; `name` is what observers are told.
 host_outcome host_run(host_program *p, const char *name, const host_limits *limits);
 
-void observers_begin(host_program *p, const char *name);
+void observers_begin(host_program *p, hart *h, const char *name);
 // A gate refused. False: the run ends.
-bool observers_stopped(host_program *p);
-void observers_settle(host_program *p); // now and then, between instructions
-bool observers_fault(host_program *p);  // false: the run ends
-void observers_end(host_program *p);
+bool observers_stopped(host_program *p, hart *h);
+void observers_settle(host_program *p);           // now and then, between instructions
+bool observers_fault(host_program *p, hart *h);   // false: the run ends
+void observers_barrier(host_program *p, hart *h); // the hart has come to it
+void observers_end(host_program *p, hart *h);
 
 // What the guest can ask for by an ecall (runtime/host/linux.h). Created with the program, with the
 // standard streams; started once the stack is there, with heap, mappings and argv's files.
@@ -79,8 +82,17 @@ linux_process *linux_create(arena *a);
 void linux_start(host_program *p, const char *const *argv);
 void linux_destroy(linux_process *process); // NULL is fine
 
+// Services that Linux does not have (docs/program.md); of programs with entries only.
+enum { HOST_SERVICE_BARRIER = 4096 };
+
 // Acts on the ecall that stopped the hart. False: the program has ended with *exit_code.
-bool host_service(host_program *p, int *exit_code);
+bool host_service(host_program *p, hart *h, int *exit_code);
+// True when what stopped `h` has ended it, with the reason in *outcome.
+bool host_has_ended(host_program *p, hart *h, hart_stop stop, host_outcome *outcome);
+// Whether a limit has ended the run that began at `start`, with the reason in *outcome.
+bool host_limit_reached(const host_limits *limits, double start, host_outcome *outcome);
+// Instructions up to the next look at limits and clock.
+uint64_t host_slice(const host_limits *limits, uint64_t done);
 
 // Instructions up to the next checkpoint.
 uint64_t checkpoint_distance(const host_program *p);

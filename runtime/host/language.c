@@ -101,7 +101,7 @@ static host_limits limits_left(const language *l)
     const host_outcome *used = &l->public.outcome;
     if (left.instructions)
         left.instructions =
-            used->instructions < left.instructions ? left.instructions - used->instructions : 1;
+            used->longest < left.instructions ? left.instructions - used->longest : 1;
     if (left.seconds > 0)
         left.seconds = used->seconds < left.seconds ? left.seconds - used->seconds : 1e-9;
     return left;
@@ -123,6 +123,7 @@ static bool run_call(language *l, kept_call *k, size_t batch, size_t count, cons
     all->end = one.end;
     all->exit_code = one.exit_code;
     all->instructions += one.instructions;
+    all->longest += one.longest;
     all->seconds += one.seconds;
     if (one.end != HOST_RETURNED)
         return false;

@@ -349,7 +349,7 @@ static const struct service *find_service(const host_program *p, uint64_t number
 }
 
 // Said once per number, so that a program that ignores the error is not a mystery.
-static int64_t refuse_service(host_program *p, uint64_t number)
+static int64_t refuse_service(host_program *p, const hart *h, uint64_t number)
 {
     for (size_t i = 0; i < p->refused_services.count; i++)
         if (p->refused_services.items[i] == number)
@@ -357,7 +357,7 @@ static int64_t refuse_service(host_program *p, uint64_t number)
     if (p->refused_services.count < MAX_WARNINGS) {
         ARRAY_PUSH(p->arena, &p->refused_services, number);
         text place = {0};
-        host_print_place(p, p->hart->pc, &place);
+        host_print_place(p, h->pc, &place);
         diagnostic_warning(p->diagnostics, host_where(p),
                            "service %" PRIu64 " at %s is not implemented: ENOSYS", number,
                            text_string(&place));
@@ -367,13 +367,13 @@ static int64_t refuse_service(host_program *p, uint64_t number)
     return -ENOSYS;
 }
 
-bool host_service(host_program *p, int *exit_code)
+bool host_service(host_program *p, hart *h, int *exit_code)
 {
-    uint64_t *x = p->hart->x;
+    uint64_t *x = h->x;
     linux_call c = {.program = p, .process = p->process, .memory = p->memory};
     memcpy(c.a, x + A0, sizeof c.a);
     const struct service *s = find_service(p, x[A7]);
-    int64_t result = !s ? refuse_service(p, x[A7]) : s->handler ? s->handler(&c) : s->result;
+    int64_t result = !s ? refuse_service(p, h, x[A7]) : s->handler ? s->handler(&c) : s->result;
     if (c.ended)
         *exit_code = c.exit_code;
     else

@@ -22,7 +22,7 @@ static const char synopsis[] = "MODEL.elf [options]\n"
 typedef struct settings {
     const char *entry, *stats, *machine, *gdb, *checkpoint, *resume;
     option_values inputs, dims, outputs, expects, environment;
-    long long vlen, instructions, repeat, every;
+    long long vlen, instructions, repeat, every, harts;
     double timeout;
     bool list, help;
     text_settings text;
@@ -48,7 +48,7 @@ typedef struct session {
 
 enum { CHECKPOINT_EVERY = 1000000000 }; // instructions
 enum {
-    OWN_OPTIONS = 22,
+    OWN_OPTIONS = 23,
     OPTION_ROWS = OWN_OPTIONS + TEXT_OPTIONS + OBSERVE_OPTIONS + TIMING_OPTIONS + 1
 };
 
@@ -73,8 +73,10 @@ static void option_table(settings *s, option_row rows[OPTION_ROWS])
          "machine description: a name or a file"},
         {"--vlen", NULL, OPTION_INTEGER, &s->vlen, "BITS", "vector register length", 128,
          HART_MAX_VLEN},
+        {"--harts", NULL, OPTION_INTEGER, &s->harts, "N",
+         "run entries on N harts, each on a thread of its own (default: 1)", 1, HOST_MOST_HARTS},
         {"--max-instructions", NULL, OPTION_INTEGER, &s->instructions, "N",
-         "stop after N instructions", 1, INT64_MAX},
+         "stop after N instructions of a hart", 1, INT64_MAX},
         {"--timeout", NULL, OPTION_NUMBER, &s->timeout, "SECONDS", "stop after this long"},
         {"--env", NULL, OPTION_LIST, &s->environment, "NAME=VALUE",
          "a variable in the environment of a plain program"},
@@ -376,6 +378,29 @@ static bool parse_rest(session *s, int argc, char **argv, int first)
     return false;
 }
 
+// What follows a single hart.
+static bool check_harts(const settings *s)
+{
+    const struct {
+        const char *name;
+        bool given;
+    } rows[] = {{"--gdb", s->gdb != NULL},
+                {"--trace", s->observe.trace.path != NULL},
+                {"--checkpoint", s->checkpoint != NULL},
+                {"--resume", s->resume != NULL}};
+    bool ok = true;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (!rows[i].given || s->harts == 1)
+            continue;
+        fprintf(stderr,
+                "lutrun: error: %s is for runs on one hart; leave out --harts, which does not "
+                "change results\n",
+                rows[i].name);
+        ok = false;
+    }
+    return ok;
+}
+
 static bool check_settings(const settings *s)
 {
     bool known = !s->stats || !*s->stats || strcmp(s->stats, "json") == 0 ||
@@ -395,7 +420,7 @@ static bool check_settings(const settings *s)
         fprintf(stderr, "lutrun: error: --timeout: expected a number of seconds >= 0\n");
         return false;
     }
-    return timing_check(tool, &s->timing) && text_check(tool, &s->text);
+    return check_harts(s) && timing_check(tool, &s->timing) && text_check(tool, &s->text);
 }
 
 static int help(void)
@@ -457,7 +482,8 @@ static bool asks_for_nothing(const settings *s)
 static int run_program(session *s, bool plain, int count, char **arguments, const char *path)
 {
     bool loaded =
-        host_load(s->program, &(host_options){s->settings.machine, (uint32_t)s->settings.vlen});
+        host_load(s->program, &(host_options){s->settings.machine, (uint32_t)s->settings.vlen,
+                                              (uint32_t)s->settings.harts});
     output_abandon(s->compiled); // mapped by now
     s->compiled = NULL;
     if (!loaded)
@@ -521,7 +547,7 @@ int main(int argc, char **argv)
 {
     session s = {.arena = arena_create(),
                  .diagnostics = diagnostics_create(stderr),
-                 .settings = {.repeat = 1, .text = text_defaults}};
+                 .settings = {.repeat = 1, .harts = 1, .text = text_defaults}};
     int code = run(&s, argc, argv);
     if (s.program)
         host_finish(s.program, code);

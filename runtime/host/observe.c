@@ -17,26 +17,32 @@ static bool fan_out(void *context, hart *h, const isa_instruction *in)
     return true;
 }
 
+static void observe_harts(host_program *p, hart_observer *o)
+{
+    for (unsigned i = 0; i < p->hart_count; i++)
+        hart_observe(p->harts[i], o, p);
+}
+
 void host_observe(host_program *p, const observer *o)
 {
     ARRAY_PUSH(p->arena, &p->observers, *o);
     if (o->gate || o->instruction) {
-        hart_observe(p->hart, fan_out, p);
+        observe_harts(p, fan_out);
         p->observed = true;
     }
 }
 
-void observers_begin(host_program *p, const char *name)
+void observers_begin(host_program *p, hart *h, const char *name)
 {
     for (size_t i = 0; i < p->observers.count; i++)
         if (p->observers.items[i].begin)
-            p->observers.items[i].begin(p->observers.items[i].context, p->hart, name);
+            p->observers.items[i].begin(p->observers.items[i].context, h, name);
 }
 
-bool observers_stopped(host_program *p)
+bool observers_stopped(host_program *p, hart *h)
 {
     const observer *o = &p->observers.items[p->refused];
-    return o->stopped && o->stopped(o->context, p->hart);
+    return o->stopped && o->stopped(o->context, h);
 }
 
 static bool is_idle(const observer *o)
@@ -52,30 +58,38 @@ void observers_settle(host_program *p)
         if (!is_idle(&p->observers.items[i]))
             return;
     p->observed = false;
-    hart_observe(p->hart, NULL, NULL);
-    hart_flush_code(p->hart); // what was decoded for single steps
+    observe_harts(p, NULL);
+    for (unsigned i = 0; i < p->hart_count; i++)
+        hart_flush_code(p->harts[i]); // what was decoded for single steps
 }
 
-bool observers_fault(host_program *p)
+bool observers_fault(host_program *p, hart *h)
 {
     bool again = false;
     for (size_t i = 0; i < p->observers.count; i++)
         if (p->observers.items[i].fault)
-            again |= p->observers.items[i].fault(p->observers.items[i].context, p->hart);
+            again |= p->observers.items[i].fault(p->observers.items[i].context, h);
     return again;
 }
 
-void observers_end(host_program *p)
+void observers_barrier(host_program *p, hart *h)
+{
+    for (size_t i = 0; i < p->observers.count; i++)
+        if (p->observers.items[i].barrier)
+            p->observers.items[i].barrier(p->observers.items[i].context, h);
+}
+
+void observers_end(host_program *p, hart *h)
 {
     for (size_t i = 0; i < p->observers.count; i++)
         if (p->observers.items[i].end)
-            p->observers.items[i].end(p->observers.items[i].context, p->hart);
+            p->observers.items[i].end(p->observers.items[i].context, h);
 }
 
 void host_finish(host_program *p, int exit_code)
 {
     if (p->observed)
-        hart_observe(p->hart, NULL, NULL);
+        observe_harts(p, NULL);
     for (size_t i = 0; i < p->observers.count; i++)
         if (p->observers.items[i].finish)
             p->observers.items[i].finish(p->observers.items[i].context, exit_code);

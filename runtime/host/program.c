@@ -122,14 +122,37 @@ static bool choose_machine(host_program *p, const host_options *options)
 static bool create_hart(host_program *p)
 {
     const machine *m = &p->machine;
-    if (m->tile_m && !(p->lut = lut_unit_create(m->tile_m, m->tile_n)))
+    lut_unit *lut = NULL;
+    if (m->tile_m && !(lut = lut_unit_create(m->tile_m, m->tile_n)))
         return FAIL(p, "machine '%s': no LUT unit has tiles of m%" PRIu32 " n%" PRIu32, m->name,
                     m->tile_m, m->tile_n);
-    p->hart = hart_create(p->memory, m->vlen, p->lut);
-    if (!p->hart)
+    hart *h = hart_create(p->memory, m->vlen, lut);
+    if (!h) {
+        lut_unit_destroy(lut);
         return FAIL(p, "VLEN %" PRIu32 " is not a power of two within 128..%d", m->vlen,
                     HART_MAX_VLEN);
+    }
+    h->rank = p->hart_count;
+    p->harts[p->hart_count++] = h;
     return true;
+}
+
+static bool create_harts(host_program *p, uint32_t count)
+{
+    uint32_t most = p->is_model ? p->description.harts : 1;
+    if (count > 1 && !p->is_model)
+        return FAIL(p, "a plain program runs on one hart; --harts is for programs with entries");
+    if (count > most)
+        return FAIL(p,
+                    "the program runs on %" PRIu32 " hart%s at most, not on %" PRIu32
+                    "; lutc's pass 'partition' makes programs for several",
+                    most, most == 1 ? "" : "s", count);
+    p->harts = ARENA_ARRAY(p->arena, hart *, count);
+    bool ok = true;
+    for (uint32_t i = 0; i < count && ok; i++)
+        ok = create_hart(p);
+    p->hart = p->harts[0];
+    return ok;
 }
 
 // ---------------------------------------------------------------------- weights
@@ -238,14 +261,19 @@ static bool read_program(host_program *p)
 static bool prepare_entries(host_program *p)
 {
     enum { STACK = 1 << 20 };
+    bool ok = true;
     if (!p->is_model)
         return true;
-    uint64_t stack = host_add_region(p, "stack", STACK, HART_READ | HART_WRITE);
+    p->stack_tops = ARENA_ARRAY(p->arena, uint64_t, p->hart_count);
+    for (unsigned i = 0; i < p->hart_count && ok; i++) {
+        uint64_t stack = host_add_region(p, "stack", STACK, HART_READ | HART_WRITE);
+        p->stack_tops[i] = stack + STACK;
+        ok = stack != 0;
+    }
     p->state_address =
-        host_add_region(p, "state", p->description.state_size, HART_READ | HART_WRITE);
-    p->stack_top = stack + STACK;
+        ok ? host_add_region(p, "state", p->description.state_size, HART_READ | HART_WRITE) : 0;
     p->return_address = p->next_address; // in the guard page behind the state
-    return stack && p->state_address;
+    return p->state_address != 0;
 }
 
 host_program *host_open(arena *a, diagnostics *d, const char *path)
@@ -271,7 +299,7 @@ bool host_load(host_program *p, const host_options *options)
     if (!elf_map(p->diagnostics, p->path, &p->image, p->file.data, p->file.descriptor, p->memory))
         return false;
     name_segments(p);
-    if (!load_weights(p) || !create_hart(p))
+    if (!load_weights(p) || !create_harts(p, options->harts ? options->harts : 1))
         return false;
     p->next_address += first_gap;
     p->process = linux_create(p->arena);
@@ -284,8 +312,11 @@ void host_close(host_program *p)
         return;
     source_lines_close(p->lines);
     linux_destroy(p->process);
-    hart_destroy(p->hart);
-    lut_unit_destroy(p->lut);
+    for (unsigned i = 0; i < p->hart_count; i++) {
+        lut_unit *lut = p->harts[i]->lut;
+        hart_destroy(p->harts[i]);
+        lut_unit_destroy(lut);
+    }
     hart_memory_destroy(p->memory);
     file_unmap(&p->weight_file);
     file_unmap(&p->file);

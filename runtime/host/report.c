@@ -217,8 +217,11 @@ static void print_headline(host_program *p, const char *what, FILE *stream)
     host_print_place(p, pc, &t);
     text line = {0};
     bool known = host_source_line(p, pc, &line);
-    fprintf(stream, "%s: error: %s at %s (pc 0x%" PRIx64 ")%s%s\n", p->path, what, text_string(&t),
-            pc, known ? ", " : "", known ? text_string(&line) : "");
+    fprintf(stream, "%s: error: ", p->path);
+    if (p->hart_count > 1)
+        fprintf(stream, "hart %u of %u: ", p->hart->rank, p->hart_count);
+    fprintf(stream, "%s at %s (pc 0x%" PRIx64 ")%s%s\n", what, text_string(&t), pc,
+            known ? ", " : "", known ? text_string(&line) : "");
     text_free(&t);
     text_free(&line);
 }
@@ -249,8 +252,8 @@ void host_report_stop(host_program *p, const host_outcome *outcome, FILE *stream
     case HOST_STOPPED: print_headline(p, "ended by an observer (--gdb, --plugin)", stream); break;
     case HOST_INSTRUCTION_LIMIT:
     case HOST_TIME_LIMIT:
-        text_printf(&what, "stopped after %" PRIu64 " instructions, %.1f s (%s)",
-                    outcome->instructions, outcome->seconds,
+        text_printf(&what, "stopped after %" PRIu64 " instructions, %.1f s (%s)", outcome->longest,
+                    outcome->seconds,
                     outcome->end == HOST_TIME_LIMIT ? "--timeout" : "--max-instructions");
         print_headline(p, text_string(&what), stream);
         print_code(p, p->hart->pc, stream);

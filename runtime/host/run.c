@@ -1,5 +1,5 @@
-// Execution: the loop around the hart.
-#include "runtime/host/internal.h"
+// Execution: the loop around a single hart.
+#include "runtime/host/team.h"
 
 #include "support/clock.h"
 
@@ -7,6 +7,8 @@
 
 enum {
     SLICE = 1 << 14, // instructions between two looks at the clock; an lmma may take 100 us
+    A0 = 10,
+    A7 = 17,
 };
 
 // ------------------------------------------------------------------------- loop
@@ -16,30 +18,37 @@ static uint64_t smaller(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static uint64_t budget(const host_program *p, const host_limits *limits, uint64_t done)
+uint64_t host_slice(const host_limits *limits, uint64_t done)
 {
-    uint64_t left = limits->instructions ? limits->instructions - done : SLICE;
-    return smaller(smaller(left, SLICE), checkpoint_distance(p));
+    return limits->instructions ? smaller(limits->instructions - done, SLICE) : SLICE;
 }
 
-// True when the program has ended, with the reason in *outcome.
-static bool has_ended(host_program *p, hart_stop stop, host_outcome *outcome)
+// A hart that is alone waits for nobody.
+static bool serve(host_program *p, hart *h, int *exit_code)
+{
+    if (!p->is_model || h->x[A7] != HOST_SERVICE_BARRIER)
+        return host_service(p, h, exit_code);
+    h->x[A0] = 0;
+    return true;
+}
+
+bool host_has_ended(host_program *p, hart *h, hart_stop stop, host_outcome *outcome)
 {
     bool goes_on;
     switch (stop) {
     case HART_STOP_RETURN: outcome->end = HOST_RETURNED; return true;
-    case HART_STOP_FAULT: outcome->end = HOST_FAULTED; return !observers_fault(p);
-    case HART_STOP_OBSERVER: outcome->end = HOST_STOPPED; return !observers_stopped(p);
+    case HART_STOP_FAULT: outcome->end = HOST_FAULTED; return !observers_fault(p, h);
+    case HART_STOP_OBSERVER: outcome->end = HOST_STOPPED; return !observers_stopped(p, h);
     case HART_STOP_ECALL:
         outcome->end = HOST_EXITED;
-        goes_on = host_service(p, &outcome->exit_code);
-        hart_finish_ecall(p->hart);
+        goes_on = serve(p, h, &outcome->exit_code);
+        hart_finish_ecall(h);
         return !goes_on;
     default: return false;
     }
 }
 
-static bool limit_reached(const host_limits *limits, double start, host_outcome *outcome)
+bool host_limit_reached(const host_limits *limits, double start, host_outcome *outcome)
 {
     if (limits->instructions && outcome->instructions >= limits->instructions) {
         outcome->end = HOST_INSTRUCTION_LIMIT;
@@ -52,6 +61,33 @@ static bool limit_reached(const host_limits *limits, double start, host_outcome 
     return false;
 }
 
+static host_outcome run_alone(host_program *p, const char *name, const host_limits *limits)
+{
+    host_outcome outcome = {0};
+    hart *h = p->hart;
+    observers_begin(p, h, name);
+    double start = clock_seconds();
+    uint64_t before = h->retired;
+    do {
+        observers_settle(p);
+        uint64_t slice = host_slice(limits, outcome.instructions);
+        hart_stop stop = hart_run(h, smaller(slice, checkpoint_distance(p)));
+        double stopped = clock_seconds();
+        bool ended = host_has_ended(p, h, stop, &outcome);
+        if (stop == HART_STOP_OBSERVER ||
+            stop == HART_STOP_FAULT) // what it took is not the program's time
+            start += clock_seconds() - stopped;
+        outcome.instructions = h->retired - before;
+        if (ended)
+            break;
+        checkpoint_if_due(p, name);
+    } while (!host_limit_reached(limits, start, &outcome));
+    outcome.longest = outcome.instructions;
+    outcome.seconds = clock_seconds() - start;
+    observers_end(p, h);
+    return outcome;
+}
+
 static void account(host_program *p, double seconds)
 {
     p->seconds += seconds;
@@ -61,26 +97,9 @@ static void account(host_program *p, double seconds)
 
 host_outcome host_run(host_program *p, const char *name, const host_limits *limits)
 {
-    host_outcome outcome = {0};
-    observers_begin(p, name);
-    double start = clock_seconds();
-    uint64_t before = p->hart->retired;
-    do {
-        observers_settle(p);
-        hart_stop stop = hart_run(p->hart, budget(p, limits, outcome.instructions));
-        double stopped = clock_seconds();
-        bool ended = has_ended(p, stop, &outcome);
-        if (stop == HART_STOP_OBSERVER ||
-            stop == HART_STOP_FAULT) // what it took is not the program's time
-            start += clock_seconds() - stopped;
-        outcome.instructions = p->hart->retired - before;
-        if (ended)
-            break;
-        checkpoint_if_due(p, name);
-    } while (!limit_reached(limits, start, &outcome));
+    host_outcome outcome =
+        p->hart_count > 1 ? team_run(p, name, limits) : run_alone(p, name, limits);
     fflush(stdout);
-    outcome.seconds = clock_seconds() - start;
     account(p, outcome.seconds);
-    observers_end(p);
     return outcome;
 }

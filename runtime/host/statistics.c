@@ -32,22 +32,38 @@ static void count_scalar_bytes(host_statistics *s)
     }
 }
 
+static void add_lut(lut_counters *sum, const lut_counters *c)
+{
+    sum->lookups += c->lookups;
+    sum->multiply_accumulates += c->multiply_accumulates;
+    sum->mma_multiply_accumulates += c->mma_multiply_accumulates;
+    sum->bytes_read += c->bytes_read;
+    sum->bytes_written += c->bytes_written;
+}
+
+static void add_hart(host_statistics *s, const hart *h)
+{
+    uint64_t opcodes[ISA_OPCODE_COUNT];
+    hart_opcode_counts(h, opcodes);
+    for (unsigned i = 0; i < ISA_OPCODE_COUNT; i++)
+        s->by_opcode[i] += opcodes[i];
+    if (h->lut)
+        add_lut(&s->lut, &h->lut->counters);
+    s->instructions += h->retired;
+    s->vector_bytes_loaded += h->vector_bytes[0];
+    s->vector_bytes_stored += h->vector_bytes[1];
+}
+
 void host_statistics_get(const host_program *p, host_statistics *out)
 {
-    *out = (host_statistics){.instructions = p->hart->retired,
-                             .runs = p->runs,
-                             .seconds = p->seconds,
-                             .fastest = p->fastest};
-    hart_opcode_counts(p->hart, out->by_opcode);
-    for (unsigned i = 0; i < ISA_OPCODE_COUNT; i++)
-        out->by_opcode[i] += p->checkpoint.opcodes[i];
+    *out = (host_statistics){
+        .harts = p->hart_count, .runs = p->runs, .seconds = p->seconds, .fastest = p->fastest};
+    memcpy(out->by_opcode, p->checkpoint.opcodes, sizeof out->by_opcode);
+    for (unsigned i = 0; i < p->hart_count; i++)
+        add_hart(out, p->harts[i]);
     for (unsigned i = 0; i < ISA_OPCODE_COUNT; i++)
         out->by_class[isa_rows[i].class] += out->by_opcode[i];
-    if (p->lut)
-        out->lut = p->lut->counters;
     count_scalar_bytes(out);
-    out->vector_bytes_loaded = p->hart->vector_bytes[0];
-    out->vector_bytes_stored = p->hart->vector_bytes[1];
 }
 
 // Opcodes by falling count; equal counts in the order of the enumeration.
@@ -114,7 +130,10 @@ static void print_count(const char *name, uint64_t value, const char *unit, FILE
 
 void host_statistics_print(const host_program *p, const host_statistics *s, FILE *stream)
 {
-    fprintf(stream, "%s on %s\n", p->path, p->machine.name);
+    fprintf(stream, "%s on %s", p->path, p->machine.name);
+    if (s->harts > 1)
+        fprintf(stream, ", %u harts", s->harts);
+    fputc('\n', stream);
     print_count("instructions", s->instructions, "", stream);
     for (unsigned i = 0; i < ISA_CLASS_COUNT; i++)
         if (s->by_class[i])
@@ -209,6 +228,7 @@ void host_statistics_print_json(const host_program *p, const host_statistics *s,
     json_object_set_new(root, "version", json_integer(SCHEMA_VERSION));
     json_object_set_new(root, "program", json_string(p->path));
     json_object_set_new(root, "machine", json_string(p->machine.name));
+    json_object_set_new(root, "harts", integer(s->harts));
     json_object_set_new(root, "instructions", integer(s->instructions));
     json_object_set_new(root, "classes", classes_json(s));
     json_object_set_new(root, "opcodes", opcodes_json(s));

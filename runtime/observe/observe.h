@@ -14,11 +14,12 @@ struct hart;
 struct isa_instruction;
 
 // What an observer is told; functions that are NULL are not called. The order for each instruction:
-// all gates; if none refuses, all `instruction` functions; then it executes.
+// all gates; if none refuses, all `instruction` functions; then it executes. Several harts (lutrun
+// --harts) take turns while they are observed, so that functions are called one at a time.
 typedef struct observer {
     void *context;
     // A call of an entry begins, or the process: registers and memory are set. `name` is the
-    // entry's, or the program's path.
+    // entry's, or the program's path. Told of each hart, before any executes.
     void (*begin)(void *context, struct hart *h, const char *name);
     // Whether the instruction at pc may execute. False: `stopped` is called, and the gates are
     // asked again before anything executes. Changes nothing in the hart.
@@ -35,10 +36,12 @@ typedef struct observer {
     // The instruction at pc faulted and has changed nothing. May change registers and memory. True
     // from any observer: it is to be tried again. Otherwise the run ends.
     bool (*fault)(void *context, struct hart *h);
-    // The call ended, however it did.
+    // The call ended, however it did. Told of each hart.
     void (*end)(void *context, struct hart *h);
     // The last thing, once: `exit_code` is that of the emulator. Releases the context.
     void (*finish)(void *context, int exit_code);
+    // The hart has come to a barrier, where it waits until all harts have.
+    void (*barrier)(void *context, struct hart *h);
 } observer;
 
 // ---------------------------------------------------------------------- plugins

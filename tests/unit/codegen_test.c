@@ -124,7 +124,8 @@ static void description_is_what_the_graph_says(void **state)
         "3]}], \"outputs\": [{\"name\": \"result\", \"type\": \"f16\", \"shape\": [2, 3]}]}], "
         "\"states\": [{\"name\": \"k\", \"type\": \"f16\", \"shape\": [3, 5], \"offset\": 0}, "
         "{\"name\": \"v\", \"type\": \"i8\", \"shape\": [7], \"offset\": 64}], \"state_size\": "
-        "128, \"workspace_size\": 640, \"weights\": {\"address\": 4294967296, \"size\": 8192, "
+        "128, \"workspace_size\": 640, \"harts\": 1, \"scratch_size\": 0, \"weights\": "
+        "{\"address\": 4294967296, \"size\": 8192, "
         "\"file\": \"w \\\"1\\\".lutw\"}}",
         (unsigned long long)machine_hash(&f->machine));
     assert_string_equal(json.data, want);
@@ -138,7 +139,29 @@ static void workspace_covers_every_alloc(void **state)
                             "entry func @main(%result: buffer<f32>[T]) -> () {\n"
                             "  %a = alloc {offset = 128} : buffer<f32>[T, 3]\n"
                             "  %b = alloc {offset = 0} : buffer<i8>[128]\n  return\n}\n");
-    assert_int_equal(describe(f, m)->workspace_size, 128 + 128);
+    program_description *p = describe(f, m);
+    assert_int_equal(p->workspace_size, 128 + 128);
+    assert_int_equal(p->scratch_size, 0);
+    assert_int_equal(p->harts, 1);
+}
+
+// Memory of each rank is counted by itself; one entry that cannot be divided keeps all from it.
+static void scratch_memory_and_harts(void **state)
+{
+    fixture *f = *state;
+    static const char divided[] = "module \"m\"\n"
+                                  "entry func @main(%result: buffer<f32>[4]) -> () {\n"
+                                  "  %r = rank : index\n  %n = ranks : index\n"
+                                  "  %a = alloc {offset = 64} : buffer<f32>[4]\n"
+                                  "  %b = alloc {offset = 256, private = true} : buffer<i8>[1]\n"
+                                  "  return\n}\n";
+    program_description *p = describe(f, parse(f, divided));
+    assert_int_equal(p->workspace_size, 128);
+    assert_int_equal(p->scratch_size, 320);
+    assert_int_equal(p->harts, PROGRAM_MOST_HARTS);
+    const char *other = arena_format(
+        f->arena, "%sentry func @other(%%result: buffer<f32>[4]) -> () {\n  return\n}\n", divided);
+    assert_int_equal(describe(f, parse(f, other))->harts, 1);
 }
 
 static void descriptions_that_cannot_be_made(void **state)
@@ -179,7 +202,10 @@ static void strips_are_predicated_by_their_lanes(void **state)
     text llvm = {0};
     emit(*state, scale_kernel, CODEGEN_LLVM, &llvm);
     assert_contains(llvm.data, "define internal void @scale(ptr %x, i64 %n, ptr %y)");
-    assert_contains(llvm.data, "define void @main(ptr %words, ptr %workspace, ptr %states)");
+    assert_contains(
+        llvm.data,
+        "define void @main(ptr %words, ptr %workspace, ptr %states, i64 %rank, i64 %ranks, "
+        "ptr %scratch)");
     assert_contains(llvm.data, "@llvm.riscv.vsetvli.i64(i64 %");
     assert_contains(llvm.data, "@llvm.vp.load.nxv8f16.p0(ptr align 2 %");
     assert_contains(llvm.data, "@llvm.vp.fpext.nxv8f32.nxv8f16(");
@@ -450,6 +476,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(description_is_what_the_graph_says),
         TEST(workspace_covers_every_alloc),
+        TEST(scratch_memory_and_harts),
         TEST(descriptions_that_cannot_be_made),
         TEST(strips_are_predicated_by_their_lanes),
         TEST(stages_can_be_emitted_in_any_order),

@@ -102,7 +102,7 @@ static uint64_t call(guest *g, uint64_t number, uint64_t a, uint64_t b, uint64_t
     const uint64_t arguments[LINUX_ARGUMENTS] = {a, b, c, d, e, f};
     memcpy(x + 10, arguments, sizeof arguments);
     x[17] = number;
-    g->ended = !host_service(g->program, &g->exit_code);
+    g->ended = !host_service(g->program, g->program->hart, &g->exit_code);
     return x[10];
 }
 #define CALL_6(g, number, a, b, c, d, e, f, ...)                                                   \

@@ -1,0 +1,393 @@
+// partition: those that run an entry together, its ranks, divide the work of its kernels.
+//
+// Loops whose rounds are independent (`share`) are divided inside the kernels; what a kernel does
+// outside of them, every rank does in scratch memory of its own. Kernels without such loops, and
+// those that write other memory outside of them, are called by rank 0 alone. A barrier stands in
+// front of a call that touches what the calls since the last one wrote, or writes what they read.
+// Nothing here knows what a rank is: a hart, or a thread.
+#include "compiler/passes/lower.h"
+
+// What a kernel does with the memory behind an argument.
+typedef struct argument_use {
+    bool read, written;
+    bool written_by_all; // outside of the loops that are shared
+} argument_use;
+
+typedef struct kernel_use {
+    ir_function *function;
+    argument_use *arguments;
+    bool shared; // it has loops to divide
+    ir_value *rank, *ranks;
+} kernel_use;
+
+typedef struct partitioning {
+    ir_module *module;
+    pass_context *context;
+    ARRAY_OF(kernel_use) kernels;
+} partitioning;
+
+// ------------------------------------------------------------------ what kernels touch
+
+// The argument, allocation or global that a buffer is a part of.
+static const ir_value *root_of(const ir_value *v)
+{
+    while (v->kind == IR_VALUE_RESULT && (v->op->code == IR_VIEW || v->op->code == IR_ADDRESS))
+        v = ir_operand(v->op, 0);
+    return v;
+}
+
+static bool is_shared_loop(const ir_op *op)
+{
+    return op->code == IR_FOR && !ir_name_is(op, "share", "none");
+}
+
+static const ir_op *shared_loop_around(const ir_op *op)
+{
+    for (const ir_op *outer = op->block->parent; outer; outer = outer->block->parent) {
+        if (is_shared_loop(outer))
+            return outer;
+    }
+    return NULL;
+}
+
+static bool writes(const ir_op *op, unsigned slot)
+{
+    switch (op->code) {
+    case IR_STORE:
+    case IR_VSTORE:
+    case IR_XLUT_ST:
+    case IR_XLUT_STA: return slot == 1;
+    default: return op->code == IR_CALL;
+    }
+}
+
+static void note_op(ir_op *op, void *context)
+{
+    kernel_use *k = context;
+    bool inside = shared_loop_around(op) != NULL;
+    k->shared = k->shared || is_shared_loop(op);
+    for (unsigned i = 0; i < op->n_operands && op->code != IR_VIEW; i++) {
+        const ir_value *v = ir_operand(op, i);
+        if (!v || v->type->kind != IR_BUFFER || root_of(v)->kind != IR_VALUE_ARGUMENT)
+            continue;
+        argument_use *use = &k->arguments[root_of(v)->index];
+        bool written = writes(op, i);
+        use->written = use->written || written;
+        use->read = use->read || !written || op->code == IR_CALL;
+        use->written_by_all = use->written_by_all || (written && !inside);
+    }
+}
+
+static kernel_use *kernel_of(partitioning *p, const ir_op *call)
+{
+    ir_function *f = ir_function_find(p->module, ir_find(call, "callee")->text);
+    for (size_t i = 0; i < p->kernels.count; i++) {
+        if (p->kernels.items[i].function == f)
+            return &p->kernels.items[i];
+    }
+    return NULL;
+}
+
+static void note_kernels(partitioning *p)
+{
+    arena *a = p->context->arena;
+    for (ir_function *f = p->module->functions; f; f = f->next) {
+        if (f->entry)
+            continue;
+        kernel_use k = {.function = f};
+        k.arguments = ARENA_ARRAY(a, argument_use, f->body->arguments.count);
+        ir_walk(f->body, note_op, &k);
+        ARRAY_PUSH(a, &p->kernels, k);
+    }
+}
+
+// ------------------------------------------------------------------ scratch memory
+
+// The only call that uses the memory; NULL: there are several. *calls counts them.
+static void count_calls(const ir_value *v, const ir_op **call, unsigned *calls)
+{
+    for (const ir_use *u = v->uses; u; u = u->next) {
+        if (u->op->code == IR_VIEW) {
+            count_calls(&u->op->results[0], call, calls);
+        } else if (u->op != *call) {
+            *call = u->op;
+            ++*calls;
+        }
+    }
+}
+
+// What a single call uses, it uses as scratch memory: nobody knows what was there before, or sees
+// what is there behind it.
+static void find_scratch(ir_op *op, void *context)
+{
+    (void)context;
+    const ir_op *call = NULL;
+    unsigned calls = 0;
+    if (op->code != IR_ALLOC)
+        return;
+    count_calls(&op->results[0], &call, &calls);
+    if (calls <= 1)
+        ir_set_boolean(op, "private", true);
+}
+
+static bool is_private(const ir_value *root)
+{
+    return root->kind == IR_VALUE_RESULT && root->op->code == IR_ALLOC &&
+           ir_boolean(root->op, "private");
+}
+
+// Whoever writes memory that others see does so in a shared loop, or alone.
+static void check_call(ir_op *op, void *context)
+{
+    partitioning *p = context;
+    if (op->code != IR_CALL)
+        return;
+    kernel_use *k = kernel_of(p, op);
+    for (unsigned i = 0; i < op->n_operands; i++) {
+        const ir_value *v = ir_operand(op, i);
+        if (v->type->kind == IR_BUFFER && k->arguments[i].written_by_all && !is_private(root_of(v)))
+            k->shared = false;
+    }
+}
+
+// --------------------------------------------------------------------------- kernels
+
+static lowering builder_in(partitioning *p, ir_function *f, ir_op *before)
+{
+    return (lowering){.module = p->module,
+                      .context = p->context,
+                      .arena = p->context->arena,
+                      .kernel = before,
+                      .function = f,
+                      .at = ir_builder_before(before)};
+}
+
+// Rounds n * rank / ranks .. n * (rank + 1) / ranks, quotients rounded up: of a single one, rank 0.
+static void divide_parts(lowering *l, ir_op *loop, ir_value *rank, ir_value *ranks)
+{
+    ir_value *lower = ir_operand(loop, 0), *upper = ir_operand(loop, 1);
+    ir_value *step = ir_operand(loop, 2), *less = low_sub(l, ranks, low_index(l, 1));
+    int64_t single;
+    bool by_one = low_is_constant(step, &single) && single == 1;
+    ir_value *count = low_sub(l, upper, lower);
+    if (!by_one)
+        count = low_div(l, low_add(l, count, low_sub(l, step, low_index(l, 1))), step);
+    ir_value *first = low_add(l, low_mul(l, count, rank), less);
+    ir_value *last = low_div(l, low_add(l, first, count), ranks);
+    first = low_div(l, first, ranks);
+    ir_value *end = low_add(l, lower, low_mul(l, last, step));
+    ir_set_operand(loop, 0, low_add(l, lower, low_mul(l, first, step)));
+    ir_set_operand(loop, 1, by_one ? end : low_min(l, upper, end));
+}
+
+static void divide_turns(lowering *l, ir_op *loop, ir_value *rank, ir_value *ranks)
+{
+    ir_value *lower = ir_operand(loop, 0), *step = ir_operand(loop, 2);
+    ir_set_operand(loop, 0, low_add(l, lower, low_mul(l, rank, step)));
+    ir_set_operand(loop, 2, low_mul(l, step, ranks));
+}
+
+typedef struct loop_list {
+    arena *arena;
+    ARRAY_OF(ir_op *) items;
+} loop_list;
+
+static void find_loops(ir_op *op, void *context)
+{
+    loop_list *loops = context;
+    if (is_shared_loop(op))
+        ARRAY_PUSH(loops->arena, &loops->items, op);
+}
+
+// Loops inside one that is divided stay whole.
+static void divide_kernel(partitioning *p, kernel_use *k)
+{
+    loop_list loops = {.arena = p->context->arena};
+    const ir_type *index = ir_type_index(p->module);
+    k->rank = ir_block_argument(k->function->body, index, "rank");
+    k->ranks = ir_block_argument(k->function->body, index, "ranks");
+    ir_walk(k->function->body, find_loops, &loops);
+    for (size_t i = 0; i < loops.items.count; i++) {
+        ir_op *loop = loops.items.items[i];
+        lowering l = builder_in(p, k->function, loop);
+        if (shared_loop_around(loop))
+            continue;
+        bool turns = ir_name_is(loop, "share", "turns");
+        (turns ? divide_turns : divide_parts)(&l, loop, k->rank, k->ranks);
+    }
+    for (size_t i = 0; i < loops.items.count; i++)
+        ir_remove_attribute(loops.items.items[i], "share");
+}
+
+// --------------------------------------------------------------------------- entries
+
+typedef struct access {
+    const ir_value *root;
+    bool written;
+} access;
+
+typedef struct entry_partition {
+    partitioning *partitioning;
+    ir_function *function;
+    ir_value *rank, *ranks, *is_first;
+    ARRAY_OF(access) since; // the last barrier
+    unsigned barriers, alone, calls;
+} entry_partition;
+
+static bool depends(const entry_partition *e, const ir_value *root, const argument_use *use)
+{
+    for (size_t i = 0; i < e->since.count; i++) {
+        const access *earlier = &e->since.items[i];
+        if (earlier->root == root && (earlier->written || use->written))
+            return true;
+    }
+    return false;
+}
+
+static bool needs_barrier(const entry_partition *e, const ir_op *call, const kernel_use *k)
+{
+    for (unsigned i = 0; i < call->n_operands; i++) {
+        const ir_value *v = ir_operand(call, i);
+        if (v->type->kind == IR_BUFFER && depends(e, root_of(v), &k->arguments[i]))
+            return true;
+    }
+    return false;
+}
+
+static void note_accesses(entry_partition *e, const ir_op *call, const kernel_use *k)
+{
+    for (unsigned i = 0; i < call->n_operands; i++) {
+        const ir_value *v = ir_operand(call, i);
+        if (v->type->kind == IR_BUFFER && !is_private(root_of(v)))
+            ARRAY_PUSH(e->partitioning->context->arena, &e->since,
+                       (access){root_of(v), k->arguments[i].written});
+    }
+}
+
+static void call_together(entry_partition *e, lowering *l, ir_op *call)
+{
+    unsigned n = call->n_operands;
+    ir_value **operands = ARENA_ARRAY(l->arena, ir_value *, n + 2);
+    for (unsigned i = 0; i < n; i++)
+        operands[i] = ir_operand(call, i);
+    operands[n] = e->rank;
+    operands[n + 1] = e->ranks;
+    ir_op *new = ir_build(&l->at, IR_CALL, n + 2, operands, 0, NULL);
+    ir_set_text(new, "callee", ir_find(call, "callee")->text);
+    ir_op_remove(call);
+}
+
+static void call_alone(entry_partition *e, lowering *l, ir_op *call)
+{
+    low_if first;
+    low_if_begin(l, &first, e->is_first);
+    ir_op_move_to_end(call, l->at.block);
+    low_if_end(l, &first);
+    e->alone++;
+}
+
+static void partition_call(entry_partition *e, ir_op *call)
+{
+    const kernel_use *k = kernel_of(e->partitioning, call);
+    lowering l = builder_in(e->partitioning, e->function, call);
+    if (needs_barrier(e, call, k)) {
+        ir_build(&l.at, IR_BARRIER, 0, NULL, 0, NULL);
+        e->since.count = 0;
+        e->barriers++;
+    }
+    note_accesses(e, call, k);
+    e->calls++;
+    (k->shared ? call_together : call_alone)(e, &l, call);
+}
+
+static ir_value *number_of(lowering *l, ir_opcode code, const char *name)
+{
+    ir_value *v = ir_build1(&l->at, code, ir_type_index(l->module), NULL, NULL, NULL);
+    v->name = ir_intern(l->module, name);
+    return v;
+}
+
+static void partition_entry(partitioning *p, ir_function *f)
+{
+    entry_partition e = {.partitioning = p, .function = f};
+    ir_op *first = f->body->first;
+    while (first->code == IR_CONSTANT)
+        first = first->next;
+    lowering l = builder_in(p, f, first);
+    e.rank = number_of(&l, IR_RANK, "rank");
+    e.ranks = number_of(&l, IR_RANKS, "ranks");
+    e.is_first = low_compare(&l, "eq", e.rank, low_index(&l, 0));
+    IR_FOR_OPS_SAFE(op, f->body)
+    {
+        if (op->code == IR_CALL)
+            partition_call(&e, op);
+    }
+    pass_remark(p->context, REMARK_APPLIED, f->where,
+                "'%s': %u calls divided, %u by rank 0 alone, %u barriers", f->name,
+                e.calls - e.alone, e.alone, e.barriers);
+}
+
+// Entries as lower-to-tile makes them: calls, and what computes their arguments.
+static bool is_sequence(const ir_function *f)
+{
+    IR_FOR_OPS(op, f->body)
+    {
+        bool known = op->code == IR_CALL || op->code == IR_ALLOC || op->code == IR_RETURN;
+        if (op->n_regions || !(known || (ir_op_rows[op->code].traits & IR_PURE)))
+            return false;
+        ir_function *callee =
+            op->code == IR_CALL ? ir_function_find(f->module, ir_find(op, "callee")->text) : NULL;
+        if (op->code == IR_CALL &&
+            (!callee || callee->entry || callee->body->arguments.count != op->n_operands))
+            return false;
+    }
+    return f->body->first != NULL;
+}
+
+static void find_ranks(ir_op *op, void *context)
+{
+    bool *found = context;
+    *found = *found || op->code == IR_RANKS;
+}
+
+static bool can_partition(const ir_module *m, pass_context *c)
+{
+    bool good = true, done = false;
+    for (const ir_function *f = m->functions; f; f = f->next)
+        ir_walk(f->body, find_ranks, &done);
+    if (done)
+        return false;
+    for (const ir_function *f = m->functions; f; f = f->next) {
+        if (!f->entry || is_sequence(f))
+            continue;
+        pass_remark(c, REMARK_MISSED, f->where,
+                    "'%s' is not a sequence of calls: the program is for one rank", f->name);
+        good = false;
+    }
+    return good;
+}
+
+bool pass_partition(ir_module *m, pass_context *c)
+{
+    partitioning p = {.module = m, .context = c};
+    if (!can_partition(m, c))
+        return true;
+    note_kernels(&p);
+    for (ir_function *f = m->functions; f; f = f->next) {
+        if (f->entry)
+            ir_walk(f->body, find_scratch, NULL);
+    }
+    for (ir_function *f = m->functions; f; f = f->next) {
+        if (f->entry)
+            ir_walk(f->body, check_call, &p);
+    }
+    for (size_t i = 0; i < p.kernels.count; i++) {
+        if (p.kernels.items[i].shared)
+            divide_kernel(&p, &p.kernels.items[i]);
+    }
+    for (ir_function *f = m->functions; f; f = f->next) {
+        if (f->entry)
+            partition_entry(&p, f);
+    }
+    return true;
+}
