@@ -40,6 +40,11 @@ typedef struct driver {
     option_values defines, inputs, outputs, expectations, dims;
     bool refine, time_passes, no_debug, rounded_tables, table_noise, help;
     text_settings text; // eval
+    struct estimate_settings {
+        long long batch, prefill, decode, position;
+        double compute, memory;
+        const char *json;
+    } estimate;
 
     // found on the way
     machine machine;
@@ -101,3 +106,4 @@ int command_inspect(driver *d);
 int command_list(driver *d);
 int command_eval(driver *d);
 int command_pack(driver *d);
+int command_estimate(driver *d);

@@ -1,0 +1,132 @@
+// lutc estimate: how long an entry takes on a machine, from its tile IR.
+#include "compiler/driver/driver.h"
+
+#include "compiler/estimate/estimate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// Matrix products by lookup need the unit; code for machines without it does not exist yet.
+static bool check_machine(driver *d)
+{
+    if (d->machine.parts & MACHINE_LUT)
+        return true;
+    diagnostic_error(d->diagnostics, NOWHERE,
+                     "'%s' has no LUT unit, and there is no code for such machines yet",
+                     d->machine.name);
+    return false;
+}
+
+static bool add_dim(driver *d, estimate_options *o, const char *name, long long value)
+{
+    for (size_t i = 0; i < o->dims.count; i++) {
+        if (strcmp(o->dims.items[i].name, name))
+            continue;
+        diagnostic_error(d->diagnostics, NOWHERE, "the size of '%s' is given twice", name);
+        return false;
+    }
+    ARRAY_PUSH(d->arena, &o->dims, (estimate_dim){name, value});
+    return true;
+}
+
+// --dim NAME=N
+static bool read_dims(driver *d, estimate_options *o)
+{
+    for (size_t i = 0; i < d->dims.count; i++) {
+        const char *given = d->dims.items[i], *equals = strchr(given, '=');
+        char *end = NULL;
+        long long value = equals ? strtoll(equals + 1, &end, 10) : 0;
+        if (!equals || end == equals + 1 || *end || value < 1) {
+            diagnostic_error(d->diagnostics, NOWHERE,
+                             "--dim: expected NAME=N with a positive N, found '%s'", given);
+            return false;
+        }
+        const char *name = arena_string(d->arena, given, (size_t)(equals - given));
+        if (!ir_symbol_find(d->module, name)) {
+            diagnostic_error(d->diagnostics, NOWHERE, "--dim: the program has no dimension '%s'",
+                             name);
+            return false;
+        }
+        if (!add_dim(d, o, name, value))
+            return false;
+    }
+    return true;
+}
+
+static const ir_function *entry_of(const driver *d)
+{
+    const ir_function *f = NULL;
+    const char *names[] = {d->entry, "forward", "main"};
+    for (size_t i = 0; i < 3 && !f; i++)
+        f = names[i] ? ir_function_find(d->module, names[i]) : NULL;
+    return f && f->entry ? f : NULL;
+}
+
+// The dimensions of a language model's tokens: i32[B, T] or i32[T].
+static bool token_dims(const driver *d, const ir_symbol **batch, const ir_symbol **tokens)
+{
+    const ir_function *f = entry_of(d);
+    *batch = *tokens = NULL;
+    if (!f || !f->body->arguments.count)
+        return false;
+    const ir_type *t = f->body->arguments.items[0]->type;
+    if (t->scalar != SCALAR_I32 || t->rank < 1 || t->rank > 2)
+        return false;
+    *batch = t->rank == 2 ? t->dims[0].symbol : NULL;
+    *tokens = t->dims[t->rank - 1].symbol;
+    return *tokens;
+}
+
+// --batch, --prefill, --decode: sizes of a language model's dimensions, and where it stands.
+static bool read_tokens(driver *d, estimate_options *o)
+{
+    const struct estimate_settings *s = &d->estimate;
+    const ir_symbol *batch, *tokens;
+    o->position = s->position > 0 ? s->position : s->decode;
+    if (!s->batch && !s->prefill && !s->decode)
+        return true;
+    if (s->prefill && s->decode) {
+        diagnostic_error(d->diagnostics, NOWHERE, "either --prefill or --decode");
+        return false;
+    }
+    if (!token_dims(d, &batch, &tokens) || (s->batch > 1 && !batch)) {
+        diagnostic_error(d->diagnostics, NOWHERE,
+                         "--batch, --prefill and --decode are for language models with tokens of "
+                         "i32[B, T] or i32[T]; others take --dim NAME=N");
+        return false;
+    }
+    return (!batch || add_dim(d, o, batch->name, s->batch ? s->batch : 1)) &&
+           add_dim(d, o, tokens->name, s->prefill ? s->prefill : 1);
+}
+
+static bool write_estimate(driver *d, const estimate *e)
+{
+    text table = {0}, json = {0};
+    bool ok = true;
+    estimate_print(&table, e);
+    if (d->estimate.json) {
+        estimate_print_json(&json, e);
+        ok = write_output(d, d->estimate.json, &json);
+    }
+    if (ok && !(d->estimate.json && !strcmp(d->estimate.json, "-")))
+        ok = write_output(d, "-", &table);
+    text_free(&table);
+    text_free(&json);
+    return ok;
+}
+
+int command_estimate(driver *d)
+{
+    estimate_options options = {.machine = &d->machine,
+                                .entry = d->entry,
+                                .compute = d->estimate.compute,
+                                .memory = d->estimate.memory};
+    estimate result;
+    if (!load_machine(d) || !check_machine(d) || !load_module(d) || !read_dims(d, &options) ||
+        !read_tokens(d, &options) || !choose_pipeline(d, "partition") || !run_pipeline(d))
+        return EXIT_USER_ERROR;
+    return estimate_module(d->arena, d->diagnostics, d->module, &options, &result) &&
+                   write_estimate(d, &result)
+               ? EXIT_OK
+               : EXIT_USER_ERROR;
+}
