@@ -4,6 +4,7 @@
 #pragma once
 
 #include "compiler/codegen/program.h"
+#include "compiler/target/target.h"
 #include "support/file.h"
 
 typedef enum codegen_stage {
@@ -13,6 +14,7 @@ typedef enum codegen_stage {
 } codegen_stage;
 
 typedef struct codegen_options {
+    const code_target *target; // NULL: RISC-V
     const machine *machine;
     const program_description *program;
     bool no_optimization; // LLVM IR as emitted, for reading and for tests
@@ -45,3 +47,6 @@ typedef struct weight_source {
 // ld.lld of LLVM 19.
 bool codegen_link(diagnostics *d, const text *object, const char *entry,
                   const weight_source *weights, output_file *out);
+// Links an object for a CPU and the archive of its runtime into a shared library.
+bool codegen_link_library(diagnostics *d, const text *object, const code_target *t,
+                          const char *runtime, output_file *out);

@@ -1,5 +1,5 @@
 // Loops, branches and calls.
-#include "compiler/codegen/emit.h"
+#include "compiler/codegen/native.h"
 
 #include <string.h>
 
@@ -21,6 +21,11 @@ static void move_to(emitter *e, LLVMBasicBlockRef block)
     LLVMPositionBuilderAtEnd(e->builder, block);
 }
 
+unsigned strip_lanes(const emitter *e, unsigned width)
+{
+    return (e->level ? NATIVE_STRIP_BITS : 4 * 64) / width;
+}
+
 unsigned strip_width(const ir_op *op)
 {
     scalar_type t = SCALAR_F32;
@@ -37,30 +42,30 @@ static const ir_op *terminator(const ir_op *op, unsigned region)
 
 // How many lanes a carried vector has whose initial value is one broadcast
 // scalar: what the strips want that it reaches; 0 when it reaches none.
-static unsigned wanted_lanes(const ir_value *v, unsigned depth);
+static unsigned wanted_lanes(const emitter *e, const ir_value *v, unsigned depth);
 
-static unsigned wanted_by(const ir_use *u, unsigned depth)
+static unsigned wanted_by(const emitter *e, const ir_use *u, unsigned depth)
 {
     const ir_op *op = u->op;
     if (op->code == IR_STRIP && u->slot >= 1)
-        return strip_lanes(strip_width(op));
+        return strip_lanes(e, strip_width(op));
     if (op->code == IR_FOR && u->slot >= 3)
-        return wanted_lanes(op->regions[0]->arguments.items[u->slot - 2], depth + 1);
+        return wanted_lanes(e, op->regions[0]->arguments.items[u->slot - 2], depth + 1);
     for (unsigned i = 0; i < op->n_results; i++)
         if (op->results[i].type->kind == IR_VECTOR) {
-            unsigned lanes = wanted_lanes(&op->results[i], depth + 1);
+            unsigned lanes = wanted_lanes(e, &op->results[i], depth + 1);
             if (lanes)
                 return lanes;
         }
     return 0;
 }
 
-static unsigned wanted_lanes(const ir_value *v, unsigned depth)
+static unsigned wanted_lanes(const emitter *e, const ir_value *v, unsigned depth)
 {
     enum { MAX_DEPTH = 64 };
     unsigned lanes = 0;
     for (const ir_use *u = v->uses; u && !lanes && depth < MAX_DEPTH; u = u->next)
-        lanes = wanted_by(u, depth);
+        lanes = wanted_by(e, u, depth);
     return lanes;
 }
 
@@ -71,9 +76,9 @@ static unsigned carried_lanes(const emitter *e, const ir_op *op, const ir_value 
     if (e->lanes) // a loop inside of a strip
         return e->lanes;
     if (op->code == IR_STRIP)
-        return strip_lanes(strip_width(op));
-    unsigned lanes = wanted_lanes(argument, 0);
-    return lanes ? lanes : strip_lanes(32);
+        return strip_lanes(e, strip_width(op));
+    unsigned lanes = wanted_lanes(e, argument, 0);
+    return lanes ? lanes : strip_lanes(e, 32);
 }
 
 typedef struct loop {
@@ -187,7 +192,7 @@ void emit_strip(emitter *e, ir_op *op)
     loop l = begin_loop(e, op, 1, 2, int_constant(e, 64, 0));
     enter_body(e, &l, count);
     LLVMValueRef left = LLVMBuildNSWSub(e->builder, count, l.counter, "");
-    e->lanes = strip_lanes(width);
+    e->lanes = strip_lanes(e, width);
     e->vl = set_lanes(e, left, width);
     e->evl = LLVMBuildTrunc(e->builder, e->vl, int_type(e, 32), "");
     bind_value(e, op->regions[0]->arguments.items[0], l.counter);
@@ -327,10 +332,12 @@ void emit_call(emitter *e, ir_op *op)
                    name);
         return;
     }
-    LLVMValueRef *arguments = ARENA_ARRAY(e->arena, LLVMValueRef, op->n_operands);
+    LLVMValueRef *arguments = ARENA_ARRAY(e->arena, LLVMValueRef, op->n_operands + 1);
+    unsigned n = 0;
+    if (e->level)
+        arguments[n++] = e->run;
     for (unsigned i = 0; i < op->n_operands; i++)
-        arguments[i] = value_of(e, ir_operand(op, i));
-    LLVMValueRef callee = LLVMGetNamedFunction(e->llvm, name);
-    LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(callee), callee, arguments, op->n_operands,
-                   "");
+        arguments[n++] = value_of(e, ir_operand(op, i));
+    LLVMValueRef callee = LLVMGetNamedFunction(e->llvm, symbol_of(e, f));
+    LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(callee), callee, arguments, n, "");
 }

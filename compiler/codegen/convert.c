@@ -54,7 +54,7 @@ static LLVMValueRef scalar_bf16_from_f32(emitter *e, LLVMValueRef x)
 static LLVMValueRef bf16_from_f32(emitter *e, LLVMValueRef x)
 {
     LLVMTypeRef bits = int_type(e, 16);
-    if (!is_vector(x))
+    if (!is_vector(x) || e->level)
         return scalar_bf16_from_f32(e, x);
     fits_registers(e, x);
     LLVMTypeRef to = like(x, bfloat_type(e));
@@ -178,7 +178,7 @@ static LLVMValueRef narrow_float(emitter *e, LLVMValueRef x, scalar_type to)
     case SCALAR_F64: return convert(e, C_FPEXT, x, scalar_llvm_type(e, SCALAR_F64));
     case SCALAR_F32: return convert(e, C_FPTRUNC, x, scalar_llvm_type(e, SCALAR_F32));
     case SCALAR_F16:
-        if (wide && is_vector(x))
+        if (wide && (is_vector(x) || e->level))
             x = f32_odd_from_f64(e, x);
         return convert(e, C_FPTRUNC, x, scalar_llvm_type(e, SCALAR_F16));
     case SCALAR_BF16: return bf16_from_f32(e, wide ? f32_odd_from_f64(e, x) : x);
@@ -233,7 +233,7 @@ static LLVMValueRef vector_float_to_int(emitter *e, LLVMValueRef x, scalar_type 
 static LLVMValueRef scalar_float_to_int(emitter *e, LLVMValueRef x, scalar_type to)
 {
     LLVMValueRef rounded = primitive1(e, P_RINT, x);
-    LLVMTypeRef overloads[] = {int_type(e, value_bits(to)), LLVMTypeOf(x)};
+    LLVMTypeRef overloads[] = {like(x, int_type(e, value_bits(to))), LLVMTypeOf(x)};
     const char *name = is_signed(to) ? "llvm.fptosi.sat" : "llvm.fptoui.sat";
     return call_intrinsic(e, name, 2, overloads, 1, &rounded);
 }
@@ -241,7 +241,8 @@ static LLVMValueRef scalar_float_to_int(emitter *e, LLVMValueRef x, scalar_type 
 static LLVMValueRef float_to_int(emitter *e, LLVMValueRef x, scalar_type from, scalar_type to)
 {
     x = widen_float(e, x, from);
-    return is_vector(x) ? vector_float_to_int(e, x, to) : scalar_float_to_int(e, x, to);
+    bool vector = is_vector(x) && !e->level;
+    return vector ? vector_float_to_int(e, x, to) : scalar_float_to_int(e, x, to);
 }
 
 // ----------------------------------------------------------- integers to floats

@@ -38,7 +38,7 @@ static bool is_index(const ir_type *t)
 
 // The type an operation is computed in: f64, f32, i64 or i32. Integers below 32
 // bits thus do not overflow before their result saturates.
-static scalar_type compute_type(const ir_op *op, bool as_float)
+scalar_type compute_type(const ir_op *op, bool as_float)
 {
     const ir_type *result = op->results[0].type;
     if (has_operand(op, is_f64) || is_f64(result))
@@ -48,7 +48,7 @@ static scalar_type compute_type(const ir_op *op, bool as_float)
     return has_operand(op, is_i64) || is_i64(result) ? SCALAR_I64 : SCALAR_I32;
 }
 
-static LLVMValueRef operand_as(emitter *e, const ir_op *op, unsigned slot, scalar_type t)
+LLVMValueRef operand_as(emitter *e, const ir_op *op, unsigned slot, scalar_type t)
 {
     const ir_value *v = op->operands[slot].value;
     return cast_scalar_type(e, value_of(e, v), element_type(v->type), t);
@@ -192,7 +192,7 @@ static void mark_no_wrap(LLVMValueRef v)
         LLVMSetNSW(v, true);
 }
 
-static void bind_result(emitter *e, ir_op *op, LLVMValueRef v, scalar_type computed)
+void bind_result(emitter *e, ir_op *op, LLVMValueRef v, scalar_type computed)
 {
     scalar_type to = element_type(op->results[0].type);
     bind_value(e, ir_result(op, 0), cast_scalar_type(e, v, computed, to));
@@ -287,7 +287,7 @@ void emit_lane(emitter *e, ir_op *op)
 }
 
 // What leaves every other value as it is.
-static LLVMValueRef identity_of(LLVMValueRef x, const char *by, bool floating)
+LLVMValueRef identity_of(LLVMValueRef x, const char *by, bool floating)
 {
     bool add = !strcmp(by, "add"), max = !strcmp(by, "max");
     if (floating)

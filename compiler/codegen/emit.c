@@ -1,6 +1,6 @@
 // A module at tile level becomes an LLVM module: kernels as internal functions,
 // entries as docs/program.md says they are called.
-#include "compiler/codegen/emit.h"
+#include "compiler/codegen/native.h"
 
 #include <string.h>
 
@@ -89,6 +89,8 @@ static void emit_op(emitter *e, ir_op *op)
 {
     e->where = op->where;
     debug_location(e, op->where);
+    if (e->level && emit_native_op(e, op))
+        return;
     for (size_t i = 0; i < sizeof emit_rows / sizeof *emit_rows; i++)
         if (emit_rows[i].code == op->code) {
             emit_rows[i].emit(e, op);
@@ -121,14 +123,22 @@ static void add_attribute(emitter *e, LLVMValueRef f, const char *name, uint64_t
                             LLVMCreateEnumAttribute(e->context, kind, value));
 }
 
+const char *symbol_of(emitter *e, const ir_function *f)
+{
+    return e->level ? native_symbol(e, f) : f->name;
+}
+
 // No library functions exist, so none may be recognised; vectors have one size.
-static void add_attributes(emitter *e, LLVMValueRef f, bool entry)
+void add_attributes(emitter *e, LLVMValueRef f, bool entry)
 {
     uint64_t vscale = e->options->machine->vlen / 64;
     LLVMAttributeRef no_builtins = LLVMCreateStringAttribute(e->context, "no-builtins", 11, "", 0);
     LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, no_builtins);
     add_attribute(e, f, "nounwind", 0);
-    add_attribute(e, f, "vscale_range", vscale << 32 | vscale);
+    if (e->level)
+        native_attributes(e, f);
+    else
+        add_attribute(e, f, "vscale_range", vscale << 32 | vscale);
     if (!entry)
         add_attribute(e, f, "noinline", 0);
 }
@@ -137,6 +147,8 @@ enum { ENTRY_PARAMETERS = 6 };
 
 static LLVMTypeRef function_type(emitter *e, const ir_function *f)
 {
+    if (e->level)
+        return native_function_type(e, f);
     LLVMTypeRef pointer = LLVMPointerTypeInContext(e->context, 0);
     LLVMTypeRef nothing = LLVMVoidTypeInContext(e->context);
     if (f->entry) {
@@ -171,8 +183,9 @@ static bool check_signature(emitter *e, const ir_function *f)
 
 static void declare_function(emitter *e, const ir_function *f)
 {
-    LLVMValueRef llvm = LLVMAddFunction(e->llvm, f->name, function_type(e, f));
-    LLVMSetLinkage(llvm, f->entry ? LLVMExternalLinkage : LLVMInternalLinkage);
+    LLVMValueRef llvm = LLVMAddFunction(e->llvm, symbol_of(e, f), function_type(e, f));
+    bool outside = f->entry && !e->level;
+    LLVMSetLinkage(llvm, outside ? LLVMExternalLinkage : LLVMInternalLinkage);
     add_attributes(e, llvm, f->entry);
 }
 
@@ -187,7 +200,7 @@ static LLVMValueRef scalar_from_word(emitter *e, LLVMValueRef word, const ir_typ
     return LLVMBuildBitCast(e->builder, low, type, "");
 }
 
-static void bind_entry_arguments(emitter *e, const ir_function *f)
+void bind_entry_arguments(emitter *e, const ir_function *f)
 {
     size_t first = e->options->program->dims.count;
     LLVMTypeRef i64 = int_type(e, 64), pointer = LLVMPointerTypeInContext(e->context, 0);
@@ -229,12 +242,14 @@ static void emit_function(emitter *e, const ir_function *f)
 {
     e->function = f;
     e->where = f->where;
-    e->llvm_function = LLVMGetNamedFunction(e->llvm, f->name);
+    e->llvm_function = LLVMGetNamedFunction(e->llvm, symbol_of(e, f));
     e->words = e->workspace = e->states = e->rank = e->ranks = e->scratch = NULL;
     LLVMPositionBuilderAtEnd(e->builder, new_block(e, "entry"));
     debug_function(e, e->llvm_function);
     debug_location(e, f->where);
-    if (f->entry)
+    if (e->level)
+        native_begin_function(e, f);
+    else if (f->entry)
         begin_entry(e, f);
     else
         bind_arguments(e, f);
@@ -270,6 +285,14 @@ static void emit_note(emitter *e)
     text_free(&note);
 }
 
+void emit_functions(emitter *e)
+{
+    for (const ir_function *f = e->module->functions; f; f = f->next)
+        declare_function(e, f);
+    for (const ir_function *f = e->module->functions; f; f = f->next)
+        emit_function(e, f);
+}
+
 void emit_module(emitter *e)
 {
     bool ok = true;
@@ -278,11 +301,12 @@ void emit_module(emitter *e)
     if (!ok)
         return;
     debug_begin(e);
-    for (const ir_function *f = e->module->functions; f; f = f->next)
-        declare_function(e, f);
     emit_constant_globals(e);
-    for (const ir_function *f = e->module->functions; f; f = f->next)
-        emit_function(e, f);
-    emit_note(e);
+    if (e->options->target && e->options->target->native) {
+        native_emit_levels(e);
+    } else {
+        emit_functions(e);
+        emit_note(e);
+    }
     debug_end(e);
 }

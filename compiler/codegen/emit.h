@@ -36,15 +36,18 @@ typedef struct emitter {
     ARRAY_OF(LLVMValueRef) values; // by ir_value.mark
     debug_info debug;
 
+    const target_level *level;   // of a CPU; NULL: RISC-V
     const ir_function *function; // being emitted
     LLVMValueRef llvm_function;
     // Of an entry; NULL in other functions.
     LLVMValueRef words, workspace, states, rank, ranks, scratch;
-    location where; // of the operation being emitted
+    LLVMValueRef run, weights; // of a CPU
+    location where;            // of the operation being emitted
 
     // Inside a strip; lanes is 0 outside.
     unsigned lanes;       // minimum lanes of a vector: <vscale x lanes x T>
     LLVMValueRef vl, evl; // lanes of this strip, as i64 and i32
+    LLVMValueRef mask;    // of a CPU: the lanes of a tail; NULL: all of them
 } emitter;
 
 // emit.c
@@ -55,11 +58,16 @@ LLVMValueRef value_of(emitter *e, const ir_value *v);
 void bind_undefined(emitter *e, ir_op *op); // after an error: something for every result
 void emit_error(emitter *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 LLVMBasicBlockRef new_block(emitter *e, const char *name);
+void emit_functions(emitter *e); // of one level
+const char *symbol_of(emitter *e, const ir_function *f);
+void add_attributes(emitter *e, LLVMValueRef f, bool entry);
+void bind_entry_arguments(emitter *e, const ir_function *f);
 
 // types.c
 LLVMTypeRef scalar_llvm_type(emitter *e, scalar_type s);
 LLVMTypeRef value_llvm_type(emitter *e, const ir_type *t); // not of vectors and tiles
 LLVMTypeRef int_type(emitter *e, unsigned bits);
+LLVMTypeRef vector_type(emitter *e, LLVMTypeRef element, unsigned lanes);
 LLVMTypeRef like(LLVMValueRef shape, LLVMTypeRef element); // `element` or a vector as wide as shape
 bool is_vector(LLVMValueRef v);
 unsigned lanes_of(LLVMValueRef v); // 0 for a scalar
@@ -113,6 +121,12 @@ LLVMValueRef math_cos(emitter *e, LLVMValueRef x);
 
 // The groups of operations, each function emitting one.
 void emit_elementwise(emitter *e, ir_op *op); // elementwise.c, also constant and rem
+// The type an operation is computed in, its operands in a type, its result from one.
+scalar_type compute_type(const ir_op *op, bool as_float);
+LLVMValueRef operand_as(emitter *e, const ir_op *op, unsigned slot, scalar_type t);
+void bind_result(emitter *e, ir_op *op, LLVMValueRef v, scalar_type computed);
+// What leaves every other value as it is: of "add", "max", "min".
+LLVMValueRef identity_of(LLVMValueRef x, const char *by, bool floating);
 LLVMValueRef number_constant(emitter *e, scalar_type t, double value); // as a value of type t
 void emit_compare(emitter *e, ir_op *op);
 void emit_select(emitter *e, ir_op *op);
@@ -134,6 +148,11 @@ void emit_load(emitter *e, ir_op *op);
 void emit_store(emitter *e, ir_op *op);
 void emit_vload(emitter *e, ir_op *op);
 void emit_vstore(emitter *e, ir_op *op);
+// The address of element [at..] of the buffer, `at` being the operands from `first` on.
+LLVMValueRef element_address(emitter *e, const ir_op *op, const ir_value *buffer, unsigned first);
+LLVMTypeRef memory_type(emitter *e, scalar_type s); // i1 is a byte in memory, 0 or 1
+LLVMValueRef from_memory(emitter *e, LLVMValueRef x, scalar_type s);
+LLVMValueRef to_memory(emitter *e, LLVMValueRef x, scalar_type s);
 void emit_xlut(emitter *e, ir_op *op); // xlut.c
 // The address of a buffer in two parts, the second a constant: constants that
 // views add are taken out of the address computation.
@@ -146,9 +165,6 @@ void debug_location(emitter *e, location where);
 void debug_end(emitter *e);
 
 // Strips: `width` in bits gives the minimum lanes of a vector, LMUL 4 for the
-// widest element.
-static inline unsigned strip_lanes(unsigned width)
-{
-    return 4 * 64 / width;
-}
+// widest element; of a CPU, its lanes.
+unsigned strip_lanes(const emitter *e, unsigned width);
 unsigned strip_width(const ir_op *op);

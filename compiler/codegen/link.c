@@ -90,24 +90,15 @@ static void report_failure(diagnostics *d, FILE *messages)
     text_free(&said);
 }
 
-static bool run_linker(link_files *f, diagnostics *d, const char *entry)
+// The list of words ends with NULL.
+static bool run_linker(link_files *f, diagnostics *d, const char *const *words)
 {
-    char *arguments[] = {"ld.lld",
-                         "-m",
-                         "elf64lriscv",
-                         "-static",
-                         "-nostdlib",
-                         "--image-base=0x10000",
-                         "--discard-locals",
-                         "--build-id=none",
-                         "--fatal-warnings",
-                         "--threads=1",
-                         "-e",
-                         (char *)entry,
-                         "/dev/stdin",
-                         "-o",
-                         "-",
-                         NULL};
+    char *arguments[32] = {
+        "ld.lld", "--discard-locals", "--build-id=none", "--fatal-warnings", "--threads=1", "-o",
+        "-"};
+    size_t n = 7;
+    while (*words && n + 1 < sizeof arguments / sizeof *arguments)
+        arguments[n++] = (char *)*words++;
     pid_t child;
     if (!start_linker(f, arguments, &child)) {
         diagnostic_error(d, NOWHERE,
@@ -158,12 +149,53 @@ bool codegen_link(diagnostics *d, const text *object, const char *entry,
 {
     link_files f;
     text image = {0};
-    bool ok = open_files(&f, d, object) && run_linker(&f, d, entry);
+    const char *const words[] = {"-m",        "elf64lriscv",          "-static",
+                                 "-nostdlib", "--image-base=0x10000", "-e",
+                                 entry,       "/dev/stdin",           NULL};
+    bool ok = open_files(&f, d, object) && run_linker(&f, d, words);
     if (ok && !read_all(f.program, &image)) {
         diagnostic_error(d, NOWHERE, "cannot read the linker's output: %s", strerror(errno));
         ok = false;
     }
     ok = ok && write_program(d, &image, weights, out);
+    text_free(&image);
+    close_files(&f);
+    return ok;
+}
+
+// -------------------------------------------------------------------- libraries
+
+// Where systems keep the C library that the runtime calls: symbols get their versions from it.
+static const char *libc_folder(void)
+{
+    static const char *const folders[] = {"/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu",
+                                          "/usr/lib64", "/lib64", "/usr/lib"};
+    static char path[64];
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        snprintf(path, sizeof path, "%s/libc.so.6", folders[i]);
+        if (access(path, R_OK) == 0)
+            return path;
+    }
+    return NULL;
+}
+
+bool codegen_link_library(diagnostics *d, const text *object, const code_target *t,
+                          const char *runtime, output_file *out)
+{
+    bool arm = strncmp(t->triple, "aarch64", 7) == 0;
+    link_files f;
+    text image = {0};
+    const char *const words[] = {"-m",          arm ? "aarch64linux" : "elf_x86_64",
+                                 "-shared",     "-znoexecstack",
+                                 "/dev/stdin",  "--whole-archive",
+                                 runtime,       "--no-whole-archive",
+                                 libc_folder(), NULL};
+    bool ok = open_files(&f, d, object) && run_linker(&f, d, words);
+    if (ok && !read_all(f.program, &image)) {
+        diagnostic_error(d, NOWHERE, "cannot read the linker's output: %s", strerror(errno));
+        ok = false;
+    }
+    ok = ok && write_program(d, &image, NULL, out);
     text_free(&image);
     close_files(&f);
     return ok;

@@ -1,7 +1,7 @@
 // Buffers: where they lie, views of them, loads and stores. A buffer is row-major
 // and its inner dimensions are constants, so an element's place is a sum of
 // products with constant strides.
-#include "compiler/codegen/emit.h"
+#include "compiler/codegen/native.h"
 
 #include <string.h>
 
@@ -38,8 +38,7 @@ static bool is_integer_constant(const ir_value *v, int64_t *value)
 
 // The address of element [at..] of the buffer, `at` being the operands from
 // `first` on; indices that are not given are 0.
-static LLVMValueRef element_address(emitter *e, const ir_op *op, const ir_value *buffer,
-                                    unsigned first)
+LLVMValueRef element_address(emitter *e, const ir_op *op, const ir_value *buffer, unsigned first)
 {
     const ir_type *t = buffer->type;
     LLVMValueRef element = NULL;
@@ -109,7 +108,7 @@ LLVMValueRef split_address(emitter *e, const ir_value *buffer, int64_t *constant
 }
 
 // i1 is a byte in memory, 0 or 1.
-static LLVMTypeRef memory_type(emitter *e, scalar_type s)
+LLVMTypeRef memory_type(emitter *e, scalar_type s)
 {
     return s == SCALAR_I1 ? int_type(e, 8) : scalar_llvm_type(e, s);
 }
@@ -181,6 +180,8 @@ static LLVMValueRef weight_address(emitter *e, const ir_global *g)
     LLVMTypeRef pointer = LLVMPointerTypeInContext(e->context, 0);
     if (!g->packed)
         emit_error(e, "weight '%s' has no address yet; pack-weights sets it", g->name);
+    if (e->level)
+        return native_weight_address(e, g);
     return LLVMConstIntToPtr(int_constant(e, 64, (int64_t)g->address), pointer);
 }
 
@@ -243,12 +244,12 @@ void emit_dimension(emitter *e, ir_op *op)
 
 // ------------------------------------------------------------- loads and stores
 
-static LLVMValueRef from_memory(emitter *e, LLVMValueRef x, scalar_type s)
+LLVMValueRef from_memory(emitter *e, LLVMValueRef x, scalar_type s)
 {
     return s == SCALAR_I1 ? compare_int(e, LLVMIntNE, x, bits_like(x, 0)) : x;
 }
 
-static LLVMValueRef to_memory(emitter *e, LLVMValueRef x, scalar_type s)
+LLVMValueRef to_memory(emitter *e, LLVMValueRef x, scalar_type s)
 {
     return s == SCALAR_I1 ? convert(e, C_ZEXT, x, int_type(e, 8)) : x;
 }

@@ -1,4 +1,4 @@
-#include "compiler/codegen/emit.h"
+#include "compiler/codegen/native.h"
 
 #include <string.h>
 
@@ -66,6 +66,10 @@ static LLVMValueRef apply(emitter *e, primitive p, LLVMValueRef *operands)
     LLVMTypeRef type = LLVMTypeOf(operands[0]);
     if (vector && e->evl)
         return call_predicated(e, row->name, 1, &type, row->arity, operands);
+    if (e->level && p == P_FMA && !e->level->fma)
+        return soft_fma(e, operands[0], operands[1], operands[2]);
+    if (e->level && p == P_RINT && !e->level->rounding)
+        return soft_rint(e, operands[0]);
     if (row->opcode == LLVMFNeg)
         return LLVMBuildFNeg(e->builder, operands[0], "");
     if (row->opcode)
@@ -96,6 +100,11 @@ LLVMValueRef convert(emitter *e, conversion c, LLVMValueRef x, LLVMTypeRef eleme
     LLVMTypeRef to = like(x, element);
     if (LLVMTypeOf(x) == to)
         return x;
+    bool soft = e->level && !e->level->half;
+    if (soft && LLVMGetTypeKind(element_of(x)) == LLVMHalfTypeKind)
+        return soft_f32_from_f16(e, x);
+    if (soft && LLVMGetTypeKind(element) == LLVMHalfTypeKind)
+        return soft_f16_from_f32(e, x);
     if (is_vector(x) && e->evl)
         return call_predicated(e, row->name, 2, (LLVMTypeRef[]){to, LLVMTypeOf(x)}, 1, &x);
     return LLVMBuildCast(e->builder, row->opcode, x, to, "");

@@ -1,5 +1,6 @@
 #include "compiler/codegen/program.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -193,6 +194,15 @@ bool program_plan_workspace(program_description *p, diagnostics *d, const ir_mod
     p->workspace_size = (plan.sizes[false] + mask) & ~mask;
     p->scratch_size = (plan.sizes[true] + mask) & ~mask;
     return plan.ok;
+}
+
+const char *program_symbol(arena *a, const char *module)
+{
+    char *symbol =
+        arena_format(a, "%s%s_program", isdigit((unsigned char)*module) ? "_" : "", module);
+    for (char *c = symbol; *c; c++)
+        *c = (char)(isalnum((unsigned char)*c) ? *c : '_');
+    return symbol;
 }
 
 const program_state *program_find_state(const program_description *p, const char *name)

@@ -51,6 +51,9 @@ program_description *program_describe(arena *a, diagnostics *d, const ir_module 
 // entries are partitioned. False: an alloc has no offset yet or no known size.
 bool program_plan_workspace(program_description *p, diagnostics *d, const ir_module *m);
 
+// The C name of the description in an object for CPUs: of module "my-model", my_model_program.
+const char *program_symbol(arena *a, const char *module);
+
 const program_state *program_find_state(const program_description *p, const char *name);
 
 // Bytes of a value with every dimension at its maximum; -1 when that overflows.

@@ -1,4 +1,4 @@
-// The RISC-V target: a module is verified, optimized, and written out as text,
+// LLVM's targets: a module is verified, optimized, and written out as text,
 // assembly or an object.
 #include "compiler/codegen/emit.h"
 
@@ -44,15 +44,41 @@ static void initialize(void)
     LLVMInitializeRISCVTargetMC();
     LLVMInitializeRISCVAsmParser();
     LLVMInitializeRISCVAsmPrinter();
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+    LLVMInitializeAArch64TargetInfo();
+    LLVMInitializeAArch64Target();
+    LLVMInitializeAArch64TargetMC();
+    LLVMInitializeAArch64AsmPrinter();
 }
 
-static LLVMTargetMachineRef create_target(const machine *m)
+static LLVMTargetRef llvm_target(const char *triple)
 {
-    LLVMTargetRef target;
-    char *message = NULL, features[200];
-    initialize();
-    if (LLVMGetTargetFromTriple("riscv64", &target, &message))
-        INTERNAL_ERROR("LLVM has no RISC-V target: %s", message);
+    LLVMTargetRef found;
+    char *message = NULL;
+    if (LLVMGetTargetFromTriple(triple, &found, &message))
+        INTERNAL_ERROR("LLVM has no target %s: %s", triple, message);
+    return found;
+}
+
+// Functions name the features of their levels.
+static LLVMTargetMachineRef create_native(const code_target *t)
+{
+    LLVMTargetMachineOptionsRef options = LLVMCreateTargetMachineOptions();
+    LLVMTargetMachineOptionsSetCPU(options, t->levels[0]->cpu);
+    LLVMTargetMachineOptionsSetCodeGenOptLevel(options, LLVMCodeGenLevelDefault);
+    LLVMTargetMachineOptionsSetRelocMode(options, LLVMRelocPIC);
+    LLVMTargetMachineRef m =
+        LLVMCreateTargetMachineWithOptions(llvm_target(t->triple), t->triple, options);
+    LLVMDisposeTargetMachineOptions(options);
+    return m;
+}
+
+static LLVMTargetMachineRef create_riscv(const machine *m)
+{
+    char features[200];
     snprintf(features, sizeof features,
              "+m,+a,+f,+d,+c,+v,+zba,+zbb,+zbs,+zicbop,+zfh,+zvfh,+zfbfmin,+zvfbfmin,+zvl%ub",
              m->vlen);
@@ -63,9 +89,17 @@ static LLVMTargetMachineRef create_target(const machine *m)
     LLVMTargetMachineOptionsSetCodeGenOptLevel(options, LLVMCodeGenLevelDefault);
     LLVMTargetMachineOptionsSetRelocMode(options, LLVMRelocStatic);
     LLVMTargetMachineOptionsSetCodeModel(options, LLVMCodeModelMedium);
-    LLVMTargetMachineRef t = LLVMCreateTargetMachineWithOptions(target, "riscv64", options);
+    LLVMTargetMachineRef t =
+        LLVMCreateTargetMachineWithOptions(llvm_target("riscv64"), "riscv64", options);
     LLVMDisposeTargetMachineOptions(options);
     return t;
+}
+
+static LLVMTargetMachineRef create_target(const codegen_options *options)
+{
+    initialize();
+    bool native = options->target && options->target->native;
+    return native ? create_native(options->target) : create_riscv(options->machine);
 }
 
 static void set_target(codegen_unit *u)
@@ -120,7 +154,7 @@ static void optimize(codegen_unit *u)
     check_messages(u, "optimizing");
 }
 
-static codegen_unit *create_unit(const char *name, const machine *m)
+static codegen_unit *create_unit(const char *name, const codegen_options *options)
 {
     codegen_unit *u = calloc(1, sizeof *u);
     if (!u)
@@ -128,7 +162,7 @@ static codegen_unit *create_unit(const char *name, const machine *m)
     u->context = LLVMContextCreate();
     LLVMContextSetDiagnosticHandler(u->context, collect_message, u);
     u->llvm = LLVMModuleCreateWithNameInContext(name, u->context);
-    u->target = create_target(m);
+    u->target = create_target(options);
     set_target(u);
     return u;
 }
@@ -150,7 +184,7 @@ static void emit_into(codegen_unit *u, diagnostics *d, ir_module *m, const codeg
 codegen_unit *codegen_build(diagnostics *d, ir_module *m, const codegen_options *options)
 {
     size_t before = diagnostics_errors(d);
-    codegen_unit *u = create_unit(m->name, options->machine);
+    codegen_unit *u = create_unit(m->name, options);
     emit_into(u, d, m, options);
     if (diagnostics_errors(d) != before) {
         codegen_destroy(u);

@@ -28,7 +28,13 @@ LLVMTypeRef value_llvm_type(emitter *e, const ir_type *t)
 
 bool is_vector(LLVMValueRef v)
 {
-    return LLVMGetTypeKind(LLVMTypeOf(v)) == LLVMScalableVectorTypeKind;
+    LLVMTypeKind kind = LLVMGetTypeKind(LLVMTypeOf(v));
+    return kind == LLVMScalableVectorTypeKind || kind == LLVMVectorTypeKind;
+}
+
+LLVMTypeRef vector_type(emitter *e, LLVMTypeRef element, unsigned lanes)
+{
+    return e->level ? LLVMVectorType(element, lanes) : LLVMScalableVectorType(element, lanes);
 }
 
 unsigned lanes_of(LLVMValueRef v)
@@ -43,7 +49,11 @@ LLVMTypeRef element_of(LLVMValueRef v)
 
 LLVMTypeRef like(LLVMValueRef shape, LLVMTypeRef element)
 {
-    return is_vector(shape) ? LLVMScalableVectorType(element, lanes_of(shape)) : element;
+    switch (LLVMGetTypeKind(LLVMTypeOf(shape))) {
+    case LLVMScalableVectorTypeKind: return LLVMScalableVectorType(element, lanes_of(shape));
+    case LLVMVectorTypeKind: return LLVMVectorType(element, lanes_of(shape));
+    default: return element;
+    }
 }
 
 LLVMValueRef int_constant(emitter *e, unsigned bits, int64_t value)
@@ -65,9 +75,9 @@ LLVMValueRef vector_of(emitter *e, LLVMValueRef v, unsigned lanes)
 {
     if (is_vector(v) || !lanes)
         return v;
-    LLVMTypeRef type = LLVMScalableVectorType(LLVMTypeOf(v), lanes);
+    LLVMTypeRef type = vector_type(e, LLVMTypeOf(v), lanes);
     LLVMValueRef poison = LLVMGetPoison(type);
-    LLVMValueRef zero = LLVMConstNull(LLVMScalableVectorType(int_type(e, 32), lanes));
+    LLVMValueRef zero = LLVMConstNull(vector_type(e, int_type(e, 32), lanes));
     LLVMValueRef first = LLVMBuildInsertElement(e->builder, poison, v, int_constant(e, 64, 0), "");
     return LLVMBuildShuffleVector(e->builder, first, poison, zero, "");
 }
@@ -86,7 +96,7 @@ static unsigned element_bits(LLVMTypeRef t)
 bool fits_registers(emitter *e, LLVMValueRef v)
 {
     enum { LARGEST_GROUP = 8 * 64 };
-    if (lanes_of(v) * element_bits(element_of(v)) <= LARGEST_GROUP)
+    if (e->level || lanes_of(v) * element_bits(element_of(v)) <= LARGEST_GROUP)
         return true;
     emit_error(e, "this strip's lanes do not fit the vector registers here; give it the width of "
                   "its widest element");

@@ -6,35 +6,47 @@
 
 #include "compiler/codegen/codegen.h"
 #include "compiler/frontend/frontend.h"
+#include "compiler/quant/columns.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum stage { AST, GRAPH, KERNEL, TILE, LLVM, ASM, OBJECT, PROGRAM } stage;
+typedef enum stage { AST, GRAPH, KERNEL, TILE, LLVM, ASM, OBJECT, PROGRAM, LIBRARY } stage;
 
 static const struct {
     const char *name, *extension; // NULL: text, to stdout when no --output is given
 } stages[] = {
     [AST] = {"ast", NULL},    [GRAPH] = {"graph", NULL},   [KERNEL] = {"kernel", NULL},
     [TILE] = {"tile", NULL},  [LLVM] = {"llvm", NULL},     [ASM] = {"asm", NULL},
-    [OBJECT] = {"obj", ".o"}, [PROGRAM] = {"elf", ".elf"},
+    [OBJECT] = {"obj", ".o"}, [PROGRAM] = {"elf", ".elf"}, [LIBRARY] = {"lib", ".so"},
 };
 enum { STAGES = sizeof stages / sizeof *stages };
 
-static int find_stage(const driver *d, stage *out)
+// Programs are for the emulator, libraries for CPUs.
+static int fits_target(const driver *d, stage s)
 {
-    const char *names[STAGES], *wanted = d->emit ? d->emit : "elf";
+    if ((s != PROGRAM || !d->target->native) && (s != LIBRARY || d->target->native))
+        return EXIT_OK;
+    fprintf(stderr, "lutc: error: --emit=%s is not for --target=%s; it has %s\n", stages[s].name,
+            d->target->name, d->target->native ? "lib and obj" : "elf and obj");
+    return EXIT_USAGE;
+}
+
+static int find_stage(driver *d, stage *out)
+{
+    const char *usual = d->target->native ? "lib" : "elf";
+    const char *names[STAGES], *wanted = d->emit ? d->emit : usual;
     for (size_t i = 0; i < STAGES; i++) {
         names[i] = stages[i].name;
         if (strcmp(wanted, names[i]) == 0) {
             *out = (stage)i;
-            return EXIT_OK;
+            return fits_target(d, (stage)i);
         }
     }
     const char *nearest = text_nearest(wanted, names, STAGES);
     fprintf(stderr, "lutc: error: --emit: unknown stage '%s'%s%s%s\n", wanted,
             nearest ? "; did you mean '" : "", nearest ? nearest : "",
-            nearest ? "'?" : ": ast, graph, kernel, tile, llvm, asm, obj, elf");
+            nearest ? "'?" : ": ast, graph, kernel, tile, llvm, asm, obj, elf, lib");
     return EXIT_USAGE;
 }
 
@@ -68,6 +80,8 @@ static bool write_tree(driver *d)
 
 static pack_shape shape_of(const driver *d)
 {
+    if (d->target && d->target->native)
+        return (pack_shape){0, COLUMN_BLOCK};
     return (pack_shape){d->machine.tile_m, d->machine.tile_n};
 }
 
@@ -89,6 +103,14 @@ static bool write_weights(void *context, diagnostics *messages, FILE *stream)
 {
     driver *d = context;
     return pack_file_write(stream, messages, d->weights, d->module, shape_of(d));
+}
+
+// `path` with another extension.
+static const char *beside(driver *d, const char *path, const char *extension)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = derived_name(d, path, extension);
+    return slash ? arena_format(d->arena, "%.*s%s", (int)(slash - path) + 1, path, name) : name;
 }
 
 // How the program names its weight file: relative to its own folder.
@@ -143,7 +165,7 @@ static bool generate(build *b)
 {
     driver *d = b->d;
     double start = clock_seconds();
-    b->with_weights = b->stage == PROGRAM && has_weight_values(d);
+    b->with_weights = (b->stage == PROGRAM || d->target->native) && has_weight_values(d);
     if (b->with_weights && !pack_file_check(d->module, d->diagnostics, shape_of(d)))
         return false;
     if (b->with_weights)
@@ -152,8 +174,10 @@ static bool generate(build *b)
         b->program->weights_file = name_beside(d, output_name(d, ".elf"), d->packed);
     if (!program_plan_workspace(b->program, d->diagnostics, d->module))
         return false;
-    codegen_options options = {
-        .machine = &d->machine, .program = b->program, .no_debug = d->no_debug};
+    codegen_options options = {.target = d->target,
+                               .machine = &d->machine,
+                               .program = b->program,
+                               .no_debug = d->no_debug};
     b->unit = codegen_build(d->diagnostics, d->module, &options);
     add_time(d, "LLVM", start);
     return b->unit;
@@ -217,17 +241,36 @@ static bool link_program(build *b, const text *object)
     return ok;
 }
 
+// For CPUs: the object or library, its header, and the weights, all of them beside each other.
+static bool write_native(build *b, const text *object)
+{
+    driver *d = b->d;
+    const char *path = output_name(d, stages[b->stage].extension);
+    const char *packed = d->packed ? d->packed : beside(d, path, ".lutw");
+    if (b->with_weights && !write_packed(d, packed))
+        return false;
+    if (!write_header(d, b->program, beside(d, path, ".h")))
+        return false;
+    double start = clock_seconds();
+    bool ok = b->stage == LIBRARY ? write_library(d, path, object) : write_output(d, path, object);
+    add_time(d, "link", start);
+    return ok;
+}
+
 static bool finish(build *b)
 {
     static const codegen_stage forms[] = {[LLVM] = CODEGEN_LLVM,
                                           [ASM] = CODEGEN_ASSEMBLY,
                                           [OBJECT] = CODEGEN_OBJECT,
-                                          [PROGRAM] = CODEGEN_OBJECT};
+                                          [PROGRAM] = CODEGEN_OBJECT,
+                                          [LIBRARY] = CODEGEN_OBJECT};
     text result = {0};
     bool ok = dump_listings(b);
     emit(b, forms[b->stage], &result);
     if (ok && b->stage == PROGRAM)
         ok = link_program(b, &result);
+    else if (ok && b->stage >= OBJECT && b->d->target->native)
+        ok = write_native(b, &result);
     else if (ok)
         ok = write_output(b->d, output_name(b->d, stages[b->stage].extension), &result);
     text_free(&result);
@@ -276,6 +319,8 @@ static bool compile(build *b)
 int command_compile(driver *d)
 {
     build b = {.d = d};
+    if (!choose_target(d))
+        return EXIT_USER_ERROR;
     int code = find_stage(d, &b.stage);
     if (code != EXIT_OK)
         return code;
@@ -301,6 +346,8 @@ int command_opt(driver *d)
 
 int command_pack(driver *d)
 {
+    if (!choose_target(d))
+        return EXIT_USER_ERROR;
     bool ok = outputs_have_place(d, output_name(d, ".lutw")) && load_module(d);
     if (ok && weights_kind_of(d->weights) == WEIGHTS_NONE) {
         diagnostic_error(d->diagnostics, NOWHERE, "nothing to pack: give --weights");

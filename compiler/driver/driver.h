@@ -5,6 +5,7 @@
 #include "compiler/import/import.h"
 #include "compiler/ir/ir.h"
 #include "compiler/passes/passes.h"
+#include "compiler/target/target.h"
 #include "isa/isa.h"
 #include "support/array.h"
 #include "support/file.h"
@@ -35,8 +36,8 @@ typedef struct driver {
     option_values files; // positional arguments
 
     // options
-    const char *weights_spec, *metadata, *quant, *machine_name, *output, *emit, *dump_dir,
-        *print_after, *passes, *remarks, *stats, *packed, *entry, *tables;
+    const char *weights_spec, *metadata, *quant, *machine_name, *target_name, *output, *emit,
+        *dump_dir, *print_after, *passes, *remarks, *stats, *packed, *entry, *tables;
     option_values defines, inputs, outputs, expectations, dims;
     bool refine, time_passes, no_debug, rounded_tables, table_noise, help;
     text_settings text; // eval
@@ -48,6 +49,7 @@ typedef struct driver {
 
     // found on the way
     machine machine;
+    const code_target *target;
     weights *weights;
     ir_module *module;
     pipeline pipeline;
@@ -87,6 +89,12 @@ bool write_output(driver *d, const char *path, const text *content);
 // evaluate_text.c: prompts and perplexities through the oracle. False: reported.
 struct evaluator;
 bool evaluate_text(driver *d, struct evaluator *e);
+
+// native.c
+struct program_description;
+bool choose_target(driver *d); // by --target. False: reported
+bool write_library(driver *d, const char *path, const text *object);
+bool write_header(driver *d, const struct program_description *p, const char *path);
 
 // stats.c
 void count_products(const ir_module *m, module_counts *out); // at graph level

@@ -13,7 +13,7 @@ enum {
     EVAL = 16,
     PACK = 32,
     ESTIMATE = 64,
-    ALL = 127,
+    ALL = 127
 };
 enum { MOST_OPTIONS = 40 };
 
@@ -65,9 +65,12 @@ static void build_options(driver *d, unsigned command, option_row *out)
         {COMPILE | OPT | EVAL | PACK | ESTIMATE,
          {"--machine", NULL, OPTION_STRING, &d->machine_name, "NAME",
           "a machine of 'lutc list machines' or a .machine file (default m2n64k4)"}},
+        {COMPILE | PACK,
+         {"--target", NULL, OPTION_STRING, &d->target_name, "NAME",
+          "riscv64 (default), or a CPU: native, x86-64, x86-64-v3, x86-64-v4, aarch64"}},
         {COMPILE,
          {"--emit", NULL, OPTION_STRING, &d->emit, "STAGE",
-          "ast, graph, kernel, tile, llvm, asm, obj or elf (default)"}},
+          "ast, graph, kernel, tile, llvm, asm, obj or elf (default); of a CPU lib (default)"}},
         {COMPILE | OPT | EVAL | ESTIMATE,
          {"--passes", NULL, OPTION_STRING, &d->passes, "LIST",
           "passes to run, 'a,b(c=1),d', instead of the usual ones"}},

@@ -173,15 +173,16 @@ static const struct {
 // The usual pipeline, its tables as --tables says. NULL: reported.
 static const char *usual_passes(driver *d)
 {
-    static const char step[] = "quantize-tables";
-    const char *at = strstr(pipeline_default, step);
+    bool native = d->target && d->target->native;
+    const char *all = native ? pipeline_native : pipeline_default;
+    const char *step = native ? "choose-activations" : "quantize-tables", *at = strstr(all, step);
     if (!d->tables || !at)
-        return pipeline_default;
-    int before = (int)(at - pipeline_default) + (int)strlen(step);
+        return all;
+    int before = (int)(at - all) + (int)strlen(step);
     for (size_t i = 0; i < sizeof table_choices / sizeof *table_choices; i++) {
         if (!strcmp(d->tables, table_choices[i].choice))
-            return arena_format(d->arena, "%.*s(%s)%s", before, pipeline_default,
-                                table_choices[i].parameters, at + strlen(step));
+            return arena_format(d->arena, "%.*s(%s)%s", before, all, table_choices[i].parameters,
+                                at + strlen(step));
     }
     diagnostic_error(d->diagnostics, NOWHERE,
                      "--tables: expected f16, i8, or i8 with its scales: i8,row i8,group i8,tile "
@@ -255,7 +256,10 @@ static void prepare_reproducer(driver *d)
 
 bool run_pipeline(driver *d)
 {
-    pass_context c = {.arena = d->arena, .diagnostics = d->diagnostics, .machine = &d->machine};
+    pass_context c = {.arena = d->arena,
+                      .diagnostics = d->diagnostics,
+                      .machine = &d->machine,
+                      .target = d->target};
     pipeline_observer observer = {d, after_pass};
     prepare_reproducer(d);
     bool ok = pipeline_run(&d->pipeline, d->module, &c, &observer);

@@ -1,6 +1,6 @@
 // Rows of a table by number: of a tensor or dense weight copied, of a weight in planes put together
 // from its packed stream (docs/program.md).
-#include "compiler/passes/lower.h"
+#include "compiler/passes/native.h"
 
 // ------------------------------------------------------------- rows of planes
 
@@ -243,7 +243,10 @@ bool lower_gather_kernel(lowering *l)
     if (table->type->kind == IR_WEIGHT && !quant_format_parse(table->type->format, &format))
         INTERNAL_ERROR("weight format '%s' reached the lowering", table->type->format);
     plane_table planes = {0};
-    if (format.planes)
+    ir_value *scratch = NULL;
+    if (format.planes && is_native(l->context))
+        scratch = native_row_scratch(l, table->type);
+    else if (format.planes)
         planes = plane_table_of(l, table, &format);
     ir_value *zero = low_index(l, 0), *one = low_index(l, 1);
     ir_value *last = low_sub(l, low_dim(l, table->type->dims[0]), one);
@@ -251,7 +254,9 @@ bool lower_gather_kernel(lowering *l)
     low_shared_begin(l, &rows, low_row_count(l, y->type), "turns");
     ir_value *index = low_to_index(l, low_load(l, indices->buffer, zero, rows.counter));
     low_check_range(l, index, last, "index beyond the table's rows");
-    if (format.planes) {
+    if (scratch) {
+        copy_row(l, native_weight_row(l, table, index, scratch), zero, y, rows.counter);
+    } else if (format.planes) {
         unpack_row(l, &planes, index);
         copy_row(l, planes.values, zero, y, rows.counter);
     } else {

@@ -1,5 +1,6 @@
 // A kernel becomes a function over buffers, vectors and tile registers.
 #include "compiler/passes/lower_kernel.h"
+#include "compiler/passes/native.h"
 
 #include <string.h>
 
@@ -22,6 +23,10 @@ static const ir_type *rows_of(ir_module *m, scalar_type t, int64_t columns)
 static unsigned table_parts(const lowering *l, const ir_type *t, const ir_type **parts)
 {
     unsigned n = 0;
+    if (is_native(l->context)) {
+        parts[n++] = rows_of(l->module, SCALAR_U8, native_row(t).bytes);
+        return n;
+    }
     int64_t scales = table_scale_count(l, t), sums = table_sum_count(l, t);
     parts[n++] = rows_of(l->module, SCALAR_U8, table_depth_tiles(l, t) * table_entry_bytes(l, t));
     if (scales)
@@ -38,7 +43,7 @@ static const ir_type *weight_buffer(const lowering *l, const ir_type *t)
         INTERNAL_ERROR("weight format '%s' reached the lowering", t->format);
     if (format.kind == QUANT_DENSE)
         return ir_type_buffer(l->module, format.scale, t->rank, t->dims);
-    pack_shape shape = {(unsigned)l->m, (unsigned)l->n};
+    pack_shape shape = pass_pack_shape(l->context);
     uint64_t size = pack_size(&format, t->dims[0].value, t->dims[1].value, shape);
     ir_dim dims[1] = {ir_dim_constant((int64_t)size)};
     return ir_type_buffer(l->module, SCALAR_U8, 1, dims);

@@ -3,6 +3,7 @@
 // stream with the block's tables, then the epilogue runs on the block.
 #include "compiler/passes/lower_contract.h"
 #include "compiler/passes/lower_epilogue.h"
+#include "compiler/passes/native.h"
 
 typedef struct mpgemm {
     lowering *l;
@@ -248,6 +249,8 @@ bool lower_mpgemm_kernel(lowering *l)
 {
     mpgemm k = {.l = l};
     if (!describe(&k))
+    if (is_native(l->context))
+        return lower_native_mpgemm(l);
         return false;
     const ir_type *table = ir_operand(k.products[0].op, 0)->type;
     int64_t block = ir_integer(l->kernel, "row_block");

@@ -1,6 +1,7 @@
 // Table building: the scales of i8 tables, the tables of a row tile, and the
 // sums of activations that offsets need, taken through the tables themselves.
 #include "compiler/passes/lower_contract.h"
+#include "compiler/passes/native.h"
 
 int64_t table_depth_tiles(const lowering *l, const ir_type *table)
 {
@@ -280,6 +281,8 @@ void prepare_table(lowering *l, const ir_type *table)
 {
     bool scaled = table->scale == TABLE_SCALE_ROW || table->scale == TABLE_SCALE_GROUP;
     if (scaled && !l->inverse_scales)
+    if (is_native(l->context))
+        return;
         l->inverse_scales = low_scratch(l, SCALAR_F32, 1, l->m);
     int64_t quarters = scaled ? low_scale_tiles(l, table) * QUARTERS * l->m : 0;
     if (scaled && (!l->slice_scales || l->slice_scales->type->dims[1].value < quarters))
@@ -310,6 +313,8 @@ bool lower_table(lowering *l, const place *table, const table_source *s, ir_valu
     }
     bool scaled = table->type->scale == TABLE_SCALE_ROW || table->type->scale == TABLE_SCALE_GROUP;
     if (scaled)
+    if (is_native(l->context))
+        return lower_native_table(l, table, s, row_tile);
         build_scaled(l, table, s, row_tile, one_row);
     else
         build_tiles(l, table, s, row_tile, low_index(l, 0), table_depth_tiles(l, table->type),

@@ -53,8 +53,11 @@ static const ir_op *shared_loop_around(const ir_op *op)
 static bool writes(const ir_op *op, unsigned slot)
 {
     switch (op->code) {
+    case IR_NATIVE_MULTIPLY:
+    case IR_NATIVE_UNPACK: return slot == 2;
     case IR_STORE:
     case IR_VSTORE:
+    case IR_NATIVE_PREPARE:
     case IR_XLUT_ST:
     case IR_XLUT_STA: return slot == 1;
     default: return op->code == IR_CALL;

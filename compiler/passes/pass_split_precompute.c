@@ -1,6 +1,7 @@
 // split-precompute: a linear whose weight has planes becomes lookups in tables
 // of its activations; the tables are built once per activation and table type.
 #include "compiler/passes/graph.h"
+#include "compiler/passes/native.h"
 #include "compiler/quant/quant.h"
 
 #include <string.h>
@@ -34,7 +35,7 @@ static const char *weight_obstacle(split *s, const ir_op *op, const quant_format
 {
     const machine *target = s->context->machine;
     const ir_type *w = ir_operand(op, 1)->type;
-    pack_shape shape = {target->tile_m, target->tile_n};
+    pack_shape shape = pass_pack_shape(s->context);
     arena *a = s->context->arena;
     if (f->kind == QUANT_DENSE)
         return arena_format(a, "weights are %s (use --quant %s=w4g32)", w->format,
@@ -44,6 +45,8 @@ static const char *weight_obstacle(split *s, const ir_op *op, const quant_format
     if (!w->dims[0].value || !w->dims[1].value)
         return "the matrix is empty";
     if (!pack_size(f, w->dims[0].value, w->dims[1].value, shape))
+    if (is_native(s->context) && !pack_size(f, w->dims[0].value, w->dims[1].value, shape))
+        return arena_format(a, "weights of format %s have no layout for CPUs", f->name);
         return arena_format(a, "groups of %lld are less than a quarter of the tile depth %u",
                             (long long)f->group, machine_tile_depth(target));
     return NULL;

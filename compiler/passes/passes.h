@@ -2,6 +2,7 @@
 #pragma once
 
 #include "compiler/ir/ir.h"
+#include "compiler/target/target.h"
 #include "isa/isa.h"
 
 // Why something was done or not; shown by --remarks, collected otherwise.
@@ -22,6 +23,7 @@ typedef struct pass_context {
     arena *arena;
     diagnostics *diagnostics;
     const machine *machine;
+    const code_target *target; // NULL: the machine
     ARRAY_OF(remark) remarks;
     ARRAY_OF(pass_argument) arguments; // of the running pass
     const char *running;               // the running pass's name
@@ -65,6 +67,7 @@ bool pipeline_parse(arena *a, diagnostics *d, const char *text, pipeline *out);
 void pipeline_print(text *out, const pipeline *p);
 // The whole way from the graph to tiles with registers and a memory plan.
 extern const char pipeline_default[];
+extern const char pipeline_native[]; // of CPUs
 
 // What happens around each pass.
 typedef struct pipeline_observer {

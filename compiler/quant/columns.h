@@ -15,19 +15,19 @@
 enum { COLUMN_BLOCK = 64, COLUMN_LINE = 64, COLUMN_TILES = 4, COLUMN_FIELD = 4 };
 
 typedef struct column_geometry {
-    unsigned bits;     // of a field; of groups of 16 the next power of two
-    unsigned levels;   // value = scale (2 field - levels) + offset
-    int64_t unit;      // weights of a unit: 32 or 16
-    unsigned fields;   // of a unit: 8 or 4, of 4 weights each
-    unsigned lines;    // of a unit
-    int64_t units;     // of a column: ceil(K / unit)
-    int64_t groups;    // of a column
-    int64_t per_group; // units of a group, the last one of which may be short
-    int64_t value_bytes;  // of 64 scales
-    int64_t group_bytes;  // of scales and offsets
-    int64_t unit_bytes;   // lines of 4 x 64 bytes
-    int64_t block_bytes;  // of 64 columns
-    int64_t blocks;       // ceil(N / 64)
+    unsigned bits;       // of a field; of groups of 16 the next power of two
+    unsigned levels;     // value = scale (2 field - levels) + offset
+    int64_t unit;        // weights of a unit: 32 or 16
+    unsigned fields;     // of a unit: 8 or 4, of 4 weights each
+    unsigned lines;      // of a unit
+    int64_t units;       // of a column: ceil(K / unit)
+    int64_t groups;      // of a column
+    int64_t per_group;   // units of a group, the last one of which may be short
+    int64_t value_bytes; // of 64 scales
+    int64_t group_bytes; // of scales and offsets
+    int64_t unit_bytes;  // lines of 4 x 64 bytes
+    int64_t block_bytes; // of 64 columns
+    int64_t blocks;      // ceil(N / 64)
 } column_geometry;
 
 // False: a format without such a layout.

@@ -1,0 +1,292 @@
+// Fields of packed weights, and sums of their products with activations.
+#include "compiler/codegen/product.h"
+
+#include <string.h>
+
+// ------------------------------------------------------------------- small parts
+
+LLVMValueRef byte_at(emitter *e, LLVMValueRef base, LLVMValueRef offset)
+{
+    return LLVMBuildInBoundsGEP2(e->builder, int_type(e, 8), base, &offset, 1, "");
+}
+
+LLVMValueRef byte_at_constant(emitter *e, LLVMValueRef base, int64_t offset)
+{
+    return offset ? byte_at(e, base, int_constant(e, 64, offset)) : base;
+}
+
+LLVMValueRef load_as(emitter *e, LLVMTypeRef type, LLVMValueRef at, unsigned align)
+{
+    LLVMValueRef x = LLVMBuildLoad2(e->builder, type, at, "");
+    LLVMSetAlignment(x, align);
+    return x;
+}
+
+void store_to(emitter *e, LLVMValueRef x, LLVMValueRef at, unsigned align)
+{
+    LLVMSetAlignment(LLVMBuildStore(e->builder, x, at), align);
+}
+
+LLVMValueRef index_add(emitter *e, LLVMValueRef x, LLVMValueRef y)
+{
+    return LLVMBuildNSWAdd(e->builder, x, y, "");
+}
+
+LLVMValueRef index_mul(emitter *e, LLVMValueRef x, int64_t y)
+{
+    return y == 1 ? x : LLVMBuildNSWMul(e->builder, x, int_constant(e, 64, y), "");
+}
+
+counted_loop counted_begin(emitter *e, LLVMValueRef from, LLVMValueRef to, int64_t step, unsigned n,
+                           LLVMValueRef *initial)
+{
+    counted_loop l = {.from = from, .to = to, .step = step, .n = n};
+    l.before = LLVMGetInsertBlock(e->builder);
+    l.body = new_block(e, "body");
+    LLVMBuildBr(e->builder, l.body);
+    LLVMPositionBuilderAtEnd(e->builder, l.body);
+    l.i = LLVMBuildPhi(e->builder, int_type(e, 64), "");
+    LLVMAddIncoming(l.i, &from, &l.before, 1);
+    l.phis = ARENA_ARRAY(e->arena, LLVMValueRef, n + 1);
+    for (unsigned i = 0; i < n; i++) {
+        l.phis[i] = LLVMBuildPhi(e->builder, LLVMTypeOf(initial[i]), "");
+        LLVMAddIncoming(l.phis[i], &initial[i], &l.before, 1);
+    }
+    return l;
+}
+
+void counted_end(emitter *e, counted_loop *l, LLVMValueRef *next)
+{
+    LLVMBasicBlockRef last = LLVMGetInsertBlock(e->builder), end = new_block(e, "end");
+    LLVMValueRef i = index_add(e, l->i, int_constant(e, 64, l->step));
+    LLVMAddIncoming(l->i, &i, &last, 1);
+    for (unsigned k = 0; k < l->n; k++) {
+        LLVMAddIncoming(l->phis[k], &next[k], &last, 1);
+        l->phis[k] = next[k];
+    }
+    LLVMValueRef more = LLVMBuildICmp(e->builder, LLVMIntSLT, i, l->to, "");
+    LLVMBuildCondBr(e->builder, more, l->body, end);
+    LLVMPositionBuilderAtEnd(e->builder, end);
+}
+
+outer_function enter_function(emitter *e, LLVMValueRef f)
+{
+    outer_function outer = {LLVMGetInsertBlock(e->builder), e->llvm_function};
+    e->llvm_function = f;
+    LLVMSetCurrentDebugLocation2(e->builder, NULL);
+    LLVMPositionBuilderAtEnd(e->builder, new_block(e, "entry"));
+    return outer;
+}
+
+void leave_function(emitter *e, outer_function outer)
+{
+    e->llvm_function = outer.function;
+    LLVMPositionBuilderAtEnd(e->builder, outer.block);
+    debug_location(e, e->where);
+}
+
+// ----------------------------------------------------------------------- fields
+
+static LLVMTypeRef byte_vector(const product *p)
+{
+    return LLVMVectorType(int_type(p->e, 8), p->bytes);
+}
+
+static LLVMValueRef splat_byte(const product *p, unsigned value)
+{
+    return vector_of(p->e, int_constant(p->e, 8, value), p->bytes);
+}
+
+LLVMValueRef load_line(const product *p, LLVMValueRef unit, unsigned line, LLVMValueRef part,
+                       unsigned vector)
+{
+    int64_t offset = (int64_t)line * COLUMN_TILES * COLUMN_LINE + vector * p->bytes;
+    LLVMValueRef at = byte_at_constant(p->e, unit, offset);
+    if (part)
+        at = byte_at(p->e, at, index_mul(p->e, part, p->vectors * p->bytes));
+    return load_as(p->e, byte_vector(p), at, p->bytes < 64 ? p->bytes : 64);
+}
+
+// Moves bits down by `n`; those of the neighbouring byte come along, so a mask has to follow.
+static LLVMValueRef moved_down(const product *p, LLVMValueRef x, unsigned n)
+{
+    if (!n)
+        return x;
+    LLVMTypeRef words = LLVMVectorType(int_type(p->e, 16), p->bytes / 2);
+    LLVMValueRef by = vector_of(p->e, int_constant(p->e, 16, n), p->bytes / 2);
+    x = LLVMBuildLShr(p->e->builder, LLVMBuildBitCast(p->e->builder, x, words, ""), by, "");
+    return LLVMBuildBitCast(p->e->builder, x, byte_vector(p), "");
+}
+
+static LLVMValueRef masked(const product *p, LLVMValueRef x, unsigned mask)
+{
+    return LLVMBuildAnd(p->e->builder, x, splat_byte(p, mask), "");
+}
+
+enum { SPLIT_PLACE = 5 }; // a split field: its lowest bit
+
+unsigned field_place(const product *p, unsigned field, bool in_place)
+{
+    column_field at = column_field_of(p->g.bits, field);
+    return !in_place ? 0 : at.split ? SPLIT_PLACE : at.shift;
+}
+
+unsigned field_places(const product *p, bool in_place, unsigned *places)
+{
+    unsigned n = 0;
+    for (unsigned f = 0; f < p->fields; f++) {
+        unsigned place = p->form == ACTIVATION_LOOKUPS ? 0 : field_place(p, f, in_place), i = 0;
+        while (i < n && places[i] != place)
+            i++;
+        if (i == n)
+            places[n++] = place;
+    }
+    return n;
+}
+
+// Byte i of a vector asks table i % 4 of the four in a register.
+static LLVMValueRef index_vector(const product *p, LLVMValueRef line, unsigned half)
+{
+    LLVMValueRef *tables = ARENA_ARRAY(p->e->arena, LLVMValueRef, p->bytes);
+    for (unsigned i = 0; i < p->bytes; i++)
+        tables[i] = int_constant(p->e, 8, i % 4 * 16);
+    LLVMValueRef index = masked(p, moved_down(p, line, 4 * half), 0x0f);
+    return LLVMBuildOr(p->e->builder, index, LLVMConstVector(tables, p->bytes), "");
+}
+
+LLVMValueRef field_vector(const product *p, LLVMValueRef *lines, unsigned field, bool in_place)
+{
+    if (p->form == ACTIVATION_LOOKUPS)
+        return index_vector(p, lines[0], field);
+    column_field at = column_field_of(p->g.bits, field);
+    unsigned mask = (1u << p->g.bits) - 1, place = field_place(p, field, in_place);
+    LLVMValueRef line = lines[at.line];
+    if (!at.split)
+        return masked(p, moved_down(p, line, at.shift - place), mask << place);
+    unsigned lowest = 1u << place, upper = (mask << place) & ~lowest;
+    LLVMValueRef high = masked(p, moved_down(p, line, SPLIT_PLACE - place), upper);
+    LLVMValueRef low = masked(p, moved_down(p, lines[2], at.low - place), lowest);
+    return LLVMBuildOr(p->e->builder, high, low, "");
+}
+
+// ------------------------------------------------------------------------- sums
+
+bool product_in_place(const product *p)
+{
+    unsigned places[PRODUCT_MOST_CLASSES];
+    if (p->form != ACTIVATION_BYTES || p->e->level->dot != DOT_VNNI)
+        return false;
+    return field_places(p, true, places) * p->vectors <= 16;
+}
+
+int64_t operand_bytes(const product *p)
+{
+    return p->form == ACTIVATION_LOOKUPS ? 64 : COLUMN_FIELD;
+}
+
+LLVMValueRef operand_at(const product *p, LLVMValueRef at)
+{
+    emitter *e = p->e;
+    if (p->form == ACTIVATION_LOOKUPS)
+        return load_as(e, byte_vector(p), at, 64);
+    if (e->level->dot == DOT_GENERIC)
+        return at;
+    LLVMValueRef four = load_as(e, int_type(e, 32), at, 4);
+    LLVMValueRef all = vector_of(e, four, p->bytes / 4);
+    return LLVMBuildBitCast(e->builder, all, byte_vector(p), "");
+}
+
+LLVMValueRef step_operand(const product *p, LLVMValueRef row, LLVMValueRef unit, unsigned field)
+{
+    emitter *e = p->e;
+    LLVMValueRef at = byte_at(e, row, index_mul(e, unit, operand_bytes(p) * p->fields));
+    return operand_at(p, byte_at_constant(e, at, operand_bytes(p) * field));
+}
+
+static LLVMValueRef call3(emitter *e, const char *name, LLVMValueRef x, LLVMValueRef y,
+                          LLVMValueRef z)
+{
+    LLVMValueRef arguments[] = {x, y, z};
+    unsigned n = z ? 3 : 2;
+    return call_intrinsic(e, name, 0, NULL, n, arguments);
+}
+
+static LLVMTypeRef words_type(const product *p, unsigned bits)
+{
+    return LLVMVectorType(int_type(p->e, bits), p->bytes * 8 / bits);
+}
+
+static LLVMValueRef as_words(const product *p, LLVMValueRef x, unsigned bits)
+{
+    return LLVMBuildBitCast(p->e->builder, x, words_type(p, bits), "");
+}
+
+// sum + x0 y0 + x1 y1 + x2 y2 + x3 y3 in every lane, x unsigned.
+static LLVMValueRef vnni(const product *p, LLVMValueRef sum, LLVMValueRef x, LLVMValueRef y)
+{
+    return call3(p->e, "llvm.x86.avx512.vpdpbusd.512", sum, as_words(p, x, 32), as_words(p, y, 32));
+}
+
+static LLVMValueRef generic_dot(const product *p, LLVMValueRef sum, LLVMValueRef x, LLVMValueRef at)
+{
+    emitter *e = p->e;
+    LLVMValueRef wide = as_words(p, x, 32), mask = vector_of(e, int_constant(e, 32, 255), p->lanes);
+    for (unsigned i = 0; i < COLUMN_FIELD; i++) {
+        LLVMValueRef byte = load_as(e, int_type(e, 8), byte_at_constant(e, at, i), 1);
+        LLVMValueRef y =
+            vector_of(e, LLVMBuildSExt(e->builder, byte, int_type(e, 32), ""), p->lanes);
+        LLVMValueRef by = vector_of(e, int_constant(e, 32, 8 * i), p->lanes);
+        LLVMValueRef w =
+            LLVMBuildAnd(e->builder, LLVMBuildLShr(e->builder, wide, by, ""), mask, "");
+        sum = LLVMBuildAdd(e->builder, sum, LLVMBuildMul(e->builder, w, y, ""), "");
+    }
+    return sum;
+}
+
+// How many sums of two products stay in 16 bits.
+static unsigned most_pending(const product *p)
+{
+    return 32767 / (2 * 128 * ((1u << p->g.bits) - 1));
+}
+
+static void madd(const product *p, byte_sum *s, LLVMValueRef x, LLVMValueRef y)
+{
+    LLVMValueRef pairs = call3(p->e, "llvm.x86.avx2.pmadd.ub.sw", x, y, NULL);
+    s->partial = s->partial ? LLVMBuildAdd(p->e->builder, s->partial, pairs, "") : pairs;
+    if (++s->pending == most_pending(p))
+        sum_flush(p, s);
+}
+
+void sum_flush(const product *p, byte_sum *s)
+{
+    if (!s->pending)
+        return;
+    LLVMValueRef ones = vector_of(p->e, int_constant(p->e, 16, 1), p->bytes / 2);
+    LLVMValueRef fours = call3(p->e, "llvm.x86.avx2.pmadd.wd", s->partial, ones, NULL);
+    s->sum = LLVMBuildAdd(p->e->builder, s->sum, fours, "");
+    s->partial = NULL;
+    s->pending = 0;
+}
+
+static LLVMValueRef neon(const product *p, LLVMValueRef sum, LLVMValueRef x, LLVMValueRef y)
+{
+    LLVMTypeRef overloads[] = {LLVMTypeOf(sum), LLVMTypeOf(x)};
+    return call_intrinsic(p->e, "llvm.aarch64.neon.sdot", 2, overloads, 3,
+                          (LLVMValueRef[]){sum, x, y});
+}
+
+void sum_step(const product *p, byte_sum *s, LLVMValueRef weights, LLVMValueRef operand)
+{
+    if (p->form == ACTIVATION_LOOKUPS) {
+        LLVMValueRef entries =
+            call3(p->e, "llvm.x86.avx512.permvar.qi.512", operand, weights, NULL);
+        s->sum = vnni(p, s->sum, splat_byte(p, 1), entries);
+        return;
+    }
+    switch (p->e->level->dot) {
+    case DOT_VNNI: s->sum = vnni(p, s->sum, weights, operand); break;
+    case DOT_MADD: madd(p, s, weights, operand); break;
+    case DOT_NEON: s->sum = neon(p, s->sum, weights, operand); break;
+    case DOT_GENERIC: s->sum = generic_dot(p, s->sum, weights, operand); break;
+    }
+}

@@ -1,0 +1,179 @@
+// Loads and stores of a strip's lanes on CPUs. What a level has no masked or strided instruction
+// for is a small function of its own, one element after the other: LLVM would write a branch for
+// every lane wherever it is needed.
+#include "compiler/codegen/native.h"
+
+#include <string.h>
+
+static LLVMTypeRef lanes_type(emitter *e, scalar_type s)
+{
+    return vector_type(e, memory_type(e, s), e->lanes);
+}
+
+// ------------------------------------------------------------ element by element
+
+static LLVMValueRef at_byte(emitter *e, LLVMValueRef base, LLVMValueRef index, LLVMValueRef stride)
+{
+    LLVMValueRef offset = LLVMBuildNSWMul(e->builder, index, stride, "");
+    return LLVMBuildInBoundsGEP2(e->builder, int_type(e, 8), base, &offset, 1, "");
+}
+
+// Copies `count` > 0 elements.
+static void copy_elements(emitter *e, LLVMTypeRef element, LLVMValueRef to, LLVMValueRef to_stride,
+                          LLVMValueRef from, LLVMValueRef from_stride, LLVMValueRef count,
+                          unsigned align)
+{
+    LLVMBasicBlockRef before = LLVMGetInsertBlock(e->builder), body = new_block(e, "body");
+    LLVMBasicBlockRef end = new_block(e, "end");
+    LLVMBuildBr(e->builder, body);
+    LLVMPositionBuilderAtEnd(e->builder, body);
+    LLVMValueRef i = LLVMBuildPhi(e->builder, int_type(e, 64), ""), zero = int_constant(e, 64, 0);
+    LLVMValueRef x = LLVMBuildLoad2(e->builder, element, at_byte(e, from, i, from_stride), "");
+    LLVMSetAlignment(x, align);
+    LLVMSetAlignment(LLVMBuildStore(e->builder, x, at_byte(e, to, i, to_stride)), align);
+    LLVMValueRef next = LLVMBuildNSWAdd(e->builder, i, int_constant(e, 64, 1), "");
+    LLVMAddIncoming(i, &zero, &before, 1);
+    LLVMAddIncoming(i, &next, &body, 1);
+    LLVMValueRef more = LLVMBuildICmp(e->builder, LLVMIntSLT, next, count, "");
+    LLVMBuildCondBr(e->builder, more, body, end);
+    LLVMPositionBuilderAtEnd(e->builder, end);
+}
+
+// load(address, stride, count) and store(address, stride, count, lanes).
+static LLVMValueRef declare_helper(emitter *e, const char *name, LLVMTypeRef lanes, bool load)
+{
+    LLVMTypeRef i64 = int_type(e, 64), nothing = LLVMVoidTypeInContext(e->context);
+    LLVMTypeRef types[] = {pointer_type(e), i64, i64, lanes};
+    LLVMTypeRef type = LLVMFunctionType(load ? lanes : nothing, types, load ? 3 : 4, false);
+    LLVMValueRef f = LLVMAddFunction(e->llvm, name, type);
+    LLVMSetLinkage(f, LLVMInternalLinkage);
+    add_attributes(e, f, false);
+    return f;
+}
+
+static void define_helper(emitter *e, LLVMValueRef f, LLVMTypeRef lanes, unsigned size, bool load)
+{
+    LLVMBasicBlockRef here = LLVMGetInsertBlock(e->builder);
+    LLVMValueRef function = e->llvm_function;
+    e->llvm_function = f;
+    LLVMSetCurrentDebugLocation2(e->builder, NULL);
+    LLVMPositionBuilderAtEnd(e->builder, new_block(e, "entry"));
+    LLVMValueRef panel = LLVMBuildAlloca(e->builder, lanes, "panel");
+    LLVMValueRef address = LLVMGetParam(f, 0), stride = LLVMGetParam(f, 1);
+    LLVMValueRef count = LLVMGetParam(f, 2), dense = int_constant(e, 64, size);
+    LLVMTypeRef element = LLVMGetElementType(lanes);
+    LLVMBuildStore(e->builder, load ? LLVMConstNull(lanes) : LLVMGetParam(f, 3), panel);
+    if (load) {
+        copy_elements(e, element, panel, dense, address, stride, count, size);
+        LLVMBuildRet(e->builder, LLVMBuildLoad2(e->builder, lanes, panel, ""));
+    } else {
+        copy_elements(e, element, address, stride, panel, dense, count, size);
+        LLVMBuildRetVoid(e->builder);
+    }
+    e->llvm_function = function;
+    LLVMPositionBuilderAtEnd(e->builder, here);
+    debug_location(e, e->where);
+}
+
+static LLVMValueRef helper(emitter *e, scalar_type s, bool load)
+{
+    LLVMTypeRef lanes = lanes_type(e, s);
+    const char *name = arena_format(e->arena, "%s.%s.%u.%s", load ? "load" : "store",
+                                    scalar_rows[s].name, e->lanes, e->level->name);
+    LLVMValueRef f = LLVMGetNamedFunction(e->llvm, name);
+    if (f)
+        return f;
+    f = declare_helper(e, name, lanes, load);
+    define_helper(e, f, lanes, (unsigned)scalar_size(s), load);
+    return f;
+}
+
+static LLVMValueRef call_helper(emitter *e, const ir_op *op, LLVMValueRef at, scalar_type s,
+                                LLVMValueRef x)
+{
+    LLVMValueRef f = helper(e, s, !x);
+    int64_t stride = ir_integer(op, "stride") * (int64_t)scalar_size(s);
+    LLVMValueRef count = e->mask ? e->vl : int_constant(e, 64, e->lanes);
+    LLVMValueRef arguments[] = {at, int_constant(e, 64, stride), count, x};
+    return LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(f), f, arguments, x ? 4 : 3, "");
+}
+
+// ------------------------------------------------------------------ instructions
+
+// The instructions that the access needs exist.
+static bool has_masks(const emitter *e, const ir_op *op, scalar_type s)
+{
+    if (ir_integer(op, "stride") != 1)
+        return e->level->vector_bits >= 512 && scalar_size(s) >= 4;
+    return !e->mask || e->level->vector_bits >= 512 ||
+           (e->level->vector_bits >= 256 && scalar_size(s) >= 4);
+}
+
+// The addresses of the lanes' elements.
+static LLVMValueRef lane_addresses(emitter *e, const ir_op *op, LLVMValueRef at, scalar_type s)
+{
+    LLVMValueRef *offsets = ARENA_ARRAY(e->arena, LLVMValueRef, e->lanes);
+    int64_t stride = ir_integer(op, "stride") * (int64_t)scalar_size(s);
+    for (unsigned i = 0; i < e->lanes; i++)
+        offsets[i] = int_constant(e, 64, i * stride);
+    LLVMValueRef all = LLVMConstVector(offsets, e->lanes);
+    return LLVMBuildGEP2(e->builder, int_type(e, 8), at, &all, 1, "");
+}
+
+static LLVMValueRef mask_or_all(emitter *e)
+{
+    return e->mask ? e->mask : all_lanes(e, e->lanes);
+}
+
+static LLVMValueRef load_lanes(emitter *e, const ir_op *op, LLVMValueRef at, scalar_type s)
+{
+    LLVMTypeRef type = lanes_type(e, s);
+    if (!has_masks(e, op, s))
+        return call_helper(e, op, at, s, NULL);
+    LLVMValueRef align = int_constant(e, 32, (int64_t)scalar_size(s)), zero = LLVMConstNull(type);
+    if (ir_integer(op, "stride") != 1) {
+        LLVMValueRef all = lane_addresses(e, op, at, s);
+        LLVMTypeRef overloads[] = {type, LLVMTypeOf(all)};
+        return call_intrinsic(e, "llvm.masked.gather", 2, overloads, 4,
+                              (LLVMValueRef[]){all, align, mask_or_all(e), zero});
+    }
+    if (e->mask) {
+        LLVMTypeRef overloads[] = {type, LLVMTypeOf(at)};
+        return call_intrinsic(e, "llvm.masked.load", 2, overloads, 4,
+                              (LLVMValueRef[]){at, align, e->mask, zero});
+    }
+    LLVMValueRef x = LLVMBuildLoad2(e->builder, type, at, "");
+    LLVMSetAlignment(x, (unsigned)scalar_size(s));
+    return x;
+}
+
+void native_vload(emitter *e, ir_op *op)
+{
+    const ir_value *buffer = ir_operand(op, 0);
+    scalar_type s = buffer->type->scalar;
+    LLVMValueRef x = load_lanes(e, op, element_address(e, op, buffer, 1), s);
+    bind_value(e, ir_result(op, 0), from_memory(e, x, s));
+}
+
+void native_vstore(emitter *e, ir_op *op)
+{
+    const ir_value *buffer = ir_operand(op, 1);
+    scalar_type s = buffer->type->scalar;
+    LLVMValueRef x = to_memory(e, vector_of(e, value_of(e, ir_operand(op, 0)), e->lanes), s);
+    LLVMValueRef at = element_address(e, op, buffer, 2);
+    LLVMValueRef align = int_constant(e, 32, (int64_t)scalar_size(s));
+    if (!has_masks(e, op, s)) {
+        call_helper(e, op, at, s, x);
+    } else if (ir_integer(op, "stride") != 1) {
+        LLVMValueRef all = lane_addresses(e, op, at, s);
+        LLVMTypeRef overloads[] = {LLVMTypeOf(x), LLVMTypeOf(all)};
+        call_intrinsic(e, "llvm.masked.scatter", 2, overloads, 4,
+                       (LLVMValueRef[]){x, all, align, mask_or_all(e)});
+    } else if (e->mask) {
+        LLVMTypeRef overloads[] = {LLVMTypeOf(x), LLVMTypeOf(at)};
+        call_intrinsic(e, "llvm.masked.store", 2, overloads, 4,
+                       (LLVMValueRef[]){x, at, align, e->mask});
+    } else {
+        LLVMSetAlignment(LLVMBuildStore(e->builder, x, at), (unsigned)scalar_size(s));
+    }
+}

@@ -1,0 +1,388 @@
+// native.prepare and native.unpack: a row of activations as products take it, a column of weights
+// as values.
+#include "compiler/codegen/product.h"
+
+#include <string.h>
+
+enum { LANES = 16 }; // at every level: the same sums in the same order
+
+typedef struct preparation {
+    emitter *e;
+    activation_form form;
+    scalar_type type;
+    activation_row row;
+    int64_t scale_group, sum_group; // the row's length, rounded up, where there is one
+    LLVMValueRef from, to;
+} preparation;
+
+static LLVMValueRef constant64(const preparation *p, int64_t value)
+{
+    return int_constant(p->e, 64, value);
+}
+
+static LLVMTypeRef lanes_of_type(const preparation *p, scalar_type t)
+{
+    return LLVMVectorType(scalar_llvm_type(p->e, t), LANES);
+}
+
+// Activations from number `k` on, as f32.
+static LLVMValueRef load_lanes(const preparation *p, LLVMValueRef k)
+{
+    emitter *e = p->e;
+    unsigned size = (unsigned)scalar_size(p->type);
+    LLVMValueRef at = byte_at(e, p->from, index_mul(e, k, size));
+    LLVMValueRef x = load_as(e, lanes_of_type(p, p->type), at, size);
+    return cast_scalar_type(e, x, p->type, SCALAR_F32);
+}
+
+static LLVMValueRef load_one(const preparation *p, LLVMValueRef k)
+{
+    emitter *e = p->e;
+    unsigned size = (unsigned)scalar_size(p->type);
+    LLVMValueRef at = byte_at(e, p->from, index_mul(e, k, size));
+    return cast_scalar_type(e, load_as(e, scalar_llvm_type(e, p->type), at, size), p->type,
+                            SCALAR_F32);
+}
+
+static LLVMValueRef rotated(emitter *e, LLVMValueRef x, unsigned by)
+{
+    LLVMValueRef lanes[LANES];
+    for (unsigned i = 0; i < LANES; i++)
+        lanes[i] = int_constant(e, 32, (i + by) % LANES);
+    return LLVMBuildShuffleVector(e->builder, x, LLVMGetPoison(LLVMTypeOf(x)),
+                                  LLVMConstVector(lanes, LANES), "");
+}
+
+static LLVMValueRef first_lane(emitter *e, LLVMValueRef x)
+{
+    return LLVMBuildExtractElement(e->builder, x, int_constant(e, 64, 0), "");
+}
+
+static LLVMValueRef over_lanes(emitter *e, primitive with, LLVMValueRef x)
+{
+    for (unsigned by = LANES / 2; by; by /= 2)
+        x = primitive2(e, with, x, rotated(e, x, by));
+    return first_lane(e, x);
+}
+
+static LLVMValueRef end_of(const preparation *p, LLVMValueRef start, int64_t length)
+{
+    emitter *e = p->e;
+    LLVMTypeRef i64 = int_type(e, 64);
+    LLVMValueRef end = index_add(e, start, constant64(p, length));
+    LLVMValueRef operands[] = {end, constant64(p, p->row.padded)};
+    return call_intrinsic(e, "llvm.smin", 1, &i64, 2, operands);
+}
+
+// ---------------------------------------------------------------------- scales
+
+// The greatest magnitude of what is rounded: of an activation, or of a table's entries.
+static LLVMValueRef magnitude(const preparation *p, LLVMValueRef x)
+{
+    emitter *e = p->e;
+    x = primitive1(e, P_FABS, x);
+    if (p->form != ACTIVATION_LOOKUPS)
+        return x;
+    x = primitive2(e, P_FADD, x, rotated(e, x, 8));
+    return primitive2(e, P_FADD, x, rotated(e, x, 4));
+}
+
+// Stores the scale of what lies from `start` to `end`; gives its inverse.
+static LLVMValueRef find_scale(const preparation *p, LLVMValueRef group, LLVMValueRef start,
+                               LLVMValueRef end)
+{
+    emitter *e = p->e;
+    LLVMValueRef most = LLVMConstNull(lanes_of_type(p, SCALAR_F32));
+    counted_loop l = counted_begin(e, start, end, LANES, 1, &most);
+    LLVMValueRef next = primitive2(e, P_MAXNUM, l.phis[0], magnitude(p, load_lanes(p, l.i)));
+    counted_end(e, &l, &next);
+    most = over_lanes(e, P_MAXNUM, l.phis[0]);
+    LLVMValueRef full = constant_like(most, 127), zero = constant_like(most, 0);
+    LLVMValueRef at = byte_at(e, byte_at_constant(e, p->to, p->row.scales), index_mul(e, group, 4));
+    store_to(e, primitive2(e, P_FDIV, most, full), at, 4);
+    LLVMValueRef nothing = compare_float(e, LLVMRealOEQ, most, zero);
+    return choose(e, nothing, zero, primitive2(e, P_FDIV, full, most));
+}
+
+// --------------------------------------------------------------- the three forms
+
+// Adding 1.5 * 2^23 rounds to an integer that then stands in the low bits.
+static LLVMValueRef rounded(emitter *e, LLVMValueRef x, LLVMValueRef inverse)
+{
+    const int64_t magic = 0x4b400000;
+    LLVMValueRef bits = reinterpret(
+        e, primitive3(e, P_FMA, x, inverse, constant_like(x, 0x1.8p23)), int_type(e, 32));
+    return primitive2(e, P_SUB, bits, bits_like(bits, magic));
+}
+
+static LLVMValueRef narrowed(emitter *e, LLVMValueRef x)
+{
+    return LLVMBuildTrunc(e->builder, x, LLVMVectorType(int_type(e, 8), LANES), "");
+}
+
+static LLVMValueRef prepare_bytes(const preparation *p, LLVMValueRef k, LLVMValueRef inverse,
+                                  LLVMValueRef sum)
+{
+    emitter *e = p->e;
+    LLVMValueRef x;
+    if (p->type == SCALAR_I8)
+        x = convert(e, C_SEXT, load_as(e, lanes_of_type(p, p->type), byte_at(e, p->from, k), 1),
+                    int_type(e, 32));
+    else
+        x = rounded(e, load_lanes(p, k), inverse);
+    store_to(e, narrowed(e, x), byte_at(e, p->to, k), LANES);
+    return primitive2(e, P_ADD, sum, x);
+}
+
+static LLVMValueRef prepare_floats(const preparation *p, LLVMValueRef k, LLVMValueRef inverse,
+                                   LLVMValueRef sum)
+{
+    emitter *e = p->e;
+    LLVMValueRef x = load_lanes(p, k);
+    (void)inverse;
+    store_to(e, x, byte_at(e, p->to, index_mul(e, k, 4)), 4 * LANES);
+    return primitive2(e, P_FADD, sum, x);
+}
+
+// Bit i of an entry's number is the sign of activation 4 i + table.
+static LLVMValueRef signs(emitter *e, unsigned bit)
+{
+    LLVMValueRef lanes[LANES];
+    for (unsigned entry = 0; entry < LANES; entry++)
+        lanes[entry] =
+            LLVMConstReal(LLVMFloatTypeInContext(e->context), entry >> bit & 1 ? 1.0 : -1.0);
+    return LLVMConstVector(lanes, LANES);
+}
+
+// Four tables of 16 entries; the sums are those of the entries that add everything.
+static LLVMValueRef prepare_lookups(const preparation *p, LLVMValueRef k, LLVMValueRef inverse,
+                                    LLVMValueRef sum)
+{
+    emitter *e = p->e;
+    for (unsigned table = 0; table < 4; table++) {
+        LLVMValueRef entry = NULL;
+        for (unsigned bit = 0; bit < 4; bit++) {
+            LLVMValueRef x = load_one(p, index_add(e, k, constant64(p, 4 * bit + table)));
+            entry = entry ? primitive3(e, P_FMA, signs(e, bit), x, entry)
+                          : primitive2(e, P_FMUL, signs(e, bit), x);
+        }
+        LLVMValueRef q = rounded(e, entry, inverse);
+        LLVMValueRef at = byte_at(e, p->to, index_mul(e, k, 4));
+        store_to(e, narrowed(e, q), byte_at_constant(e, at, LANES * table), LANES);
+        sum = primitive2(e, P_ADD, sum, q);
+    }
+    return sum;
+}
+
+static LLVMValueRef (*const forms[])(const preparation *p, LLVMValueRef k, LLVMValueRef inverse,
+                                     LLVMValueRef sum) = {prepare_bytes, prepare_lookups,
+                                                          prepare_floats};
+
+static LLVMValueRef total(const preparation *p, LLVMValueRef sum)
+{
+    switch (p->form) {
+    case ACTIVATION_FLOATS: return over_lanes(p->e, P_FADD, sum);
+    case ACTIVATION_LOOKUPS:
+        return LLVMBuildExtractElement(p->e->builder, sum, constant64(p, LANES - 1), "");
+    default: return over_lanes(p->e, P_ADD, sum);
+    }
+}
+
+static void prepare_span(const preparation *p, LLVMValueRef start, LLVMValueRef inverse)
+{
+    emitter *e = p->e;
+    bool floats = p->form == ACTIVATION_FLOATS;
+    LLVMValueRef end = end_of(p, start, p->sum_group);
+    LLVMValueRef sum = LLVMConstNull(lanes_of_type(p, floats ? SCALAR_F32 : SCALAR_I32));
+    counted_loop l = counted_begin(e, start, end, LANES, 1, &sum);
+    LLVMValueRef next = forms[p->form](p, l.i, inverse, l.phis[0]);
+    counted_end(e, &l, &next);
+    LLVMValueRef number = LLVMBuildUDiv(e->builder, start, constant64(p, p->sum_group), "");
+    LLVMValueRef at = byte_at(e, byte_at_constant(e, p->to, p->row.sums), index_mul(e, number, 4));
+    store_to(e, total(p, l.phis[0]), at, 4);
+}
+
+static void prepare_row(preparation *p)
+{
+    emitter *e = p->e;
+    bool scaled = p->form != ACTIVATION_FLOATS && p->type != SCALAR_I8;
+    LLVMValueRef all = constant64(p, p->row.padded), zero = constant64(p, 0);
+    counted_loop groups = counted_begin(e, zero, all, p->scale_group, 0, NULL);
+    LLVMValueRef end = end_of(p, groups.i, p->scale_group), inverse = NULL;
+    LLVMValueRef number = LLVMBuildUDiv(e->builder, groups.i, constant64(p, p->scale_group), "");
+    if (scaled)
+        inverse = find_scale(p, number, groups.i, end);
+    counted_loop spans = counted_begin(e, groups.i, end, p->sum_group, 0, NULL);
+    prepare_span(p, spans.i, inverse);
+    counted_end(e, &spans, NULL);
+    counted_end(e, &groups, NULL);
+}
+
+// ------------------------------------------------------------------- the function
+
+static LLVMValueRef new_function(emitter *e, const char *name, unsigned n, LLVMTypeRef *types)
+{
+    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), types, n, false);
+    LLVMValueRef f = LLVMAddFunction(e->llvm, name, type);
+    LLVMSetLinkage(f, LLVMInternalLinkage);
+    add_attributes(e, f, false);
+    return f;
+}
+
+static void define_prepare(preparation *p, LLVMValueRef f)
+{
+    emitter *e = p->e;
+    p->from = LLVMGetParam(f, 0);
+    p->to = LLVMGetParam(f, 1);
+    outer_function outer = enter_function(e, f);
+    prepare_row(p);
+    LLVMBuildRetVoid(e->builder);
+    leave_function(e, outer);
+}
+
+static int64_t span_of(int64_t group, const activation_row *row)
+{
+    return group && group < row->padded ? group : row->padded;
+}
+
+void emit_prepare(emitter *e, ir_op *op)
+{
+    preparation p = {.e = e, .type = ir_operand_named(op, "from")->type->scalar};
+    int64_t group = ir_integer(op, "group"), sums = ir_integer(op, "sums");
+    while (!ir_name_is(op, "form", activation_form_names[p.form]))
+        p.form++;
+    p.row = activation_row_of(p.form, ir_integer(op, "columns"), group, sums);
+    p.scale_group = span_of(group, &p.row);
+    p.sum_group = span_of(sums, &p.row);
+    if (p.form == ACTIVATION_LOOKUPS && !e->level->lookups)
+        p.form = ACTIVATION_BYTES; // in the same place
+    const char *name = arena_format(
+        e->arena, "prepare.%s.%s.%lld.%lld.%lld.%s", scalar_rows[p.type].name, ir_name(op, "form"),
+        (long long)ir_integer(op, "columns"), (long long)group, (long long)sums, e->level->name);
+    LLVMValueRef f = LLVMGetNamedFunction(e->llvm, name);
+    LLVMTypeRef types[] = {pointer_type(e), pointer_type(e)};
+    if (!f) {
+        f = new_function(e, name, 2, types);
+        define_prepare(&p, f);
+    }
+    LLVMValueRef arguments[] = {value_of(e, ir_operand_named(op, "from")),
+                                value_of(e, ir_operand_named(op, "to"))};
+    LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(f), f, arguments, 2, "");
+}
+
+// -------------------------------------------------------------- a column's values
+
+typedef struct unpacking {
+    emitter *e;
+    quant_format format;
+    column_geometry g;
+    LLVMValueRef column, to;
+} unpacking;
+
+// The word of the column's four weights in each field of a line.
+static LLVMValueRef load_word(const unpacking *u, LLVMValueRef unit, unsigned line)
+{
+    emitter *e = u->e;
+    // Lines of 16 columns stand side by side: a word for each column.
+    LLVMValueRef at = byte_at(e, unit, index_mul(e, u->column, 4));
+    return load_as(e, int_type(e, 32),
+                   byte_at_constant(e, at, (int64_t)line * COLUMN_TILES * COLUMN_LINE), 4);
+}
+
+static LLVMValueRef bits_of(emitter *e, LLVMValueRef word, unsigned shift, unsigned mask)
+{
+    LLVMValueRef x = primitive2(e, P_LSHR, word, int_constant(e, 32, shift));
+    return primitive2(e, P_AND, x, int_constant(e, 32, mask));
+}
+
+static LLVMValueRef field_value(const unpacking *u, LLVMValueRef *words, unsigned field, unsigned i)
+{
+    emitter *e = u->e;
+    column_field at = column_field_of(u->g.bits, field);
+    unsigned mask = (1u << u->g.bits) - 1;
+    LLVMValueRef x = bits_of(e, words[at.line], 8 * i + at.shift, at.split ? mask >> 1 : mask);
+    if (!at.split)
+        return x;
+    LLVMValueRef low = bits_of(e, words[2], 8 * i + at.low, 1);
+    return primitive2(e, P_OR, primitive2(e, P_ADD, x, x), low);
+}
+
+static LLVMValueRef group_value(const unpacking *u, LLVMValueRef header, bool offset)
+{
+    emitter *e = u->e;
+    scalar_type t = u->format.scale;
+    unsigned size = (unsigned)scalar_size(t);
+    LLVMValueRef at = byte_at(e, byte_at_constant(e, header, offset ? u->g.value_bytes : 0),
+                              index_mul(e, u->column, size));
+    return cast_scalar_type(e, load_as(e, scalar_llvm_type(e, t), at, size), t, SCALAR_F32);
+}
+
+// fma(scale, level, offset): the exact value, rounded once.
+static void unpack_unit(const unpacking *u, LLVMValueRef unit, LLVMValueRef to, LLVMValueRef scale,
+                        LLVMValueRef offset)
+{
+    emitter *e = u->e;
+    LLVMValueRef words[4];
+    for (unsigned l = 0; l < u->g.lines; l++)
+        words[l] = load_word(u, unit, l);
+    for (unsigned k = 0; k < u->g.unit; k++) {
+        LLVMValueRef x = field_value(u, words, k / COLUMN_FIELD, k % COLUMN_FIELD);
+        x = primitive2(e, P_SUB, primitive2(e, P_ADD, x, x), int_constant(e, 32, u->g.levels));
+        x = LLVMBuildSIToFP(e->builder, x, LLVMFloatTypeInContext(e->context), "");
+        x = offset ? primitive3(e, P_FMA, scale, x, offset) : primitive2(e, P_FMUL, scale, x);
+        store_to(e, x, byte_at_constant(e, to, 4 * (int64_t)k), 4);
+    }
+}
+
+static void define_unpack(unpacking *u, LLVMValueRef f)
+{
+    emitter *e = u->e;
+    const column_geometry *g = &u->g;
+    LLVMValueRef zero = int_constant(e, 64, 0);
+    u->column = LLVMGetParam(f, 1);
+    u->to = LLVMGetParam(f, 2);
+    outer_function outer = enter_function(e, f);
+    counted_loop groups = counted_begin(e, zero, int_constant(e, 64, g->groups), 1, 0, NULL);
+    int64_t group_bytes = g->group_bytes + g->per_group * g->unit_bytes;
+    LLVMValueRef header = byte_at(e, LLVMGetParam(f, 0), index_mul(e, groups.i, group_bytes));
+    LLVMValueRef scale = group_value(u, header, false), offset = NULL;
+    if (u->format.offset)
+        offset = group_value(u, header, true);
+    LLVMValueRef first = index_mul(e, groups.i, g->per_group), all = int_constant(e, 64, g->units);
+    LLVMTypeRef i64 = int_type(e, 64);
+    LLVMValueRef operands[] = {index_add(e, first, int_constant(e, 64, g->per_group)), all};
+    LLVMValueRef end = call_intrinsic(e, "llvm.smin", 1, &i64, 2, operands);
+    counted_loop units = counted_begin(e, first, end, 1, 0, NULL);
+    LLVMValueRef nth = LLVMBuildNSWSub(e->builder, units.i, first, "");
+    LLVMValueRef unit =
+        byte_at(e, byte_at_constant(e, header, g->group_bytes), index_mul(e, nth, g->unit_bytes));
+    unpack_unit(u, unit, byte_at(e, u->to, index_mul(e, units.i, 4 * g->unit)), scale, offset);
+    counted_end(e, &units, NULL);
+    counted_end(e, &groups, NULL);
+    LLVMBuildRetVoid(e->builder);
+    leave_function(e, outer);
+}
+
+void emit_unpack(emitter *e, ir_op *op)
+{
+    unpacking u = {.e = e};
+    int64_t depth = ir_integer(op, "depth");
+    const char *format = ir_find(op, "format")->text;
+    if (!quant_format_parse(format, &u.format) ||
+        !column_geometry_of(&u.format, COLUMN_BLOCK, depth, &u.g)) {
+        emit_error(e, "weights of format %s have no layout for CPUs", format);
+        return;
+    }
+    const char *name = arena_format(e->arena, "unpack.%s.%lld.%s", u.format.name, (long long)depth,
+                                    e->level->name);
+    LLVMValueRef f = LLVMGetNamedFunction(e->llvm, name);
+    LLVMTypeRef types[] = {pointer_type(e), int_type(e, 64), pointer_type(e)};
+    if (!f) {
+        f = new_function(e, name, 3, types);
+        define_unpack(&u, f);
+    }
+    LLVMValueRef arguments[] = {value_of(e, ir_operand_named(op, "weights")),
+                                value_of(e, ir_operand_named(op, "column")),
+                                value_of(e, ir_operand_named(op, "to"))};
+    LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(f), f, arguments, 3, "");
+}

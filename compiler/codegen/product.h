@@ -1,0 +1,114 @@
+// Products on CPUs: a block of 64 columns times some rows of activations. Private to this folder.
+//
+// A unit of 32 (or 16) weights of a column is taken apart into fields: vectors with a byte for each
+// column and four weights, which meet four activations; or, by lookups, with an index for each
+// column and four tables, which meet 64 entries.
+#pragma once
+
+#include "compiler/codegen/native.h"
+#include "compiler/quant/columns.h"
+#include "compiler/target/activation.h"
+
+enum { PRODUCT_MOST_VECTORS = 4, PRODUCT_MOST_ROWS = 6, PRODUCT_MOST_CLASSES = 8 };
+enum { PRODUCT_ROWS = 48 }; // most rows of a call (compiler/passes/lower_native.c)
+
+typedef struct product {
+    emitter *e;
+    quant_format format;
+    column_geometry g;
+    activation_form form; // BYTES where the level has no lookups
+    activation_row row;
+    int64_t depth;            // K
+    int64_t activation_group; // of scales; K: one
+    int64_t sum_group;        // of sums of activations, divides `group`
+    int64_t weight_group;     // K: one
+    int64_t group;            // of both: what is summed in integers
+    int64_t group_units;
+    bool integer; // integer activations: their scales are the operand's, one a row
+    bool late_weight, late_activation; // factors that multiply at the end
+    LLVMValueRef entries, weights, to, rows, scales;
+    LLVMValueRef panel, sums; // of several rows
+
+    unsigned bytes;   // of a vector
+    unsigned lanes;   // columns of a vector
+    unsigned vectors; // taken at a time
+    unsigned parts;   // of the block's columns
+    unsigned block_rows;
+    unsigned fields; // of a unit: steps of 4 or (lookups) 16 weights
+} product;
+
+// ---- field.c
+// How far the fields of a unit are from the low end of their bytes: with `in_place` they stay
+// where they are, and sums of unlike places are kept apart.
+unsigned field_place(const product *p, unsigned field, bool in_place);
+unsigned field_places(const product *p, bool in_place, unsigned *places); // distinct ones
+LLVMValueRef field_vector(const product *p, LLVMValueRef *lines, unsigned field, bool in_place);
+LLVMValueRef load_line(const product *p, LLVMValueRef unit, unsigned line, LLVMValueRef part,
+                       unsigned vector);
+
+// Sums of products of bytes in 32-bit lanes. Some levels add a few products in 16 bits first.
+typedef struct byte_sum {
+    LLVMValueRef sum, partial;
+    unsigned pending;
+} byte_sum;
+// The operand of step `field` of unit `unit` (a number of the row's) of a row of entries.
+LLVMValueRef step_operand(const product *p, LLVMValueRef row, LLVMValueRef unit, unsigned field);
+LLVMValueRef operand_at(const product *p, LLVMValueRef at);
+int64_t operand_bytes(const product *p); // from one step's operand to the next
+void sum_step(const product *p, byte_sum *s, LLVMValueRef weights, LLVMValueRef operand);
+void sum_flush(const product *p, byte_sum *s);
+bool product_in_place(const product *p); // one row: fields stay where they are
+
+// ---- loops of generated code
+typedef struct counted_loop {
+    LLVMBasicBlockRef before, body;
+    LLVMValueRef i, from, to;
+    int64_t step;
+    unsigned n;
+    LLVMValueRef *phis;
+} counted_loop;
+// At least one round is made.
+counted_loop counted_begin(emitter *e, LLVMValueRef from, LLVMValueRef to, int64_t step, unsigned n,
+                           LLVMValueRef *initial);
+void counted_end(emitter *e, counted_loop *l, LLVMValueRef *next); // phis: the last values
+
+// A function of its own in the middle of another one.
+typedef struct outer_function {
+    LLVMBasicBlockRef block;
+    LLVMValueRef function;
+} outer_function;
+outer_function enter_function(emitter *e, LLVMValueRef f);
+void leave_function(emitter *e, outer_function outer);
+
+LLVMValueRef byte_at(emitter *e, LLVMValueRef base, LLVMValueRef offset);
+LLVMValueRef byte_at_constant(emitter *e, LLVMValueRef base, int64_t offset);
+LLVMValueRef load_as(emitter *e, LLVMTypeRef type, LLVMValueRef at, unsigned align);
+void store_to(emitter *e, LLVMValueRef x, LLVMValueRef at, unsigned align);
+LLVMValueRef index_add(emitter *e, LLVMValueRef x, LLVMValueRef y);
+LLVMValueRef index_mul(emitter *e, LLVMValueRef x, int64_t y);
+
+// ---- product.c
+// What is known of group `group`: where it lies, its units, the columns' factors.
+typedef struct product_group {
+    LLVMValueRef number, weight_group, header, units_at, first_unit, units;
+} product_group;
+product_group group_at(const product *p, LLVMValueRef number);
+LLVMValueRef row_at(const product *p, LLVMValueRef row);
+LLVMValueRef result_at(const product *p, LLVMValueRef row, LLVMValueRef part, unsigned vector);
+// y += the group's integer sum times its factors, for one row and vector.
+typedef struct row_factors {
+    LLVMValueRef scale, sum; // of the activations; f32, i32
+} row_factors;
+// The sum of a row's activations in the group, of type i32 or f32.
+LLVMValueRef sum_of_group(const product *p, const product_group *g, LLVMValueRef row,
+                          LLVMTypeRef type);
+row_factors factors_of(const product *p, const product_group *g, LLVMValueRef row);
+LLVMValueRef column_values(const product *p, const product_group *g, bool offset, LLVMValueRef part,
+                           unsigned vector);
+void add_group(const product *p, const product_group *g, LLVMValueRef sum, row_factors factors,
+               LLVMValueRef row, LLVMValueRef part, unsigned vector);
+LLVMValueRef signed_sum(const product *p, LLVMValueRef sum, LLVMValueRef of_activations);
+void emit_direct(product *p);
+void panel_allocate(product *p); // panel.c, at the function's head
+void emit_panel(product *p);
+void emit_floats(product *p); // floats.c

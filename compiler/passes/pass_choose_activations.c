@@ -1,0 +1,98 @@
+// choose-activations: how products on CPUs take their activations, from what their consumers are.
+//
+// Activations of floats become bytes with a scale for every group of the weights, at most 128, or
+// 8-bit tables where looking up is measured to be faster; both round to 8 bits, with like errors.
+// `f16` keeps them exact.
+#include "compiler/passes/graph.h"
+#include "compiler/passes/native.h"
+#include "compiler/target/method.h"
+
+#include <string.h>
+
+const char pipeline_native[] = "fold,quantize-weights,split-precompute,choose-activations,"
+                               "pack-weights,fuse,lower-to-tile,partition,plan-memory";
+
+enum { MOST = 128 }; // activations under one scale, unless rows are asked for
+
+typedef struct choice {
+    int64_t group;   // the smallest of the consumers' groups; 0: rows
+    unsigned planes; // of all consumers; 0: they differ
+    bool lookups;
+    const method_cost *why;
+} choice;
+
+static void add_consumer(choice *c, const ir_op *op, bool first)
+{
+    quant_format f;
+    if (!quant_format_parse(ir_operand(op, 1)->type->format, &f))
+        return;
+    unsigned planes = f.kind == QUANT_TERNARY ? 2 : f.planes;
+    c->planes = first || c->planes == planes ? planes : 0;
+    if (f.group && (!c->group || f.group < c->group))
+        c->group = f.group;
+}
+
+static choice look_at(const pass_context *c, const ir_value *table)
+{
+    enum { SMALLEST = 32 }; // tables are looked up by units of 32 weights
+    choice found = {0};
+    bool first = true;
+    for (const ir_use *use = table->uses; use; use = use->next, first = false)
+        if (use->op->code == IR_LUT_MPGEMM)
+            add_consumer(&found, use->op, first);
+    found.lookups =
+        found.planes && method_choose(c->target, found.planes, &found.why) == METHOD_LOOKUP;
+    found.lookups = found.lookups && (!found.group || found.group >= SMALLEST);
+    return found;
+}
+
+static const ir_type *chosen_type(ir_module *m, const pass_context *c, const ir_type *t, choice *x)
+{
+    const char *wish = pass_argument_text(c, "scale");
+    bool exact = !strcmp(pass_argument_text(c, "type"), "f16");
+    if (t->scalar == SCALAR_I16 || exact) {
+        x->lookups = false;
+        return ir_type_table(m, t->scalar, TABLE_SCALE_NONE, 0, x->group, t->rank, t->dims);
+    }
+    int64_t group = x->group && (x->group < MOST || !strcmp(wish, "group")) ? x->group : MOST;
+    if (!strcmp(wish, "row") || (!strcmp(wish, "group") && !x->group))
+        group = 0;
+    int64_t sums = x->group && (!group || x->group < group) ? x->group : group;
+    t = ir_type_table(m, SCALAR_I8, group ? TABLE_SCALE_GROUP : TABLE_SCALE_ROW, group, sums,
+                      t->rank, t->dims);
+    return x->lookups ? t : ir_type_table_multiplied(m, t);
+}
+
+static void choose(ir_module *m, pass_context *c, ir_op *op)
+{
+    ir_value *table = &op->results[0];
+    choice x = look_at(c, table);
+    table->type = chosen_type(m, c, table->type, &x);
+    const char *name = graph_describe_value(c->arena, ir_operand(op, 0));
+    text type = {0};
+    ir_type_print(&type, table->type);
+    const char *how = x.lookups                                       ? "looked up"
+                      : native_form(table->type) == ACTIVATION_FLOATS ? "exact, as f32"
+                                                                      : "multiplied";
+    if (x.why && native_form(table->type) != ACTIVATION_FLOATS)
+        pass_remark(c, REMARK_APPLIED, op->where,
+                    "%s becomes %s: %s, as %u-bit weights do %.0f GOP/s by lookups and %.0f by "
+                    "multiplying at level %s",
+                    name, text_string(&type), how, x.planes, x.why->lookup, x.why->multiply,
+                    x.why->level);
+    else
+        pass_remark(c, REMARK_APPLIED, op->where, "%s becomes %s: %s", name, text_string(&type),
+                    how);
+    text_free(&type);
+}
+
+bool pass_choose_activations(ir_module *m, pass_context *c)
+{
+    for (ir_function *f = m->functions; f; f = f->next)
+        IR_FOR_OPS(op, f->body)
+        {
+            if (op->code == IR_LUT_PRECOMPUTE)
+                choose(m, c, op);
+        }
+    return true;
+}
