@@ -211,14 +211,49 @@ static xlut_statement move_rows(emitter *e, const ir_op *op)
     return s;
 }
 
+static xlut_statement load_matrix(emitter *e, const ir_op *op)
+{
+    xlut_statement s = {0};
+    bool transposed = ir_name_is(op, "operand", "bt");
+    s.instruction.opcode = transposed ? ISA_LUT_LDT : ISA_LUT_LDM;
+    s.instruction.rd = tile(e, op, NULL);
+    if (!transposed)
+        s.instruction.type = OPTION(e, op, "operand", xlut_operand_names);
+    s.rs1 = register_operand(e, op, "from");
+    s.rs2 = register_operand(e, op, "stride");
+    s.rs3 = register_operand(e, op, "part");
+    return s;
+}
+
+static xlut_statement store_matrix(emitter *e, const ir_op *op)
+{
+    xlut_statement s = {.instruction.opcode = ISA_LUT_STM};
+    s.instruction.rd = tile(e, op, "c");
+    s.rs1 = register_operand(e, op, "to");
+    s.rs2 = register_operand(e, op, "stride");
+    s.rs3 = register_operand(e, op, "part");
+    return s;
+}
+
+static xlut_statement multiply_matrix(emitter *e, const ir_op *op)
+{
+    xlut_statement s = {.instruction.opcode = ISA_MMA};
+    s.instruction.rd = updated_tile(e, op, "c");
+    s.instruction.rs1 = tile(e, op, "a");
+    s.instruction.rs2 = tile(e, op, "b");
+    s.instruction.type = OPTION(e, op, "type", xlut_mma_names);
+    return s;
+}
+
 static const struct xlut_row {
     ir_opcode code;
     xlut_statement (*make)(emitter *e, const ir_op *op);
 } xlut_rows_of_ops[] = {
-    {IR_XLUT_LD, move_tile},   {IR_XLUT_ST, move_tile}, {IR_XLUT_PF, prefetch},
-    {IR_XLUT_ZERO, zero},      {IR_XLUT_TBL, table},    {IR_XLUT_MMA, multiply},
-    {IR_XLUT_DEQ, dequantize}, {IR_XLUT_OFF, offset},   {IR_XLUT_LDA, move_rows},
-    {IR_XLUT_STA, move_rows},
+    {IR_XLUT_LD, move_tile},        {IR_XLUT_ST, move_tile},    {IR_XLUT_PF, prefetch},
+    {IR_XLUT_ZERO, zero},           {IR_XLUT_TBL, table},       {IR_XLUT_MMA, multiply},
+    {IR_XLUT_DEQ, dequantize},      {IR_XLUT_OFF, offset},      {IR_XLUT_LDA, move_rows},
+    {IR_XLUT_STA, move_rows},       {IR_XLUT_LDM, load_matrix}, {IR_XLUT_STM, store_matrix},
+    {IR_XLUT_MAC, multiply_matrix},
 };
 
 // --------------------------------------------------------------- inline assembly

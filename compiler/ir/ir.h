@@ -80,7 +80,8 @@ typedef enum table_scale {
 } table_scale;
 
 enum { IR_TILE_REGISTERS = 32 }; // as ISA_TILE_REGISTERS
-typedef enum tile_kind { TILE_PLANE, TILE_TABLE, TILE_I32, TILE_F32 } tile_kind;
+typedef enum tile_kind { TILE_PLANE, TILE_TABLE, TILE_I32, TILE_F32, TILE_MATRIX } tile_kind;
+enum { TILE_KINDS = TILE_MATRIX + 1 };
 
 struct ir_type {
     ir_type_kind kind;

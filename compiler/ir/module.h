@@ -22,7 +22,7 @@ uint64_t ir_type_hash(uint64_t hash, const ir_type *t);
 
 // tile<plane>, ...: by tile_kind.
 extern const char *const ir_global_kind_words[IR_GLOBAL_CONSTANT + 1];
-extern const char *const ir_tile_kind_words[TILE_F32 + 1];
+extern const char *const ir_tile_kind_words[TILE_KINDS];
 // Whether a weight of this format prints as "w2g64[..]", not "weight<f16>[..]".
 bool ir_weight_format_is_bare(const char *format);
 // Starts with a letter or '_' and goes on with those, digits and '.'.

@@ -134,7 +134,7 @@ static bool parse_tile(parser *p, const ir_type **out)
     where = p->now.where;
     if (!lir_word(p, "plane, table, i32 or f32", &word))
         return false;
-    for (unsigned i = 0; i <= TILE_F32; i++) {
+    for (unsigned i = 0; i < TILE_KINDS; i++) {
         if (!strcmp(word, ir_tile_kind_words[i])) {
             *out = ir_type_tile(p->module, (tile_kind)i);
             return lir_expect(p, ">");

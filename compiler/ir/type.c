@@ -195,7 +195,7 @@ static void print_table(text *out, const ir_type *t)
     text_char(out, '>');
 }
 
-const char *const ir_tile_kind_words[] = {"plane", "table", "i32", "f32"};
+const char *const ir_tile_kind_words[] = {"plane", "table", "i32", "f32", "matrix"};
 
 // Weight formats print bare ("w2g64[..]") where that cannot be taken for a tensor.
 bool ir_weight_format_is_bare(const char *format)

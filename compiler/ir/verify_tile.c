@@ -121,14 +121,20 @@ static bool check_tile(verifier *v, const ir_op *op, const char *what, const ir_
     if (kinds & 1u << t->tile)
         return true;
     text wanted = {0};
-    for (unsigned i = 0; i <= TILE_F32; i++)
+    for (unsigned i = 0; i < TILE_KINDS; i++)
         if (kinds & 1u << i)
             text_printf(&wanted, "%stile<%s>", wanted.length ? " or " : "", ir_tile_kind_words[i]);
     verify_error(v, op, "needs %s as %s, not %s", text_string(&wanted), what, verify_type(v, t));
     text_free(&wanted);
     return false;
 }
-enum { PLANE = 1 << TILE_PLANE, TABLE = 1 << TILE_TABLE, I32 = 1 << TILE_I32, F32 = 1 << TILE_F32 };
+enum {
+    PLANE = 1 << TILE_PLANE,
+    TABLE = 1 << TILE_TABLE,
+    I32 = 1 << TILE_I32,
+    F32 = 1 << TILE_F32,
+    MATRIX = 1 << TILE_MATRIX
+};
 
 static bool check_half(verifier *v, const ir_op *op, const ir_type *t)
 {
@@ -240,6 +246,25 @@ static bool rule_sta(verifier *v, const ir_op *op)
     return check_tile(v, op, "the accumulators", op->operands[0].value->type, accumulator_of(op));
 }
 
+static bool rule_ldm(verifier *v, const ir_op *op)
+{
+    return check_register(v, op) && check_tile(v, op, "its result", op->results[0].type, MATRIX);
+}
+
+static bool rule_stm(verifier *v, const ir_op *op)
+{
+    return check_tile(v, op, "the accumulators", op->operands[0].value->type, I32 | F32);
+}
+
+static bool rule_mac(verifier *v, const ir_op *op)
+{
+    unsigned kind = ir_name_is(op, "type", "i8") ? I32 : F32;
+    return check_register(v, op) && check_tile(v, op, "c", op->operands[0].value->type, kind) &&
+           check_tile(v, op, "a", op->operands[1].value->type, MATRIX) &&
+           check_tile(v, op, "b", op->operands[2].value->type, MATRIX) &&
+           check_tile(v, op, "its result", op->results[0].type, kind);
+}
+
 verify_rule *const verify_tile_rules[IR_OPCODE_COUNT] = {
     [IR_COMPARE] = rule_compare, [IR_SELECT] = rule_select, [IR_BROADCAST] = rule_lanes,
     [IR_LANE] = rule_lane,       [IR_REDUCE] = rule_lanes,  [IR_ALLOC] = rule_alloc,
@@ -248,4 +273,5 @@ verify_rule *const verify_tile_rules[IR_OPCODE_COUNT] = {
     [IR_XLUT_LD] = rule_ld,      [IR_XLUT_ST] = rule_st,    [IR_XLUT_ZERO] = rule_zero,
     [IR_XLUT_TBL] = rule_tbl,    [IR_XLUT_MMA] = rule_mma,  [IR_XLUT_DEQ] = rule_deq,
     [IR_XLUT_OFF] = rule_off,    [IR_XLUT_LDA] = rule_lda,  [IR_XLUT_STA] = rule_sta,
+    [IR_XLUT_LDM] = rule_ldm,    [IR_XLUT_STM] = rule_stm,  [IR_XLUT_MAC] = rule_mac,
 };

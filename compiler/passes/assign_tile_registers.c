@@ -79,6 +79,7 @@ static ir_value *updated_operand(const ir_op *op)
 {
     switch (op->code) {
     case IR_XLUT_MMA: return ir_operand_named(op, "accumulator");
+    case IR_XLUT_MAC: return ir_operand_named(op, "c");
     case IR_XLUT_DEQ:
     case IR_XLUT_OFF: return ir_operand_named(op, "d");
     default: return NULL;

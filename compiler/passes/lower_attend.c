@@ -4,22 +4,11 @@
 // of its group) are taken in blocks of up to QUERY_BLOCK that share every load of a key and of a
 // value. A block's scores stand in scratch rows, one per query, as long as the keys that any of its
 // queries sees; no other key is touched.
-#include "compiler/passes/lower.h"
+#include "compiler/passes/lower_attend.h"
 
 // One query's dot products are quicker key by key from WIDE_ROW columns on, sums of values column
 // by column up to SHORT_ROW of them.
 enum { QUERY_BLOCK = 4, WIDE_ROW = 64, SHORT_ROW = 16, REGISTER_GROUPS = 8 };
-
-typedef struct attention {
-    lowering *l;
-    const ir_op *op;
-    const place *q, *k, *v, *y, *slopes; // slopes: NULL without
-    int64_t heads, groups, depth, width; // H, G, D, E
-    int64_t window;                      // 0: none
-    ir_value *rows, *keys;               // T, S
-    ir_value *scaled, *weights;          // scratch: queries times the scale; scores, then weights
-    ir_value *batch, *group, *position;  // of the queries at work
-} attention;
 
 typedef struct query_block {
     unsigned count;
@@ -61,8 +50,7 @@ static int64_t lanes_of(const lowering *l, scalar_type width)
     return 4 * (int64_t)l->context->machine->vlen / (8 * (int64_t)scalar_size(width));
 }
 
-// The row of a key or value in k or v, seen as rows of one head.
-static ir_value *cache_row(const attention *a, ir_value *key)
+ir_value *attend_cache_row(const attention *a, ir_value *key)
 {
     lowering *l = a->l;
     ir_value *row = low_add(l, low_mul(l, a->batch, a->keys), key);
@@ -123,7 +111,7 @@ static void dots_by_keys(const attention *a, const query_block *b)
         initial[i] = zeros(l);
     low_for_begin(l, &columns, low_index(l, 0), low_index(l, a->depth), low_index(l, 1), b->count,
                   initial);
-    ir_value *row = cache_row(a, low_add(l, b->first, keys.counter));
+    ir_value *row = attend_cache_row(a, low_add(l, b->first, keys.counter));
     ir_value *k = low_vload(l, a->k->buffer, row, columns.counter, a->groups * a->depth);
     k = low_cast(l, k, SCALAR_F32);
     for (unsigned i = 0; i < b->count; i++) {
@@ -163,7 +151,7 @@ static void dots_by_columns(const attention *a, const query_block *b)
         q[i] =
             low_vload(l, a->scaled, zero, low_add(l, columns.counter, low_index(l, i * part)), 1);
     low_for_begin(l, &each, zero, b->keys, low_index(l, 1), 0, NULL);
-    ir_value *row = cache_row(a, low_add(l, b->first, each.counter));
+    ir_value *row = attend_cache_row(a, low_add(l, b->first, each.counter));
     for (unsigned i = 0; i < parts; i++) {
         ir_value *column = low_add(l, columns.counter, low_index(l, i * part));
         ir_value *k = low_cast(l, low_vload(l, a->k->buffer, row, column, 1), SCALAR_F32);
@@ -178,20 +166,21 @@ static void dots_by_columns(const attention *a, const query_block *b)
     low_loop_end(l, &columns, NULL);
 }
 
-// The lanes' distances to the query's own key, i32, at most 0 for the keys that it sees.
-static ir_value *distances(lowering *l, const query_block *b, unsigned i, ir_value *position)
+ir_value *attend_distances(lowering *l, ir_value *key, ir_value *last)
 {
     ir_value *lane =
         ir_build1(&l->at, IR_LANE, ir_type_vector(l->module, SCALAR_I32), NULL, NULL, NULL);
-    ir_value *from = low_sub(l, low_add(l, b->first, position), b->last[i]);
+    ir_value *from = low_sub(l, key, last);
     return low_binary(l, IR_ADD, lane, low_broadcast(l, low_cast(l, from, SCALAR_I32)));
 }
 
-static ir_value *where(lowering *l, const char *is, ir_value *x, int64_t bound, ir_value *score)
+ir_value *attend_where(lowering *l, const char *is, ir_value *distance, int64_t bound,
+                       ir_value *score)
 {
     ir_value *limit = low_broadcast(l, low_number(l, SCALAR_I32, (double)bound));
     ir_value *never = low_broadcast(l, low_number(l, SCALAR_F32, -__builtin_inf()));
-    return ir_build1(&l->at, IR_SELECT, score->type, low_compare(l, is, x, limit), score, never);
+    return ir_build1(&l->at, IR_SELECT, score->type, low_compare(l, is, distance, limit), score,
+                     never);
 }
 
 // Slopes added, and minus infinity where another query of the block sees a key, but not this one.
@@ -202,13 +191,13 @@ static ir_value *adjusted(const attention *a, const query_block *b, unsigned i, 
     bool masked = b->count > 1;
     if (!masked && !a->slopes)
         return score;
-    ir_value *distance = distances(l, b, i, position);
+    ir_value *distance = attend_distances(l, low_add(l, b->first, position), b->last[i]);
     if (a->slopes)
         score = fma_by(l, low_cast(l, distance, SCALAR_F32), b->slope[i], score);
     if (masked)
-        score = where(l, "le", distance, 0, score);
+        score = attend_where(l, "le", distance, 0, score);
     if (masked && a->window)
-        score = where(l, "gt", distance, -a->window, score);
+        score = attend_where(l, "gt", distance, -a->window, score);
     return score;
 }
 
@@ -262,7 +251,7 @@ static void add_values(const attention *a, const query_block *b, ir_value *colum
     low_for_begin(l, &keys, from, to, low_index(l, step), b->count, sums);
     for (unsigned j = 0; j < step; j++) {
         ir_value *key = low_add(l, keys.counter, low_index(l, j));
-        ir_value *row = cache_row(a, low_add(l, b->first, key));
+        ir_value *row = attend_cache_row(a, low_add(l, b->first, key));
         v[j] = low_cast(l, low_vload(l, a->v->buffer, row, column, 1), SCALAR_F32);
     }
     for (unsigned i = 0; i < b->count; i++) {
@@ -295,7 +284,7 @@ static void sum_values_by_keys(const attention *a, const query_block *b)
         sums[i] = zeros(l);
     const char *width = low_width(strip_width(a->v, b->count));
     low_strip_begin(l, &keys, b->keys, width, b->count, sums);
-    ir_value *row = cache_row(a, low_add(l, b->first, keys.counter));
+    ir_value *row = attend_cache_row(a, low_add(l, b->first, keys.counter));
     ir_value *v = low_vload(l, a->v->buffer, row, columns.counter, a->groups * a->width);
     v = low_cast(l, v, SCALAR_F32);
     for (unsigned i = 0; i < b->count; i++) {
@@ -352,7 +341,7 @@ static void attend_block(const attention *a, ir_value *first, unsigned count)
 
 // The queries of every group: blocks of 4, then what is left in a block of 2 and one of 1. Later
 // rows see more keys, so ranks take turns.
-static void attend_groups(attention *a)
+static void attend_vector_groups(attention *a)
 {
     lowering *l = a->l;
     ir_value *count = low_mul(l, a->rows, low_index(l, a->heads / a->groups));
@@ -381,6 +370,25 @@ static ir_value *position_of(const attention *a)
         return low_to_index(
             l, low_load(l, l->inputs[position->index].buffer, low_index(l, 0), a->batch));
     return low_index_operand(l, position);
+}
+
+// Prompts go through the matrix unit, where there is one; few queries would leave it half empty.
+static void attend_groups(attention *a)
+{
+    lowering *l = a->l;
+    if (!ir_name_is(l->kernel, "unit", "matrix")) {
+        attend_vector_groups(a);
+        return;
+    }
+    ir_value *least = low_index(l, attend_matrix_queries(a));
+    ir_value *queries = low_mul(l, a->rows, low_index(l, a->heads / a->groups));
+    low_if many, few;
+    low_if_begin(l, &many, low_compare(l, "ge", queries, least));
+    attend_matrix_groups(a);
+    low_if_end(l, &many);
+    low_if_begin(l, &few, low_compare(l, "lt", queries, least));
+    attend_vector_groups(a);
+    low_if_end(l, &few);
 }
 
 static void attend_batch(attention *a)

@@ -59,7 +59,8 @@ static bool writes(const ir_op *op, unsigned slot)
     case IR_VSTORE:
     case IR_NATIVE_PREPARE:
     case IR_XLUT_ST:
-    case IR_XLUT_STA: return slot == 1;
+    case IR_XLUT_STA:
+    case IR_XLUT_STM: return slot == 1;
     default: return op->code == IR_CALL;
     }
 }

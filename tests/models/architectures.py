@@ -137,11 +137,29 @@ def check_reference(report, folder, name, model, weights):
     check_batch(report, f"{name} oracle", batch, batch, model.vocab)
 
 
+def vector_passes(tables):
+    """The usual passes, but for the matrix unit: it rounds blocks of queries otherwise than single ones."""
+    quantize = f"quantize-tables(type={tables})" if tables != "none" else "quantize-tables"
+    return ["--passes", f"fold,quantize-weights,split-precompute,{quantize},pack-weights,fuse,choose-tiles,"
+            "lower-to-tile,partition,assign-tile-registers,plan-memory"]
+
+
+def check_matrix(report, folder, what, path, weights, options, tables, want, vocab):
+    """With the matrix unit: a prompt at once, and in pieces."""
+    program = Program(folder, path, weights, *options, emulated=True)
+    score, = program.session([("score", [0], [PROMPT])], vocab)
+    split = program.session([("score", [p], [t]) for p, t in pieces(PROMPT)], vocab)
+    error = max(difference(flat(got), flat(want)) for got in (score, flat(split)))
+    report.check(f"{what}: on the matrix unit", error <= BOUNDS[tables], f"nmse {error:.2g}")
+
+
 def check_emulator(report, folder, name, model, weights, quant, tables):
     path, what = PROGRAMS / model.program, f"{name} {quant} {tables}"
     options = ["--quant", quant] + ([] if tables == "none" else ["--tables", tables])
     oracle = Program(folder, path, weights, *options)
     want, = oracle.session([("score", [0], [PROMPT])], model.vocab)
+    check_matrix(report, folder, what, path, weights, options, tables, want, model.vocab)
+    options = ["--quant", quant] + vector_passes(tables)
     emulated = Program(folder, path, weights, *options, emulated=True)
     error = difference(flat(check_calls(report, what, emulated, model.vocab)), flat(want))
     report.check(f"{what}: as the oracle", error <= BOUNDS[tables], f"nmse {error:.2g}")
