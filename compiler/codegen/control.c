@@ -4,7 +4,7 @@
 #include <string.h>
 
 // Numbers of services: docs/program.md.
-typedef enum service { SERVICE_WRITE = 64, SERVICE_BARRIER = 4096 } service;
+typedef enum service { SERVICE_BARRIER = 4096 } service;
 
 LLVMBasicBlockRef new_block(emitter *e, const char *name)
 {
@@ -254,39 +254,30 @@ void emit_if(emitter *e, ir_op *op)
     }
 }
 
-// A service of docs/program.md with what stands in a0, a1, ...
-static void call_service(emitter *e, service number, unsigned n, const LLVMValueRef *arguments)
-{
-    enum { MOST = 3 };
-    static const char *const constraints[MOST + 1] = {
-        "{a7},~{a0},~{memory}", "{a7},{a0},~{a0},~{memory}", "{a7},{a0},{a1},~{a0},~{memory}",
-        "{a7},{a0},{a1},{a2},~{a0},~{memory}"};
-    LLVMValueRef operands[MOST + 1] = {int_constant(e, 64, number)};
-    LLVMTypeRef types[MOST + 1] = {int_type(e, 64)};
-    for (unsigned i = 0; i < n; i++) {
-        operands[i + 1] = arguments[i];
-        types[i + 1] = LLVMTypeOf(arguments[i]);
-    }
-    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), types, n + 1, false);
-    LLVMValueRef ecall = LLVMGetInlineAsm(type, "ecall", 5, constraints[n], strlen(constraints[n]),
-                                          true, false, LLVMInlineAsmDialectATT, false);
-    LLVMBuildCall2(e->builder, type, ecall, operands, n + 1, "");
-}
-
-// To stderr.
-static void write_line(emitter *e, const char *line)
-{
-    const LLVMValueRef arguments[] = {int_constant(e, 64, 2),
-                                      LLVMBuildGlobalStringPtr(e->builder, line, "reason"),
-                                      int_constant(e, 64, (int64_t)strlen(line))};
-    call_service(e, SERVICE_WRITE, 3, arguments);
-}
-
-// The reason, and an instruction that is illegal on every machine. What follows is never reached.
+// An instruction that is illegal on every machine, where docs/program.md says the reason is. What
+// follows is never reached.
 void emit_trap(emitter *e, ir_op *op)
 {
-    write_line(e, arena_format(e->arena, "%s\n", ir_find(op, "reason")->text));
-    call_intrinsic(e, "llvm.trap", 0, NULL, 0, NULL);
+    const char *reason = ir_find(op, "reason")->text, *constraints = "{a0},{a1},~{memory}";
+    LLVMValueRef operands[] = {LLVMBuildGlobalStringPtr(e->builder, reason, "reason"),
+                               int_constant(e, 64, (int64_t)strlen(reason))};
+    LLVMTypeRef types[] = {LLVMTypeOf(operands[0]), LLVMTypeOf(operands[1])};
+    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), types, 2, false);
+    LLVMValueRef unimp = LLVMGetInlineAsm(type, "unimp", 5, constraints, strlen(constraints), true,
+                                          false, LLVMInlineAsmDialectATT, false);
+    LLVMBuildCall2(e->builder, type, unimp, operands, 2, "");
+}
+
+// A service of docs/program.md without arguments.
+static void call_service(emitter *e, service number)
+{
+    const char *constraints = "{a7},~{a0},~{memory}";
+    LLVMValueRef operand = int_constant(e, 64, number);
+    LLVMTypeRef word = LLVMTypeOf(operand);
+    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), &word, 1, false);
+    LLVMValueRef ecall = LLVMGetInlineAsm(type, "ecall", 5, constraints, strlen(constraints), true,
+                                          false, LLVMInlineAsmDialectATT, false);
+    LLVMBuildCall2(e->builder, type, ecall, &operand, 1, "");
 }
 
 // Of a single rank it costs a branch.
@@ -302,7 +293,7 @@ void emit_barrier(emitter *e, ir_op *op)
         LLVMBuildICmp(e->builder, LLVMIntEQ, e->ranks, int_constant(e, 64, 1), "");
     LLVMBuildCondBr(e->builder, single, end, wait);
     move_to(e, wait);
-    call_service(e, SERVICE_BARRIER, 0, NULL);
+    call_service(e, SERVICE_BARRIER);
     LLVMBuildBr(e->builder, end);
     move_to(e, end);
 }

@@ -380,8 +380,9 @@ typedef struct returned {
 
 value call_function(frontend *f, declaration *d, ast_node *call);
 void expand_entry(frontend *f, declaration *d);
-// A function that nothing calls, on parameters made up for it. Warns where it cannot.
-void check_alone(frontend *f, declaration *d);
+// A function that nothing calls, on parameters made up for it where that can be. `warn`: says that
+// nothing does.
+void check_alone(frontend *f, declaration *d, bool warn);
 // Expands statements up to the first return.
 returned expand_block(frontend *f, ast_node *block);
 void bind(frontend *f, const char *name, value v, ast_node *target);

@@ -46,10 +46,11 @@ static void check_uncalled(frontend *f)
         if (d->state)
             d->state->globals = NULL;
     }
+    const bool complete = diagnostics_errors(f->diagnostics) == 0; // no call has come to nothing
     for (size_t i = 0; i < f->declarations.count; i++) {
         declaration *d = f->declarations.items[i];
         if (d->kind == DECLARATION_FUNCTION && d->progress == NOT_STARTED)
-            check_alone(f, d);
+            check_alone(f, d, complete);
     }
     f->module = module;
 }

@@ -425,7 +425,7 @@ static value sample(frontend *f, const ast_node *p, const type_spec *s, ir_block
     }
 }
 
-void check_alone(frontend *f, declaration *d)
+void check_alone(frontend *f, declaration *d, bool warn)
 {
     const ast_node *parameters = ast_child(d->syntax, 0);
     bool possible = true;
@@ -436,8 +436,9 @@ void check_alone(frontend *f, declaration *d)
         possible &= !has_free_dims(f, type) && s.kind != SPEC_NUMBER && s.kind != SPEC_BOOLEAN &&
                     s.kind != SPEC_TEXT;
     }
-    diagnostic_warning(f->diagnostics, d->where, "function '%s' is never called%s", d->name,
-                       possible ? "" : "; without a caller its body cannot be checked");
+    if (warn)
+        diagnostic_warning(f->diagnostics, d->where, "function '%s' is never called%s", d->name,
+                           possible ? "" : "; without a caller its body cannot be checked");
     if (!possible)
         return;
     ir_function *function = ir_function_create(f->module, d->name, false, d->where);

@@ -231,9 +231,34 @@ static bool has_address(hart_cause cause)
     return cause != HART_ILLEGAL_INSTRUCTION && cause != HART_BREAKPOINT;
 }
 
+// What a model program says when it gives up (docs/program.md), if it does so at pc.
+static bool find_reason(const host_program *p, text *reason)
+{
+    enum { UNIMP = 0xc0001073, COMPRESSED_UNIMP = 0, LONGEST_REASON = 200 };
+    const hart *h = p->hart;
+    const uint64_t length = h->x[11];
+    if (!p->is_model || h->cause != HART_ILLEGAL_INSTRUCTION || length == 0 ||
+        length > LONGEST_REASON ||
+        (h->fault_address != UNIMP && h->fault_address != COMPRESSED_UNIMP))
+        return false;
+    const char *at = hart_memory_range(p->memory, h->x[10], length, HART_READ);
+    for (uint64_t i = 0; at && i < length; i++)
+        if (at[i] < ' ' || at[i] > '~')
+            return false;
+    if (at)
+        text_append_n(reason, at, length);
+    return at != NULL;
+}
+
 static void report_fault(host_program *p, FILE *stream)
 {
     hart_cause cause = p->hart->cause;
+    text reason = {0};
+    if (find_reason(p, &reason)) {
+        print_headline(p, text_string(&reason), stream);
+        text_free(&reason);
+        return;
+    }
     text what = {0};
     text_printf(&what, "%s, %s,", signals[cause].name, hart_cause_name(cause));
     print_headline(p, text_string(&what), stream);
