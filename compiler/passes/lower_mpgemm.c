@@ -247,10 +247,10 @@ static void build_ranges(mpgemm *k, int64_t most_rows)
 
 bool lower_mpgemm_kernel(lowering *l)
 {
-    mpgemm k = {.l = l};
-    if (!describe(&k))
     if (is_native(l->context))
         return lower_native_mpgemm(l);
+    mpgemm k = {.l = l};
+    if (!describe(&k))
         return false;
     const ir_type *table = ir_operand(k.products[0].op, 0)->type;
     int64_t block = ir_integer(l->kernel, "row_block");

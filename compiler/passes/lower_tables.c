@@ -279,10 +279,10 @@ static void build_sums(lowering *l, const place *table, ir_value *row_tile)
 
 void prepare_table(lowering *l, const ir_type *table)
 {
-    bool scaled = table->scale == TABLE_SCALE_ROW || table->scale == TABLE_SCALE_GROUP;
-    if (scaled && !l->inverse_scales)
     if (is_native(l->context))
         return;
+    bool scaled = table->scale == TABLE_SCALE_ROW || table->scale == TABLE_SCALE_GROUP;
+    if (scaled && !table->format && !l->inverse_scales)
         l->inverse_scales = low_scratch(l, SCALAR_F32, 1, l->m);
     int64_t quarters = scaled ? low_scale_tiles(l, table) * QUARTERS * l->m : 0;
     if (scaled && (!l->slice_scales || l->slice_scales->type->dims[1].value < quarters))
