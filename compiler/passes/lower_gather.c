@@ -9,15 +9,12 @@
 typedef struct plane_table {
     quant_format format;
     pack_geometry geometry;
-    int64_t tile_n, columns, lookups; // lookups: of all depth tiles, of four weights
-    int64_t spread;                   // numbers kept for the weights of a lookup: 1, or with a
-                                      // codebook one for each
-    ir_value *book[QUANT_BOOK];
-    ir_value *stream;  // u8
-    ir_value *words;   // scratch i32 [planes, words of a row]
-    ir_value *scales;  // scratch f32 [terms, lookups * spread]
-    ir_value *offsets; // scratch f32 [lookups * spread], NULL without
-    ir_value *values;  // scratch f32 [4 lookups]
+    int64_t tile_n, columns, lookups; // lookups: of all depth tiles
+    ir_value *stream;                 // u8
+    ir_value *words;                  // scratch i32 [planes, words of a row]
+    ir_value *scales;                 // scratch f32 [terms, lookups]
+    ir_value *offsets;                // scratch f32 [lookups], NULL without
+    ir_value *values;                 // scratch f32 [4 lookups]
 } plane_table;
 
 enum { WORD_LOOKUPS = 4, LOOKUP_WEIGHTS = 4, WORD_BYTES = 4 };
@@ -31,11 +28,8 @@ static plane_table plane_table_of(lowering *l, const place *table, const quant_f
         INTERNAL_ERROR("weight format '%s' does not fit the machine's tiles", format->name);
     p.lookups = p.geometry.depth_tiles * p.geometry.depth / LOOKUP_WEIGHTS;
     p.words = low_scratch(l, SCALAR_I32, format->planes, p.lookups / WORD_LOOKUPS);
-    p.spread = format->codebook ? LOOKUP_WEIGHTS : 1;
-    if (format->codebook)
-        low_book(l, format->codebook, table, p.book);
-    p.scales = low_scratch(l, SCALAR_F32, format->terms, p.lookups * p.spread);
-    p.offsets = format->offset ? low_scratch(l, SCALAR_F32, 1, p.lookups * p.spread) : NULL;
+    p.scales = low_scratch(l, SCALAR_F32, format->terms, p.lookups);
+    p.offsets = format->offset ? low_scratch(l, SCALAR_F32, 1, p.lookups) : NULL;
     p.values = low_scratch(l, SCALAR_F32, 1, p.lookups * LOOKUP_WEIGHTS);
     return p;
 }

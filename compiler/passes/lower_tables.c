@@ -282,7 +282,7 @@ void prepare_table(lowering *l, const ir_type *table)
     if (is_native(l->context))
         return;
     bool scaled = table->scale == TABLE_SCALE_ROW || table->scale == TABLE_SCALE_GROUP;
-    if (scaled && !table->format && !l->inverse_scales)
+    if (scaled && !l->inverse_scales)
         l->inverse_scales = low_scratch(l, SCALAR_F32, 1, l->m);
     int64_t quarters = scaled ? low_scale_tiles(l, table) * QUARTERS * l->m : 0;
     if (scaled && (!l->slice_scales || l->slice_scales->type->dims[1].value < quarters))
@@ -311,10 +311,10 @@ bool lower_table(lowering *l, const place *table, const table_source *s, ir_valu
                          scalar_rows[s->scalar].name);
         return false;
     }
-    bool scaled = table->type->scale == TABLE_SCALE_ROW || table->type->scale == TABLE_SCALE_GROUP;
-    if (scaled)
     if (is_native(l->context))
         return lower_native_table(l, table, s, row_tile);
+    bool scaled = table->type->scale == TABLE_SCALE_ROW || table->type->scale == TABLE_SCALE_GROUP;
+    if (scaled)
         build_scaled(l, table, s, row_tile, one_row);
     else
         build_tiles(l, table, s, row_tile, low_index(l, 0), table_depth_tiles(l, table->type),

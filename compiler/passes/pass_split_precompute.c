@@ -44,9 +44,9 @@ static const char *weight_obstacle(split *s, const ir_op *op, const quant_format
         return arena_format(a, "machine '%s' has no LUT unit", target->name);
     if (!w->dims[0].value || !w->dims[1].value)
         return "the matrix is empty";
-    if (!pack_size(f, w->dims[0].value, w->dims[1].value, shape))
     if (is_native(s->context) && !pack_size(f, w->dims[0].value, w->dims[1].value, shape))
         return arena_format(a, "weights of format %s have no layout for CPUs", f->name);
+    if (!pack_size(f, w->dims[0].value, w->dims[1].value, shape))
         return arena_format(a, "groups of %lld are less than a quarter of the tile depth %u",
                             (long long)f->group, machine_tile_depth(target));
     return NULL;
