@@ -149,24 +149,49 @@ static void wait_for_memory_units(const timing_hart *t, wait *w)
 
 // --------------------------------------------------------------------------- issue
 
+void timing_wait_until(timing_hart *t, uint64_t cycle)
+{
+    if (cycle > t->now) {
+        t->now = cycle;
+        t->slots = 0;
+    }
+}
+
+// The front goes on at `cycle`: the reason is that of the instruction before.
+static void go_on_at(timing_hart *t, timing_op *op, uint64_t cycle, unsigned reason)
+{
+    if (cycle <= t->now)
+        return;
+    op->counts.cycles += cycle - t->now;
+    op->counts.stalls[reason] += cycle - t->now;
+    timing_wait_until(t, cycle);
+}
+
+static void pass_barrier(timing_hart *t)
+{
+    if (t->barrier)
+        go_on_at(t, t->transfer, *t->barrier, TIMING_HARTS);
+    t->barrier = NULL;
+    t->transfer = NULL;
+}
+
 // Whether the branch before went the way that was not predicted.
 static void settle_transfer(timing_hart *t, uint64_t pc)
 {
     timing_op *op = t->transfer;
     const isa_instruction *in = &op->in;
     bool taken = pc != op->pc + in->length, lost;
+    if (op->class == ISA_CLASS_SYSTEM) {
+        pass_barrier(t);
+        return;
+    }
     t->transfer = NULL;
     if (op->class == ISA_CLASS_BRANCH)
         lost = taken != (in->imm < 0);
     else // to where the caller is expected to go on, or anywhere
         lost = in->opcode == ISA_JALR && !(in->rd == 0 && (in->rs1 == RA || in->rs1 == T0));
-    if (!lost)
-        return;
-    uint64_t from = t->now;
-    t->now = t->issue + 1 + t->machine->issue_mispredict;
-    t->slots = 0;
-    op->counts.cycles += t->now - from;
-    op->counts.stalls[TIMING_BRANCH] += t->now - from;
+    if (lost)
+        go_on_at(t, op, t->issue + 1 + t->machine->issue_mispredict, TIMING_BRANCH);
 }
 
 static void take_slot(timing_hart *t, uint64_t cycle)
@@ -267,12 +292,9 @@ uint64_t timing_end(const timing_hart *t)
     return end;
 }
 
-void timing_wait_until(timing_hart *t, uint64_t cycle)
+void timing_barrier(timing_hart *t, const uint64_t *passed)
 {
-    if (cycle > t->now) {
-        t->now = cycle;
-        t->slots = 0;
-    }
+    t->barrier = passed;
 }
 
 timing_hart *timing_hart_create(const machine *m, hart *h, timing_memory *memory)

@@ -80,7 +80,8 @@ typedef struct timing_hart {
     uint32_t early[TIMING_REGISTERS];
     uint8_t reason[TIMING_REGISTERS], read_reason[TIMING_REGISTERS];
     uint64_t free[ISA_UNIT_COUNT]; // when the unit takes the next instruction
-    timing_op *transfer;           // the last instruction, if it may have jumped
+    timing_op *transfer;           // the last instruction, if it may have jumped or waited
+    const uint64_t *barrier;       // when all harts had come to it; NULL: it is at none
     timing_op *last;               // instruction
     timing_op **buckets;
     size_t op_count;
@@ -97,8 +98,10 @@ void timing_hart_destroy(timing_hart *t); // NULL is fine
 void timing_watch(void *context, hart *h, const isa_instruction *in);
 // When everything is done that was issued.
 uint64_t timing_end(const timing_hart *t);
-// Waits for the others: until then nothing issues.
+// Nothing issues before.
 void timing_wait_until(timing_hart *t, uint64_t cycle);
+// The hart has come to a barrier; *passed is set before it goes on.
+void timing_barrier(timing_hart *t, const uint64_t *passed);
 
 // All instructions that were executed, in no order.
 typedef void timing_visit(void *context, const timing_op *op);

@@ -242,7 +242,8 @@ void timing_prepare(timing_op *op, const machine *m)
 {
     const isa_class class = op->class = isa_rows[op->in.opcode].class;
     op->word = op->in.word;
-    op->is_transfer = class == ISA_CLASS_BRANCH || class == ISA_CLASS_JUMP;
+    op->is_transfer =
+        class == ISA_CLASS_BRANCH || class == ISA_CLASS_JUMP || op->in.opcode == ISA_ECALL;
     op->is_fence = op->in.opcode == ISA_FENCE || op->in.opcode == ISA_FENCE_TSO;
     bool rows = has_rows(op->in.opcode);
     op->is_shaped = is_vector(class) || rows;

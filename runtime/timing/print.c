@@ -17,8 +17,8 @@ static void print_scaled(text *out, double value, const char *unit)
     static const struct {
         double factor;
         const char *prefix;
-    } prefixes[] = {{1e12, "T"}, {1e9, "G"},  {1e6, "M"},  {1e3, "k"},
-                    {1, ""},     {1e-3, "m"}, {1e-6, "u"}, {1e-9, "n"}};
+    } prefixes[] = {{1e12, "T"}, {1e9, "G"},  {1e6, "M"},  {1e3, "k"},  {1, ""},
+                    {1e-3, "m"}, {1e-6, "u"}, {1e-9, "n"}, {1e-12, "p"}};
     size_t i = 0, last = sizeof prefixes / sizeof *prefixes - 1;
     while (i < last && value < prefixes[i].factor)
         i++;

@@ -21,6 +21,9 @@ typedef struct timing {
     unsigned count;
     uint64_t calls;
     timeline *timeline; // NULL: none is wanted
+    uint64_t *arrivals; // at barriers, of each hart
+    // When the last hart came to the last barrier and the one before, by its number's parity.
+    uint64_t passed[2], barriers;
 } timing;
 
 void timing_option_rows(timing_settings *s, option_row rows[TIMING_OPTIONS])
@@ -66,13 +69,8 @@ static uint64_t read_time(void *context)
 
 static void attach(timing *t, hart *h)
 {
-    unsigned rank = 0;
-    while (t->harts[rank] && t->harts[rank]->hart != h)
-        rank++;
+    const unsigned rank = h->rank;
     timing_hart **own = &t->harts[rank];
-    t->calls += rank == 0;
-    if (*own)
-        return;
     *own = timing_hart_create(host_machine(t->program), h, t->memories[rank]);
     h->cycles = read_cycles;
     h->clock = read_time;
@@ -82,10 +80,41 @@ static void attach(timing *t, hart *h)
     hart_watch(h, timing_watch, *own);
 }
 
+// All harts begin a call together.
+static void begin_call(timing *t)
+{
+    uint64_t latest = 0;
+    for (unsigned i = 0; i < t->count; i++)
+        if (t->harts[i] && timing_end(t->harts[i]) > latest)
+            latest = timing_end(t->harts[i]);
+    for (unsigned i = 0; i < t->count && t->count > 1; i++)
+        if (t->harts[i])
+            timing_wait_until(t->harts[i], latest);
+    t->calls++;
+}
+
 static void begin(void *context, hart *h, const char *name)
 {
     (void)name;
-    attach(context, h);
+    timing *t = context;
+    if (h->rank == 0)
+        begin_call(t);
+    if (!t->harts[h->rank])
+        attach(t, h);
+}
+
+// Harts take turns: all have come to it before any goes on.
+static void barrier(void *context, hart *h)
+{
+    timing *t = context;
+    timing_hart *own = t->harts[h->rank];
+    uint64_t number = ++t->arrivals[h->rank], *passed = &t->passed[number & 1];
+    if (number > t->barriers) {
+        t->barriers = number;
+        *passed = 0;
+    }
+    *passed = own->now > *passed ? own->now : *passed;
+    timing_barrier(own, passed);
 }
 
 static void write_report(timing *t)
@@ -111,6 +140,7 @@ static void release(timing *t)
     }
     free(t->harts);
     free(t->memories);
+    free(t->arrivals);
     free(t);
 }
 
@@ -138,7 +168,8 @@ static timing *create(host_program *p, diagnostics *d, unsigned harts)
 {
     timing *t = calloc(1, sizeof *t);
     if (!t || !(t->harts = calloc(harts, sizeof *t->harts)) ||
-        !(t->memories = calloc(harts, sizeof *t->memories)))
+        !(t->memories = calloc(harts, sizeof *t->memories)) ||
+        !(t->arrivals = calloc(harts, sizeof *t->arrivals)))
         INTERNAL_ERROR("out of memory");
     t->program = p;
     t->diagnostics = d;
@@ -160,7 +191,9 @@ bool timing_start(host_program *p, arena *a, diagnostics *d, const timing_settin
 {
     if (!s->time)
         return true;
-    timing *t = create(p, d, 1);
+    host_statistics statistics;
+    host_statistics_get(p, &statistics);
+    timing *t = create(p, d, statistics.harts);
     if (!t)
         return false;
     const char *path =
@@ -172,6 +205,7 @@ bool timing_start(host_program *p, arena *a, diagnostics *d, const timing_settin
         release(t);
         return false;
     }
-    host_observe(p, &(observer){.context = t, .begin = begin, .finish = finish});
+    host_observe(p,
+                 &(observer){.context = t, .begin = begin, .barrier = barrier, .finish = finish});
     return true;
 }

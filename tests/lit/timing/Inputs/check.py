@@ -10,7 +10,7 @@ for group in ("functions", "lines", "places", "opcodes"):
     rows = report[group]
     assert sum(row["instructions"] for row in rows) == report["instructions"], group
     # the front issues one instruction in a cycle, or waits
-    assert sum(row["cycles"] for row in rows) == report["instructions"] + waits <= report["cycles"], group
+    assert sum(row["cycles"] for row in rows) == report["instructions"] + waits <= report["cycles"] * report["harts"], group
     assert all(sum(row["busy"].get(unit, 0) for row in rows) == busy for unit, busy in report["busy"].items()), group
     joules = sum(row["joules"] for row in rows)
     rest = sum(value for name, value in report["energy"].items() if name != "static")
