@@ -316,6 +316,15 @@ static inline void refer_to_loaded(lut_unit *u, const run_loop *loop)
     u->half_references = (u->half_references & ~loop->loaded) | loop->halves;
 }
 
+// An lmma that settles tiles may stand between two loads of the same one.
+static inline void refer_to(lut_unit *u, const run_op *op, const uint8_t *place)
+{
+    const uint32_t tile = 1u << op->rd;
+    u->at[op->rd] = (uint8_t *)(uintptr_t)place;
+    u->references |= tile;
+    u->half_references = (u->half_references & ~tile) | (op->half ? tile : 0);
+}
+
 // An lmma may have settled what was loaded in the round before.
 static void execute_round(lut_unit *u, const hart_xlut_run *run, const run_loop *loop, rounds *r)
 {
@@ -323,7 +332,7 @@ static void execute_round(lut_unit *u, const hart_xlut_run *run, const run_loop 
     for (uint32_t i = loop->first; i < loop->branch; i++) {
         const run_op *op = &run->ops[i];
         if (op->kind == RUN_LOAD)
-            u->at[op->rd] = at_place(r, op->place[0]);
+            refer_to(u, op, at_place(r, op->place[0]));
         else if (op->kind == RUN_LMMA)
             look_up(u, op->in, op->choice);
         else if (op->kind == RUN_DEQUANTIZE || op->kind == RUN_OFFSET)
