@@ -169,6 +169,8 @@ static xlut_statement multiply(emitter *e, const ir_op *op)
     i->rd = i->start ? tile(e, op, NULL) : updated_tile(e, op, "accumulator");
     i->rs1 = tile(e, op, "table");
     i->rs2 = plane_tiles(e, op);
+    if (ir_operand_named(op, "high") && (i->rs1 % 2 || tile(e, op, "high") != i->rs1 + 1))
+        emit_error(e, "a table of two tiles must stand in an even register and the next one");
     i->table = OPTION(e, op, "entry", xlut_table_names);
     i->form = form_of(e, op);
     i->rows = OPTION(e, op, "rows", xlut_rows_names);

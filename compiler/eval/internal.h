@@ -93,6 +93,9 @@ void eval_release_slot(slot *s);
 // per 4 activations, ceil(columns / 4) of them.
 void eval_table_entries(const ir_type *table, int64_t tile_depth, const double *x, int64_t columns,
                         double *entries);
+// The same of a codebook's tables: QUANT_BOOK for each lookup of `per_lookup` activations.
+void eval_book_entries(const ir_type *table, int64_t tile_depth, const quant_codebook *codebook,
+                       const float *book, const double *x, int64_t columns, double *entries);
 // What nibble `bits` (bit j: weight j is +1) picks.
 static inline double eval_table_lookup(const double *entries, unsigned bits)
 {

@@ -182,6 +182,25 @@ static unsigned plane_bits(const product *p, const uint8_t *codes, int64_t looku
     return bits;
 }
 
+// What the codes of a codebook's lookups pick.
+static double through_book(const product *p, const weight_block *b, int64_t m, int64_t n)
+{
+    const quant_codebook *book = p->format.codebook;
+    int64_t per_lookup = 4 / book->bits, lookups = (p->k + per_lookup - 1) / per_lookup;
+    int64_t groups = quant_groups(&p->format, p->k);
+    int64_t per_group = p->format.group ? p->format.group / per_lookup : lookups;
+    const double *entries = p->entries + m * lookups * QUANT_BOOK;
+    const uint8_t *codes = b->rows.codes + n * p->k;
+    double y = 0;
+    for (int64_t at = 0; at < lookups; at++, entries += QUANT_BOOK) {
+        unsigned index = 0;
+        for (int64_t j = 0; j < per_lookup && at * per_lookup + j < p->k; j++)
+            index |= (unsigned)codes[at * per_lookup + j] << j * book->bits;
+        y += entries[index] * (double)b->rows.scale[n * groups + at / per_group];
+    }
+    return p->scale ? y * row_scale(p, m) : y;
+}
+
 // What a term's planes pick for one lookup.
 static double term_entry(const product *p, quant_term t, const uint8_t *codes, int64_t lookup,
                          const double *entries)
@@ -229,9 +248,10 @@ static bool multiply(product *p)
         bool ok = load_block(p, scratch, &b);
         for (int64_t m = 0; m < p->rows && ok; m++) {
             for (int64_t n = 0; n < b.count; n++) {
-                double y = p->entries ? through_table(p, &b, m, n)
-                           : exact    ? integer_exact(p, &b, m, n)
-                                      : ideal(p, &b, m, n);
+                double y = p->entries
+                               ? (p->format.codebook ? through_book : through_table)(p, &b, m, n)
+                           : exact ? integer_exact(p, &b, m, n)
+                                   : ideal(p, &b, m, n);
                 p->y->data[m * p->n + first + n] = scalar_round(p->y->type, y);
             }
         }
@@ -242,15 +262,34 @@ static bool multiply(product *p)
     return true;
 }
 
-static void build_entries(product *p)
+// `numbers`: of a codebook.
+static void build_entries(product *p, const float *numbers)
 {
-    int64_t lookups = (p->k + 3) / 4;
-    p->entries = calloc((size_t)(p->rows * lookups + 1), 8 * sizeof(double));
+    const quant_codebook *book = p->format.codebook;
+    int64_t per_lookup = book ? 4 / book->bits : 4, lookups = (p->k + per_lookup - 1) / per_lookup;
+    size_t entries = book ? QUANT_BOOK : 8;
+    p->entries = calloc((size_t)(p->rows * lookups + 1), entries * sizeof(double));
     if (!p->entries)
         INTERNAL_ERROR("out of memory");
-    for (int64_t m = 0; m < p->rows; m++)
+    for (int64_t m = 0; m < p->rows && book; m++)
+        eval_book_entries(p->table, p->e->options.tile_depth, book, numbers, p->x->data + m * p->k,
+                          p->k, p->entries + (size_t)(m * lookups) * entries);
+    for (int64_t m = 0; m < p->rows && !book; m++)
         eval_table_entries(p->table, p->e->options.tile_depth, p->x->data + m * p->k, p->k,
                            p->entries + m * lookups * 8);
+}
+
+// A learned codebook is known with any row of the weight.
+static bool with_entries(product *p)
+{
+    const quant_codebook *book = p->format.codebook;
+    arena *scratch = arena_create();
+    weight_block first = {.count = p->n > 0};
+    bool ok = !book || !book->learned || read_planes(p, scratch, &first);
+    if (ok)
+        build_entries(p, !book ? NULL : book->learned ? first.rows.book : book->levels);
+    arena_destroy(scratch);
+    return ok;
 }
 
 static bool find_weight(product *p)
@@ -282,9 +321,10 @@ static bool eval_product(evaluator *e, const ir_op *op, bool with_table)
     if (with_table)
         p.table = ir_operand(op, 0)->type;
     // Tables of integers are exact.
-    if (p.table && e->options.quantize_tables && p.format.planes && !scalar_is_integer(p.x->type))
-        build_entries(&p);
-    bool ok = multiply(&p);
+    bool rounds =
+        p.table && e->options.quantize_tables && p.format.planes && !scalar_is_integer(p.x->type);
+    bool ok = !rounds || with_entries(&p);
+    ok = ok && multiply(&p);
     free(p.entries);
     return ok;
 }

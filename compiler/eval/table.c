@@ -89,6 +89,51 @@ void eval_table_entries(const ir_type *table, int64_t tile_depth, const double *
     }
 }
 
+// ------------------------------------------------------------------ codebooks
+
+static float book_number(const float *book, const quant_codebook *codebook, int code)
+{
+    return book[code % (1 << codebook->bits)];
+}
+
+static void book_span(const ir_type *table, const quant_codebook *codebook, const float *book,
+                      const double *x, int64_t columns, int64_t first, int64_t last,
+                      double *entries)
+{
+    int64_t per_lookup = 4 / codebook->bits;
+    float most = 0, number = 0;
+    for (int i = 0; i < 1 << codebook->bits; i++)
+        number = fmaxf(number, fabsf(book[i]));
+    for (int64_t at = first; at < last; at++) {
+        float sum = 0;
+        for (int64_t j = 0; j < per_lookup; j++)
+            sum += fabsf(activation(x, columns, at * per_lookup + j));
+        most = fmaxf(most, sum);
+    }
+    most *= number;
+    bool rounded = table->scalar == SCALAR_I8;
+    float scale = rounded ? most / 127 : 1, inverse = !rounded ? 1 : most == 0 ? 0 : 127 / most;
+    for (int64_t at = first; at < last; at++)
+        for (int i = 0; i < QUANT_BOOK; i++) {
+            float sum = 0;
+            for (int64_t j = 0; j < per_lookup; j++)
+                sum += activation(x, columns, at * per_lookup + j) *
+                       book_number(book, codebook, i >> (int)j * (int)codebook->bits);
+            entries[at * QUANT_BOOK + i] =
+                scalar_round(table->scalar, (double)(sum * inverse)) * (double)scale;
+        }
+}
+
+void eval_book_entries(const ir_type *table, int64_t tile_depth, const quant_codebook *codebook,
+                       const float *book, const double *x, int64_t columns, double *entries)
+{
+    int64_t per_lookup = 4 / codebook->bits, lookups = (columns + per_lookup - 1) / per_lookup;
+    int64_t span = eval_table_span(table, tile_depth) / per_lookup;
+    span = span ? span : lookups;
+    for (int64_t first = 0; first < lookups; first += span)
+        book_span(table, codebook, book, x, columns, first, least(first + span, lookups), entries);
+}
+
 // ------------------------------------------------------------------ expected noise
 
 static unsigned plane_bits(const quant_rows *w, int64_t n, int64_t lookup, unsigned plane)

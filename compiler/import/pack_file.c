@@ -247,18 +247,30 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static bool put_book(writer *o, const quant_rows *rows)
+{
+    uint8_t bytes[QUANT_BOOK * sizeof(float)];
+    pack_book(rows->book, bytes);
+    return put_weight(o, bytes, sizeof bytes);
+}
+
 // Column tile by column tile, through one buffer.
 static bool put_planes(writer *o, arena *a, const ir_global *g, const quant_format *f,
                        const weights_tensor *t)
 {
     const int64_t step = o->shape.tile_n;
-    const uint64_t size = pack_size(f, step, t->columns, o->shape);
+    pack_geometry geometry;
+    if (!pack_geometry_of(f, step, t->columns, o->shape, &geometry))
+        INTERNAL_ERROR("format %s was placed and cannot be packed", f->name);
+    const uint64_t size = (uint64_t)geometry.column_tile_bytes;
     quant_rows rows = quant_rows_create(a, f, step, t->columns);
     uint8_t *packed = arena_alloc(a, (size_t)size);
     for (int64_t first = 0; first < t->rows; first += step) {
         int64_t count = least(step, t->rows - first);
         quant_rows tile = quant_rows_slice(&rows, 0, count);
         if (!weights_canonical(o->w, o->d, g, first, count, &tile))
+            return false;
+        if (first == 0 && geometry.book_bytes && !put_book(o, &tile))
             return false;
         pack_rows(&tile, o->shape, packed);
         if (!put_weight(o, packed, size))

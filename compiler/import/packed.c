@@ -101,7 +101,10 @@ static bool entry_place(parsing *p, const json_t *entry, weights_tensor *t)
         return bad_entry(p, "the size is not that of the shape and format");
     t->data = p->data + at;
     p->at = at + t->size;
-    return true;
+    float book[QUANT_BOOK];
+    bool learned = t->size && t->format.planes && g.book_bytes;
+    return !learned || pack_unpack_book(t->data, book) ||
+           bad_entry(p, "a number of its codebook is not finite");
 }
 
 static bool entry_hash(parsing *p, const json_t *entry, weights_tensor *t)

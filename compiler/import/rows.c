@@ -52,6 +52,13 @@ bool tensor_canonical_format(const weights_tensor *t, quant_format *out)
     return t->data && t->format.planes;
 }
 
+// The learned numbers that stand in front of a packed tensor, which were checked when it was
+// opened.
+static void tensor_book(const weights_tensor *t, float *book)
+{
+    pack_unpack_book(t->data, book);
+}
+
 // The packed column tiles that hold the rows are unpacked whole.
 static quant_rows unpack_rows(const weights *w, arena *a, const weights_tensor *t, int64_t first,
                               int64_t count)
@@ -63,7 +70,9 @@ static quant_rows unpack_rows(const weights *w, arena *a, const weights_tensor *
     int64_t end = first + count, whole = end + (w->shape.tile_n - end % w->shape.tile_n);
     quant_rows rows =
         quant_rows_create(a, &t->format, (whole < t->rows ? whole : t->rows) - start, t->columns);
-    pack_unpack_rows(t->data + tile * g.column_tile_bytes, w->shape, &rows);
+    pack_unpack_rows(t->data + g.book_bytes + tile * g.column_tile_bytes, w->shape, &rows);
+    if (g.book_bytes)
+        tensor_book(t, rows.book);
     return quant_rows_slice(&rows, first - start, count);
 }
 
@@ -77,8 +86,12 @@ static bool row_from_blocks(const weights_tensor *t, int64_t row, const quant_ro
 
 static bool finite_values(const quant_rows *row)
 {
-    for (int64_t g = 0; g < quant_groups(&row->format, row->k); g++)
-        if (!isfinite(row->scale[g]) || (row->offset && !isfinite(row->offset[g])))
+    int64_t groups = quant_groups(&row->format, row->k);
+    for (int64_t i = 0; i < groups * row->format.terms; i++)
+        if (!isfinite(row->scale[i]))
+            return false;
+    for (int64_t g = 0; row->offset && g < groups; g++)
+        if (!isfinite(row->offset[g]))
             return false;
     return true;
 }
@@ -238,6 +251,48 @@ bool weights_read_rows(const weights *w, diagnostics *d, const weights_tensor *t
 
 // ------------------------------------------------------------ a program's weights
 
+// The codebook of a tensor is learned once for each format, from all of its rows.
+static bool learn_book(const weights *w, diagnostics *d, const weights_tensor *t,
+                       const quant_format *f, float *book)
+{
+    enum { ROWS = 16 };
+    arena *a = arena_create();
+    quant_learner *l = quant_learner_create(a, f, t->columns);
+    float *values = ARENA_ARRAY(a, float, (size_t)(ROWS * t->columns));
+    bool good = true;
+    for (int64_t n = 0; n < t->rows && t->columns && good; n += ROWS) {
+        int64_t count = t->rows - n < ROWS ? t->rows - n : ROWS;
+        good = weights_read_rows(w, d, t, n, count, values);
+        if (good)
+            quant_learner_add(l, values, count);
+        tensor_release(w, t, n, count);
+    }
+    if (good)
+        quant_learner_finish(l, book);
+    arena_destroy(a);
+    return good;
+}
+
+static bool find_book(const weights *w, diagnostics *d, const weights_tensor *t, quant_rows *out)
+{
+    learned_book *known = w->books->first;
+    while (known && !(strcmp(known->tensor, t->name) == 0 &&
+                      known->format == out->format.codebook && known->group == out->format.group))
+        known = known->next;
+    if (!known) {
+        known = ARENA_NEW(w->arena, learned_book);
+        *known = (learned_book){.tensor = arena_string(w->arena, t->name, strlen(t->name)),
+                                .format = out->format.codebook,
+                                .group = out->format.group,
+                                .next = w->books->first};
+        if (!learn_book(w, d, t, &out->format, known->numbers))
+            return false;
+        w->books->first = known;
+    }
+    memcpy(out->book, known->numbers, sizeof known->numbers);
+    return true;
+}
+
 // A few rows at a time: their floats stay in the cache between reading and quantizing.
 static bool quantize_rows(const weights *w, diagnostics *d, arena *a, const weights_tensor *t,
                           int64_t first, quant_rows *out)
@@ -304,6 +359,12 @@ bool weights_canonical(const weights *w, diagnostics *d, const ir_global *g, int
         return false;
     if (out->n != count || out->k != t.columns)
         INTERNAL_ERROR("rows of '%s' do not fit what they are read into", g->name);
+    bool learned = out->format.codebook && out->format.codebook->learned;
+    bool same = tensor_canonical_format(&t, &native) && native.codebook == out->format.codebook;
+    if (learned && same)
+        tensor_book(&t, out->book);
+    if (learned && !same && !find_book(w, d, &t, out))
+        return false;
     arena *a = arena_create();
     bool good = tensor_canonical_format(&t, &native) ? rows_from_codes(w, d, a, &t, first, out)
                                                      : quantize_rows(w, d, a, &t, first, out);

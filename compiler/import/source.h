@@ -7,7 +7,22 @@
 
 #include <assert.h>
 
+// Learned codebooks that were needed before.
+typedef struct learned_book learned_book;
+struct learned_book {
+    const char *tensor;
+    const quant_codebook *format;
+    int64_t group;
+    float numbers[QUANT_BOOK];
+    learned_book *next;
+};
+
+typedef struct learned_books {
+    learned_book *first;
+} learned_books;
+
 struct weights {
+    learned_books *books;
     weights_kind kind;
     const char *name;
     arena *arena;

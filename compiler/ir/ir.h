@@ -87,7 +87,8 @@ struct ir_type {
     ir_type_kind kind;
     scalar_type scalar; // element: SCALAR, TENSOR, BUFFER, VECTOR; TABLE: i8, i16, f16
     const char *format; // WEIGHT: format name from the quant table ("w2g64", "ternary",
-                        // "f16", ...), or "w": not decided yet
+                        // "f16", ...), or "w": not decided yet. TABLE of a codebook: its
+                        // name ("nf4"): entries are its numbers times activations
     table_scale scale;  // TABLE
     int64_t group;      // TABLE with TABLE_SCALE_GROUP: activations per scale
     int64_t sums;       // TABLE: activations per sum for offsets; 0: no sums kept
@@ -104,6 +105,8 @@ const ir_type *ir_type_tensor(ir_module *m, scalar_type s, unsigned rank, const 
 const ir_type *ir_type_weight(ir_module *m, const char *format, unsigned rank, const ir_dim *dims);
 const ir_type *ir_type_table(ir_module *m, scalar_type entry, table_scale scale, int64_t group,
                              int64_t sums, unsigned rank, const ir_dim *dims);
+// The same table for a codebook; NULL: for signs.
+const ir_type *ir_type_table_of_codebook(ir_module *m, const ir_type *table, const char *name);
 // The same table in so many parts.
 const ir_type *ir_type_table_in_parts(ir_module *m, const ir_type *table, unsigned parts);
 // For products on CPUs that multiply bytes instead of looking entries up.

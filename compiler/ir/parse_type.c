@@ -89,6 +89,9 @@ static bool parse_table(parser *p, const ir_type **out)
         } else if (lir_accept(p, "scale")) {
             if (!parse_scale(p, &t))
                 return false;
+        } else if (lir_accept(p, "codebook")) {
+            if (!lir_expect(p, "=") || !lir_word(p, "a codebook", &t.format))
+                return false;
         } else if (lir_accept(p, "parts")) {
             if (!lir_expect(p, "=") || !lir_integer(p, "the table's parts", 1, 2, &parts))
                 return false;
@@ -101,6 +104,7 @@ static bool parse_table(parser *p, const ir_type **out)
         return false;
     *out = ir_type_table(p->module, t.scalar, t.scale, t.group, t.sums, t.rank, t.dims);
     *out = ir_type_table_in_parts(p->module, *out, (unsigned)parts);
+    *out = ir_type_table_of_codebook(p->module, *out, t.format);
     if (t.multiplied)
         *out = ir_type_table_multiplied(p->module, *out);
     return true;

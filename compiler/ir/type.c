@@ -115,6 +115,13 @@ const ir_type *ir_type_table(ir_module *m, scalar_type entry, table_scale scale,
     return intern_with_dims(m, t, rank, dims);
 }
 
+const ir_type *ir_type_table_of_codebook(ir_module *m, const ir_type *table, const char *name)
+{
+    ir_type t = *table;
+    t.format = name ? ir_intern(m, name) : NULL;
+    return intern_type(m, &t);
+}
+
 const ir_type *ir_type_table_in_parts(ir_module *m, const ir_type *table, unsigned parts)
 {
     ir_type t = *table;
@@ -183,7 +190,10 @@ void ir_dim_print(text *out, ir_dim d)
 
 static void print_table(text *out, const ir_type *t)
 {
-    text_printf(out, "table<%s%s", scalar_rows[t->scalar].name, t->multiplied ? ", multiplied" : "");
+    text_printf(out, "table<%s%s", scalar_rows[t->scalar].name,
+                t->multiplied ? ", multiplied" : "");
+    if (t->format)
+        text_printf(out, ", codebook = %s", t->format);
     if (t->scale == TABLE_SCALE_GROUP)
         text_printf(out, ", scale = group(%lld)", (long long)t->group);
     else if (t->scale != TABLE_SCALE_NONE)
@@ -200,8 +210,13 @@ const char *const ir_tile_kind_words[] = {"plane", "table", "i32", "f32", "matri
 // Weight formats print bare ("w2g64[..]") where that cannot be taken for a tensor.
 bool ir_weight_format_is_bare(const char *format)
 {
+    static const char *const bases[] = {"ternary", "bcq", "nf4", "fp4",
+                                        "iq4nl",   "cb4", "cb2", "bitmod"};
+    for (size_t i = 0; i < sizeof bases / sizeof *bases; i++)
+        if (text_starts_with(format, bases[i]))
+            return true;
     return (format[0] == 'w' && (!format[1] || (format[1] >= '0' && format[1] <= '9'))) ||
-           text_starts_with(format, "ternary") || !strcmp(format, "dense");
+           !strcmp(format, "dense");
 }
 
 void ir_type_print(text *out, const ir_type *t)

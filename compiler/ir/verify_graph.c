@@ -281,6 +281,8 @@ static bool rule_precompute(verifier *v, const ir_op *op)
         return verify_error(v, op,
                             "builds i16 tables of integers and others of floats, not %s of %s",
                             verify_type(v, t), verify_type(v, x));
+    if (t->format && wide)
+        return verify_error(v, op, "builds no tables of a codebook from %s", verify_type(v, x));
     if (t->parts != (wide ? 2 : 1))
         return verify_error(v, op, "builds tables in two parts of i16 only, and these always so");
     return check_same_shape(v, op, x, t);

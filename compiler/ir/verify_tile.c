@@ -170,9 +170,14 @@ static bool rule_tbl(verifier *v, const ir_op *op)
     return check_register(v, op) && check_tile(v, op, "its result", op->results[0].type, TABLE);
 }
 
+static unsigned first_plane_of(const ir_op *op)
+{
+    return (unsigned)ir_operand_slot(op->code, "planes");
+}
+
 static bool check_planes(verifier *v, const ir_op *op)
 {
-    unsigned n = op->n_operands - 2;
+    unsigned first = first_plane_of(op), n = op->n_operands - first;
     bool ternary = ir_name_is(op, "form", "ternary"), full = ir_name_is(op, "form", "full");
     if (ternary ? n != 2 : full ? n != 1 : n < 1 || n > 4)
         return verify_error(v, op, "of form %s takes %s planes, not %u", ir_name(op, "form"),
@@ -181,7 +186,7 @@ static bool check_planes(verifier *v, const ir_op *op)
                                     : "1 to 4",
                             n);
     for (unsigned i = 0; i < n; i++)
-        if (!check_tile(v, op, "a plane", op->operands[2 + i].value->type, PLANE))
+        if (!check_tile(v, op, "a plane", op->operands[first + i].value->type, PLANE))
             return false;
     return true;
 }
@@ -196,22 +201,37 @@ static int64_t register_of(const ir_value *x)
 
 static bool check_consecutive(verifier *v, const ir_op *op)
 {
-    int64_t first = register_of(op->operands[2].value);
-    for (unsigned i = 3; first >= 0 && i < op->n_operands; i++) {
+    unsigned slot = first_plane_of(op);
+    int64_t first = register_of(op->operands[slot].value);
+    for (unsigned i = slot + 1; first >= 0 && i < op->n_operands; i++) {
         int64_t r = register_of(op->operands[i].value);
-        if (r >= 0 && r != first + i - 2)
+        if (r >= 0 && r != first + i - slot)
             return verify_error(v, op, "needs its planes in consecutive registers: lt%lld, lt%lld",
                                 (long long)first, (long long)r);
     }
     return true;
 }
 
+// Full tables of 16-bit entries, and only these, are two tiles.
+static bool check_high(verifier *v, const ir_op *op)
+{
+    const ir_value *high = ir_operand_named(op, "high");
+    bool wide = ir_name_is(op, "form", "full") && !ir_name_is(op, "entry", "i8");
+    if (wide != (high != NULL))
+        return verify_error(v, op,
+                            wide ? "of form full with %s entries needs operand 'high'"
+                                 : "takes no operand 'high' with %s entries of its form",
+                            ir_name(op, "entry"));
+    return !high || check_tile(v, op, "the table's second half", high->type, TABLE);
+}
+
 static bool rule_mma(verifier *v, const ir_op *op)
 {
-    const ir_value *accumulator = op->operands[1].value;
+    const ir_value *accumulator = ir_operand_named(op, "accumulator");
     unsigned kind = ir_name_is(op, "entry", "f16") ? F32 : I32;
     return check_register(v, op) &&
            check_tile(v, op, "the table", op->operands[0].value->type, TABLE) &&
+           check_high(v, op) &&
            (!accumulator || check_tile(v, op, "the accumulator", accumulator->type, kind)) &&
            check_tile(v, op, "its result", op->results[0].type, kind) && check_planes(v, op) &&
            check_consecutive(v, op);

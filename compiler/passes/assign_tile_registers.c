@@ -17,7 +17,7 @@ typedef struct web {
 } web;
 
 typedef struct run {
-    int size, start, end, reg;
+    int size, align, start, end, reg;
     location where;
 } run;
 
@@ -180,20 +180,23 @@ static void join_webs(ir_op *op, void *context)
 
 // ---- runs
 
-static void make_run(allocation *a, unsigned size, ir_value *const *tiles, location where)
+static void make_run(allocation *a, unsigned size, int align, ir_value *const *tiles,
+                     location where)
 {
     bool known = a->webs.items[web_of(a, tiles[0])].run >= 0;
     int r = known ? a->webs.items[web_of(a, tiles[0])].run : (int)a->runs.count;
     if (!known)
-        ARRAY_PUSH(a->context->arena, &a->runs,
-                   (run){.size = (int)size, .start = INT32_MAX, .reg = -1, .where = where});
+        ARRAY_PUSH(
+            a->context->arena, &a->runs,
+            (run){
+                .size = (int)size, .align = align, .start = INT32_MAX, .reg = -1, .where = where});
     for (unsigned i = 0; i < size; i++) {
         web *w = &a->webs.items[web_of(a, tiles[i])];
         bool fits = known ? w->run == r && w->offset == (int)i && a->runs.items[r].size == (int)size
                           : w->run < 0;
         if (!fits) {
             diagnostic_error(a->context->diagnostics, where,
-                             "these planes cannot stand in consecutive registers: another "
+                             "these tiles cannot stand in consecutive registers: another "
                              "instruction uses them in another order");
             a->good = false;
             return;
@@ -212,7 +215,10 @@ static void plane_runs(ir_op *op, void *context)
     unsigned first = (unsigned)ir_operand_slot(IR_XLUT_MMA, "planes"), n = op->n_operands - first;
     for (unsigned i = 0; i < n; i++)
         planes[i] = ir_operand(op, first + i);
-    make_run(a, n, planes, op->where);
+    make_run(a, n, 1, planes, op->where);
+    ir_value *table[2] = {ir_operand_named(op, "table"), ir_operand_named(op, "high")};
+    if (table[1]) // a pair begins at an even register
+        make_run(a, 2, 2, table, op->where);
 }
 
 static void close_runs(allocation *a)
@@ -223,8 +229,9 @@ static void close_runs(allocation *a)
         web *w = &a->webs.items[i];
         if (w->run < 0) {
             w->run = (int)a->runs.count;
-            ARRAY_PUSH(a->context->arena, &a->runs,
-                       (run){.size = 1, .start = INT32_MAX, .reg = -1, .where = w->where});
+            ARRAY_PUSH(
+                a->context->arena, &a->runs,
+                (run){.size = 1, .align = 1, .start = INT32_MAX, .reg = -1, .where = w->where});
         }
         run *r = &a->runs.items[w->run];
         r->start = w->start < r->start ? w->start : r->start;
@@ -254,7 +261,7 @@ static void scan(allocation *a)
         uint64_t want = (UINT64_C(1) << order[i]->size) - 1;
         int reg = 0;
         while (reg + order[i]->size <= ISA_TILE_REGISTERS && (taken & want << reg))
-            reg++;
+            reg += order[i]->align;
         if (reg + order[i]->size > ISA_TILE_REGISTERS) {
             diagnostic_error(a->context->diagnostics, order[i]->where,
                              "more than %d tile registers are live here; use a smaller row_block",

@@ -178,6 +178,7 @@ void prepare_table(lowering *l, const ir_type *table);
 // Builds the tables of one row tile. `rows`: its valid rows (1 or m forms are chosen); the
 // activations are rows [first_row ..] of `activations`, zero beyond the columns and the rows.
 typedef struct table_source {
+    const place *book;     // the weight with a learned codebook, or NULL
     ir_value *activations; // buffer [?, padded columns]
     ir_value *first_row;
     scalar_type scalar;
@@ -190,8 +191,19 @@ int64_t table_scale_count(const lowering *l, const ir_type *table);
 int64_t table_sum_count(const lowering *l, const ir_type *table);
 int64_t table_entry_bytes(const lowering *l, const ir_type *table); // of one tile's worth
 
+// ---- codebooks (lower_books.c)
+// The codebook of a table or weight, NULL: none.
+const quant_codebook *low_codebook(const ir_type *t);
+// Its numbers as f32 scalars: constants, or what stands in front of the weight's streams.
+void low_book(lowering *l, const quant_codebook *book, const place *weight,
+              ir_value *numbers[QUANT_BOOK]);
+int64_t book_table_bytes(const lowering *l, const ir_type *table); // of the lookups of one plane
+void lower_book_table(lowering *l, const place *table, const table_source *source,
+                      ir_value *row_tile, bool one_row);
+
 // ---- tiles (lower_contract.c)
-ir_value *low_mma(lowering *l, const ir_type *table, ir_value *entries, ir_value *accumulator,
-                  unsigned n_planes, ir_value *const *planes, const char *form, const char *slice,
-                  bool one_row);
+// `high`: the second tile of a full table of 16-bit entries, or NULL.
+ir_value *low_mma(lowering *l, const ir_type *table, ir_value *entries, ir_value *high,
+                  ir_value *accumulator, unsigned n_planes, ir_value *const *planes,
+                  const char *form, const char *slice, bool one_row);
 ir_value *low_tile_load(lowering *l, tile_kind kind, ir_value *bytes, bool half);

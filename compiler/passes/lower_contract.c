@@ -23,15 +23,15 @@ ir_value *low_tile_zero(lowering *l, tile_kind kind)
     return ir_build1(&l->at, IR_XLUT_ZERO, ir_type_tile(l->module, kind), NULL, NULL, NULL);
 }
 
-ir_value *low_mma(lowering *l, const ir_type *table, ir_value *entries, ir_value *accumulator,
-                  unsigned n_planes, ir_value *const *planes, const char *form, const char *slice,
-                  bool one_row)
+ir_value *low_mma(lowering *l, const ir_type *table, ir_value *entries, ir_value *high,
+                  ir_value *accumulator, unsigned n_planes, ir_value *const *planes,
+                  const char *form, const char *slice, bool one_row)
 {
-    ir_value *operands[2 + 8] = {entries, accumulator};
+    ir_value *operands[3 + 8] = {entries, high, accumulator};
     for (unsigned i = 0; i < n_planes; i++)
-        operands[2 + i] = planes[i];
+        operands[3 + i] = planes[i];
     const ir_type *type = ir_type_tile(l->module, low_accumulator_kind(table));
-    ir_op *op = ir_build(&l->at, IR_XLUT_MMA, 2 + n_planes, operands, 1, &type);
+    ir_op *op = ir_build(&l->at, IR_XLUT_MMA, 3 + n_planes, operands, 1, &type);
     ir_set_name(op, "entry", scalar_rows[table->scalar].name);
     if (form[0] != 'p')
         ir_set_name(op, "form", form);
@@ -55,7 +55,7 @@ static void add_piece(piece_list *list, piece p, unsigned parts)
 
 piece_list pieces_of(const quant_format *f, const ir_type *table)
 {
-    enum { PLANES = 4 }; // of an lmma
+    enum { PLANES = 4 }; // of an lmma, or of all in turn with a codebook
     piece_list list = {0};
     for (unsigned i = 0; i < f->terms; i++) {
         quant_term t = quant_term_of(f, i);
@@ -144,12 +144,45 @@ static ir_value *table_at(lowering *l, const contraction *c, unsigned j, tile_op
     return loaded->table[j][part];
 }
 
+// The codes of one plane: each has a full table of its own.
+static ir_value *look_up_codes(lowering *l, const contraction *c, unsigned plane, unsigned j,
+                               tile_operands *loaded, ir_value *accumulator, const char *slice)
+{
+    int64_t size = book_table_bytes(l, c->table), wide = size > l->tile_bytes;
+    ir_value *row = low_add(l, c->row_tile, low_index(l, j)), *tile[2] = {NULL};
+    ir_value *at =
+        low_add(l, low_mul(l, loaded->tile, low_index(l, table_entry_bytes(l, c->table))),
+                low_index(l, plane * size));
+    for (int64_t i = 0; i <= wide; i++) {
+        ir_value *from = low_add(l, at, low_index(l, i * l->tile_bytes));
+        tile[i] =
+            low_tile_load(l, TILE_TABLE, low_bytes(l, c->tables, row, from, l->tile_bytes), false);
+    }
+    return low_mma(l, c->table, tile[0], tile[1], accumulator, 1, &loaded->plane[plane], "full",
+                   slice, c->one_row);
+}
+
+// Each plane of a codebook covers its part of the depth: a quarter, or with codes of 2 bits a half.
+static ir_value *look_up_booked(lowering *l, const contraction *c, const piece *p, unsigned j,
+                                tile_operands *loaded, ir_value *accumulator, depth_slice slice)
+{
+    const int64_t covered = QUARTERS / p->planes;
+    for (int64_t q = slice.first; q < slice.first + slice.count; q += covered) {
+        const char *part = slice.count >= covered ? "all" : q % covered ? "half1" : "half0";
+        accumulator =
+            look_up_codes(l, c, p->first + (unsigned)(q / covered), j, loaded, accumulator, part);
+    }
+    return accumulator;
+}
+
 // accumulator (NULL: start afresh) += the piece's lookups in a slice of the loaded tile.
 static ir_value *look_up(lowering *l, const contraction *c, const piece *p, unsigned j,
                          tile_operands *loaded, ir_value *accumulator, depth_slice slice)
 {
+    if (p->form == QUANT_BOOKED)
+        return look_up_booked(l, c, p, j, loaded, accumulator, slice);
     const char *form = p->form == QUANT_EQUAL ? "ternary" : "planes";
-    return low_mma(l, c->table, table_at(l, c, j, loaded, p->part), accumulator, p->planes,
+    return low_mma(l, c->table, table_at(l, c, j, loaded, p->part), NULL, accumulator, p->planes,
                    loaded->plane + p->first, form, slice_name(slice), c->one_row);
 }
 

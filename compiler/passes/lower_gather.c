@@ -9,12 +9,15 @@
 typedef struct plane_table {
     quant_format format;
     pack_geometry geometry;
-    int64_t tile_n, columns, lookups; // lookups: of all depth tiles
-    ir_value *stream;                 // u8
-    ir_value *words;                  // scratch i32 [planes, words of a row]
-    ir_value *scales;                 // scratch f32 [terms, lookups]
-    ir_value *offsets;                // scratch f32 [lookups], NULL without
-    ir_value *values;                 // scratch f32 [4 lookups]
+    int64_t tile_n, columns, lookups; // lookups: of all depth tiles, of four weights
+    int64_t spread;                   // numbers kept for the weights of a lookup: 1, or with a
+                                      // codebook one for each
+    ir_value *book[QUANT_BOOK];
+    ir_value *stream;  // u8
+    ir_value *words;   // scratch i32 [planes, words of a row]
+    ir_value *scales;  // scratch f32 [terms, lookups * spread]
+    ir_value *offsets; // scratch f32 [lookups * spread], NULL without
+    ir_value *values;  // scratch f32 [4 lookups]
 } plane_table;
 
 enum { WORD_LOOKUPS = 4, LOOKUP_WEIGHTS = 4, WORD_BYTES = 4 };
@@ -28,8 +31,11 @@ static plane_table plane_table_of(lowering *l, const place *table, const quant_f
         INTERNAL_ERROR("weight format '%s' does not fit the machine's tiles", format->name);
     p.lookups = p.geometry.depth_tiles * p.geometry.depth / LOOKUP_WEIGHTS;
     p.words = low_scratch(l, SCALAR_I32, format->planes, p.lookups / WORD_LOOKUPS);
-    p.scales = low_scratch(l, SCALAR_F32, format->terms, p.lookups);
-    p.offsets = format->offset ? low_scratch(l, SCALAR_F32, 1, p.lookups) : NULL;
+    p.spread = format->codebook ? LOOKUP_WEIGHTS : 1;
+    if (format->codebook)
+        low_book(l, format->codebook, table, p.book);
+    p.scales = low_scratch(l, SCALAR_F32, format->terms, p.lookups * p.spread);
+    p.offsets = format->offset ? low_scratch(l, SCALAR_F32, 1, p.lookups * p.spread) : NULL;
     p.values = low_scratch(l, SCALAR_F32, 1, p.lookups * LOOKUP_WEIGHTS);
     return p;
 }
@@ -88,8 +94,10 @@ static void spread(lowering *l, ir_value *x, ir_value *to, ir_value *row, ir_val
 static void collect_groups(lowering *l, const plane_table *p, ir_value *start, ir_value *column)
 {
     const pack_geometry *g = &p->geometry;
-    ir_value *zero = low_index(l, 0), *one = low_index(l, 1), *all = low_index(l, p->lookups);
+    ir_value *zero = low_index(l, 0), *one = low_index(l, 1);
+    ir_value *all = low_index(l, p->lookups * p->spread);
     int64_t size = p->format.group ? p->format.group / LOOKUP_WEIGHTS : p->lookups;
+    size *= p->spread;
     ir_value *per_tile = low_index(l, g->groups_per_tile);
     low_loop groups;
     low_for_begin(l, &groups, zero, low_index(l, quant_groups(&p->format, p->columns)), one, 0,
@@ -180,15 +188,67 @@ static void term_levels(lowering *l, const plane_table *p, unsigned term, ir_val
 static void add_term(lowering *l, const plane_table *p, unsigned term, ir_value *at,
                      ir_value *const levels[LOOKUP_WEIGHTS], ir_value *values[LOOKUP_WEIGHTS])
 {
-    ir_value *scale = low_vload(l, p->scales, low_index(l, term), at, 1);
+    ir_value *from = low_mul(l, at, low_index(l, p->spread));
+    ir_value *scale = low_vload(l, p->scales, low_index(l, term), from, p->spread);
     for (unsigned i = 0; i < LOOKUP_WEIGHTS; i++)
         values[i] = values[i] ? ir_build1(&l->at, IR_FMA, scale->type, scale, levels[i], values[i])
                               : low_binary(l, IR_MUL, scale, levels[i]);
 }
 
+// The codebook's numbers for the codes of a strip of weights.
+static ir_value *numbers_of(lowering *l, const plane_table *p, ir_value *codes)
+{
+    ir_value *x = low_broadcast(l, p->book[0]);
+    for (unsigned i = 1; i < 1u << p->format.codebook->bits; i++) {
+        ir_value *same = low_compare(l, "eq", codes, integer(l, i));
+        x = ir_build1(&l->at, IR_SELECT, x->type, same, low_broadcast(l, p->book[i]), x);
+    }
+    return x;
+}
+
+// Code `which` of each lookup of a strip: the lowest first.
+static ir_value *code_of(lowering *l, const plane_table *p, ir_value *index, int64_t which)
+{
+    int64_t count = INT64_C(1) << p->format.codebook->bits;
+    ir_value *code = which ? low_binary(l, IR_DIV, index, integer(l, count)) : index;
+    ir_value *above = low_binary(l, IR_DIV, code, integer(l, count));
+    return low_binary(l, IR_SUB, code, low_binary(l, IR_MUL, above, integer(l, count)));
+}
+
+// Adds the codebook's term to what the signs gave, or stores it where there are none: plane by
+// plane, each of which has its part of every depth tile.
+static void decode_codes(lowering *l, const plane_table *p, ir_value *divisor)
+{
+    const int64_t planes = p->format.codebook->bits, per_lookup = LOOKUP_WEIGHTS / planes;
+    const int64_t own = p->geometry.depth / LOOKUP_WEIGHTS;
+    ir_value *zero = low_index(l, 0), *one = low_index(l, 1);
+    for (int64_t plane = 0; plane < planes; plane++) {
+        low_loop tiles, strip;
+        low_for_begin(l, &tiles, zero, low_index(l, p->geometry.depth_tiles), one, 0, NULL);
+        ir_value *first = low_mul(l, tiles.counter, low_index(l, p->geometry.depth));
+        first = low_add(l, first, low_index(l, plane * own * per_lookup));
+        low_strip_begin(l, &strip, low_index(l, own), "f32", 0, NULL);
+        ir_value *byte = low_add(l, low_mul(l, tiles.counter, low_index(l, own)), strip.counter);
+        ir_value *index = indices_of(l, p, (unsigned)plane, byte, divisor);
+        ir_value *at = low_add(l, first, low_mul(l, strip.counter, low_index(l, per_lookup)));
+        for (int64_t i = 0; i < per_lookup; i++) {
+            ir_value *to = low_add(l, at, low_index(l, i));
+            ir_value *number = numbers_of(l, p, code_of(l, p, index, i));
+            ir_value *scale = low_vload(l, p->scales, zero, to, per_lookup);
+            ir_value *x = low_binary(l, IR_MUL, scale, number);
+            if (p->format.terms > 1)
+                x = low_binary(l, IR_ADD, x, low_vload(l, p->values, zero, to, per_lookup));
+            low_vstore(l, x, p->values, zero, to, per_lookup);
+        }
+        low_loop_end(l, &strip, NULL);
+        low_loop_end(l, &tiles, NULL);
+    }
+}
+
 static void decode(lowering *l, const plane_table *p, ir_value *column)
 {
     ir_value *sixteen = low_index(l, 16), *one = low_index(l, 1), *zero = low_index(l, 0);
+    ir_value *spread = low_index(l, p->spread);
     ir_value *half = low_rem(l, low_div(l, column, sixteen), low_index(l, 2));
     ir_value *divisor = low_add(l, one, low_mul(l, half, low_index(l, 15)));
     divisor = low_cast(l, divisor, SCALAR_I32);
@@ -196,22 +256,27 @@ static void decode(lowering *l, const plane_table *p, ir_value *column)
     low_strip_begin(l, &strip, low_index(l, p->lookups), "f32", 0, NULL);
     ir_value *values[LOOKUP_WEIGHTS] = {NULL};
     for (unsigned i = 0; p->offsets && i < LOOKUP_WEIGHTS; i++)
-        values[i] = low_vload(l, p->offsets, zero, strip.counter, 1);
+        values[i] = low_vload(l, p->offsets, zero, low_mul(l, strip.counter, spread), p->spread);
     for (unsigned term = 0; term < p->format.terms; term++) {
+        if (quant_term_of(&p->format, term).form == QUANT_BOOKED)
+            continue;
         ir_value *levels[LOOKUP_WEIGHTS] = {NULL};
         term_levels(l, p, term, strip.counter, divisor, levels);
         add_term(l, p, term, strip.counter, levels, values);
     }
     ir_value *at = low_mul(l, strip.counter, low_index(l, LOOKUP_WEIGHTS));
-    for (unsigned i = 0; i < LOOKUP_WEIGHTS; i++)
+    for (unsigned i = 0; values[0] && i < LOOKUP_WEIGHTS; i++)
         low_vstore(l, values[i], p->values, zero, low_add(l, at, low_index(l, i)), LOOKUP_WEIGHTS);
     low_loop_end(l, &strip, NULL);
+    if (p->format.codebook)
+        decode_codes(l, p, divisor);
 }
 
 static void unpack_row(lowering *l, const plane_table *p, ir_value *index)
 {
     ir_value *n = low_index(l, p->tile_n), *column = low_rem(l, index, n);
     ir_value *start = low_mul(l, low_div(l, index, n), low_index(l, p->geometry.column_tile_bytes));
+    start = low_add(l, start, low_index(l, p->geometry.book_bytes));
     collect_words(l, p, start, column);
     collect_groups(l, p, start, column);
     decode(l, p, column);

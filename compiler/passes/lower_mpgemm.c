@@ -166,7 +166,9 @@ static void build_product(mpgemm *k, unsigned i, const row_range *r, ir_value *c
                      .pieces = k->weights[i].pieces};
     l->at.where = op->where;
     c.stream = low_bytes(l, weight->buffer, low_index(l, 0),
-                         low_mul(l, column_tile, low_index(l, bytes)), bytes);
+                         low_add(l, low_mul(l, column_tile, low_index(l, bytes)),
+                                 low_index(l, k->weights[i].geometry.book_bytes)),
+                         bytes);
     ir_value *d[64];
     for (unsigned j = 0; j < r->tiles; j++)
         d[j] = low_tile_zero(l, TILE_F32);

@@ -409,6 +409,8 @@ static bool build_tables(rows_kernel *k, ir_value *row_tile, bool one_row)
         row_value *x = find_value(k, ir_operand(op, 0));
         table_source from = {.scalar = x->value->type->scalar, .columns = k->columns.value};
         from.activations = x->panel ? x->panel : l->inputs[x->value->index].buffer;
+        ir_value *book = ir_operand_named(op, "codebook");
+        from.book = book ? &l->inputs[book->index] : NULL;
         from.first_row = x->panel ? low_index(l, 0) : low_mul(l, row_tile, low_index(l, l->m));
         l->at.where = op->where;
         for (unsigned i = 0; i < yield->n_operands; i++) {

@@ -47,6 +47,8 @@ int64_t table_sum_count(const lowering *l, const ir_type *table)
 
 int64_t table_entry_bytes(const lowering *l, const ir_type *table)
 {
+    if (table->format)
+        return low_codebook(table)->bits * book_table_bytes(l, table);
     return table->scalar == SCALAR_I8 ? l->tile_bytes / 2 : l->tile_bytes * table->parts;
 }
 
@@ -78,8 +80,8 @@ static ir_value *table_tile(lowering *l, const table_source *s, ir_value *tile, 
                  ir_type_buffer(l->module, s->scalar, 1, dims));
     ir_value *stride =
         one_row ? NULL : low_index(l, row_elements * (int64_t)scalar_size(s->scalar));
-    ir_value *t = ir_build1(&l->at, IR_XLUT_TBL, ir_type_tile(l->module, TILE_TABLE), from, stride,
-                            scales);
+    ir_value *t =
+        ir_build1(&l->at, IR_XLUT_TBL, ir_type_tile(l->module, TILE_TABLE), from, stride, scales);
     ir_set_name(t->op, "activation", activation_name(s->scalar, part));
     ir_set_name(t->op, "table", kind);
     return t;
@@ -282,7 +284,7 @@ void prepare_table(lowering *l, const ir_type *table)
     if (is_native(l->context))
         return;
     bool scaled = table->scale == TABLE_SCALE_ROW || table->scale == TABLE_SCALE_GROUP;
-    if (scaled && !l->inverse_scales)
+    if (scaled && !table->format && !l->inverse_scales)
         l->inverse_scales = low_scratch(l, SCALAR_F32, 1, l->m);
     int64_t quarters = scaled ? low_scale_tiles(l, table) * QUARTERS * l->m : 0;
     if (scaled && (!l->slice_scales || l->slice_scales->type->dims[1].value < quarters))
@@ -314,7 +316,9 @@ bool lower_table(lowering *l, const place *table, const table_source *s, ir_valu
     if (is_native(l->context))
         return lower_native_table(l, table, s, row_tile);
     bool scaled = table->type->scale == TABLE_SCALE_ROW || table->type->scale == TABLE_SCALE_GROUP;
-    if (scaled)
+    if (table->type->format)
+        lower_book_table(l, table, s, row_tile, one_row);
+    else if (scaled)
         build_scaled(l, table, s, row_tile, one_row);
     else
         build_tiles(l, table, s, row_tile, low_index(l, 0), table_depth_tiles(l, table->type),

@@ -85,6 +85,7 @@ static void quantize(ir_module *m, pass_context *c, ir_op *op)
     table_choice choice = choose(c, table);
     table->type =
         ir_type_table(m, SCALAR_I8, choice.scale, choice.group, t->sums, t->rank, t->dims);
+    table->type = ir_type_table_of_codebook(m, table->type, t->format);
     text type = {0};
     ir_type_print(&type, table->type);
     pass_remark(c, REMARK_APPLIED, op->where, "table of %s becomes %s: %s", name,

@@ -4,6 +4,7 @@
 #include "compiler/passes/native.h"
 #include "compiler/quant/quant.h"
 
+#include <math.h>
 #include <string.h>
 
 // A linear on its way to the LUT path.
@@ -55,7 +56,11 @@ static const char *weight_obstacle(split *s, const ir_op *op, const quant_format
 // What the planes of one lmma add up to at most, for an activation of magnitude 1.
 static double largest_level(const quant_format *f)
 {
-    return f->kind == QUANT_CODED     ? 1
+    double most = 0;
+    for (int i = 0; f->codebook && i < QUANT_BOOK; i++)
+        most = fmax(most, fabs((double)f->codebook->levels[i]));
+    return f->codebook                ? most
+           : f->kind == QUANT_CODED   ? 1
            : f->kind == QUANT_TERNARY ? 2
            : f->planes < 4            ? (1 << f->planes) - 1
                                       : 15;
@@ -91,6 +96,13 @@ static const char *obstacle(split *s, const ir_op *op, const quant_format *f)
     if (x == SCALAR_F64 || (!scalar_is_float(x) && x != SCALAR_I8 && x != SCALAR_I16))
         return arena_format(s->context->arena, "tables of %s activations are not available",
                             scalar_rows[x].name);
+    if (!reason && f->codebook && x == SCALAR_I16)
+        return "codebooks have no tables of i16 activations; use floats";
+    if (!reason && f->codebook && x == SCALAR_I8 && !f->codebook->whole)
+        return arena_format(s->context->arena,
+                            "the numbers of codebook '%s' are not whole, so that products with i8 "
+                            "are not exact; use float activations",
+                            f->codebook->name);
     if (!reason && x == SCALAR_I16 && f->kind == QUANT_UNIFORM && f->planes > 4)
         return "products of i16 with more than 4 bits are not exact in f32; use w1 to w4, or i8 "
                "activations";
@@ -138,9 +150,11 @@ static bool collect(split *s, ir_function *f)
 static int64_t shared_sums(const split *s, const candidate *k)
 {
     int64_t sums = k->sums;
+    if (k->format.codebook)
+        return 0;
     for (size_t i = 0; !sums && i < s->candidates.count; i++) {
         const candidate *other = &s->candidates.items[i];
-        if (!other->obstacle && other->x == k->x)
+        if (!other->obstacle && other->x == k->x && !other->format.codebook)
             sums = other->sums;
     }
     return sums;
@@ -152,7 +166,9 @@ static const ir_type *table_type(const split *s, const candidate *k)
     scalar_type entry = scalar_is_integer(x->scalar) ? SCALAR_I16 : SCALAR_F16;
     const ir_type *table =
         ir_type_table(s->module, entry, TABLE_SCALE_NONE, 0, shared_sums(s, k), x->rank, x->dims);
-    return ir_type_table_in_parts(s->module, table, x->scalar == SCALAR_I16 ? 2 : 1);
+    table = ir_type_table_in_parts(s->module, table, x->scalar == SCALAR_I16 ? 2 : 1);
+    return ir_type_table_of_codebook(s->module, table,
+                                     k->format.codebook ? k->format.codebook->name : NULL);
 }
 
 // The table that exists already before `op`, or a new one there.
@@ -160,14 +176,17 @@ static ir_value *table_for(split *s, candidate *k)
 {
     ir_value *x = k->x;
     const ir_type *type = table_type(s, k);
+    bool learned = k->format.codebook && k->format.codebook->learned;
+    ir_value *book = learned ? ir_operand(k->op, 1) : NULL;
     for (ir_use *use = x->uses; use; use = use->next)
         if (use->op->code == IR_LUT_PRECOMPUTE && use->op->results[0].type == type &&
-            use->op->block == k->op->block && use->op->mark <= k->op->mark)
+            ir_operand_named(use->op, "codebook") == book && use->op->block == k->op->block &&
+            use->op->mark <= k->op->mark)
             return &use->op->results[0];
     ir_builder b = ir_builder_before(k->op);
     if (x->kind == IR_VALUE_RESULT)
         b.where = x->op->where;
-    ir_value *t = ir_build1(&b, IR_LUT_PRECOMPUTE, type, x, NULL, NULL);
+    ir_value *t = ir_build1(&b, IR_LUT_PRECOMPUTE, type, x, book, NULL);
     t->op->mark = k->op->mark;
     if (x->name)
         t->name = ir_intern(s->module, arena_format(s->context->arena, "%s.table", x->name));
@@ -214,7 +233,7 @@ static void remark_table(split *s, const ir_op *precompute)
         tables += use->op->code == IR_LUT_PRECOMPUTE;
     if (tables > 1)
         pass_remark_as(s->context, "lut", REMARK_MISSED, precompute->where,
-                       "%s needs %u tables: its consumers have zero points of different groups",
+                       "%s needs %u tables: its consumers differ in their zero points or codebooks",
                        name, tables);
 }
 

@@ -4,8 +4,8 @@
 #include <string.h>
 
 // NF4 is from QLoRA (arXiv 2305.14314), FP4 the E2M1 of the OCP microscaling formats, doubled;
-// IQ4_NL's numbers are llama.cpp's. BitMoD (arXiv 2411.11745) gives each group one of four numbers
-// for the code that E2M1 spends on -0, and FP3 one of four others.
+// IQ4_NL's numbers are llama.cpp's over 128. BitMoD (arXiv 2411.11745) gives each group one of four
+// numbers for the code that E2M1 spends on -0, and FP3 one of four others.
 static const quant_codebook books[] = {
     {.name = "nf4",
      .bits = 4,
@@ -23,8 +23,9 @@ static const quant_codebook books[] = {
     {.name = "iq4nl",
      .bits = 4,
      .count = 16,
-     .whole = true,
-     .levels = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}},
+     .levels = {-127 / 128.0f, -104 / 128.0f, -83 / 128.0f, -65 / 128.0f, -49 / 128.0f,
+                -35 / 128.0f, -22 / 128.0f, -10 / 128.0f, 1 / 128.0f, 13 / 128.0f, 25 / 128.0f,
+                38 / 128.0f, 53 / 128.0f, 69 / 128.0f, 89 / 128.0f, 113 / 128.0f}},
     {.name = "cb4", .bits = 4, .count = 16, .learned = true},
     {.name = "cb2", .bits = 2, .count = 4, .learned = true},
     {.name = "bitmod3",

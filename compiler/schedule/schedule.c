@@ -33,6 +33,11 @@ unsigned schedule_registers(const machine *target, const ir_op *kernel, int64_t 
         const ir_type *table = ir_operand(op, 0)->type;
         unsigned rows = (unsigned)row_block, sums = quant_accumulators(&f) * table->parts;
         bool sliced = g.groups_per_tile > 1 || table->scale == TABLE_SCALE_SLICE;
+        if (f.codebook) { // loaded for each lmma; a pair of tiles may leave one out
+            most =
+                rows * (1 + sums) + f.planes + 3 > most ? rows * (1 + sums) + f.planes + 3 : most;
+            continue;
+        }
         unsigned tables = (sliced ? rows : 1) * table->parts, combined = sums > f.terms;
         unsigned n = rows * (1 + sums) + f.planes + tables + combined;
         most = n > most ? n : most;
