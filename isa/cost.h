@@ -34,8 +34,8 @@ extern const isa_unit isa_class_units[ISA_CLASS_COUNT];
 
 // The registers that decide how much an instruction does.
 typedef struct isa_shape {
-    uint64_t vl;        // elements
-    unsigned sew;       // bits of an element
+    uint64_t vl;  // elements
+    unsigned sew; // bits of an element
     // Rows and columns of lut.lda and lut.sta; rows of lut.ldm, lut.ldt and lut.stm and bytes of
     // each. 0: all.
     uint64_t tile_rows, tile_columns;

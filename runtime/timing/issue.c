@@ -230,29 +230,34 @@ static void mark_result(timing_hart *t, const timing_op *op, uint64_t ready, uns
     }
 }
 
-// From its issue on: the unit, memory, the result. Gives when the unit is free again.
+// Of its unit, which works from `begin` on; `last` is the cycle of its last request to memory.
+static void occupy(timing_hart *t, const timing_op *op, uint64_t cycle, uint64_t begin,
+                   uint64_t last)
+{
+    const uint64_t done = begin + op->busy;
+    const bool for_data = begin > cycle || last + 1 > done;
+    t->free[op->unit] = last + 1 > done ? last + 1 : done;
+    t->busy_reason[op->unit] = (uint8_t)(for_data ? TIMING_DATA : TIMING_BUSY + op->unit);
+    if (t->issued)
+        t->issued(t->issued_context, op, begin, done);
+}
+
+// From its issue on: memory, the unit, the result.
 static void execute(timing_hart *t, timing_op *op, uint64_t cycle)
 {
-    uint64_t begin = cycle, last = 0, there = 0;
-    unsigned reason = TIMING_RESULT + op->unit;
-    if (op->moves)
-        there = timing_access(t, op, cycle, &last);
-    if (op->needs_data && there > begin)
-        begin = there;
-    uint64_t ready = begin + op->latency, free = begin + op->busy;
-    uint64_t behind = op->latency - (op->busy - 1); // the last piece
-    if (!op->needs_data && there + behind > ready && there > cycle) {
+    uint64_t last = 0, there = op->moves ? timing_access(t, op, cycle, &last) : 0;
+    const uint64_t begin = op->needs_data && there > cycle ? there : cycle;
+    const uint64_t behind = op->latency - (op->busy - 1); // the last piece
+    uint64_t ready = begin + op->latency;
+    unsigned reason = begin > cycle ? TIMING_DATA : TIMING_RESULT + op->unit;
+    if (!op->needs_data && there > cycle && there + behind > ready) {
         ready = there + behind;
         reason = TIMING_DATA;
     }
-    if (op->needs_data && begin > cycle)
-        reason = TIMING_DATA;
-    t->free[op->unit] = free > last + 1 ? free : last + 1;
+    occupy(t, op, cycle, begin, last);
     if (op->busy > 1 || begin > cycle)
         mark_sources(t, op, begin, reason);
     mark_result(t, op, ready, reason);
-    if (t->issued)
-        t->issued(t->issued_context, op, begin, free);
 }
 
 void timing_watch(void *context, hart *h, const isa_instruction *in)
@@ -270,7 +275,7 @@ void timing_watch(void *context, hart *h, const isa_instruction *in)
     wait_for_sources(t, op, &w);
     wait_for_result(t, op, &w);
     wait_for_sums(t, op, &w);
-    wait_for(&w, t->free[op->unit], TIMING_BUSY + op->unit);
+    wait_for(&w, t->free[op->unit], t->busy_reason[op->unit]);
     if (op->is_fence)
         wait_for_memory_units(t, &w);
     take_slot(t, w.cycle);

@@ -79,7 +79,8 @@ typedef struct timing_hart {
     uint64_t ready[TIMING_REGISTERS], read_until[TIMING_REGISTERS];
     uint32_t early[TIMING_REGISTERS];
     uint8_t reason[TIMING_REGISTERS], read_reason[TIMING_REGISTERS];
-    uint64_t free[ISA_UNIT_COUNT]; // when the unit takes the next instruction
+    uint64_t free[ISA_UNIT_COUNT]; // when the unit takes the next instruction, and why that late
+    uint8_t busy_reason[ISA_UNIT_COUNT];
     timing_op *transfer;           // the last instruction, if it may have jumped or waited
     const uint64_t *barrier;       // when all harts had come to it; NULL: it is at none
     timing_op *last;               // instruction

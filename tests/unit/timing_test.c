@@ -295,7 +295,7 @@ static void test_scales(void **state)
     simulate(&s);
     // begins at 149, the second at 153, which is there 10 cycles later
     assert_int_equal(s.t->now, 153 + 10 + 1);
-    assert_int_equal(counts_of(&s).stalls[TIMING_BUSY + ISA_UNIT_DEQUANTIZE], 152);
+    assert_int_equal(counts_of(&s).stalls[TIMING_DATA], 152);
     destroy(&s);
 }
 
