@@ -357,6 +357,67 @@ static void test_groups(void **state)
     destroy(&s);
 }
 
+// Shares of the cycles in which the bus of memory and the array are busy.
+static double memory_share(const model *s)
+{
+    return (double)counts_of(s).memory_lines * timing_line_cycles(s->memory) / (double)s->t->now;
+}
+
+static double array_share(const model *s)
+{
+    return (double)counts_of(s).busy[ISA_UNIT_LUT] / (double)s->t->now;
+}
+
+enum { WEIGHTS = 0x1000000, WEIGHT_BYTES = 1 << 20 };
+
+// One row against planes from memory: prefetches so far ahead that all lines under way fit, four
+// tiles in two pairs, so that loads need not wait for lookups.
+static void test_memory_can_be_kept_busy(void **state)
+{
+    (void)state;
+    model s = create(default_machine());
+    assert_true(hart_memory_map(s.f.memory, WEIGHTS, WEIGHT_BYTES, HART_READ));
+    s.f.h->x[11] = WEIGHTS;
+    s.f.h->x[12] = WEIGHTS + WEIGHT_BYTES;
+    uint64_t loop = s.f.end;
+    for (int pair = 0; pair < 2; pair++) {
+        int first = 2 + 2 * pair;
+        for (int i = 0; i < 2; i++)
+            PUT(&s.f, .opcode = ISA_LUT_PF, .rs1 = 11, .imm = 3072 + 1024 * pair + 512 * i);
+        for (int i = 0; i < 2; i++)
+            PUT(&s.f, .opcode = ISA_LUT_LD, .rd = first + i, .rs1 = 11,
+                .imm = 1024 * pair + 512 * i);
+        PUT(&s.f, .opcode = ISA_LMMA, .rd = 8, .rs1 = 0, .rs2 = first, .form = XLUT_FORM_PLANES2);
+    }
+    PUT(&s.f, .opcode = ISA_ADDI, .rd = 11, .rs1 = 11, .imm = 2047);
+    PUT(&s.f, .opcode = ISA_ADDI, .rd = 11, .rs1 = 11, .imm = 1);
+    PUT(&s.f, .opcode = ISA_BLTU, .rs1 = 11, .rs2 = 12, .imm = (int32_t)(loop - s.f.end));
+    simulate(&s);
+    assert_int_equal(timing_memory_traffic(s.memory)->dropped, 0);
+    assert_true(memory_share(&s) > 0.99);
+    assert_true(array_share(&s) > 0.56 && array_share(&s) < 0.57); // 64 of 112.8 cycles
+    destroy(&s);
+}
+
+// Four tiles of two rows against planes that are prefetched: two planes take turns.
+static void test_array_can_be_kept_busy(void **state)
+{
+    (void)state;
+    model s = create(default_machine());
+    for (int round = 0; round < 4; round++)
+        for (int plane = 0; plane < 32; plane++) {
+            PUT(&s.f, .opcode = ISA_LUT_PF, .rs1 = 10, .imm = 512 * (plane + 4));
+            PUT(&s.f, .opcode = ISA_LUT_LD, .rd = 4 + plane % 2, .rs1 = 10, .imm = 512 * plane);
+            for (int i = 0; i < 4; i++)
+                PUT(&s.f, .opcode = ISA_LMMA, .rd = 8 + i, .rs1 = i, .rs2 = 4 + (plane + 1) % 2,
+                    .rows = XLUT_ROWS_ALL);
+        }
+    simulate(&s);
+    assert_int_equal(counts_of(&s).busy[ISA_UNIT_LUT], 4 * 32 * 4 * 16);
+    assert_true(array_share(&s) > 0.95); // what is missing are the first planes
+    destroy(&s);
+}
+
 static uint64_t cycles(void *context)
 {
     return ((timing_hart *)context)->now;
@@ -431,15 +492,26 @@ static void test_pieces(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scalar_chains),    cmocka_unit_test(test_issue_width),
-        cmocka_unit_test(test_results_in_order), cmocka_unit_test(test_loads),
-        cmocka_unit_test(test_stores),           cmocka_unit_test(test_write_back),
-        cmocka_unit_test(test_second_level),     cmocka_unit_test(test_lookups),
-        cmocka_unit_test(test_tiles_being_read), cmocka_unit_test(test_stream),
-        cmocka_unit_test(test_prefetch),         cmocka_unit_test(test_scales),
-        cmocka_unit_test(test_branches),         cmocka_unit_test(test_vectors),
-        cmocka_unit_test(test_groups),           cmocka_unit_test(test_cycle_counter),
-        cmocka_unit_test(test_faults),           cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_scalar_chains),
+        cmocka_unit_test(test_issue_width),
+        cmocka_unit_test(test_results_in_order),
+        cmocka_unit_test(test_loads),
+        cmocka_unit_test(test_stores),
+        cmocka_unit_test(test_write_back),
+        cmocka_unit_test(test_second_level),
+        cmocka_unit_test(test_lookups),
+        cmocka_unit_test(test_tiles_being_read),
+        cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_prefetch),
+        cmocka_unit_test(test_scales),
+        cmocka_unit_test(test_branches),
+        cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_cycle_counter),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_memory_can_be_kept_busy),
+        cmocka_unit_test(test_array_can_be_kept_busy),
     };
     shared = arena_create();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
