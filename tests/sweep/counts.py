@@ -29,13 +29,15 @@ def up(x, y):
 
 
 def by_hand(machine, group, zero, n, k, t, tables):
-    """One lmma does up to one row tile x column tile x depth tile; slices are counted one by one."""
+    """One lmma does up to one row tile x column tile x depth tile; slices are counted one by one. Scales that span more
+    than a quarter of the depth are found by a lut.tbl of their own."""
     m, columns = SHAPES[machine]
     depth = 32 * m
     row_tiles, column_tiles, depth_tiles = up(t, m), up(n, columns), up(k, depth)
     slices = 4 if tables in ("i8", "i8,slice") else depth // group if 0 < group < depth else 1
     sums = row_tiles * depth_tiles * slices if zero else 0
-    return {"lmma": row_tiles * column_tiles * depth_tiles * slices + sums, "lut_tbl": row_tiles * depth_tiles}
+    passes = 2 if tables in ("i8,row", "i8,group", "i8,tile") else 1
+    return {"lmma": row_tiles * column_tiles * depth_tiles * slices + sums, "lut_tbl": passes * row_tiles * depth_tiles}
 
 
 def measured(folder, machine, weight, n, k, t, tables):

@@ -180,11 +180,115 @@ static void entries_without_negatives_are_looked_up(void **state)
     }
 }
 
+// A layer: loops over the depth within a loop over column tiles.
+typedef struct layer_case {
+    bool quarters, offsets, wide_scales;
+    bool plain;         // sums are scaled behind the loop
+    bool infinite;      // a column's scale is
+    bool other_factors; // of the row that is not computed
+    uint8_t planes, entries;
+    uint64_t rounds;
+} layer_case;
+
+enum { FACTORS = SCALES + 0x400, TILES = 2 };
+
+static void put_scaling(fixture *f, const layer_case *c, int32_t behind)
+{
+    PUT(f, .opcode = ISA_ADD, .rd = 13, .rs1 = 12, .rs2 = 19);
+    PUT(f, .opcode = ISA_ADDI, .rd = 13, .rs1 = 13, .imm = behind);
+    PUT(f, .opcode = ISA_LUT_DEQ, .rd = 0, .rs3 = 1, .rs1 = 11, .rs2 = 13, .type = XLUT_SUM_I32,
+        .scale_type = c->wide_scales ? XLUT_SCALE_F32 : XLUT_SCALE_F16);
+    if (c->offsets)
+        PUT(f, .opcode = ISA_LUT_OFF, .rd = 0, .rs1 = 13, .rs2 = 11,
+            .scale_type = c->wide_scales ? XLUT_SCALE_F32 : XLUT_SCALE_F16);
+}
+
+// x8 weights, x17 table, x18 rounds, x11 scales, x12 factors, x14 results, x16 column tiles left.
+static void put_layer(fixture *f, const layer_case *c)
+{
+    const uint64_t outer = f->end;
+    PUT(f, .opcode = ISA_ADDI, .rd = 9, .rs1 = 17);
+    PUT(f, .opcode = ISA_LUT_ZERO, .rd = 0);
+    PUT(f, .opcode = ISA_LUT_ZERO, .rd = 1);
+    PUT(f, .opcode = ISA_ADDI, .rd = 10, .rs1 = 18);
+    PUT(f, .opcode = ISA_ADDI, .rd = 19, .rs1 = 0);
+    const uint64_t inner = f->end;
+    for (uint8_t p = 0; p < c->planes; p++)
+        PUT(f, .opcode = ISA_LUT_LD, .rd = 8 + p, .rs1 = 8, .imm = 512 * p);
+    PUT(f, .opcode = ISA_LUT_LD, .rd = 4, .rs1 = 9, .half = c->entries == XLUT_TABLE_I8);
+    for (uint8_t q = 0; q < (c->quarters ? 4 : 1); q++) {
+        PUT(f, .opcode = ISA_LMMA, .rd = 1, .rs1 = 4, .rs2 = 8, .form = c->planes - 1,
+            .table = c->entries, .slice = c->quarters ? XLUT_SLICE_QUARTER0 + q : XLUT_SLICE_ALL,
+            .rows = XLUT_ROWS_ONE, .start = !c->plain);
+        if (!c->plain)
+            put_scaling(f, c, 8 * q);
+    }
+    PUT(f, .opcode = ISA_ADDI, .rd = 8, .rs1 = 8, .imm = ROUND_BYTES);
+    PUT(f, .opcode = ISA_ADDI, .rd = 9, .rs1 = 9, .imm = 512);
+    PUT(f, .opcode = ISA_ADDI, .rd = 19, .rs1 = 19, .imm = 32);
+    PUT(f, .opcode = ISA_ADDI, .rd = 10, .rs1 = 10, .imm = -1);
+    PUT(f, .opcode = ISA_BNE, .rs1 = 10, .rs2 = 0, .imm = (int32_t)(inner - f->end));
+    if (c->plain)
+        put_scaling(f, c, 0);
+    PUT(f, .opcode = ISA_LUT_STA, .rd = 0, .rs1 = 14, .rs2 = 15, .type = XLUT_DATA_F32);
+    PUT(f, .opcode = ISA_ADDI, .rd = 14, .rs1 = 14, .imm = 512);
+    PUT(f, .opcode = ISA_ADDI, .rd = 16, .rs1 = 16, .imm = -1);
+    PUT(f, .opcode = ISA_BNE, .rs1 = 16, .rs2 = 0, .imm = (int32_t)(outer - f->end));
+    PUT(f, .opcode = ISA_LUT_ST, .rs2 = 8, .rs1 = 9);
+}
+
+static void set_up_layer(loop_machine *m, const layer_case *c)
+{
+    for (uint32_t i = 0; i < 64; i++) {
+        const float pair[2] = {0.5f + (float)i, c->other_factors ? 2 : 0};
+        assert_true(hart_memory_write(m->f.memory, FACTORS + 8 * i, pair, sizeof pair));
+        const uint16_t scale = (uint16_t)(0x2c00 + 7 * i), infinite = 0x7c00;
+        if (!c->wide_scales)
+            assert_true(hart_memory_write(m->f.memory, SCALES + 2 * i,
+                                          c->infinite && i == 5 ? &infinite : &scale, 2));
+    }
+    put_layer(&m->f, c);
+    hart_set_return(m->f.h, m->f.end);
+    set_registers(m->f.h, WEIGHTS, TABLES, 0);
+    m->f.h->x[12] = FACTORS;
+    m->f.h->x[16] = TILES;
+    m->f.h->x[17] = TABLES;
+    m->f.h->x[18] = c->rounds;
+}
+
+static const layer_case layers[] = {
+    {.planes = 2, .entries = I8, .rounds = 3},
+    {.planes = 2, .entries = I8, .rounds = 3, .quarters = true},
+    {.planes = 1, .entries = I8, .rounds = 4, .quarters = true, .offsets = true},
+    {.planes = 2, .entries = I8, .rounds = 3, .offsets = true, .wide_scales = true},
+    {.planes = 2, .entries = I16, .rounds = 3, .quarters = true, .wide_scales = true},
+    {.planes = 2, .entries = I8, .rounds = 3, .plain = true},
+    {.planes = 2, .entries = I16, .rounds = 3, .plain = true, .wide_scales = true},
+    {.planes = 2, .entries = I8, .rounds = 3, .quarters = true, .infinite = true},
+    {.planes = 2, .entries = I8, .rounds = 3, .other_factors = true},
+    {.planes = 2, .entries = I8, .rounds = 3, .offsets = true, .other_factors = true},
+};
+
+static void layers_do_what_single_instructions_do(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++)
+        for (uint64_t limit = 1; limit < 400; limit += limit < 70 ? 1 : 37) {
+            loop_machine m[2] = {loop_machine_create(), loop_machine_create()};
+            for (unsigned k = 0; k < 2; k++)
+                set_up_layer(&m[k], &layers[i]);
+            compare(&m[0], &m[1], limit);
+            loop_machine_destroy(&m[0]);
+            loop_machine_destroy(&m[1]);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(runs_do_what_single_instructions_do),
         cmocka_unit_test(entries_without_negatives_are_looked_up),
+        cmocka_unit_test(layers_do_what_single_instructions_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
