@@ -96,20 +96,46 @@ QUICK(quick_s32_toward_zero, int32_t, float, uint8_t, to_integer(a), magnitude_o
 QUICK(quick_s32_from_f32, int32_t, float, uint8_t, to_integer(rintf(a)),
       magnitude_of(a) < 0x4f000000)
 
-// The exponent moves; zeros, and normal numbers only.
-QUICK(quick_f32_from_f16, uint32_t, uint16_t, uint8_t,
-      (uint32_t)(a & 0x8000) << 16 |
-          (a & 0x7fff ? ((uint32_t)(a & 0x7fff) << 13) + (112u << 23) : 0),
-      ((a & 0x7fff) == 0) | ((uint32_t)(a & 0x7fff) - 0x400 < 0x7800))
+// Between f16 and f32 the exponent moves; zeros, and normal numbers only. Chunks are of both: what
+// compilers make of a loop writes results in pieces, which are slow to read as a whole.
+enum { CONVERTED = 8 };
+typedef uint16_t halves __attribute__((vector_size(2 * CONVERTED)));
+typedef uint32_t words __attribute__((vector_size(4 * CONVERTED)));
+typedef uint64_t pairs __attribute__((vector_size(4 * CONVERTED)));
 
-static inline uint16_t half_of(uint32_t a)
-{
-    uint32_t magnitude = a & 0x7fffffff, sign = a >> 16 & 0x8000;
-    uint32_t rounded = (magnitude + 0xfff + (magnitude >> 13 & 1)) >> 13;
-    return (uint16_t)(sign | (magnitude ? rounded - (112u << 10) : 0));
-}
-QUICK(quick_f16_from_f32, uint16_t, uint32_t, uint8_t, half_of(a),
-      ((a & 0x7fffffff) == 0) | ((a & 0x7fffffff) - 0x38800000 <= 0x477fe000 - 0x38800000))
+#define ALL(mask)                                                                                  \
+    ((((pairs)(mask))[0] & ((pairs)(mask))[1] & ((pairs)(mask))[2] & ((pairs)(mask))[3]) ==        \
+     UINT64_MAX)
+
+#define QUICK_CONVERSION(name, D, A, prepare, result, good)                                        \
+    HOST_CLONES size_t name(void *to, const void *from, vector_operand second, size_t n)           \
+    {                                                                                              \
+        uint8_t *pd = to;                                                                          \
+        const uint8_t *pa = from;                                                                  \
+        (void)second;                                                                              \
+        for (size_t done = 0; done < n; done += CONVERTED, pd += sizeof(D), pa += sizeof(A)) {     \
+            A a;                                                                                   \
+            memcpy(&a, pa, sizeof a);                                                              \
+            const words w = __builtin_convertvector(a, words);                                     \
+            prepare;                                                                               \
+            if (__builtin_expect(!ALL(good), 0))                                                   \
+                return done;                                                                       \
+            const D r = __builtin_convertvector(result, D);                                        \
+            if (__builtin_expect(n - done < CONVERTED, 0))                                         \
+                memcpy(pd, &r, (n - done) * (sizeof(D) / CONVERTED));                              \
+            else                                                                                   \
+                memcpy(pd, &r, sizeof r);                                                          \
+        }                                                                                          \
+        return n;                                                                                  \
+    }
+
+QUICK_CONVERSION(quick_f32_from_f16, words, halves, const words m = w & 0x7fff,
+                 (w & 0x8000) << 16 | (((m << 13) + (112u << 23)) & (words)(m != 0)),
+                 (words)(m == 0) | (words)(m - 0x400 < 0x7800))
+QUICK_CONVERSION(quick_f16_from_f32, halves, words, const words m = w & 0x7fffffff,
+                 (w >> 16 & 0x8000) |
+                     ((((m + 0xfff + (m >> 13 & 1)) >> 13) - (112u << 10)) & (words)(m != 0)),
+                 (words)(m == 0) | (words)(m - 0x38800000 <= 0x477fe000 - 0x38800000))
 
 #define DEFINE_COMPARISON(E, result)                                                               \
     HOST_CLONES bool quick_##E(uint8_t *d, const void *from, vector_operand second, size_t n)      \
