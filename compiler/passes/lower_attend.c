@@ -376,7 +376,7 @@ static ir_value *position_of(const attention *a)
 static void attend_groups(attention *a)
 {
     lowering *l = a->l;
-    if (!ir_name_is(l->kernel, "unit", "matrix")) {
+    if (!ir_name_is(a->op, "unit", "matrix")) {
         attend_vector_groups(a);
         return;
     }

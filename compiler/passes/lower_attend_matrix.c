@@ -313,7 +313,7 @@ static matrix_attention matrix_attention_of(attention *a)
     lowering *l = a->l;
     matrix_attention x = {.a = a, .half = a->k->type->scalar};
     x.type = matrix_type_name(x.half);
-    bool rounded = ir_name_is(l->kernel, "precision", "rounded");
+    bool rounded = ir_name_is(a->op, "precision", "rounded");
     x.parts = rounded ? 1 : parts_for(a->q->type->scalar, x.half);
     x.weight_parts = rounded ? 1 : parts_for(SCALAR_F32, x.half);
     x.rows = matrix_rows(l);

@@ -1,6 +1,8 @@
-// Matrix products that stay off the LUT path: dense weights times activations as vector dot
-// products, a block of columns of one row at a time, a few columns side by side.
+// Matrix products that stay off the LUT path: dense weights times activations, by the matrix unit
+// (lower_dense_matrix.c) or as vector dot products, a block of columns of one row at a time, a few
+// columns side by side.
 #include "compiler/passes/lower_epilogue.h"
+#include "compiler/passes/lower_matrix.h"
 
 enum { COLUMN_BLOCK = 64, COLUMNS = 4 };
 
@@ -68,6 +70,15 @@ static void build_product(dense *k, unsigned i, ir_value *row, ir_value *first, 
         build_columns(l, p, row, first, whole, width, 1);
 }
 
+static bool all_on_matrix(const dense *k)
+{
+    for (unsigned i = 0; i < k->n_products; i++) {
+        if (!ir_name_is(k->products[i].op, "unit", "matrix"))
+            return false;
+    }
+    return true;
+}
+
 bool lower_dense_kernel(lowering *l)
 {
     dense k = {.l = l};
@@ -85,9 +96,15 @@ bool lower_dense_kernel(lowering *l)
             return false;
         }
         n = w->dims[0].value;
-        k.products[i].block = low_scratch(l, op->results[0].type->scalar, 1, COLUMN_BLOCK);
     }
     l->rows = low_row_count(l, ir_operand(k.products[0].op, 0)->type);
+    if (all_on_matrix(&k)) {
+        lower_dense_matrix(l, k.products, k.n_products);
+        return true;
+    }
+    for (unsigned i = 0; i < k.n_products; i++)
+        k.products[i].block =
+            low_scratch(l, k.products[i].op->results[0].type->scalar, 1, COLUMN_BLOCK);
     ir_value *zero = low_index(l, 0), *one = low_index(l, 1), *block = low_index(l, COLUMN_BLOCK);
     low_loop columns, rows;
     low_for_begin(l, &columns, zero, low_index(l, n), block, 0, NULL);

@@ -1,7 +1,8 @@
-// The conventional matrix unit: tiles of A[8m][d], B[n/8][d] and C[8m][n/8]; private to the lowering.
+// The conventional matrix unit: tiles of A[8m][d], B[n/8][d] and C[8m][n/8]; private to the
+// lowering.
 #pragma once
 
-#include "compiler/passes/lower.h"
+#include "compiler/passes/lower_epilogue.h"
 
 // Of elements in xlut.mac; NULL: there is none.
 const char *matrix_type_name(scalar_type t);
@@ -19,3 +20,6 @@ void matrix_store(lowering *l, ir_value *c, ir_value *buffer, ir_value *row, ir_
                   int64_t stride, ir_value *part);
 ir_value *matrix_multiply(lowering *l, const char *type, ir_value *c, ir_value *a, ir_value *b);
 ir_value *matrix_zero(lowering *l, scalar_type t); // accumulators of products of this type
+
+// A dense kernel whose products the matrix unit takes.
+void lower_dense_matrix(lowering *l, product *products, unsigned n_products);

@@ -1,52 +1,83 @@
-// use-matrix: which kernels multiply with the conventional matrix unit.
+// use-matrix: which operations multiply with the conventional matrix unit.
 #include "compiler/passes/graph.h"
 
-#include <string.h>
+#include "compiler/quant/quant.h"
 
-// Keys and values in 16 bits: what is multiplied with them is split into parts of their type.
-static const char *attend_obstacle(const ir_op *op)
+static bool is_half(scalar_type t)
+{
+    return t == SCALAR_F16 || t == SCALAR_BF16;
+}
+
+static void miss(pass_context *c, const ir_op *op, const char *what, const char *obstacle)
+{
+    pass_remark(c, REMARK_MISSED, op->where, "%s stays with the vector unit: %s", what, obstacle);
+}
+
+static void attend(pass_context *c, ir_op *op, bool rounded)
 {
     scalar_type k = ir_operand_named(op, "k")->type->scalar;
-    if (k != SCALAR_F16 && k != SCALAR_BF16)
-        return "keys are neither f16 nor bf16";
-    return k == ir_operand_named(op, "v")->type->scalar ? NULL
-                                                        : "keys and values are of different types";
-}
-
-static const ir_op *operation_of(const ir_op *kernel, ir_opcode code)
-{
-    IR_FOR_OPS(op, kernel->regions[0])
-    {
-        if (op->code == code)
-            return op;
-    }
-    return NULL;
-}
-
-static void choose(pass_context *c, ir_op *kernel)
-{
-    const ir_op *op = operation_of(kernel, IR_ATTEND);
-    if (!op)
-        return;
-    const char *obstacle = attend_obstacle(op);
-    if (obstacle) {
-        pass_remark(c, REMARK_MISSED, op->where, "attention stays with the vector unit: %s",
-                    obstacle);
+    if (!is_half(k) || k != ir_operand_named(op, "v")->type->scalar) {
+        miss(c, op, "attention", "keys and values are not both f16, or both bf16");
         return;
     }
-    ir_set_name(kernel, "unit", "matrix");
-    ir_set_name(kernel, "precision", pass_argument_text(c, "precision"));
+    ir_set_name(op, "unit", "matrix");
+    if (rounded)
+        ir_set_name(op, "precision", "rounded");
     pass_remark(c, REMARK_APPLIED, op->where, "attention of %u queries and more on the matrix unit",
                 4 * c->machine->tile_m);
 }
 
+// x in the type of the weights: one conversion, however many products read it.
+static ir_value *narrowed(ir_value *x, scalar_type t, const ir_op *user)
+{
+    for (const ir_use *use = x->uses; use; use = use->next)
+        if (use->op->code == IR_CAST && use->op->block == user->block &&
+            use->op->results[0].type->scalar == t && use->op->mark <= user->mark)
+            return &use->op->results[0];
+    ir_builder b = ir_builder_before((ir_op *)user);
+    const ir_type *type =
+        ir_type_tensor(user->block->function->module, t, x->type->rank, x->type->dims);
+    ir_value *y = ir_build1(&b, IR_CAST, type, x, NULL, NULL);
+    y->op->mark = user->mark;
+    return y;
+}
+
+static void linear(pass_context *c, ir_op *op, bool rounded)
+{
+    quant_format f;
+    ir_value *x = ir_operand(op, 0);
+    scalar_type t = x->type->scalar;
+    if (!quant_format_parse(ir_operand(op, 1)->type->format, &f) || f.kind != QUANT_DENSE ||
+        !is_half(f.scale))
+        return;
+    if (t != f.scale && !(rounded && (is_half(t) || t == SCALAR_F32))) {
+        miss(c, op, "a dense product",
+             arena_format(c->arena, "activations are %s, weights %s", scalar_rows[t].name,
+                          scalar_rows[f.scale].name));
+        return;
+    }
+    if (t != f.scale)
+        ir_set_operand(op, 0, narrowed(x, f.scale, op));
+    ir_set_name(op, "unit", "matrix");
+    pass_remark(c, REMARK_APPLIED, op->where, "'%s' is multiplied by the matrix unit%s",
+                graph_value_name(ir_operand(op, 1)),
+                t != f.scale ? ", its activations rounded" : "");
+}
+
 bool pass_use_matrix(ir_module *m, pass_context *c)
 {
-    for (ir_function *f = m->functions; f && c->machine->parts & MACHINE_MATRIX; f = f->next)
+    const char *precision = pass_argument_text(c, "precision");
+    bool rounded =
+        precision[0] == 'r' || (precision[0] == 'a' && !(c->machine->parts & MACHINE_LUT));
+    for (ir_function *f = m->functions; f && c->machine->parts & MACHINE_MATRIX; f = f->next) {
+        graph_number_ops(f->body);
         IR_FOR_OPS(op, f->body)
         {
-            if (op->code == IR_KERNEL)
-                choose(c, op);
+            if (op->code == IR_ATTEND)
+                attend(c, op, rounded);
+            if (op->code == IR_LINEAR)
+                linear(c, op, rounded);
         }
+    }
     return true;
 }

@@ -7,7 +7,7 @@
 
 // The whole way, as a page: the passes' one-line descriptions are in passes.def.
 const char pipeline_default[] = "fold,quantize-weights,split-precompute,quantize-tables,"
-                                "pack-weights,fuse,use-matrix,choose-tiles,lower-to-tile,"
+                                "use-matrix,pack-weights,fuse,choose-tiles,lower-to-tile,"
                                 "partition,assign-tile-registers,plan-memory";
 
 // ---------------------------------------------------------------------- parsing
