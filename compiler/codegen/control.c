@@ -136,6 +136,36 @@ static void enter_body(emitter *e, loop *l, LLVMValueRef upper)
     move_to(e, l->body);
 }
 
+static bool has_tiles(const ir_op *op)
+{
+    for (unsigned i = 0; i < op->n_results; i++)
+        if (op->results[i].type->kind == IR_TILE)
+            return true;
+    for (unsigned i = 0; i < op->n_operands; i++)
+        if (ir_operand(op, i)->type->kind == IR_TILE)
+            return true;
+    return false;
+}
+
+// Loops of tile instructions stay loops: unrolled by LLVM they have more addresses than registers,
+// and the emulator executes loops as a whole.
+static void keep_loop(emitter *e, const loop *l, LLVMValueRef back)
+{
+    bool tiles = false;
+    for (const ir_op *op = l->op->regions[0]->first; op && !tiles; op = op->next)
+        tiles = has_tiles(op);
+    if (!tiles)
+        return;
+    static const char loop_name[] = "llvm.loop", disable[] = "llvm.loop.unroll.disable";
+    LLVMMetadataRef self = LLVMTemporaryMDNode(e->context, NULL, 0);
+    LLVMMetadataRef option = LLVMMDStringInContext2(e->context, disable, sizeof disable - 1);
+    LLVMMetadataRef parts[] = {self, LLVMMDNodeInContext2(e->context, &option, 1)};
+    LLVMMetadataRef node = LLVMMDNodeInContext2(e->context, parts, 2);
+    LLVMMetadataReplaceAllUsesWith(self, node);
+    unsigned kind = LLVMGetMDKindIDInContext(e->context, loop_name, sizeof loop_name - 1);
+    LLVMSetMetadata(back, kind, LLVMMetadataAsValue(e->context, node));
+}
+
 // Yields the next round's values and counter, and binds the loop's results.
 static void end_loop(emitter *e, loop *l, LLVMValueRef step)
 {
@@ -155,7 +185,7 @@ static void end_loop(emitter *e, loop *l, LLVMValueRef step)
     }
     LLVMBasicBlockRef last = current_block(e);
     LLVMAddIncoming(l->counter, &next, &last, 1);
-    LLVMBuildBr(e->builder, l->head);
+    keep_loop(e, l, LLVMBuildBr(e->builder, l->head));
     move_to(e, l->end);
 }
 
