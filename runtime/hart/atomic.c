@@ -1,4 +1,4 @@
-// A: on host atomics, sequentially consistent whatever aq and rl say.
+// A, and fences: on host atomics, sequentially consistent whatever aq and rl say.
 
 #include "runtime/hart/internal.h"
 
@@ -69,6 +69,18 @@ AMO_ROWS(DEFINE)
 DEFINE_RESERVED(W, 32)
 DEFINE_RESERVED(D, 64)
 
+// Of all kinds the strongest, which orders stores before loads as well.
+static void execute_FENCE(hart *h, const isa_instruction *in)
+{
+    (void)in;
+#ifdef LUTRA_SANITIZE_THREAD // which does not know fences
+    __atomic_fetch_add(&h->reservation, 0, __ATOMIC_SEQ_CST);
+#else
+    (void)h;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
+}
+
 const hart_handler_row hart_atomic_rows[] = {
 #define ROW(E, kind, expression) {ISA_##E##_W, execute_##E##_W}, {ISA_##E##_D, execute_##E##_D},
     AMO_ROWS(ROW)
@@ -77,5 +89,7 @@ const hart_handler_row hart_atomic_rows[] = {
     {ISA_SC_W, execute_SC_W},
     {ISA_LR_D, execute_LR_D},
     {ISA_SC_D, execute_SC_D},
+    {ISA_FENCE, execute_FENCE},
+    {ISA_FENCE_TSO, execute_FENCE},
     {ISA_ILLEGAL, NULL},
 };

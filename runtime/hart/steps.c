@@ -145,8 +145,6 @@ static const step_row rows[ISA_OPCODE_COUNT] = {
 #include "runtime/hart/integer.def"
     [ISA_JAL] = {step_JAL, .writes_integer = true, .is_direct = true},
     [ISA_JALR] = {step_JALR, .writes_integer = true},
-    [ISA_FENCE] = {step_NOTHING},
-    [ISA_FENCE_TSO] = {step_NOTHING},
     [ISA_FENCE_I] = {step_FENCE_I},
     [ISA_ECALL] = {step_ECALL},
     [ISA_EBREAK] = {step_EBREAK},
