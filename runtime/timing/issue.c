@@ -245,16 +245,18 @@ static void occupy(timing_hart *t, const timing_op *op, uint64_t cycle, uint64_t
 // From its issue on: memory, the unit, the result.
 static void execute(timing_hart *t, timing_op *op, uint64_t cycle)
 {
-    uint64_t last = 0, there = op->moves ? timing_access(t, op, cycle, &last) : 0;
-    const uint64_t begin = op->needs_data && there > cycle ? there : cycle;
+    timing_request r = {0};
+    if (op->access != TIMING_NOTHING)
+        r = timing_access(t, op, cycle);
+    const uint64_t begin = op->needs_data && r.there > cycle ? r.there : cycle;
     const uint64_t behind = op->latency - (op->busy - 1); // the last piece
     uint64_t ready = begin + op->latency;
     unsigned reason = begin > cycle ? TIMING_DATA : TIMING_RESULT + op->unit;
-    if (!op->needs_data && there > cycle && there + behind > ready) {
-        ready = there + behind;
+    if (!op->needs_data && r.there > cycle && r.there + behind > ready) {
+        ready = r.there + behind;
         reason = TIMING_DATA;
     }
-    occupy(t, op, cycle, begin, last);
+    occupy(t, op, cycle, begin, r.last);
     if (op->busy > 1 || begin > cycle)
         mark_sources(t, op, begin, reason);
     mark_result(t, op, ready, reason);

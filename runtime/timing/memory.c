@@ -197,29 +197,31 @@ static uint64_t fetch(timing_memory *t, uint64_t number, uint64_t at, uint64_t *
 
 // ------------------------------------------------------------------------ accesses
 
-static uint64_t miss(timing_memory *t, uint64_t number, timing_access_kind kind, uint64_t *request)
+typedef enum access_kind { READ, WRITE_WHOLE, WRITE_PART, PREFETCH } access_kind;
+
+static uint64_t miss(timing_memory *t, uint64_t number, access_kind kind, uint64_t *request)
 {
     uint64_t place, arrival, turn = t->returns[t->next];
     t->traffic.misses++;
-    if (turn > *request && kind == TIMING_PREFETCH) {
+    if (turn > *request && kind == PREFETCH) {
         t->traffic.dropped++;
         return *request;
     }
-    if (kind == TIMING_WRITE_WHOLE) {
+    if (kind == WRITE_WHOLE) {
         place = place_in_scratch(t, number, *request);
         arrival = t->scratch.arrivals[place] = *request;
     } else {
         *request = turn > *request ? turn : *request;
         arrival = fetch(t, number, *request, &place);
     }
-    set_dirty(&t->scratch, place, kind == TIMING_WRITE_WHOLE || kind == TIMING_WRITE_PART);
-    t->traffic.prefetched += kind == TIMING_PREFETCH;
+    set_dirty(&t->scratch, place, kind == WRITE_WHOLE || kind == WRITE_PART);
+    t->traffic.prefetched += kind == PREFETCH;
     t->last_number = number + 1;
     t->last = place;
     return arrival;
 }
 
-// A line that hits, its place; -1 otherwise.
+// The place of a line that hits; -1 otherwise.
 static inline int64_t look_up(timing_memory *t, uint64_t number)
 {
     if (t->last_number == number + 1 && t->scratch.numbers[t->last] == number + 1)
@@ -232,23 +234,53 @@ static inline int64_t look_up(timing_memory *t, uint64_t number)
     return place;
 }
 
-uint64_t timing_line(timing_memory *t, uint64_t number, timing_access_kind kind, uint64_t at,
-                     uint64_t *request)
+static inline void touch(timing_memory *t, timing_request *r, uint64_t number, access_kind kind)
 {
-    *request = *request > at ? *request : at;
-    int64_t place = look_up(t, number);
-    if (place < 0)
-        return miss(t, number, kind, request);
-    t->traffic.hits++;
-    t->scratch.used[place] |= kind == TIMING_WRITE_PART || kind == TIMING_WRITE_WHOLE;
-    return t->scratch.arrivals[place];
+    const uint64_t at = r->at + r->bytes / r->rate;
+    const int64_t place = look_up(t, number);
+    uint64_t arrival;
+    r->last = r->last > at ? r->last : at;
+    if (place >= 0) {
+        t->traffic.hits++;
+        arrival = t->scratch.arrivals[place];
+    } else {
+        arrival = miss(t, number, kind, &r->last);
+    }
+    if (kind == READ && arrival > r->there)
+        r->there = arrival;
+    if (kind != WRITE_WHOLE && kind != WRITE_PART)
+        return;
+    t->scratch.used[t->last] |= 1;
+    if (arrival < r->end)
+        t->scratch.arrivals[t->last] = r->end;
 }
 
-void timing_line_written(timing_memory *t, uint64_t number, uint64_t cycle)
+// Calls `touch` for each line of a piece; `kind` may look at `whole`.
+#define EACH_LINE(kind)                                                                            \
+    while (size > 0) {                                                                             \
+        const uint64_t left = TIMING_LINE - address % TIMING_LINE,                                 \
+                       part = size < left ? size : left;                                           \
+        const bool whole = part == TIMING_LINE;                                                    \
+        (void)whole;                                                                               \
+        touch(t, r, address / TIMING_LINE, kind);                                                  \
+        r->bytes += (uint32_t)part;                                                                \
+        address += part;                                                                           \
+        size -= part;                                                                              \
+    }
+
+void timing_read(timing_memory *t, timing_request *r, uint64_t address, uint64_t size)
 {
-    int64_t place = look_up(t, number);
-    if (place >= 0 && t->scratch.arrivals[place] < cycle)
-        t->scratch.arrivals[place] = cycle;
+    EACH_LINE(READ)
+}
+
+void timing_write(timing_memory *t, timing_request *r, uint64_t address, uint64_t size)
+{
+    EACH_LINE(whole ? WRITE_WHOLE : WRITE_PART)
+}
+
+void timing_prefetch(timing_memory *t, timing_request *r, uint64_t address, uint64_t size)
+{
+    EACH_LINE(PREFETCH)
 }
 
 const timing_traffic *timing_memory_traffic(const timing_memory *t)

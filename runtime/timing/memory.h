@@ -10,13 +10,6 @@
 
 enum { TIMING_LINE = 64 }; // bytes
 
-typedef enum timing_access_kind {
-    TIMING_READ,
-    TIMING_WRITE_WHOLE, // a whole line: it need not be fetched
-    TIMING_WRITE_PART,
-    TIMING_PREFETCH, // dropped when no line more can be under way
-} timing_access_kind;
-
 typedef struct timing_traffic {
     uint64_t hits, misses; // of lines in scratch
     uint64_t l2_lines;     // moved between scratch and l2
@@ -33,11 +26,21 @@ typedef struct timing_memory timing_memory;
 timing_memory *timing_memory_create(const machine *m, unsigned sharers);
 void timing_memory_destroy(timing_memory *t); // NULL is fine
 
-// One line (address / 64), at cycle `at`. *request: when it was asked for, no sooner than `at` and
-// before: it may have to wait until a line less is under way. Gives when it is there.
-uint64_t timing_line(timing_memory *t, uint64_t line, timing_access_kind kind, uint64_t at,
-                     uint64_t *request);
-// A write that ends at `cycle`: nobody can read the line before.
-void timing_line_written(timing_memory *t, uint64_t line, uint64_t cycle);
+// The memory accesses of an instruction: its pieces of memory one behind the other.
+typedef struct timing_request {
+    uint64_t at;    // the cycle in which it begins
+    uint64_t end;   // in which what it writes can be read
+    uint32_t rate;  // bytes that it asks for in a cycle
+    uint32_t bytes; // until now
+    uint64_t
+        last; // cycle of its last request, which may have waited until a line less was under way
+    uint64_t there; // when all that it reads is there
+} timing_request;
+
+// Each line of a piece that is read or written. One that is written as a whole need not be fetched.
+void timing_read(timing_memory *t, timing_request *r, uint64_t address, uint64_t size);
+void timing_write(timing_memory *t, timing_request *r, uint64_t address, uint64_t size);
+// Lines that are dropped when no line more can be under way.
+void timing_prefetch(timing_memory *t, timing_request *r, uint64_t address, uint64_t size);
 const timing_traffic *timing_memory_traffic(const timing_memory *t);
 double timing_line_cycles(const timing_memory *t); // that the bus of memory takes for a line

@@ -44,6 +44,15 @@ double timing_counts_energy(const timing_counts *c, const machine *m);
 
 enum { TIMING_REGISTERS = 128, TIMING_MOST_SOURCES = 40 }; // x, f, v, lt
 
+// How an instruction uses memory.
+typedef enum timing_use {
+    TIMING_NOTHING,
+    TIMING_LOADS,      // one piece at x[rs1] + imm
+    TIMING_STORES,     // one piece there
+    TIMING_PREFETCHES, // lines there
+    TIMING_MORE,       // as observe_accesses tells
+} timing_use;
+
 // An instruction at a place in the program. What every execution needs comes first.
 typedef struct timing_op {
     uint64_t pc;
@@ -52,7 +61,7 @@ typedef struct timing_op {
     uint64_t shape;           // of vectors or rows, for which what follows holds
     uint32_t word, busy, latency;
     bool is_shaped;   // what it does depends on `shape`
-    bool moves;       // memory
+    uint8_t access;   // timing_use
     bool needs_data;  // before its unit begins
     bool is_transfer; // may go on elsewhere
     bool is_fence;
@@ -81,9 +90,9 @@ typedef struct timing_hart {
     uint8_t reason[TIMING_REGISTERS], read_reason[TIMING_REGISTERS];
     uint64_t free[ISA_UNIT_COUNT]; // when the unit takes the next instruction, and why that late
     uint8_t busy_reason[ISA_UNIT_COUNT];
-    timing_op *transfer;           // the last instruction, if it may have jumped or waited
-    const uint64_t *barrier;       // when all harts had come to it; NULL: it is at none
-    timing_op *last;               // instruction
+    timing_op *transfer;     // the last instruction, if it may have jumped or waited
+    const uint64_t *barrier; // when all harts had come to it; NULL: it is at none
+    timing_op *last;         // instruction
     timing_op **buckets;
     size_t op_count;
     uint64_t issue; // the last one
@@ -118,6 +127,5 @@ uint64_t timing_shape(const timing_op *op, const hart *h);
 void timing_settle(timing_op *op);
 
 // ---- access.c
-// Moves what the instruction touches, from cycle `at` on. Gives when all that it reads is there;
-// *last: when it made its last request.
-uint64_t timing_access(timing_hart *t, timing_op *op, uint64_t at, uint64_t *last);
+// Moves what the instruction touches, from cycle `at` on.
+timing_request timing_access(timing_hart *t, timing_op *op, uint64_t at);

@@ -238,6 +238,20 @@ static bool is_prefetch(unsigned opcode)
            opcode == ISA_PREFETCH_I;
 }
 
+static timing_use use_of(const timing_op *op)
+{
+    const unsigned opcode = op->in.opcode;
+    const bool vector = op->class == ISA_CLASS_VECTOR_LOAD || op->class == ISA_CLASS_VECTOR_STORE;
+    if (is_prefetch(opcode))
+        return TIMING_PREFETCHES;
+    if (op->class == ISA_CLASS_LOAD || opcode == ISA_LUT_LD)
+        return TIMING_LOADS;
+    if (op->class == ISA_CLASS_STORE || opcode == ISA_LUT_ST)
+        return TIMING_STORES;
+    bool touches = vector || has_rows(opcode) || op->cost.read + op->cost.written > 0;
+    return touches ? TIMING_MORE : TIMING_NOTHING;
+}
+
 void timing_prepare(timing_op *op, const machine *m)
 {
     const isa_class class = op->class = isa_rows[op->in.opcode].class;
@@ -251,6 +265,5 @@ void timing_prepare(timing_op *op, const machine *m)
     op->chains = is_vector(class) || class == ISA_CLASS_DEQUANTIZE;
     op->needs_data = class == ISA_CLASS_TABLE_BUILD || class == ISA_CLASS_DEQUANTIZE;
     set_shape(op, m, &(isa_shape){.vl = 0, .sew = 8});
-    op->moves = is_prefetch(op->in.opcode) || op->cost.read + op->cost.written > 0 ||
-                class == ISA_CLASS_VECTOR_LOAD || class == ISA_CLASS_VECTOR_STORE || rows;
+    op->access = use_of(op);
 }

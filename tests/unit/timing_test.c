@@ -456,7 +456,7 @@ static void test_faults(void **state)
     assert_int_equal(run(&s.f), HART_STOP_RETURN); // the hart has one
     assert_int_equal(s.t->now, 0);
     s.f.end = CODE;
-    PUT(&s.f, .opcode = ISA_LW, .rd = 5, .rs1 = 0);
+    PUT(&s.f, .opcode = ISA_LD, .rd = 5, .rs1 = 0, .imm = -4); // the last bytes and the first
     assert_int_equal(run(&s.f), HART_STOP_FAULT);
     assert_int_equal(s.f.h->pc, CODE);
     destroy(&s);
