@@ -142,7 +142,7 @@ static bool has_tiles(const ir_op *op)
         if (op->results[i].type->kind == IR_TILE)
             return true;
     for (unsigned i = 0; i < op->n_operands; i++)
-        if (ir_operand(op, i)->type->kind == IR_TILE)
+        if (ir_operand(op, i) && ir_operand(op, i)->type->kind == IR_TILE)
             return true;
     return false;
 }

@@ -22,6 +22,15 @@ LLVMValueRef load_as(emitter *e, LLVMTypeRef type, LLVMValueRef at, unsigned ali
     return x;
 }
 
+void prefetch(emitter *e, LLVMValueRef at)
+{
+    enum { READ = 0, ALL_CACHES = 3, DATA = 1 };
+    LLVMTypeRef type = LLVMTypeOf(at);
+    LLVMValueRef arguments[] = {at, int_constant(e, 32, READ), int_constant(e, 32, ALL_CACHES),
+                                int_constant(e, 32, DATA)};
+    call_intrinsic(e, "llvm.prefetch", 1, &type, 4, arguments);
+}
+
 void store_to(emitter *e, LLVMValueRef x, LLVMValueRef at, unsigned align)
 {
     LLVMSetAlignment(LLVMBuildStore(e->builder, x, at), align);

@@ -2,7 +2,7 @@
 // meets a few rows of activations at a time, whose sums stay in registers.
 #include "compiler/codegen/product.h"
 
-enum { CHUNK = 128, STEP_BYTES = COLUMN_TILES * COLUMN_LINE }; // weights; a step's 64 columns
+enum { CHUNK = 256, STEP_BYTES = COLUMN_TILES * COLUMN_LINE }; // weights; a step's 64 columns
 
 static int64_t chunk_units(const product *p)
 {
@@ -52,6 +52,20 @@ typedef struct chunk {
     LLVMValueRef units;
 } chunk;
 
+// The same line of the chunk behind this one, which is wanted when all rows have met this one.
+static void prefetch_line(product *p, LLVMValueRef unit, unsigned line, LLVMValueRef part,
+                          unsigned vector)
+{
+    emitter *e = p->e;
+    int64_t ahead = chunk_units(p) * p->g.unit_bytes + p->g.group_bytes;
+    int64_t offset = (int64_t)line * STEP_BYTES + vector * p->bytes + ahead;
+    LLVMValueRef at = byte_at_constant(e, unit, offset);
+    if (part)
+        at = byte_at(e, at, index_mul(e, part, p->vectors * p->bytes));
+    if (vector * p->bytes % COLUMN_LINE == 0)
+        prefetch(e, at);
+}
+
 static void unpack_part(product *p, const chunk *c, LLVMValueRef unit, LLVMValueRef part)
 {
     emitter *e = p->e;
@@ -59,8 +73,10 @@ static void unpack_part(product *p, const chunk *c, LLVMValueRef unit, LLVMValue
     LLVMValueRef at = byte_at(e, c->group->units_at, index_mul(e, number, p->g.unit_bytes));
     for (unsigned v = 0; v < p->vectors; v++) {
         LLVMValueRef lines[4];
-        for (unsigned l = 0; l < p->g.lines; l++)
+        for (unsigned l = 0; l < p->g.lines; l++) {
             lines[l] = load_line(p, at, l, part, v);
+            prefetch_line(p, at, l, part, v);
+        }
         for (unsigned f = 0; f < p->fields; f++)
             store_to(e, field_vector(p, lines, f, false),
                      step_at(p, index_mul(e, unit, p->fields), f, part, v), p->bytes);
@@ -168,6 +184,12 @@ static void finish_sums(product *p, const chunk *c, const row_block *b, LLVMValu
     }
 }
 
+// Bytes of entries that a row has for a chunk.
+static int64_t chunk_entries(const product *p)
+{
+    return chunk_units(p) * p->fields * operand_bytes(p);
+}
+
 static void emit_row_block(product *p, const chunk *c, LLVMValueRef first, unsigned rows,
                            LLVMValueRef part)
 {
@@ -181,6 +203,9 @@ static void emit_row_block(product *p, const chunk *c, LLVMValueRef first, unsig
         b.at[r] = byte_at(e, row_at(p, b.numbers[r]), offset);
     }
     start_sums(p, &b, part, sums);
+    for (unsigned r = 0; rows > 1 && r < rows; r++) // of the next rows
+        for (int64_t at = 0; at < chunk_entries(p); at += COLUMN_LINE)
+            prefetch(e, byte_at_constant(e, b.at[r], rows * p->row.bytes + at));
     LLVMValueRef count = index_mul(e, c->units, p->fields);
     counted_loop steps =
         counted_begin(e, constant64(p, 0), count, steps_per_round(p), rows * p->vectors, sums);

@@ -110,8 +110,8 @@ static LLVMValueRef find_scale(const preparation *p, LLVMValueRef group, LLVMVal
 static LLVMValueRef rounded(emitter *e, LLVMValueRef x, LLVMValueRef inverse)
 {
     const int64_t magic = 0x4b400000;
-    LLVMValueRef bits = reinterpret(
-        e, primitive3(e, P_FMA, x, inverse, constant_like(x, 0x1.8p23)), int_type(e, 32));
+    LLVMValueRef bits = reinterpret(e, primitive3(e, P_FMA, x, inverse, constant_like(x, 0x1.8p23)),
+                                    int_type(e, 32));
     return primitive2(e, P_SUB, bits, bits_like(bits, magic));
 }
 

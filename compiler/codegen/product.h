@@ -83,6 +83,7 @@ void leave_function(emitter *e, outer_function outer);
 LLVMValueRef byte_at(emitter *e, LLVMValueRef base, LLVMValueRef offset);
 LLVMValueRef byte_at_constant(emitter *e, LLVMValueRef base, int64_t offset);
 LLVMValueRef load_as(emitter *e, LLVMTypeRef type, LLVMValueRef at, unsigned align);
+void prefetch(emitter *e, LLVMValueRef at); // may lie anywhere
 void store_to(emitter *e, LLVMValueRef x, LLVMValueRef at, unsigned align);
 LLVMValueRef index_add(emitter *e, LLVMValueRef x, LLVMValueRef y);
 LLVMValueRef index_mul(emitter *e, LLVMValueRef x, int64_t y);

@@ -54,8 +54,10 @@ static const ir_type *chosen_type(ir_module *m, const pass_context *c, const ir_
         x->lookups = false;
         return ir_type_table(m, t->scalar, TABLE_SCALE_NONE, 0, x->group, t->rank, t->dims);
     }
-    int64_t group = x->group && (x->group < MOST || !strcmp(wish, "group")) ? x->group : MOST;
-    if (!strcmp(wish, "row") || (!strcmp(wish, "group") && !x->group))
+    int64_t most = x->group ? MOST : 2 * MOST;
+    int64_t group = x->group && (x->group < MOST || !strcmp(wish, "group")) ? x->group : most;
+    bool whole = group >= low_columns(t).value;
+    if (whole || !strcmp(wish, "row") || (!strcmp(wish, "group") && !x->group))
         group = 0;
     int64_t sums = x->group && (!group || x->group < group) ? x->group : group;
     t = ir_type_table(m, SCALAR_I8, group ? TABLE_SCALE_GROUP : TABLE_SCALE_ROW, group, sums,
@@ -63,26 +65,31 @@ static const ir_type *chosen_type(ir_module *m, const pass_context *c, const ir_
     return x->lookups ? t : ir_type_table_multiplied(m, t);
 }
 
+static const char *reason(const pass_context *c, const choice *x, const ir_type *table)
+{
+    if (native_form(table) == ACTIVATION_FLOATS)
+        return "exact, as f32";
+    const char *how = x->lookups ? "looked up" : "multiplied";
+    if (!x->why)
+        return how;
+    if (!x->why->lookup)
+        return arena_format(c->arena, "%s: there are no lookups for %u-bit weights", how,
+                            x->planes);
+    return arena_format(c->arena,
+                        "%s: %u-bit weights do %.0f GOP/s by lookups, %.0f by multiplying", how,
+                        x->planes, x->why->lookup, x->why->multiply);
+}
+
 static void choose(ir_module *m, pass_context *c, ir_op *op)
 {
     ir_value *table = &op->results[0];
     choice x = look_at(c, table);
     table->type = chosen_type(m, c, table->type, &x);
-    const char *name = graph_describe_value(c->arena, ir_operand(op, 0));
     text type = {0};
     ir_type_print(&type, table->type);
-    const char *how = x.lookups                                       ? "looked up"
-                      : native_form(table->type) == ACTIVATION_FLOATS ? "exact, as f32"
-                                                                      : "multiplied";
-    if (x.why && native_form(table->type) != ACTIVATION_FLOATS)
-        pass_remark(c, REMARK_APPLIED, op->where,
-                    "%s becomes %s: %s, as %u-bit weights do %.0f GOP/s by lookups and %.0f by "
-                    "multiplying at level %s",
-                    name, text_string(&type), how, x.planes, x.why->lookup, x.why->multiply,
-                    x.why->level);
-    else
-        pass_remark(c, REMARK_APPLIED, op->where, "%s becomes %s: %s", name, text_string(&type),
-                    how);
+    pass_remark(c, REMARK_APPLIED, op->where, "%s becomes %s, %s",
+                graph_describe_value(c->arena, ir_operand(op, 0)), text_string(&type),
+                reason(c, &x, table->type));
     text_free(&type);
 }
 

@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""One object for CPUs on machines that have fewer instructions, by qemu's user mode: always the right level, never an
+illegal instruction, and the same bits as here. AArch64 objects are linked with a cross compiler and run, too.
+"""
+import pathlib
+import random
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
+import lutra
+
+RUNTIME = lutra.SOURCE / "runtime" / "native"
+K, N, ROWS = 200, 70, 9
+PROGRAM = f"""model machines;
+dim T in 1..64;
+weights {{ norm: f32[{K}] = "n"; a: w[{N}, {K}] = "a"; b: w[{N}, {K}] = "b"; c: f16[{N}, {K}] = "c"; t: w[{N}, {K}] = "t"; }}
+entry fn main(x: f16[T, {K}]) -> f32[T, {N}] {{
+    h = rms_norm(x, norm, eps = 1e-5);
+    g = silu(linear(h, a, type = f32));
+    return g * linear(h, b, type = f32) + tanh(linear(h, c, type = f32)) + linear(x, t, type = f32);
+}}
+"""
+QUANT = ["--weights", "random:3", "--quant", "w4g32,b=w3,t=w2g16z"]
+# emulator, its options, level; None: this machine, whatever it has
+X86 = [(None, [], None), ("qemu-x86_64", ["-cpu", "qemu64"], "sse2"), ("qemu-x86_64", ["-cpu", "Nehalem"], "sse2"),
+       ("qemu-x86_64", ["-cpu", "SandyBridge"], "sse2"), ("qemu-x86_64", ["-cpu", "Haswell"], "avx2"),
+       ("qemu-x86_64", ["-cpu", "Haswell,-fma"], "sse2"), ("qemu-x86_64", ["-cpu", "Haswell,-avx2"], "sse2"),
+       ("qemu-x86_64", ["-cpu", "max"], "avx2")]
+ARM = [("qemu-aarch64", ["-cpu", "cortex-a57"], "neon"), ("qemu-aarch64", ["-cpu", "neoverse-n1"], "dotprod"),
+       ("qemu-aarch64", ["-cpu", "max"], "dotprod")]
+
+
+def build(work, target, compiler):
+    """The object, the runtime's sources and a caller, statically linked."""
+    stem = f"machines-{target}"
+    lutra.run("lutc", work / "machines.lut", *QUANT, f"--target={target}", "--emit=obj", "-o", work / f"{stem}.o")
+    sources = [*map(str, RUNTIME.glob("*.c")), str(lutra.SOURCE / "tests" / "native" / "call.c")]
+    program = work / stem
+    subprocess.run([compiler, "-O1", "-D_GNU_SOURCE", "-DPROGRAM=machines_program", f"-I{RUNTIME}", f"-I{lutra.SOURCE}",
+                    *sources, str(work / f"{stem}.o"), "-static", "-pthread", "-o", str(program)], check=True)
+    return program, work / f"{stem}.lutw"
+
+
+def call(work, program, weights, emulator, options, threads, features):
+    command = [str(program), str(weights), "main", str(threads), str(features), str(ROWS), "--", str(work / "x.bin"), "--",
+               str(work / "y.bin")]
+    command = ([emulator, *options] if emulator else []) + command
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, f"{command}: exit {result.returncode}\n{result.stderr}"
+    data = (work / "y.bin").read_bytes()
+    return result.stdout.strip(), list(struct.unpack(f"<{len(data) // 4}f", data))
+
+
+def check(work, built, machines, want):
+    first = None
+    for emulator, options, expected in machines:
+        if emulator and not shutil.which(emulator):
+            print(f"{emulator} is not installed: skipped")
+            continue
+        for threads in (1, 2):
+            level, got = call(work, *built, emulator, options, threads, 0xffffffff)
+            assert expected in (None, level), f"{emulator} {options}: level {level}, not {expected}"
+            error = lutra.nmse(lutra.Array("f32", (ROWS, N), got), want)
+            assert error < 1e-4, f"{emulator} {options} {level}: NMSE {error}"
+            first = first or got
+            assert got == first, f"{emulator} {options} {level}: other bits"
+        print(f"{emulator or 'this machine'} {' '.join(options)}: {level}")
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        work = pathlib.Path(folder)
+        (work / "machines.lut").write_text(PROGRAM)
+        r = random.Random(4)
+        x = lutra.Array("f16", (ROWS, K), [r.gauss(0, 1) for _ in range(ROWS * K)])
+        lutra.write_npy(work / "x.npy", x)
+        (work / "x.bin").write_bytes(struct.pack(f"<{ROWS * K}e", *x.values))
+        lutra.run("lutc", "eval", work / "machines.lut", *QUANT, "--input", f"x=@{work}/x.npy", "--output",
+                  f"result=@{work}/want.npy")
+        want = lutra.read_npy(work / "want.npy")
+        check(work, build(work, "x86-64-v4", "cc"), X86, want)
+        if shutil.which("aarch64-linux-gnu-gcc"):
+            check(work, build(work, "aarch64", "aarch64-linux-gnu-gcc"), ARM, want)
+        else:
+            print("aarch64-linux-gnu-gcc is not installed: AArch64 skipped")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""Products on CPUs: every format, level, way to take activations and number of threads against the oracle.
+
+Integers times low bits are the oracle's, bit for bit. Floats rounded to 8 bits stay within the error of i8 tables, exact
+ones within f32's. Threads change nothing; where multiplied, levels neither.
+"""
+import pathlib
+import random
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
+import lutra
+import native
+
+ROUNDED, EXACT = 1e-4, 1e-11
+LEVELS = [0, native.AVX2, native.ALL_FEATURES]
+# format, N, K, rows, activations, --tables
+CASES = [(f, 100, 328, rows, "f16", None) for rows in (1, 9, 50)
+         for f in ("w1", "w2", "w3", "w4", "ternary", "w1g32", "w2g16z", "w4g128z")]
+CASES += [(f, 70, 288, 7, "f32", None) for f in ("w3g16", "w1g16", "w2g64", "w3g32z", "w1g64z", "w2g256", "ternaryg256",
+                                                "w4z", "w1z", "w4g32f", "w3g128zf", "ternaryg32")]
+CASES += [(f, 100, 328, rows, "i8", None) for rows in (1, 11)
+          for f in ("w1", "w2", "w3z", "w4", "ternary", "w1g32", "w2g16z", "w4g128z", "w3g64")]
+CASES += [(f, 64, 300, 5, "f32", t) for t in ("i8,row", "i8,group", "f16") for f in ("w1", "w2g64z", "w3", "w4g32", "ternary")]
+CASES += [("w4g32", 1, 32, 1, "f32", None), ("w2", 65, 4, 3, "f32", None), ("w1", 3, 2000, 2, "f32", None),
+          ("w4g64", 200, 1000, 97, "f16", None)]
+
+INTEGERS = """model {name};
+dim T in 1..100;
+weights {{ w: w[{n}, {k}] = "w"; }}
+entry fn main(x: i8[T, {k}], s: f32[T]) -> f32[T, {n}] {{ return linear(x, w, scale = s, type = f32); }}
+"""
+FLOATS = """model {name};
+dim T in 1..100;
+weights {{ w: w[{n}, {k}] = "w"; }}
+entry fn main(x: {type}[T, {k}]) -> f32[T, {n}] {{ return linear(x, w, type = f32); }}
+"""
+
+
+def make_inputs(work, kind, rows, k, seed):
+    r = random.Random(seed)
+    if kind == "i8":
+        made = {"x": lutra.Array("i8", (rows, k), [r.randint(-128, 127) for _ in range(rows * k)]),
+                "s": lutra.Array("f32", (rows,), [r.uniform(0.001, 0.1) for _ in range(rows)])}
+    else:
+        values = [r.gauss(0, 1) for _ in range(rows * k)]
+        made = {"x": lutra.Array(kind, (rows, k), values)}
+    for name, array in made.items():
+        lutra.write_npy(work / f"{name}.npy", array)
+        made[name] = lutra.read_npy(work / f"{name}.npy")
+    return made
+
+
+def bound(kind, tables):
+    return 0.0 if kind == "i8" else EXACT if tables == "f16" else ROUNDED
+
+
+def check(work, number, case):
+    form, n, k, rows, kind, tables = case
+    name = f"case{number}"
+    program = work / f"{name}.lut"
+    program.write_text((INTEGERS if kind == "i8" else FLOATS).format(name=name, n=n, k=k, type=kind))
+    inputs = make_inputs(work, kind, rows, k, number)
+    source = ["--weights", "random:1", "--quant", form]
+    lutra.run("lutc", "eval", program, *source, *lutra.inputs({x: work / f"{x}.npy" for x in inputs}),
+              "--output", f"result=@{work}/want.npy")
+    want = lutra.read_npy(work / "want.npy")
+    library = work / f"{name}.so"
+    lutra.run("lutc", program, *source, "--target=native", "-o", library, *(["--tables", tables] if tables else []))
+    first = {}
+    for features in LEVELS:
+        for threads in (1, 3):
+            p = native.Program(library, name, threads=threads, features=features)
+            got = p.call("main", inputs)["result"]
+            p.close()
+            error = lutra.nmse(got, want)
+            assert error <= bound(kind, tables), f"{case} at {p.level}: NMSE {error}"
+            same = first.setdefault(p.level, got.values)
+            assert same == got.values, f"{case} at {p.level}: {threads} threads change the result"
+    others = [v for level, v in first.items() if level != "avx512" or not form.startswith("w1")]
+    assert all(v == others[0] for v in others), f"{case}: levels differ: {list(first)}"
+
+
+def main():
+    cases = CASES[::4] if lutra.QUICK else CASES
+    with tempfile.TemporaryDirectory() as folder:
+        for number, case in enumerate(cases):
+            check(pathlib.Path(folder), number, case)
+    print(f"{len(cases)} products: like the oracle's at every level and number of threads")
+
+
+if __name__ == "__main__":
+    main()
