@@ -114,8 +114,11 @@ typedef uint64_t pairs __attribute__((vector_size(4 * CONVERTED)));
         const uint8_t *pa = from;                                                                  \
         (void)second;                                                                              \
         for (size_t done = 0; done < n; done += CONVERTED, pd += sizeof(D), pa += sizeof(A)) {     \
-            A a;                                                                                   \
-            memcpy(&a, pa, sizeof a);                                                              \
+            A a = {0};                                                                             \
+            if (__builtin_expect(n - done > CONVERTED / 2, 1))                                     \
+                memcpy(&a, pa, sizeof a);                                                          \
+            else                                                                                   \
+                memcpy(&a, pa, sizeof a / 2);                                                      \
             const words w = __builtin_convertvector(a, words);                                     \
             prepare;                                                                               \
             if (__builtin_expect(!ALL(good), 0))                                                   \
