@@ -18,7 +18,8 @@ typedef struct product {
     eval_global *content; // the weight's
     quant_format format;
     int64_t n, k, rows;
-    double *entries;                         // rows * lookups * 8, with `table`
+    double *entries; // rows * lookups * 8 (of a codebook QUANT_BOOK), with `table`
+    double *signs;   // of a codebook and a plane: rows * lookups * 8
     double levels[QUANT_TERMS][QUANT_CODES]; // of formats whose levels are known, by terms
 } product;
 
@@ -148,30 +149,42 @@ static double dot_codes(const double *x, const uint8_t *codes, const double *lev
     return sum;
 }
 
-// Integer activations, exactly as `linear` in ops.def says: the group sums are
-// integers (exact in double), the rest is f32.
-static double integer_exact(const product *p, const weight_block *b, int64_t m, int64_t n)
+// Adds terms first_term .. last_term - 1 of all groups to y, with the last term the offsets.
+static float add_groups(const product *p, const weight_block *b, int64_t m, int64_t n,
+                        int64_t first_term, int64_t last_term, float y)
 {
     const double *x = p->x->data + m * p->k, *levels = b->values + n * p->k;
     const uint8_t *codes = b->rows.codes + n * p->k;
     int64_t groups = quant_groups(&p->format, p->k), terms = p->format.terms,
             size = p->format.group ? p->format.group : p->k;
-    float scale = (float)row_scale(p, m), y = 0;
+    float scale = (float)row_scale(p, m);
     for (int64_t g = 0; g < groups; g++) {
         int64_t first = g * size, count = p->k - first < size ? p->k - first : size;
         const float *ws = b->rows.scale + (n * groups + g) * terms;
         double sum = 0;
-        for (int64_t t = 0; t < terms; t++) {
+        for (int64_t t = first_term; t < last_term; t++) {
             double c = t ? dot_codes(x + first, codes + first, p->levels[t], count)
                          : dot(x + first, levels + first, count);
             y = fmaf((float)c, ws[t] * scale, y);
         }
+        if (last_term < terms)
+            continue;
         for (int64_t k = first; b->rows.offset && k < first + count; k++)
             sum += x[k];
         if (b->rows.offset)
             y = fmaf((float)sum * scale, b->rows.offset[n * groups + g], y);
     }
-    return (double)y;
+    return y;
+}
+
+// Integer activations, exactly as `linear` in ops.def says: the group sums are
+// integers (exact in double), the rest is f32.
+static double integer_exact(const product *p, const weight_block *b, int64_t m, int64_t n)
+{
+    if (p->format.kind != QUANT_SPECIAL)
+        return (double)add_groups(p, b, m, n, 0, p->format.terms, 0);
+    float y = add_groups(p, b, m, n, 0, 1, 0);
+    return (double)add_groups(p, b, m, n, 1, p->format.terms, y);
 }
 
 static unsigned plane_bits(const product *p, const uint8_t *codes, int64_t lookup, unsigned plane)
@@ -180,6 +193,35 @@ static unsigned plane_bits(const product *p, const uint8_t *codes, int64_t looku
     for (int64_t j = 0; j < 4 && 4 * lookup + j < p->k; j++)
         bits |= (codes[4 * lookup + j] >> plane & 1u) << j;
     return bits;
+}
+
+// What a term's planes pick for one lookup.
+static double term_entry(const product *p, quant_term t, const uint8_t *codes, int64_t lookup,
+                         const double *entries)
+{
+    double sum = 0;
+    for (unsigned i = 0; i < t.planes; i++) {
+        int weight = t.form == QUANT_EQUAL ? 1 : 1 << i;
+        sum += weight * eval_table_lookup(entries, plane_bits(p, codes, lookup, t.first + i));
+    }
+    return sum;
+}
+
+// The plane of a codebook and its offset.
+static double signs_beside_book(const product *p, const weight_block *b, int64_t m, int64_t n)
+{
+    int64_t lookups = (p->k + 3) / 4, groups = quant_groups(&p->format, p->k);
+    int64_t per_group = p->format.group ? p->format.group / 4 : lookups;
+    const double *entries = p->signs + m * lookups * 8;
+    double y = 0;
+    for (int64_t lookup = 0; lookup < lookups; lookup++, entries += 8) {
+        int64_t group = n * groups + lookup / per_group;
+        y +=
+            term_entry(p, quant_term_of(&p->format, 1), b->rows.codes + n * p->k, lookup, entries) *
+            (double)b->rows.scale[group * p->format.terms + 1];
+        y += eval_table_lookup(entries, 15) * (double)b->rows.offset[group];
+    }
+    return y;
 }
 
 // What the codes of a codebook's lookups pick.
@@ -195,22 +237,13 @@ static double through_book(const product *p, const weight_block *b, int64_t m, i
     for (int64_t at = 0; at < lookups; at++, entries += QUANT_BOOK) {
         unsigned index = 0;
         for (int64_t j = 0; j < per_lookup && at * per_lookup + j < p->k; j++)
-            index |= (unsigned)codes[at * per_lookup + j] << j * book->bits;
-        y += entries[index] * (double)b->rows.scale[n * groups + at / per_group];
+            index |= (codes[at * per_lookup + j] & ((1u << book->bits) - 1)) << j * book->bits;
+        y +=
+            entries[index] * (double)b->rows.scale[(n * groups + at / per_group) * p->format.terms];
     }
+    if (p->signs)
+        y += signs_beside_book(p, b, m, n);
     return p->scale ? y * row_scale(p, m) : y;
-}
-
-// What a term's planes pick for one lookup.
-static double term_entry(const product *p, quant_term t, const uint8_t *codes, int64_t lookup,
-                         const double *entries)
-{
-    double sum = 0;
-    for (unsigned i = 0; i < t.planes; i++) {
-        int weight = t.form == QUANT_EQUAL ? 1 : 1 << i;
-        sum += weight * eval_table_lookup(entries, plane_bits(p, codes, lookup, t.first + i));
-    }
-    return sum;
 }
 
 // Rounded table entries, otherwise ideal: every plane looks up, offsets take the
@@ -262,21 +295,41 @@ static bool multiply(product *p)
     return true;
 }
 
+static double *entries_of_rows(const product *p, int64_t lookups, int64_t each)
+{
+    double *entries = calloc((size_t)(p->rows * lookups + 1), (size_t)each * sizeof(double));
+    if (!entries)
+        INTERNAL_ERROR("out of memory");
+    return entries;
+}
+
+static double *sign_entries(const product *p, const ir_type *table)
+{
+    int64_t lookups = (p->k + 3) / 4;
+    double *entries = entries_of_rows(p, lookups, 8);
+    for (int64_t m = 0; m < p->rows; m++)
+        eval_table_entries(table, p->e->options.tile_depth, p->x->data + m * p->k, p->k,
+                           entries + m * lookups * 8);
+    return entries;
+}
+
+static double *book_entries(const product *p, const float *numbers)
+{
+    const quant_codebook *book = p->format.codebook;
+    int64_t per_lookup = 4 / book->bits, lookups = (p->k + per_lookup - 1) / per_lookup;
+    double *entries = entries_of_rows(p, lookups, QUANT_BOOK);
+    for (int64_t m = 0; m < p->rows; m++)
+        eval_book_entries(p->table, p->e->options.tile_depth, book, numbers, p->x->data + m * p->k,
+                          p->k, entries + m * lookups * QUANT_BOOK);
+    return entries;
+}
+
 // `numbers`: of a codebook.
 static void build_entries(product *p, const float *numbers)
 {
-    const quant_codebook *book = p->format.codebook;
-    int64_t per_lookup = book ? 4 / book->bits : 4, lookups = (p->k + per_lookup - 1) / per_lookup;
-    size_t entries = book ? QUANT_BOOK : 8;
-    p->entries = calloc((size_t)(p->rows * lookups + 1), entries * sizeof(double));
-    if (!p->entries)
-        INTERNAL_ERROR("out of memory");
-    for (int64_t m = 0; m < p->rows && book; m++)
-        eval_book_entries(p->table, p->e->options.tile_depth, book, numbers, p->x->data + m * p->k,
-                          p->k, p->entries + (size_t)(m * lookups) * entries);
-    for (int64_t m = 0; m < p->rows && !book; m++)
-        eval_table_entries(p->table, p->e->options.tile_depth, p->x->data + m * p->k, p->k,
-                           p->entries + m * lookups * 8);
+    const ir_value *signs = ir_operand_named(p->op, "signs");
+    p->entries = p->format.codebook ? book_entries(p, numbers) : sign_entries(p, p->table);
+    p->signs = signs ? sign_entries(p, signs->type) : NULL;
 }
 
 // A learned codebook is known with any row of the weight.
@@ -326,6 +379,7 @@ static bool eval_product(evaluator *e, const ir_op *op, bool with_table)
     bool ok = !rounds || with_entries(&p);
     ok = ok && multiply(&p);
     free(p.entries);
+    free(p.signs);
     return ok;
 }
 

@@ -269,6 +269,13 @@ static bool rule_linear(verifier *v, const ir_op *op)
 
 static bool rule_mpgemm(verifier *v, const ir_op *op)
 {
+    const ir_value *signs = ir_operand_named(op, "signs");
+    const ir_type *table = op->operands[0].value->type;
+    if (signs && (signs->type->format || !table->format || !ir_type_same_dims(signs->type, table) ||
+                  signs->type->scalar != table->scalar))
+        return verify_error(v, op,
+                            "needs signs of the activations of a codebook's table: %s and %s",
+                            verify_type(v, table), verify_type(v, signs->type));
     return check_contraction(v, op) &&
            check_contraction_scale(v, op, op->operands[0].value->type->scalar == SCALAR_I16);
 }

@@ -69,6 +69,15 @@ piece_list pieces_of(const quant_format *f, const ir_type *table)
     return list;
 }
 
+piece_list pieces_of_term(const piece_list *pieces, unsigned term)
+{
+    piece_list own = {0};
+    for (unsigned i = 0; i < pieces->count; i++)
+        if (pieces->items[i].term == term)
+            own.items[own.count++] = pieces->items[i];
+    return own;
+}
+
 static unsigned pieces_in_term(const piece_list *list, unsigned first)
 {
     unsigned count = 1;
@@ -115,6 +124,16 @@ static const char *slice_name(depth_slice s)
     return s.count == QUARTERS ? "all" : s.count == 2 ? halves[s.first / 2] : quarters[s.first];
 }
 
+static bool is_used(const piece_list *pieces, unsigned plane)
+{
+    for (unsigned i = 0; i < pieces->count; i++) {
+        const piece *p = &pieces->items[i];
+        if (plane >= p->first && plane < p->first + p->planes)
+            return true;
+    }
+    return false;
+}
+
 tile_operands load_tile(lowering *l, const contraction *c, ir_value *tile, ir_value *offset)
 {
     tile_operands loaded = {.tile = tile};
@@ -123,6 +142,8 @@ tile_operands load_tile(lowering *l, const contraction *c, ir_value *tile, ir_va
         return loaded;
     }
     for (unsigned i = 0; i < c->format.planes; i++) {
+        if (!is_used(&c->pieces, i))
+            continue;
         ir_value *at = low_add(l, offset, low_index(l, i * c->geometry.plane_bytes));
         ir_value *bytes = low_bytes(l, c->stream, low_index(l, 0), at, c->geometry.plane_bytes);
         loaded.plane[i] = low_tile_load(l, TILE_PLANE, bytes, false);
@@ -274,7 +295,7 @@ static void dequantize(lowering *l, const contraction *c, ir_value **d, accumula
 static void add_offsets(lowering *l, const contraction *c, ir_value **d, ir_value *sum_index,
                         ir_value *offset)
 {
-    if (c->constant_plane || !c->format.offset)
+    if (c->constant_plane || !c->format.offset || c->without_offsets)
         return;
     ir_value *v = stream_numbers(l, c, offset);
     for (unsigned j = 0; j < c->row_tiles; j++) {

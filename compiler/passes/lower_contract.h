@@ -20,6 +20,7 @@ typedef struct piece_list {
     piece items[MOST_PIECES]; // by terms
 } piece_list;
 piece_list pieces_of(const quant_format *f, const ir_type *table);
+piece_list pieces_of_term(const piece_list *pieces, unsigned term);
 
 // What is contracted with what, for `row_tiles` row tiles of one column tile.
 typedef struct contraction {
@@ -34,7 +35,8 @@ typedef struct contraction {
     quant_format format;
     pack_geometry geometry;
     piece_list pieces;
-    ir_value *stream; // u8 bytes of the column tile
+    bool without_offsets; // another contraction of the same stream adds them
+    ir_value *stream;     // u8 bytes of the column tile
     // Set for sums: this plane and these scales stand for the stream's.
     ir_value *constant_plane, *ones;
 } contraction;

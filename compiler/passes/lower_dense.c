@@ -79,6 +79,27 @@ static bool all_on_matrix(const dense *k)
     return true;
 }
 
+// Lookups have products of these weights for other activations, or other machines have them.
+static void refuse_planes(lowering *l, const ir_op *op, const quant_format *f)
+{
+    scalar_type x = ir_operand(op, 0)->type->scalar;
+    const char *reason = quant_obstacle(f, x);
+    if (!reason) {
+        diagnostic_error(l->context->diagnostics, op->where,
+                         "weights of format %s need lookups, which machine '%s' does not have "
+                         "for them; use another --quant or --machine",
+                         f->name, l->context->machine->name);
+        return;
+    }
+    text supported = {0};
+    quant_support_list(&supported);
+    diagnostic_error(l->context->diagnostics, op->where,
+                     "weights of format %s have no products with %s activations: %s. What goes "
+                     "together:\n%s",
+                     f->name, scalar_rows[x].name, reason, text_string(&supported));
+    text_free(&supported);
+}
+
 bool lower_dense_kernel(lowering *l)
 {
     dense k = {.l = l};
@@ -89,10 +110,7 @@ bool lower_dense_kernel(lowering *l)
         const ir_type *w = ir_operand(op, 1)->type;
         quant_format format;
         if (!quant_format_parse(w->format, &format) || format.kind != QUANT_DENSE) {
-            diagnostic_error(l->context->diagnostics, op->where,
-                             "weights of format %s need lookups, which machine '%s' does not have "
-                             "for them; use another --quant or --machine",
-                             w->format, l->context->machine->name);
+            refuse_planes(l, op, &format);
             return false;
         }
         n = w->dims[0].value;

@@ -78,11 +78,18 @@ static void gather_row_scales(mpgemm *k, unsigned i, const row_range *r)
     low_loop_end(l, &rows, NULL);
 }
 
+static const place *place_of_sums(mpgemm *k, unsigned i)
+{
+    const ir_op *op = k->products[i].op;
+    const ir_value *signs = ir_operand_named(op, "signs");
+    return input_of(k->l, signs ? signs : ir_operand(op, 0));
+}
+
 // Offsets take sums of the activations' values: the table's integer sums times the row scales.
 static void scale_sums(mpgemm *k, unsigned i, const row_range *r)
 {
     lowering *l = k->l;
-    const place *table = input_of(l, ir_operand(k->products[i].op, 0));
+    const place *table = place_of_sums(k, i);
     int64_t sums = table_sum_count(l, table->type);
     if (!k->weights[i].scaled_sums)
         k->weights[i].scaled_sums = low_scratch(l, SCALAR_F32, k->row_block, sums * l->m);
@@ -146,6 +153,26 @@ static void store_product(mpgemm *k, unsigned i, const row_range *r, ir_value *c
     }
 }
 
+// A codebook's plane has a table of its own: a contraction behind that of the codes.
+static void contract(mpgemm *k, unsigned i, contraction *c, ir_value **d)
+{
+    const ir_value *signs = ir_operand_named(k->products[i].op, "signs");
+    if (!signs) {
+        lower_contraction(k->l, c, d);
+        return;
+    }
+    c->pieces = pieces_of_term(&k->weights[i].pieces, 0);
+    c->without_offsets = true;
+    lower_contraction(k->l, c, d);
+    const place *table = input_of(k->l, signs);
+    c->table = table->type;
+    c->tables = table->buffer;
+    c->scales = table->scales;
+    c->pieces = pieces_of_term(&k->weights[i].pieces, 1);
+    c->without_offsets = false;
+    lower_contraction(k->l, c, d);
+}
+
 static void build_product(mpgemm *k, unsigned i, const row_range *r, ir_value *column_tile,
                           ir_value *width)
 {
@@ -156,7 +183,8 @@ static void build_product(mpgemm *k, unsigned i, const row_range *r, ir_value *c
     contraction c = {.table = table->type,
                      .tables = table->buffer,
                      .scales = table->scales,
-                     .sums = k->weights[i].scaled_sums ? k->weights[i].scaled_sums : table->sums,
+                     .sums = k->weights[i].scaled_sums ? k->weights[i].scaled_sums
+                                                       : place_of_sums(k, i)->sums,
                      .row_scales = k->weights[i].row_scales,
                      .row_tile = r->tile,
                      .row_tiles = r->tiles,
@@ -172,7 +200,7 @@ static void build_product(mpgemm *k, unsigned i, const row_range *r, ir_value *c
     ir_value *d[64];
     for (unsigned j = 0; j < r->tiles; j++)
         d[j] = low_tile_zero(l, TILE_F32);
-    lower_contraction(l, &c, d);
+    contract(k, i, &c, d);
     store_product(k, i, r, d, low_mul(l, column_tile, low_index(l, l->n)), width);
 }
 

@@ -93,19 +93,8 @@ static const char *obstacle(split *s, const ir_op *op, const quant_format *f)
 {
     scalar_type x = ir_operand(op, 0)->type->scalar;
     const char *reason = weight_obstacle(s, op, f);
-    if (x == SCALAR_F64 || (!scalar_is_float(x) && x != SCALAR_I8 && x != SCALAR_I16))
-        return arena_format(s->context->arena, "tables of %s activations are not available",
-                            scalar_rows[x].name);
-    if (!reason && f->codebook && x == SCALAR_I16)
-        return "codebooks have no tables of i16 activations; use floats";
-    if (!reason && f->codebook && x == SCALAR_I8 && !f->codebook->whole)
-        return arena_format(s->context->arena,
-                            "the numbers of codebook '%s' are not whole, so that products with i8 "
-                            "are not exact; use float activations",
-                            f->codebook->name);
-    if (!reason && x == SCALAR_I16 && f->kind == QUANT_UNIFORM && f->planes > 4)
-        return "products of i16 with more than 4 bits are not exact in f32; use w1 to w4, or i8 "
-               "activations";
+    if (!reason)
+        reason = quant_obstacle(f, x);
     return reason ? reason : depth_obstacle(s, op, f, x);
 }
 
@@ -150,33 +139,31 @@ static bool collect(split *s, ir_function *f)
 static int64_t shared_sums(const split *s, const candidate *k)
 {
     int64_t sums = k->sums;
-    if (k->format.codebook)
-        return 0;
     for (size_t i = 0; !sums && i < s->candidates.count; i++) {
         const candidate *other = &s->candidates.items[i];
-        if (!other->obstacle && other->x == k->x && !other->format.codebook)
+        if (!other->obstacle && other->x == k->x)
             sums = other->sums;
     }
     return sums;
 }
 
-static const ir_type *table_type(const split *s, const candidate *k)
+// The table of signs (also: of a codebook's plane), or of the codebook.
+static const ir_type *table_type(const split *s, const candidate *k, const quant_codebook *book)
 {
     const ir_type *x = k->x->type;
     scalar_type entry = scalar_is_integer(x->scalar) ? SCALAR_I16 : SCALAR_F16;
-    const ir_type *table =
-        ir_type_table(s->module, entry, TABLE_SCALE_NONE, 0, shared_sums(s, k), x->rank, x->dims);
+    const ir_type *table = ir_type_table(s->module, entry, TABLE_SCALE_NONE, 0,
+                                         book ? 0 : shared_sums(s, k), x->rank, x->dims);
     table = ir_type_table_in_parts(s->module, table, x->scalar == SCALAR_I16 ? 2 : 1);
-    return ir_type_table_of_codebook(s->module, table,
-                                     k->format.codebook ? k->format.codebook->name : NULL);
+    return ir_type_table_of_codebook(s->module, table, book ? book->name : NULL);
 }
 
 // The table that exists already before `op`, or a new one there.
-static ir_value *table_for(split *s, candidate *k)
+static ir_value *table_for(split *s, candidate *k, const quant_codebook *codebook)
 {
     ir_value *x = k->x;
-    const ir_type *type = table_type(s, k);
-    bool learned = k->format.codebook && k->format.codebook->learned;
+    const ir_type *type = table_type(s, k, codebook);
+    bool learned = codebook && codebook->learned;
     ir_value *book = learned ? ir_operand(k->op, 1) : NULL;
     for (ir_use *use = x->uses; use; use = use->next)
         if (use->op->code == IR_LUT_PRECOMPUTE && use->op->results[0].type == type &&
@@ -196,11 +183,14 @@ static ir_value *table_for(split *s, candidate *k)
 static void replace(split *s, candidate *k)
 {
     ir_op *op = k->op;
-    ir_value *table = table_for(s, k);
+    ir_value *table = table_for(s, k, k->format.codebook);
+    ir_value *signs = k->format.kind == QUANT_SPECIAL ? table_for(s, k, NULL) : NULL;
     ir_builder b = ir_builder_before(op);
     ir_value *y = ir_build1(&b, IR_LUT_MPGEMM, op->results[0].type, table, ir_operand(op, 1),
                             ir_operand_named(op, "scale"));
     y->name = op->results[0].name;
+    if (signs)
+        ir_set_operand(y->op, (unsigned)ir_operand_slot(IR_LUT_MPGEMM, "signs"), signs);
     ir_replace_uses(&op->results[0], y);
     for (size_t i = 0; i < s->candidates.count; i++) // products of this product
         if (s->candidates.items[i].x == &op->results[0])

@@ -117,6 +117,11 @@ const char *quant_base_name(size_t index)
     return index < N_BASES ? bases[index].name : NULL;
 }
 
+const char *quant_base_doc(size_t index)
+{
+    return index < N_BASES ? bases[index].doc : NULL;
+}
+
 quant_term quant_term_of(const quant_format *f, unsigned term)
 {
     switch (f->kind) {
@@ -144,7 +149,10 @@ void quant_format_list(text *out)
 {
     text_append(out, "BASE[gGROUP][z][f]\n");
     for (size_t i = 0; i < N_BASES; i++)
-        text_printf(out, "  %-8s %s\n", bases[i].name, bases[i].doc);
+        if (bases[i].kind == QUANT_DENSE)
+            text_printf(out, "  %-8s %s\n", bases[i].name, bases[i].doc);
+    text_append(out, "in planes:\n");
+    quant_support_list(out);
     text_append(out, "with, for formats that are not dense:\n  ");
     for (size_t i = 0; i < N_GROUPS; i++)
         text_printf(out, "g%d ", groups[i]);

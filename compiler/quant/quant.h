@@ -87,6 +87,14 @@ void quant_format_list(
     text *out); // the grammar with examples, for messages and `lutc list formats`
 // Bases in order, for did-you-mean and tables; NULL behind the last one.
 const char *quant_base_name(size_t index);
+const char *quant_base_doc(size_t index);
+
+// Why there are no tables for products of a format in planes with such activations; NULL: there
+// are. Depths may set further limits.
+const char *quant_obstacle(const quant_format *f, scalar_type activation);
+// The entries of these tables, "-" for none; and all of them as a list.
+const char *quant_tables(const quant_format *f, scalar_type activation);
+void quant_support_list(text *out);
 
 // Groups along K (the last one may be short).
 static inline int64_t quant_groups(const quant_format *f, int64_t k)

@@ -19,7 +19,8 @@ import lutra
 INTEGERS = ["i8", "i16"]
 # Codebooks, and the integers that their tables are exact for. A table of 16 entries for each
 # activation is rounded as often as four of 8 entries: the noise is larger.
-CODEBOOKS = {"nf4": [], "fp4": ["i8"], "iq4nl": [], "cb4": [], "cb2": [], "bitmod3": ["i8"]}
+CODEBOOKS = {"nf4": [], "fp4": ["i8"], "iq4nl": [], "cb4": [], "cb2": [], "bitmod3": ["i8"],
+             "bitmod4": ["i8"]}
 NOISE = 4
 ROWS = [0, 1, 1, 2, 3, 17]
 MACHINES = ["m2n64k4", "m2n64k4", "m2n64k4", "m1n64k4", "m2n128k4", "m4n128k4", "m4n256k4"]

@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -454,6 +455,61 @@ static void books_pack_and_bad_ones_are_refused(void **state)
     assert_false(pack_unpack_book(bytes, back));
 }
 
+// docs/weights.md says what the list says. LUTRA_BLESS=1 writes it.
+static void the_manual_has_the_list(void **state)
+{
+    static const char begin[] = "<!-- lutc list formats -->\n```\n", end[] = "```\n<!-- end -->\n";
+    const char *path = arena_format(*state, "%s/docs/weights.md", getenv("LUTRA_SOURCE"));
+    text page = {0}, list = {0};
+    char buffer[4096];
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    for (size_t n; (n = fread(buffer, 1, sizeof buffer, file)) > 0;)
+        text_append_n(&page, buffer, n);
+    fclose(file);
+    quant_format_list(&list);
+    const char *from = strstr(text_string(&page), begin);
+    const char *to = from ? strstr(from, end) : NULL;
+    assert_non_null(to);
+    from += sizeof begin - 1;
+    bool same = (size_t)(to - from) == list.length && memcmp(from, list.data, list.length) == 0;
+    if (!same && getenv("LUTRA_BLESS")) {
+        file = fopen(path, "w");
+        assert_non_null(file);
+        fwrite(page.data, 1, (size_t)(from - page.data), file);
+        fwrite(list.data, 1, list.length, file);
+        fputs(to, file);
+        assert_int_equal(fclose(file), 0);
+        same = true;
+    }
+    if (!same)
+        fail_msg(
+            "docs/weights.md does not say what lutc list formats says; LUTRA_BLESS=1 writes it");
+    text_free(&page);
+    text_free(&list);
+}
+
+// Every base says for every activation whether there are tables, or why not.
+static void every_base_is_in_the_list(void **state)
+{
+    (void)state;
+    text list = {0};
+    quant_support_list(&list);
+    for (size_t i = 0; quant_base_name(i); i++) {
+        quant_format f = format_of(quant_base_name(i));
+        for (scalar_type t = 0; f.planes && t < SCALAR_COUNT; t++)
+            assert_int_equal(strcmp(quant_tables(&f, t), "-") == 0, quant_obstacle(&f, t) != NULL);
+        if (f.planes)
+            assert_non_null(strstr(text_string(&list), f.name));
+    }
+    quant_format w8 = format_of("w8"), nf4 = format_of("nf4"), fp4 = format_of("fp4");
+    assert_non_null(quant_obstacle(&w8, SCALAR_I16));
+    assert_non_null(quant_obstacle(&nf4, SCALAR_I8));
+    assert_null(quant_obstacle(&fp4, SCALAR_I8));
+    assert_null(quant_obstacle(&nf4, SCALAR_E5M2));
+    text_free(&list);
+}
+
 static int setup(void **state)
 {
     *state = arena_create();
@@ -489,6 +545,8 @@ int main(void)
         TEST(packed_rows_unpack_to_themselves),
         TEST(planes_of_codebooks_are_nibbles_in_order),
         TEST(books_pack_and_bad_ones_are_refused),
+        TEST(every_base_is_in_the_list),
+        TEST(the_manual_has_the_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""Every format with every activation that `lutc list formats` says it goes with, against the oracle.
+
+usage: formats.py [--only BASE]
+
+Integers must agree bit for bit, floats within the bound of their tables. What the list marks with
+'-' must be refused, with the list.
+"""
+import argparse
+import pathlib
+import random
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
+import lutra
+
+FLOATS = ["f32", "f16", "bf16", "e4m3", "e5m2"]
+SHAPES = [(70, 136, "m2n64k4"), (33, 65, "m1n64k4"), (130, 256, "m4n128k4"), (64, 300, "m2n128k4")]
+GROUPS = ["", "g32", "g64", "g128f"]
+BOUND = {"f16": 2e-7, "i8": 1e-4}
+# A codebook's table of 16 entries for each activation is rounded four times as often.
+BOOK_NOISE = 4
+
+
+def listed():
+    """(base, bits, {activation: tables}) of each line."""
+    rows = []
+    for line in lutra.run("lutc", "list", "formats").stdout.splitlines():
+        words = line.split()
+        if len(words) > 4 and words[1].isdigit():
+            tables = {a: words[2] for a in FLOATS} | {"i8": words[3], "i16": words[4]}
+            rows.append((words[0], int(words[1]), tables))
+    return rows
+
+
+def entry(name, activation, n, k):
+    if activation[0] == "i":
+        return (f"entry fn {name}(x: {activation}[T, {k}], s: f32[T]) -> f32[T, {n}] {{\n"
+                f"    return linear(x, w, scale = s);\n}}\n")
+    return (f"entry fn {name}(x: f32[T, {k}]) -> f32[T, {n}] {{\n"
+            f"    return linear(x as {activation}, w, type = f32);\n}}\n")
+
+
+def program(weight, n, k, activations):
+    head = f"model formats;\ndim T in 1..8;\nweight w: {weight}[{n}, {k}];\n"
+    return head + "".join(entry(f"f_{a}", a, n, k) for a in activations)
+
+
+def call(activation, rows, largest):
+    inputs = {"x": f"random:{rows}"}
+    if activation[0] == "i":
+        inputs["x"] = largest  # every bit of the integers counts
+        inputs["s"] = "random:7"
+    return ["--entry", f"f_{activation}", *lutra.inputs(inputs), "--dim", f"T={rows}"]
+
+
+def integers(folder, activation, rows, k, seed):
+    r, most = random.Random(seed), 127 if activation == "i8" else 32767
+    values = [r.choice([-most - 1, most, 0, r.randint(-most - 1, most)]) for _ in range(rows * k)]
+    path = folder / f"{activation}.npy"
+    lutra.write_npy(path, lutra.Array(activation, (rows, k), values))
+    return path
+
+
+def compare(folder, common, exact, bound):
+    lutra.run("lutrun", folder / "p.elf", *common, "--output", f"result=@{folder / 'got.npy'}")
+    got, want = lutra.read_npy(folder / "got.npy"), lutra.read_npy(folder / "want.npy")
+    if exact:
+        return None if got.values == want.values else "not exact"
+    error = lutra.nmse(got, want)
+    return None if error <= bound else f"nmse {error:.3g} > {bound:.3g}"
+
+
+def check(folder, number, row, tables):
+    """One format in one shape; a list of what is wrong, and how many products were compared."""
+    base, _, support = row
+    n, k, machine = SHAPES[number % len(SHAPES)]
+    group = GROUPS[(number + number // 4) % len(GROUPS)]
+    zero = "z" if number % 2 and (base[0] == "w" or base.startswith("bcq")) else ""
+    weight = base + group.rstrip("f") + zero + ("f" if group.endswith("f") else "")
+    good = [a for a, t in support.items() if t != "-"]
+    if lutra.QUICK:
+        good = good[number % 3::3]
+    source = folder / "p.lut"
+    source.write_text(program(weight, n, k, good))
+    options = ["--weights", "random:1", "--machine", machine]
+    lutra.run("lutc", source, *options, "--tables", tables, "-o", folder / "p.elf")
+    wrong = []
+    for activation in good:
+        rows = 1 + (number + len(activation)) % 5
+        largest = integers(folder, activation, rows, k, number) if activation[0] == "i" else None
+        common = call(activation, rows, largest)
+        lutra.run("lutc", "eval", source, *options, *common, "--output", f"result=@{folder / 'want.npy'}")
+        book = BOOK_NOISE if base[:2] in ("nf", "fp", "iq", "cb", "bi") else 1
+        problem = compare(folder, common, activation[0] == "i", BOUND[tables] * book)
+        if problem:
+            wrong.append(f"{weight}[{n}, {k}] {activation} {tables} {machine}: {problem}")
+    return wrong, len(good)
+
+
+def refuse(folder, row):
+    base, _, support = row
+    wrong = []
+    for activation in [a for a, t in support.items() if t == "-"]:
+        source = folder / "p.lut"
+        source.write_text(program(base, 8, 64, [activation]))
+        result = lutra.run("lutc", source, "--weights", "random:1", "-o", folder / "p.elf", check=False)
+        if result.returncode != 1 or "What goes together" not in result.stderr or base not in result.stderr:
+            wrong.append(f"{base} with {activation} is not refused: {result.returncode} {result.stderr}")
+    return wrong
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only")
+    args = parser.parse_args()
+    wrong, count = [], 0
+    rows = listed()
+    assert len(rows) >= 20, "lutc list formats has changed"
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        for number, row in enumerate(rows):
+            if args.only and row[0] != args.only:
+                continue
+            problems, products = check(folder, number, row, "f16" if number % 2 else "i8")
+            wrong += problems + refuse(folder, row)
+            count += products
+    print("\n".join(wrong) or f"{count} products of {len(rows)} formats agree with the oracle")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
