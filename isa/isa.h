@@ -129,6 +129,7 @@ enum {
     MACHINE_MATRIX = 4,
     MACHINE_L2 = 8,
     MACHINE_ENERGY = 16, // no unit, but figures
+    MACHINE_CLUSTER = 32,
 };
 
 // A machine description (isa/machines/*.machine). The first group is
@@ -153,6 +154,7 @@ typedef struct machine {
     uint32_t table_groups, table_latency;
     uint32_t dequantize_lanes, dequantize_latency;
     uint32_t matrix_i8, matrix_f16, matrix_latency;
+    uint32_t cluster_harts, cluster_threads;
     uint64_t scratch_size;
     uint32_t scratch_ways, scratch_bytes;
     uint64_t l2_size;

@@ -103,7 +103,7 @@ static const struct {
 } parts[] = {
     {MACHINE_TILES, {"tile", "tiles"}}, {MACHINE_LUT, {"unit", "table", "dequantize"}},
     {MACHINE_MATRIX, {"matrix"}},       {MACHINE_L2, {"l2"}},
-    {MACHINE_ENERGY, {"energy"}},
+    {MACHINE_ENERGY, {"energy"}},       {MACHINE_CLUSTER, {"cluster"}},
 };
 
 // The bit of the part that the setting belongs to, 0: none.
