@@ -51,6 +51,8 @@ static uint64_t fresh(analysis *s)
 
 static linear_form form_of(const analysis *s, const ir_value *v)
 {
+    if (v && v->kind == IR_VALUE_GLOBAL) // which has no number
+        return (linear_form){.hash = mix((uint64_t)(uintptr_t)v) | 1};
     return v ? info_of(s->out, v)->form : (linear_form){0};
 }
 
@@ -148,7 +150,7 @@ static bool has_tiles(const ir_block *b)
 {
     IR_FOR_OPS(op, b)
     {
-        if (op->code >= IR_XLUT_LD && op->code <= IR_XLUT_STA)
+        if (op->code >= IR_XLUT_LD && op->code <= IR_XLUT_MAC)
             return true;
     }
     return false;
@@ -315,6 +317,8 @@ static void note_decisions(analysis *s, const ir_op *op)
         note_control(s, form_of(s, ir_operand(op, 0)));
     if (op->code == IR_XLUT_STA || op->code == IR_XLUT_LDA)
         note_control(s, form_of(s, ir_operand_named(op, "columns")));
+    if (op->code == IR_XLUT_STM || op->code == IR_XLUT_LDM)
+        note_control(s, form_of(s, ir_operand_named(op, "part")));
 }
 
 // ------------------------------------------------------------------------------- loops
@@ -414,7 +418,7 @@ static void visit_block(analysis *s, ir_block *b)
 static void note_mma(ir_op *op, void *context)
 {
     bool *found = context;
-    *found = *found || op->code == IR_XLUT_MMA;
+    *found = *found || op->code == IR_XLUT_MMA || op->code == IR_XLUT_MAC;
 }
 
 static bool begins_with(const char *name, const char *word)

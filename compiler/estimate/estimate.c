@@ -10,6 +10,7 @@ enum { MAX_ARGUMENTS = 64 };
 typedef struct memory_root {
     const void *key; // the alloc or the global
     bool is_weight;
+    double extent;  // bytes
     double touched; // bytes, by the call that did last
     double clock;   // when it had
 } memory_root;
@@ -53,14 +54,29 @@ static void fail(run *r, location where, const char *format, const char *name)
 
 // ------------------------------------------------------------------------------ memory
 
-static size_t root_index(run *r, const void *key, bool is_weight)
+static size_t root_index(run *r, const void *key, bool is_weight, double extent)
 {
     for (size_t i = r->roots.count; i-- > 0;)
         if (r->roots.items[i].key == key)
             return i;
-    memory_root m = {.key = key, .is_weight = is_weight, .clock = -INFINITY};
+    memory_root m = {.key = key, .is_weight = is_weight, .extent = extent, .clock = -INFINITY};
     ARRAY_PUSH(r->arena, &r->roots, m);
     return r->roots.count - 1;
+}
+
+// Bytes of a tensor or buffer, its dimensions as they are given.
+static double extent_of(const run *r, const ir_type *t)
+{
+    double n = (double)scalar_size(t->scalar);
+    for (unsigned i = 0; i < t->rank; i++) {
+        double size = (double)ir_dim_maximum(t->dims[i]);
+        for (size_t k = 0; k < r->options->dims.count; k++)
+            if (t->dims[i].symbol &&
+                !strcmp(t->dims[i].symbol->name, r->options->dims.items[k].name))
+                size = (double)(t->dims[i].value * r->options->dims.items[k].value);
+        n *= size;
+    }
+    return n;
 }
 
 // The memory that a buffer of the entry is a part of.
@@ -70,9 +86,10 @@ static size_t root_of(run *r, const ir_value *v)
         v = ir_operand(v->op, 0);
     if (v->kind == IR_VALUE_RESULT && v->op->code == IR_ADDRESS) {
         const ir_global *g = ir_operand(v->op, 0)->global;
-        return root_index(r, g, g->kind == IR_GLOBAL_WEIGHT);
+        bool weight = g->kind == IR_GLOBAL_WEIGHT;
+        return root_index(r, g, weight, weight ? (double)g->size : extent_of(r, g->value.type));
     }
-    return root_index(r, v, false);
+    return root_index(r, v, false, extent_of(r, v->type));
 }
 
 static double age_of(const run *r, size_t index)
@@ -123,7 +140,7 @@ static void add_work(estimate_work *to, const estimate_work *w)
         t[i] += x[i];
 }
 
-// Units that reach less than their peak; joules of the memory behind the registers.
+// Units and memory that reach less than their peak; joules of the memory behind registers.
 static void finish_work(const run *r, estimate_work *w)
 {
     const machine *m = r->options->machine;
@@ -131,6 +148,10 @@ static void finish_work(const run *r, estimate_work *w)
     static const isa_unit units[] = {ISA_UNIT_LUT, ISA_UNIT_MATRIX};
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         w->cycles = fmax(w->cycles, w->busy[units[i]] / compute);
+    double rate = m->memory_bandwidth * (r->options->memory > 0 ? r->options->memory : 1);
+    w->cycles = fmax(w->cycles, (w->memory_read + w->memory_written) * m->clock / rate);
+    if (m->parts & MACHINE_L2)
+        w->cycles = fmax(w->cycles, w->l2 * m->clock / m->l2_bandwidth);
     const double behind = m->parts & MACHINE_L2 ? m->energy_l2 : m->energy_scratch;
     w->energy += w->scratch * m->energy_scratch + w->l2 * (m->energy_l2 + m->energy_scratch) +
                  (w->memory_read + w->memory_written) * (m->energy_memory + behind) +
@@ -235,14 +256,13 @@ static int64_t evaluate(run *r, const ir_op *op)
 {
     int64_t x[3] = {0}, y = 0;
     for (unsigned i = 0; i < op->n_operands && i < 3; i++)
-        x[i] = info_of(r->entry, ir_operand(op, i))->value;
+        if (ir_operand(op, i) && ir_operand(op, i)->kind != IR_VALUE_GLOBAL)
+            x[i] = info_of(r->entry, ir_operand(op, i))->value;
     switch (op->code) {
     case IR_DIMENSION: return given_dimension(r, op, ir_find(op, "symbol")->text);
+    case IR_RANKS: return r->options->machine->harts;
     case IR_LOAD: return r->options->position;
-    default:
-        if (op_is(op, "ranks"))
-            return r->options->machine->harts;
-        return evaluate_integer(op, x, &y) ? y : 0;
+    default: return evaluate_integer(op, x, &y) ? y : 0;
     }
 }
 
@@ -319,7 +339,7 @@ static void add_up(run *r)
     const machine *m = r->options->machine;
     for (size_t i = 0; i < r->out->kernels.count; i++) {
         estimate_kernel *k = &r->out->kernels.items[i];
-        k->bound = estimate_bound(m, &k->work, k->harts, NULL);
+        k->bound = estimate_bound(m, &k->work, NULL);
         add_work(&r->out->classes[k->class], &k->work);
         add_work(&r->out->total, &k->work);
     }
@@ -375,15 +395,14 @@ double estimate_instructions(const estimate_work *w)
     return n;
 }
 
-unsigned estimate_bound(const machine *m, const estimate_work *w, uint32_t harts, double *fraction)
+unsigned estimate_bound(const machine *m, const estimate_work *w, double *fraction)
 {
     double seconds = w->cycles / m->clock, best = 0;
     double use[ESTIMATE_BOUNDS] = {0};
     unsigned bound = ESTIMATE_LATENCY;
     for (unsigned i = 0; i < ISA_UNIT_COUNT; i++)
         use[i] = w->busy[i] / w->cycles;
-    use[ESTIMATE_ISSUE] =
-        estimate_instructions(w) / (w->cycles * m->issue_width * (harts ? harts : 1));
+    use[ESTIMATE_ISSUE] = w->issued / (w->cycles * m->issue_width);
     use[ESTIMATE_MEMORY] = (w->memory_read + w->memory_written) / (seconds * m->memory_bandwidth);
     use[ESTIMATE_L2] = m->l2_bandwidth > 0 ? w->l2 / (seconds * m->l2_bandwidth) : 0;
     for (unsigned i = 0; i < ESTIMATE_BOUNDS; i++) {

@@ -22,11 +22,13 @@ typedef struct estimate_options {
     double compute, memory;
 } estimate_options;
 
-// What some piece of work takes: sums over all harts, but `cycles` and `busy`, which are those of
-// the hart that is busy longest. Only members of type double: sums go over them as an array.
+// What some piece of work takes: sums over all harts, but `cycles`, `busy` and `issued`, which are
+// those of the hart that is busy longest. Only members of type double: sums go over them as an
+// array.
 typedef struct estimate_work {
     double cycles;
     double busy[ISA_UNIT_COUNT];
+    double issued;                   // instructions of that hart
     double classes[ISA_CLASS_COUNT]; // instructions
     double lookups, multiplies;      // of lmma; of mma
     double table_groups;             // groups of four activations made into tables
@@ -80,7 +82,7 @@ bool estimate_module(arena *a, diagnostics *d, ir_module *m, const estimate_opti
 double estimate_seconds(const estimate *e, const estimate_work *w);
 double estimate_instructions(const estimate_work *w);
 // The resource that work keeps busy longest, and the fraction of the time.
-unsigned estimate_bound(const machine *m, const estimate_work *w, uint32_t harts, double *fraction);
+unsigned estimate_bound(const machine *m, const estimate_work *w, double *fraction);
 
 void estimate_print(text *out, const estimate *e);
 void estimate_print_json(text *out, const estimate *e);

@@ -239,6 +239,17 @@ bool tile_instruction(const ir_op *op, isa_instruction *out)
         i.opcode = ISA_LUT_OFF;
         i.scale_type = OPTION_OF(op, "offset", xlut_scale_names);
         break;
+    case IR_XLUT_LDM: {
+        bool transposed = ir_name_is(op, "operand", "bt");
+        i.opcode = transposed ? ISA_LUT_LDT : ISA_LUT_LDM;
+        i.type = transposed ? 0 : OPTION_OF(op, "operand", xlut_operand_names);
+        break;
+    }
+    case IR_XLUT_STM: i.opcode = ISA_LUT_STM; break;
+    case IR_XLUT_MAC:
+        i.opcode = ISA_MMA;
+        i.type = OPTION_OF(op, "type", xlut_mma_names);
+        break;
     case IR_XLUT_LDA:
     case IR_XLUT_STA:
         i.opcode = op->code == IR_XLUT_LDA ? ISA_LUT_LDA : ISA_LUT_STA;

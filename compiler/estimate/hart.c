@@ -24,7 +24,7 @@ typedef struct channel {
 struct hart {
     const machine *machine;
     uint32_t active;
-    double evicted;
+    write_backs write_backs;
     counts counts;
     root roots[MAX_ROOTS + 1];
     double now; // of the next instruction; skipped cycles are not in it
@@ -43,14 +43,14 @@ static channel channel_of(const machine *m, double bandwidth, double latency, ui
                      .latency = ceil(latency * m->clock)};
 }
 
-hart *hart_create(const machine *m, uint32_t active, double memory_efficiency, double evicted)
+hart *hart_create(const machine *m, uint32_t active, double memory_efficiency, write_backs w)
 {
     hart *h = calloc(1, sizeof *h);
     if (!h)
         INTERNAL_ERROR("out of memory");
     h->machine = m;
     h->active = active;
-    h->evicted = evicted;
+    h->write_backs = w;
     h->memory = channel_of(m, m->memory_bandwidth * memory_efficiency, m->memory_latency, active);
     if (m->parts & MACHINE_L2)
         h->l2 = channel_of(m, m->l2_bandwidth * memory_efficiency, m->l2_latency, active);
@@ -135,13 +135,13 @@ static level level_of(const hart *h, double age, double common)
 }
 
 // Lines that were used just now do not push others out once more.
-static void advance(hart *h, double age, double share)
+static void advance(hart *h, double age, const access *a)
 {
     enum { RECENT = 2048 };
     if (age < RECENT)
         return;
-    h->counts.clock += LINE;
-    h->counts.common += LINE * h->active / share;
+    h->counts.clock += LINE / a->nearby;
+    h->counts.common += LINE * h->active / a->share;
 }
 
 static double through(channel *c, double from, double part)
@@ -153,15 +153,16 @@ static double through(channel *c, double from, double part)
 
 // Moves a line nearer; *request: when it was asked for, which may have to wait until a line less
 // is under way. Gives the cycle it is there.
-static double fetch(hart *h, level where, const root *r, double share, double *request)
+static double fetch(hart *h, level where, const root *r, const access *a, double *request)
 {
+    const double share = a->share;
     counts *n = &h->counts;
     double *slot = &h->outstanding[h->oldest];
     *request = *request > *slot ? *request : *slot;
     double there = *request;
     if (h->machine->parts & MACHINE_L2) {
-        n->work.l2 += LINE;
-        there = through(&h->l2, there, 1);
+        n->work.l2 += LINE / a->nearby;
+        there = through(&h->l2, there, 1 / a->nearby);
     }
     if (where == IN_MEMORY) {
         n->work.memory_read += LINE / share;
@@ -176,15 +177,29 @@ static double fetch(hart *h, level where, const root *r, double share, double *r
 // Dirty lines make room for others in the course of time.
 static void write_back(hart *h, double now)
 {
+    const write_backs w = h->write_backs;
+    bool l2 = h->machine->parts & MACHINE_L2;
+    double far = l2 ? w.far : w.near;
     h->counts.dirtied += LINE;
-    if (h->evicted <= 0)
-        return;
-    if (h->machine->parts & MACHINE_L2) {
-        h->counts.work.l2 += LINE * h->evicted;
-        through(&h->l2, now, h->evicted);
+    if (l2 && w.near > 0) {
+        h->counts.work.l2 += LINE * w.near;
+        through(&h->l2, now, w.near);
     }
-    h->counts.work.memory_written += LINE * h->evicted;
-    through(&h->memory, now, h->evicted);
+    if (far > 0) {
+        h->counts.work.memory_written += LINE * far;
+        through(&h->memory, now, far);
+    }
+}
+
+// Harts meet at the same bytes: because nothing that divides them moves the address, or because
+// there are not enough bytes for all.
+static access shared_access(const hart *h, const access *a)
+{
+    const root *r = &h->roots[a->root < MAX_ROOTS ? a->root : MAX_ROOTS];
+    access s = *a;
+    if (!a->write && r->share > s.share)
+        s.share = r->share;
+    return s;
 }
 
 // The line as it is before it is used again; *where: the level it is found at.
@@ -204,11 +219,11 @@ static line *find_line(hart *h, const access *a, int64_t number, level *where)
         n->first[index < MAX_ROOTS ? index : MAX_ROOTS - 1] += LINE;
         age = h->roots[index].age + n->unique;
         common = h->roots[index].age * h->active + n->unique_common;
-        n->unique += LINE;
+        n->unique += LINE / a->nearby;
         n->unique_common += LINE * h->active / a->share;
-        advance(h, INFINITY, a->share);
+        advance(h, INFINITY, a);
     } else {
-        advance(h, age, a->share);
+        advance(h, age, a);
     }
     *where = level_of(h, age, common);
     return l;
@@ -221,7 +236,7 @@ static double touch(hart *h, const access *a, int64_t number, bool whole, double
     line *l = find_line(h, a, number, &where);
     const root *r = &h->roots[a->root < MAX_ROOTS ? a->root : MAX_ROOTS];
     if (where != IN_SCRATCH) {
-        l->arrival = a->write && whole ? *request : fetch(h, where, r, a->share, request);
+        l->arrival = a->write && whole ? *request : fetch(h, where, r, a, request);
         l->dirty = false;
     }
     if (a->write && !l->dirty)
@@ -244,7 +259,7 @@ static reach reach_memory(hart *h, unsigned n, const access *accesses, double at
     reach r = {.request = at};
     int64_t bytes = 0;
     for (unsigned i = 0; i < n; i++) {
-        const access *a = &accesses[i];
+        const access shared = shared_access(h, &accesses[i]), *a = &shared;
         for (unsigned row = 0; row < a->rows; row++) {
             int64_t from = a->offset + row * a->stride, to = from + a->bytes;
             for (int64_t l = from >> 6; l << 6 < to; l++) {
@@ -316,6 +331,7 @@ static void count(hart *h, const isa_instruction *in, const isa_cost *c)
 {
     estimate_work *w = &h->counts.work;
     w->busy[c->unit] += c->busy;
+    w->issued += 1;
     w->classes[isa_rows[in->opcode].class] += 1;
     w->lookups += (double)c->lookups;
     w->multiplies += (double)c->multiplies;

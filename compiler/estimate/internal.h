@@ -3,8 +3,6 @@
 
 #include "compiler/estimate/estimate.h"
 
-#include <string.h>
-
 enum { LINE = 64, MAX_ROOTS = 32, MAX_DEPTH = 60 };
 
 // ------------------------------------------------------------------ analyze.c: what codegen makes
@@ -98,7 +96,9 @@ enum { COUNTS = sizeof(counts) / sizeof(double) };
 
 // How far memory is: bytes touched since.
 typedef struct root {
-    double age; // when the kernel begins, of its first bytes; infinite: never touched
+    double age;    // when the kernel begins, of its first bytes; infinite: never touched
+    double extent; // bytes at most; 0: not known
+    double share;  // harts that touch the same bytes, as far as is known
     bool is_weight;
 } root;
 
@@ -107,13 +107,17 @@ typedef struct access {
     int64_t offset, stride;
     int64_t bytes; // of a row
     unsigned rows;
-    double share; // harts that read the same bytes
+    double share;  // harts that read the same bytes
+    double nearby; // of these, those that have the same scratch
     bool write;
 } access;
 
 typedef struct hart hart;
-// `evicted`: lines that travel back to memory for every one that is written.
-hart *hart_create(const machine *m, uint32_t active, double memory_efficiency, double evicted);
+// What travels back for every line that is written: to l2 or, without one, to memory; and from l2.
+typedef struct write_backs {
+    double near, far;
+} write_backs;
+hart *hart_create(const machine *m, uint32_t active, double memory_efficiency, write_backs w);
 void hart_destroy(hart *h);
 counts *hart_counts(hart *h);
 root *hart_root(hart *h, unsigned index);
@@ -147,12 +151,6 @@ typedef struct call_frame {
     double evicted;        // of what earlier calls wrote: bytes that leave scratch in this one
 } call_frame;
 bool walk_call(function_info *f, const call_frame *frame, call_result *out);
-
-// Programs may be divided among ranks already; this is rank 0 of as many as there are harts.
-static inline bool op_is(const ir_op *op, const char *name)
-{
-    return strcmp(ir_op_rows[op->code].name, name) == 0;
-}
 
 // Integer operations on known values. False: not one of them.
 bool evaluate_integer(const ir_op *op, const int64_t *operands, int64_t *out);

@@ -1,7 +1,10 @@
 // Operations without regions: what is known of their values, and their instructions.
 #include "compiler/estimate/walk.h"
 
+#include "isa/options.h"
+
 #include <math.h>
+#include <string.h>
 
 static operands operands_of(const walker *w, const ir_op *op)
 {
@@ -84,9 +87,9 @@ static void evaluate(walker *w, ir_op *op)
     }
     if (op->code == IR_DIMENSION)
         r->value = dimension(w, op);
-    else if (op_is(op, "rank"))
+    else if (op->code == IR_RANK)
         r->value = 0;
-    else if (op_is(op, "ranks"))
+    else if (op->code == IR_RANKS)
         r->value = w->frame->options->machine->harts;
     else
         r->known = r->known && evaluate_integer(op, x, &r->value);
@@ -103,6 +106,18 @@ static double share_of(const walker *w, uint64_t varies)
         if (w->division[d] > 1 && !(varies >> d & 1))
             share *= w->division[d];
     return share;
+}
+
+static void set_share(const walker *w, access *a, uint64_t varies)
+{
+    const machine *m = w->frame->options->machine;
+    double together = m->parts & MACHINE_CLUSTER ? m->cluster_harts : 1;
+    unsigned divisions = 0;
+    for (unsigned d = 0; w->harts > 1 && d < MAX_DEPTH; d++)
+        divisions += w->division[d] > 1;
+    a->share = a->write ? 1 : share_of(w, varies);
+    // Harts that are divided in two directions stand in a square.
+    a->nearby = fmin(a->share, divisions > 1 ? sqrt(together) : together);
 }
 
 static uint64_t varies_of(const walker *w, const ir_op *op, const ir_value *buffer, unsigned first)
@@ -275,8 +290,8 @@ static void move_scalar(walker *w, ir_op *op, bool write)
                 .offset = address_of(w, op, buffer, write + 1),
                 .bytes = bytes,
                 .rows = 1,
-                .share = write ? 1 : share_of(w, varies_of(w, op, buffer, 1)),
                 .write = write};
+    set_share(w, &a, varies_of(w, op, buffer, 1));
     isa_instruction in = {.opcode = write ? (floating ? ISA_FSW : ISA_SW)
                                           : (floating ? ISA_FLW : ISA_LW)};
     operands x = {0};
@@ -314,8 +329,8 @@ static void move_vector(walker *w, ir_op *op, bool write)
                 .stride = step * size,
                 .bytes = strided ? size : size * (int64_t)w->lanes,
                 .rows = strided ? (unsigned)w->lanes : 1,
-                .share = write ? 1 : share_of(w, varies_of(w, op, buffer, 1)),
                 .write = write};
+    set_share(w, &a, varies_of(w, op, buffer, 1));
     isa_instruction in = {.opcode = (uint16_t)vector_access((unsigned)(8 * size), strided, write)};
     operands x = {0};
     if (write)
@@ -334,13 +349,14 @@ static access tile_access(walker *w, const ir_op *op, const char *operand, int64
     const ir_value *v = ir_operand_named(op, operand);
     const ir_value *stride =
         ir_operand_slot(op->code, "stride") >= 0 ? ir_operand_named(op, "stride") : NULL;
-    return (access){.root = root_of(w, v),
-                    .offset = info(w, v)->value,
-                    .stride = rows > 1 && stride ? info(w, stride)->value : 0,
-                    .bytes = bytes,
-                    .rows = rows,
-                    .share = write ? 1 : share_of(w, info(w, v)->form.varies),
-                    .write = write};
+    access a = {.root = root_of(w, v),
+                .offset = info(w, v)->value,
+                .stride = rows > 1 && stride ? info(w, stride)->value : 0,
+                .bytes = bytes,
+                .rows = rows,
+                .write = write};
+    set_share(w, &a, info(w, v)->form.varies);
+    return a;
 }
 
 // What an instruction touches, as docs/xlut.md says. Returns how many pieces.
@@ -372,6 +388,14 @@ static unsigned tile_accesses(walker *w, const ir_op *op, const isa_instruction 
         out[0] = tile_access(w, op, "u", 4 * m->tile_m, 1, false);
         out[1] = tile_access(w, op, "v", n * scale, 1, false);
         return 2;
+    case IR_XLUT_LDM:
+    case IR_XLUT_STM: {
+        bool store = op->code == IR_XLUT_STM;
+        int64_t each = (int64_t)(c.read + c.written) / (int64_t)w->shape.tile_rows;
+        out[0] =
+            tile_access(w, op, store ? "to" : "from", each, (unsigned)w->shape.tile_rows, store);
+        return 1;
+    }
     case IR_XLUT_LDA:
         out[0] = tile_access(w, op, "from", (int64_t)c.read / rows, rows, false);
         return 1;
@@ -382,18 +406,41 @@ static unsigned tile_accesses(walker *w, const ir_op *op, const isa_instruction 
     }
 }
 
-// The LUT array adds to sums that it made itself without waiting for them.
+// The LUT array and the matrix unit add to sums that they made themselves without waiting.
 static operands tile_operands(const walker *w, const ir_op *op)
 {
-    const ir_value *sums = op->code == IR_XLUT_MMA ? ir_operand_named(op, "accumulator") : NULL;
+    const ir_value *sums = op->code == IR_XLUT_MMA   ? ir_operand_named(op, "accumulator")
+                           : op->code == IR_XLUT_MAC ? ir_operand_named(op, "c")
+                                                     : NULL;
+    isa_unit unit = op->code == IR_XLUT_MAC ? ISA_UNIT_MATRIX : ISA_UNIT_LUT;
     operands x = {0};
     for (unsigned i = 0; i < op->n_operands && x.n < MOST_OPERANDS; i++) {
         const ir_value *v = ir_operand(op, i);
-        bool own = v && v == sums && info(w, v)->at.unit == ISA_UNIT_LUT;
+        bool own = v && v == sums && info(w, v)->at.unit == unit;
         if (v && v->type->kind == IR_TILE && !own)
             x.items[x.n++] = info(w, v)->at;
     }
     return x;
+}
+
+// How much of a tile is moved: columns of accumulators, rows and bytes of a matrix.
+static void set_part(walker *w, const ir_op *op, const isa_instruction *in)
+{
+    const machine *m = w->frame->options->machine;
+    const char *name = op->code == IR_XLUT_LDA || op->code == IR_XLUT_STA   ? "columns"
+                       : op->code == IR_XLUT_LDM || op->code == IR_XLUT_STM ? "part"
+                                                                            : NULL;
+    const ir_value *v = name ? ir_operand_named(op, name) : NULL;
+    int64_t part = v ? info(w, v)->value : 0;
+    w->shape.tile_rows = 0;
+    w->shape.tile_columns = part > 0 && part <= m->tile_n ? (uint64_t)part : 0;
+    if (op->code != IR_XLUT_LDM && op->code != IR_XLUT_STM)
+        return;
+    bool b = in->opcode == ISA_LUT_LDM && in->type == XLUT_OPERAND_B;
+    uint64_t all = in->opcode == ISA_LUT_LDT ? m->tile_n / 4 : b ? m->tile_n / 8 : 8 * m->tile_m;
+    uint64_t rows = (uint64_t)part & 0xffff, bytes = (uint64_t)part >> 16 & 0xffff;
+    w->shape.tile_rows = rows && rows < all ? rows : all;
+    w->shape.tile_columns = bytes;
 }
 
 static bool run_tile(walker *w, ir_op *op)
@@ -406,11 +453,7 @@ static bool run_tile(walker *w, ir_op *op)
         walk_fail(w, op, "the machine lacks the unit");
         return true;
     }
-    w->shape.tile_columns = 0;
-    if ((op->code == IR_XLUT_STA || op->code == IR_XLUT_LDA) && ir_operand_named(op, "columns")) {
-        int64_t columns = info(w, ir_operand_named(op, "columns"))->value;
-        w->shape.tile_columns = columns > 0 ? (uint64_t)columns : 1;
-    }
+    set_part(w, op, &in);
     unsigned n = tile_accesses(w, op, &in, accesses);
     operands x = tile_operands(w, op);
     result y = hart_issue(w->hart, &in, &w->shape, &x, n, accesses);
@@ -443,7 +486,7 @@ void walk_operation(walker *w, ir_op *op)
             evaluate(w, op);
         return;
     default:
-        if (op_is(op, "rank") || op_is(op, "ranks"))
+        if (op->code == IR_RANK || op->code == IR_RANKS)
             evaluate(w, op);
         else if (ir_op_rows[op->code].traits & IR_ELEMENTWISE || op->code == IR_COMPARE ||
                  op->code == IR_SELECT)

@@ -16,10 +16,10 @@ static double memory_bytes(const estimate_work *w)
 }
 
 static void print_row(text *out, const estimate *e, const char *name, unsigned calls,
-                      uint32_t harts, const estimate_work *w)
+                      const estimate_work *w)
 {
     double most, seconds = estimate_seconds(e, w);
-    unsigned bound = estimate_bound(e->machine, w, harts, &most);
+    unsigned bound = estimate_bound(e->machine, w, &most);
     text_printf(out, "%-28.28s %6u %10.3f %6.1f  %-12s %5.1f %6.1f %6.1f %10.3f %9.3f", name, calls,
                 1e3 * seconds, percent(w->cycles, e->total.cycles), estimate_bound_names[bound],
                 percent(most, 1), percent(w->busy[ISA_UNIT_LUT], w->cycles),
@@ -39,7 +39,7 @@ void estimate_print(text *out, const estimate *e)
                 "%", "bound", "%", "LUT %", "DRAM %", "DRAM MB", "1e6 insns", energy);
     for (size_t i = 0; i < e->kernels.count; i++) {
         const estimate_kernel *k = &e->kernels.items[i];
-        print_row(out, e, k->name, k->calls, k->harts, &k->work);
+        print_row(out, e, k->name, k->calls, &k->work);
     }
     text_append(out, "\n");
     for (unsigned i = 0; i < ESTIMATE_CLASSES; i++) {
@@ -47,12 +47,12 @@ void estimate_print(text *out, const estimate *e)
         for (size_t k = 0; k < e->kernels.count; k++)
             calls += e->kernels.items[k].class == i ? e->kernels.items[k].calls : 0;
         if (calls)
-            print_row(out, e, estimate_class_names[i], calls, e->machine->harts, &e->classes[i]);
+            print_row(out, e, estimate_class_names[i], calls, &e->classes[i]);
     }
     unsigned calls = 0;
     for (size_t k = 0; k < e->kernels.count; k++)
         calls += e->kernels.items[k].calls;
-    print_row(out, e, "total", calls, e->machine->harts, &e->total);
+    print_row(out, e, "total", calls, &e->total);
     double seconds = estimate_seconds(e, &e->total);
     text_printf(out, "\n%.0f new tokens in %.3f ms: %.1f tokens/s\n", e->new_tokens, 1e3 * seconds,
                 seconds > 0 ? e->new_tokens / seconds : 0);
@@ -60,10 +60,10 @@ void estimate_print(text *out, const estimate *e)
 
 // -------------------------------------------------------------------------------- JSON
 
-static json_t *work_json(const estimate *e, const estimate_work *w, uint32_t harts)
+static json_t *work_json(const estimate *e, const estimate_work *w)
 {
     double fraction;
-    unsigned bound = estimate_bound(e->machine, w, harts, &fraction);
+    unsigned bound = estimate_bound(e->machine, w, &fraction);
     json_t *busy = json_object(), *classes = json_object();
     for (unsigned i = 0; i < ISA_UNIT_COUNT; i++)
         if (w->busy[i] > 0)
@@ -87,7 +87,7 @@ void estimate_print_json(text *out, const estimate *e)
     json_t *kernels = json_array(), *classes = json_object();
     for (size_t i = 0; i < e->kernels.count; i++) {
         const estimate_kernel *k = &e->kernels.items[i];
-        json_t *o = work_json(e, &k->work, k->harts);
+        json_t *o = work_json(e, &k->work);
         json_object_set_new(o, "name", json_string(k->name));
         json_object_set_new(o, "class", json_string(estimate_class_names[k->class]));
         json_object_set_new(o, "calls", json_integer(k->calls));
@@ -95,13 +95,11 @@ void estimate_print_json(text *out, const estimate *e)
         json_array_append_new(kernels, o);
     }
     for (unsigned i = 0; i < ESTIMATE_CLASSES; i++)
-        json_object_set_new(classes, estimate_class_names[i],
-                            work_json(e, &e->classes[i], e->machine->harts));
+        json_object_set_new(classes, estimate_class_names[i], work_json(e, &e->classes[i]));
     json_t *o = json_pack("{s:i, s:s, s:s, s:i, s:f, s:f, s:o, s:o, s:o}", "version", 1, "machine",
                           e->machine->name, "entry", e->entry, "harts", (int)e->machine->harts,
                           "clock", e->machine->clock, "new_tokens", e->new_tokens, "total",
-                          work_json(e, &e->total, e->machine->harts), "classes", classes, "kernels",
-                          kernels);
+                          work_json(e, &e->total), "classes", classes, "kernels", kernels);
     char *s = json_dumps(o, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12));
     text_append(out, s);
     text_append(out, "\n");

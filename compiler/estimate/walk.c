@@ -263,6 +263,7 @@ static void sum_harts(walker *w, const counts *before, double more)
 {
     counts d = difference(hart_counts(w->hart), before);
     memset(d.work.busy, 0, sizeof d.work.busy);
+    d.work.issued = 0;
     memset(d.first, 0, sizeof d.first);
     d.skipped = d.clock = d.common = d.unique = d.unique_common = 0;
     add_weighted(hart_counts(w->hart), &d, more);
@@ -444,21 +445,22 @@ static void enter(walker *w)
                     .bytes = 8,
                     .rows = 1,
                     .share = 1,
-                    .write = i < SAVED};
+                    .write = i < SAVED,
+                    .nearby = 1};
         isa_instruction in = {.opcode = i < SAVED ? ISA_SD : ISA_LD};
         hart_issue(w->hart, &in, &w->shape, NULL, 1, &a);
     }
 }
 
 // `active`: harts that share what is behind scratch.
-static bool walk_once(function_info *f, const call_frame *frame, uint32_t active, double evicted,
-                      call_result *out)
+static bool walk_once(function_info *f, const call_frame *frame, const root *roots, uint32_t active,
+                      write_backs back, call_result *out)
 {
     const machine *m = frame->options->machine;
     const ir_block *body = f->function->body;
     double memory = frame->options->memory > 0 ? frame->options->memory : 1;
     walker w = {.frame = frame, .info = f, .harts = 1, .most_harts = 1};
-    w.hart = hart_create(m, active, memory, evicted);
+    w.hart = hart_create(m, active, memory, back);
     for (size_t i = 0; i < f->values.count; i++)
         f->values.items[i].at = (result){0};
     for (size_t i = 0; i < body->arguments.count; i++) {
@@ -466,7 +468,7 @@ static bool walk_once(function_info *f, const call_frame *frame, uint32_t active
         v->known = true;
         v->value = frame->values[i];
         if (i < MAX_ROOTS)
-            *hart_root(w.hart, (unsigned)i) = frame->roots[i];
+            *hart_root(w.hart, (unsigned)i) = roots[i];
     }
     enter(&w);
     walk_block(&w, f->function->body);
@@ -477,18 +479,42 @@ static bool walk_once(function_info *f, const call_frame *frame, uint32_t active
     return !w.failed;
 }
 
+// The part of what is written that leaves a memory of `room` bytes.
+static double part_evicted(double unique, double room)
+{
+    return unique > room ? (unique - room) / unique : 0;
+}
+
+// Where several harts take turns and threads cover latencies: nothing is faster than what is busy.
+static void cover_latency(const machine *m, estimate_work *w)
+{
+    if (!(m->parts & MACHINE_CLUSTER))
+        return;
+    double least = w->issued / m->issue_width;
+    for (unsigned i = 0; i < ISA_UNIT_COUNT; i++)
+        least = fmax(least, w->busy[i]);
+    double ramp = (m->memory_latency + m->l2_latency) * m->clock; // the first data
+    w->cycles = fmin(w->cycles, fmax(least, w->cycles / m->cluster_threads) + ramp);
+}
+
 // Twice where the first walk shows how many harts share memory, and how much is written back.
 bool walk_call(function_info *f, const call_frame *frame, call_result *out)
 {
     const machine *m = frame->options->machine;
-    if (!walk_once(f, frame, m->harts, 0, out))
+    root roots[MAX_ROOTS];
+    memcpy(roots, frame->roots, sizeof roots);
+    if (!walk_once(f, frame, roots, m->harts, (write_backs){0}, out))
         return false;
     const counts *c = &out->counts;
-    double room = (double)m->scratch_size, own = 0;
-    if (c->unique > room)
-        own = c->dirtied * (c->unique - room) / c->unique;
-    double evicted = c->dirtied > 0 ? (own + frame->evicted) / c->dirtied : 0;
-    if (out->harts == m->harts && evicted < 0.01)
-        return true;
-    return walk_once(f, frame, out->harts, evicted, out);
+    write_backs back = {part_evicted(c->unique, (double)m->scratch_size),
+                        part_evicted(c->unique_common, (double)m->l2_size)};
+    if (c->dirtied > 0)
+        back.near += frame->evicted / c->dirtied;
+    for (unsigned i = 0; i < MAX_ROOTS; i++)
+        if (roots[i].extent > 0)
+            roots[i].share = c->first[i] * out->harts / roots[i].extent;
+    if ((m->harts > 1 || back.near > 0.01) && !walk_once(f, frame, roots, out->harts, back, out))
+        return false;
+    cover_latency(m, &out->counts.work);
+    return true;
 }
