@@ -356,10 +356,23 @@ static HOST_CLONES bool canonical_ternary(const weight_type *type, const quant_f
     return seen < 4;
 }
 
+// Nibbles are the codebook's codes; its numbers are over 128.
+static bool canonical_iq4nl(const weight_type *type, const quant_format *format, const uint8_t *in,
+                            int64_t count, uint8_t *codes, float *scale, float *offset)
+{
+    (void)format, (void)offset;
+    for (int64_t i = 0; i < count; i++, in += type->bytes) {
+        codes_q4_0(in, codes + i * type->block);
+        scale[i] = 128 * load_half(in);
+    }
+    return true;
+}
+
 // --------------------------------------------------------------------- the table
 
 #define BLOCKS(group, layout, scaling) dequantize_blocks, group, codes_##layout, scales_##scaling
 #define UNIFORM(base) base "zf", {base "z", base "zf"}, canonical_uniform
+#define CODEBOOK(base, name) base "f", {base, base "f"}, canonical_##name
 #define TERNARY "ternaryg256f", {"ternary", "ternaryg256", "ternaryg256f"}, canonical_ternary
 
 const weight_type weight_types[] = {
@@ -371,17 +384,17 @@ const weight_type weight_types[] = {
     {"I16", 25, 1, 2, "f32", dequantize_i16},
     {"I32", 26, 1, 4, "f32", dequantize_i32},
     {"I64", 27, 1, 8, "f32", dequantize_i64},
-    {"Q8_0", 8, 32, 34, "f32", BLOCKS(32, q8_0, q8_0)},
+    {"Q8_0", 8, 32, 34, "f32", BLOCKS(32, q8_0, q8_0), UNIFORM("w8g32")},
     {"Q4_0", 2, 32, 18, "f32", BLOCKS(32, q4_0, q4_0), UNIFORM("w4g32")},
     {"Q4_1", 3, 32, 20, "f32", BLOCKS(32, q4_1, q4_1), UNIFORM("w4g32")},
-    {"Q5_0", 6, 32, 22, "f32", BLOCKS(32, q5_0, q5_0)},
-    {"Q5_1", 7, 32, 24, "f32", BLOCKS(32, q5_1, q4_1)},
+    {"Q5_0", 6, 32, 22, "f32", BLOCKS(32, q5_0, q5_0), UNIFORM("w5g32")},
+    {"Q5_1", 7, 32, 24, "f32", BLOCKS(32, q5_1, q4_1), UNIFORM("w5g32")},
     {"Q2_K", 10, 256, 84, "f32", BLOCKS(16, q2_k, q2_k), UNIFORM("w2g16")},
     {"Q3_K", 11, 256, 110, "f32", BLOCKS(16, q3_k, q3_k), UNIFORM("w3g16")},
     {"Q4_K", 12, 256, 144, "f32", BLOCKS(32, q4_k, q4_k), UNIFORM("w4g32")},
-    {"Q5_K", 13, 256, 176, "f32", BLOCKS(32, q5_k, q4_k)},
-    {"Q6_K", 14, 256, 210, "f32", BLOCKS(16, q6_k, q6_k)},
-    {"IQ4_NL", 20, 32, 18, "f32", BLOCKS(32, iq4_nl, q8_0)},
+    {"Q5_K", 13, 256, 176, "f32", BLOCKS(32, q5_k, q4_k), UNIFORM("w5g32")},
+    {"Q6_K", 14, 256, 210, "f32", BLOCKS(16, q6_k, q6_k), UNIFORM("w6g16")},
+    {"IQ4_NL", 20, 32, 18, "f32", BLOCKS(32, iq4_nl, q8_0), CODEBOOK("iq4nlg32", iq4nl)},
     {"TQ1_0", 34, 256, 54, "f16", BLOCKS(256, tq1_0, tq1_0), TERNARY},
     {"TQ2_0", 35, 256, 66, "f16", BLOCKS(256, tq2_0, tq2_0), TERNARY},
     // Known by name only. Q8_1 and Q8_K are activations' types: files have none.

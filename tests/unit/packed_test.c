@@ -279,7 +279,7 @@ static void wrong_directories_are_explained(void **state)
     } rows[] = {
         {"[\n{", "{\n{", "directory: string or '}' expected near '{' (line 2)"},
         {"[\n{\"name\":\"up\"", "[\n{\"nam\":\"upp\"", "directory entry 1: it has no name"},
-        {"\"w3g64\"", "\"w5g64\"", "directory entry 1: the format is unknown"},
+        {"\"w3g64\"", "\"w9g64\"", "directory entry 1: the format is unknown"},
         {"\"w3g64\"", "\"w3g16\"",
          "directory entry 1: the size is not that of the shape and format"},
         {"[150,70]", "[150,-7]", "directory entry 1: a size in the shape is not a whole number"},

@@ -446,13 +446,31 @@ static void kept_formats_are_exact(void **state)
     assert_silent();
 }
 
-// The middle between the largest and the smallest code, of which each group has both.
-static bool middles_are_floats(size_t type, const uint8_t *block, const weight_type *t)
+// A block whose codes are made of the bytes `even` and `odd`, with the scales of `from`.
+static void fill_block(size_t type, const weight_type *t, const uint8_t *from, uint8_t even,
+                       uint8_t odd, uint8_t *block)
 {
+    for (int i = 0; i < (int)t->bytes; i++)
+        block[i] = i % 2 ? odd : even;
+    memcpy(block + types[type].half_at, from + types[type].half_at, 2 * (size_t)types[type].halves);
+    memcpy(block + types[type].scales_at, from + types[type].scales_at, (size_t)types[type].scales);
+}
+
+// The middle between the largest and the smallest code: all bits are 0 or 1, or, with a sign, all
+// but that.
+static bool middles_are_floats(size_t type, const uint8_t *scales, const weight_type *t)
+{
+    static const uint8_t bytes[] = {0, 0xff, 0x80, 0x7f};
     for (int g = 0; g < (int)(t->block / t->group); g++) {
-        int first = g * (int)t->group;
-        double x = types[type].value(block, first), y = types[type].value(block, first + 1);
-        double middle = (x + y) / 2;
+        double low = INFINITY, high = -INFINITY;
+        for (int i = 0; i < 4; i++) {
+            uint8_t block[256];
+            fill_block(type, t, scales, bytes[i], bytes[i], block);
+            double x = types[type].value(block, g * (int)t->group);
+            low = fmin(low, x);
+            high = fmax(high, x);
+        }
+        double middle = (low + high) / 2;
         if ((double)(float)middle != middle)
             return false;
     }
@@ -473,16 +491,11 @@ static void blocks_are_canonical_if_and_only_if_it_is_exact(void **state)
             uint8_t block[256], template[256], codes[256];
             float scale[16], offset[16];
             random_blocks(type, false, template, t->bytes);
-            for (int i = 0; i < (int)t->bytes; i++)
-                block[i] = i % 2 ? 255 : 0;
-            memcpy(block + types[type].half_at, template + types[type].half_at,
-                   2 * (size_t)types[type].halves);
-            memcpy(block + types[type].scales_at, template + types[type].scales_at,
-                   (size_t)types[type].scales);
+            fill_block(type, t, template, 0, 255, block);
             bool exact = t->to_canonical(t, &format, block, 1, codes, scale, offset);
-            assert_int_equal(exact, middles_are_floats(type, block, t));
+            assert_int_equal(exact, middles_are_floats(type, template, t));
             found[exact]++;
-            quant_rows row = {format, 1, t->block, codes, scale, offset};
+            quant_rows row = {format, 1, t->block, codes, scale, offset, NULL};
             for (int i = 0; i < (int)t->block && exact; i++)
                 assert_true(quant_value(&row, 0, i) == types[type].value(block, i));
         }
