@@ -124,9 +124,42 @@ LLVMValueRef signed_sum(const product *p, LLVMValueRef sum, LLVMValueRef of_acti
     return LLVMBuildSub(e->builder, twice, vector_of(e, shift, p->lanes), "");
 }
 
-static LLVMValueRef product_of(emitter *e, LLVMValueRef x, LLVMValueRef y)
+// Integers: the exact sum, times both factors at once.
+static LLVMValueRef add_exact(const product *p, const product_group *g, LLVMValueRef sum,
+                              row_factors factors, LLVMValueRef y, LLVMValueRef part,
+                              unsigned vector)
 {
-    return !x ? y : !y ? x : primitive2(e, P_FMUL, x, y);
+    emitter *e = p->e;
+    LLVMValueRef columns = column_values(p, g, false, part, vector);
+    LLVMValueRef x =
+        LLVMBuildSIToFP(e->builder, signed_sum(p, sum, factors.sum), float_lanes(p), "");
+    return primitive3(e, P_FMA, x, primitive2(e, P_FMUL, columns, factors.scale), y);
+}
+
+// Rounded activations: (2 sum - levels * sum of x) * scale, as one fma of floats, since CPUs add
+// elsewhere than they multiply.
+static LLVMValueRef add_rounded(const product *p, const product_group *g, LLVMValueRef sum,
+                                row_factors factors, LLVMValueRef y, LLVMValueRef part,
+                                unsigned vector)
+{
+    emitter *e = p->e;
+    bool entries = p->form == ACTIVATION_LOOKUPS;
+    LLVMTypeRef f32 = LLVMFloatTypeInContext(e->context);
+    LLVMValueRef scale = p->late_activation ? LLVMConstReal(f32, 1) : factors.scale;
+    LLVMValueRef x = LLVMBuildSIToFP(e->builder, sum, float_lanes(p), "");
+    if (entries && p->late_weight)
+        return primitive3(e, P_FMA, x, scale, y);
+    if (entries) {
+        x = primitive2(e, P_FMUL, x, scale);
+    } else {
+        LLVMValueRef s = LLVMBuildSIToFP(e->builder, factors.sum, f32, "");
+        LLVMValueRef less = primitive2(e, P_FMUL, LLVMConstReal(f32, -(double)p->g.levels), s);
+        x = primitive3(e, P_FMA, x, primitive2(e, P_FADD, scale, scale),
+                       primitive2(e, P_FMUL, less, scale));
+    }
+    if (p->late_weight)
+        return primitive2(e, P_FADD, x, y);
+    return primitive3(e, P_FMA, x, column_values(p, g, false, part, vector), y);
 }
 
 void add_group(const product *p, const product_group *g, LLVMValueRef sum, row_factors factors,
@@ -136,16 +169,12 @@ void add_group(const product *p, const product_group *g, LLVMValueRef sum, row_f
     LLVMValueRef at = result_at(p, row, part, vector);
     unsigned align = p->lanes * 4;
     LLVMValueRef y = load_as(e, float_lanes(p), at, align);
-    LLVMValueRef scale = p->late_activation ? NULL : factors.scale;
-    LLVMValueRef columns = p->late_weight ? NULL : column_values(p, g, false, part, vector);
-    LLVMValueRef factor = vector_of(e, product_of(e, columns, scale), p->lanes);
-    LLVMValueRef x =
-        LLVMBuildSIToFP(e->builder, signed_sum(p, sum, factors.sum), float_lanes(p), "");
-    y = primitive3(e, P_FMA, x, factor, y);
+    y = (p->integer ? add_exact : add_rounded)(p, g, sum, factors, y, part, vector);
     if (p->format.offset) {
-        LLVMTypeRef f32 = LLVMFloatTypeInContext(e->context);
-        LLVMValueRef s = LLVMBuildSIToFP(e->builder, factors.sum, f32, "");
-        s = vector_of(e, product_of(e, s, scale), p->lanes);
+        LLVMValueRef s =
+            LLVMBuildSIToFP(e->builder, factors.sum, LLVMFloatTypeInContext(e->context), "");
+        if (!p->late_activation)
+            s = primitive2(e, P_FMUL, s, factors.scale);
         y = primitive3(e, P_FMA, s, column_values(p, g, true, part, vector), y);
     }
     store_to(e, y, at, align);
