@@ -44,7 +44,7 @@ typedef struct driver {
     struct estimate_settings {
         long long batch, prefill, decode, position;
         double compute, memory;
-        const char *json;
+        const char *json, *precompute;
     } estimate;
 
     // found on the way

@@ -99,6 +99,36 @@ static bool read_tokens(driver *d, estimate_options *o)
            add_dim(d, o, tokens->name, s->prefill ? s->prefill : 1);
 }
 
+// --precompute: how tables are made, as far as the passes decide it, or the estimate.
+static bool choose_precompute(driver *d, estimate_options *o)
+{
+    static const struct {
+        const char *word;
+        estimate_tables tables;
+        bool unfused;
+    } rows[] = {{"fused", ESTIMATE_TABLES_COMPILED, false},
+                {"unfused", ESTIMATE_TABLES_COMPILED, true},
+                {"none", ESTIMATE_TABLES_FREE, false},
+                {"repeated", ESTIMATE_TABLES_REPEATED, false}};
+    const char *word = d->estimate.precompute ? d->estimate.precompute : "fused";
+    size_t i = 0, n = sizeof rows / sizeof *rows;
+    while (i < n && strcmp(rows[i].word, word))
+        i++;
+    if (i == n) {
+        diagnostic_error(d->diagnostics, NOWHERE,
+                         "--precompute: expected fused, unfused, none or repeated, found '%s'",
+                         word);
+        return false;
+    }
+    o->tables = rows[i].tables;
+    for (size_t k = 0; k < d->pipeline.steps.count && rows[i].unfused; k++) {
+        pipeline_step *s = &d->pipeline.steps.items[k];
+        if (!strcmp(s->pass->name, "fuse"))
+            ARRAY_PUSH(d->arena, &s->arguments, (pass_argument){"precompute", "false"});
+    }
+    return true;
+}
+
 static bool write_estimate(driver *d, const estimate *e)
 {
     text table = {0}, json = {0};
@@ -123,7 +153,8 @@ int command_estimate(driver *d)
                                 .memory = d->estimate.memory};
     estimate result;
     if (!load_machine(d) || !check_machine(d) || !load_module(d) || !read_dims(d, &options) ||
-        !read_tokens(d, &options) || !choose_pipeline(d, "partition") || !run_pipeline(d))
+        !read_tokens(d, &options) || !choose_pipeline(d, "partition") ||
+        !choose_precompute(d, &options) || !run_pipeline(d))
         return EXIT_USER_ERROR;
     return estimate_module(d->arena, d->diagnostics, d->module, &options, &result) &&
                    write_estimate(d, &result)

@@ -12,6 +12,13 @@ typedef struct estimate_dim {
     int64_t value;
 } estimate_dim;
 
+// What becomes of tables: the question of how much their precompute costs.
+typedef enum estimate_tables {
+    ESTIMATE_TABLES_COMPILED, // as the program says
+    ESTIMATE_TABLES_FREE,     // lut.tbl, and storing what it makes, takes nothing
+    ESTIMATE_TABLES_REPEATED, // made anew wherever a product would load them
+} estimate_tables;
+
 typedef struct estimate_options {
     const machine *machine;
     const char *entry; // NULL: the only one, else "forward", else "main"
@@ -20,6 +27,7 @@ typedef struct estimate_options {
     int64_t position;
     // Fractions of the peak rates that are reached at best; 0 stands for 1.
     double compute, memory;
+    estimate_tables tables;
 } estimate_options;
 
 // What some piece of work takes: sums over all harts, but `cycles`, `busy` and `issued`, which are

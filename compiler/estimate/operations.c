@@ -443,10 +443,46 @@ static void set_part(walker *w, const ir_op *op, const isa_instruction *in)
     w->shape.tile_columns = bytes;
 }
 
+// Table of m rows of f32 activations, as dynamic as they come.
+static const isa_instruction table_built = {.opcode = ISA_LUT_TBL,
+                                            .activation = XLUT_ACTIVATION_F32,
+                                            .table = XLUT_TABLE_I8_DYNAMIC,
+                                            .rs2 = 1,
+                                            .rs3 = 1};
+
+// The activations are taken to lie where their table would, which is of much the same size.
+static void build_again(walker *w, ir_op *op)
+{
+    isa_cost c = isa_cost_of(w->frame->options->machine, &table_built, &w->shape);
+    access a = tile_access(w, op, "from", (int64_t)c.read, 1, false);
+    info(w, &op->results[0])->at = hart_issue(w->hart, &table_built, &w->shape, NULL, 1, &a);
+}
+
+// Whether the options change what an operation on tables does; then it is done.
+static bool run_table(walker *w, ir_op *op)
+{
+    estimate_tables tables = w->frame->options->tables;
+    const ir_value *stored = op->code == IR_XLUT_ST ? ir_operand(op, 0) : NULL;
+    if (tables == ESTIMATE_TABLES_COMPILED)
+        return false;
+    if (op->code == IR_XLUT_TBL || (stored && stored->type->tile == TILE_TABLE)) {
+        if (op->n_results)
+            info(w, &op->results[0])->at = at_once;
+        return true;
+    }
+    if (op->code != IR_XLUT_LD || op->results[0].type->tile != TILE_TABLE ||
+        tables != ESTIMATE_TABLES_REPEATED)
+        return false;
+    build_again(w, op);
+    return true;
+}
+
 static bool run_tile(walker *w, ir_op *op)
 {
     isa_instruction in;
     access accesses[2];
+    if (run_table(w, op))
+        return true;
     if (!tile_instruction(op, &in))
         return false;
     if (!machine_has(w->frame->options->machine, isa_class_units[isa_rows[in.opcode].class])) {
