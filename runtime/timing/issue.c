@@ -280,11 +280,13 @@ void timing_watch(void *context, hart *h, const isa_instruction *in)
     wait_for(&w, t->free[op->unit], t->busy_reason[op->unit]);
     if (op->is_fence)
         wait_for_memory_units(t, &w);
+    // Others may have issued in the first of the cycles.
+    const uint64_t idle = w.cycle - from - (w.cycle > from && t->slots > 0);
     take_slot(t, w.cycle);
     execute(t, op, w.cycle);
     op->executed++;
     op->counts.cycles += t->now - from;
-    op->counts.stalls[w.reason] += w.cycle - from;
+    op->counts.stalls[w.reason] += idle;
     if (op->is_transfer)
         t->transfer = op;
 }

@@ -111,6 +111,11 @@ static void test_issue_width(void **state)
     }
     simulate(&s);
     assert_int_equal(s.t->now, 3);
+    for (int i = 0; i < 2; i++) // at 0 and 3
+        PUT(&s.f, .opcode = ISA_MUL, .rd = 5, .rs1 = 5, .rs2 = 6);
+    simulate(&s);
+    assert_int_equal(s.t->now, 3);
+    assert_int_equal(counts_of(&s).stalls[TIMING_RESULT + ISA_UNIT_SCALAR], 2);
     destroy(&s);
 }
 
