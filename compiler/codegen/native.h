@@ -36,7 +36,7 @@ void emit_prepare(emitter *e, ir_op *op);
 void emit_unpack(emitter *e, ir_op *op);
 
 // soft.c: what a level's instructions cannot do, in those that all have; the same results.
-LLVMValueRef soft_fma(emitter *e, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z);
+LLVMValueRef fused_by_integers(emitter *e, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z);
 LLVMValueRef soft_rint(emitter *e, LLVMValueRef x);
 LLVMValueRef soft_f32_from_f16(emitter *e, LLVMValueRef x);
 LLVMValueRef soft_f16_from_f32(emitter *e, LLVMValueRef x);

@@ -67,7 +67,7 @@ static LLVMValueRef apply(emitter *e, primitive p, LLVMValueRef *operands)
     if (vector && e->evl)
         return call_predicated(e, row->name, 1, &type, row->arity, operands);
     if (e->level && p == P_FMA && !e->level->fma)
-        return soft_fma(e, operands[0], operands[1], operands[2]);
+        return fused_by_integers(e, operands[0], operands[1], operands[2]);
     if (e->level && p == P_RINT && !e->level->rounding)
         return soft_rint(e, operands[0]);
     if (row->opcode == LLVMFNeg)

@@ -97,7 +97,7 @@ static void define_fma(emitter *e, LLVMValueRef f)
 }
 
 // It takes some thirty instructions: a function, which is called.
-LLVMValueRef soft_fma(emitter *e, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z)
+LLVMValueRef fused_by_integers(emitter *e, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z)
 {
     LLVMTypeRef t = LLVMTypeOf(x), type = LLVMFunctionType(t, (LLVMTypeRef[]){t, t, t}, 3, false);
     bool wide = LLVMGetTypeKind(element_of(x)) == LLVMDoubleTypeKind;
