@@ -81,8 +81,8 @@ def measure(out, weights, folder):
         linear = [f for f in functions if is_linear(f)]
         name = f"timing/{weights} {phase}"
         out.add(f"{name}/{unit} busy, linear kernels", "%", [100 * share(linear, key)], "wanted", 100 * goal, goal=1)
-        out.add(f"{name}/{unit} busy, layer", "%", [100 * share(functions, key)], "wanted", 100 * STEP,
-                goal=1 if phase == "decode" else None)
+        wanted = ("wanted", 100 * STEP, True, 1) if phase == "decode" else ()
+        out.add(f"{name}/{unit} busy, layer", "%", [100 * share(functions, key)], *wanted)
         out.add(f"{name}/time of the layer", "ms", [1000 * found["seconds"]])
         out.add(f"{name}/energy per token", "mJ", [1000 * sum(found["energy"].values()) / (TOKENS if phase == "prefill" else 1)])
 
