@@ -3,7 +3,7 @@
 #include "compiler/passes/native.h"
 #include "compiler/quant/columns.h"
 
-enum { BLOCK_ROWS = 48 }; // of activations at once, PRODUCT_ROWS of code generation
+enum { BLOCK_ROWS = 128 }; // of activations at once, PRODUCT_ROWS of code generation
 
 pack_shape pass_pack_shape(const pass_context *c)
 {
