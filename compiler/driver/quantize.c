@@ -20,6 +20,24 @@ typedef struct rule {
 } rule;
 typedef ARRAY_OF(rule) rule_list;
 
+// The word or base nearest to what stands in front of the group, with all behind it if that makes a
+// format; NULL: none is near.
+static const char *nearest_format(driver *d, const char *name)
+{
+    ARRAY_OF(const char *) names = {0};
+    ARRAY_PUSH(d->arena, &names, "keep");
+    ARRAY_PUSH(d->arena, &names, "none");
+    for (size_t i = 0; quant_base_name(i); i++)
+        ARRAY_PUSH(d->arena, &names, quant_base_name(i));
+    size_t length = strlen(name);
+    for (const char *g = strchr(name, 'g'); g; g = strchr(g + 1, 'g'))
+        length = g[1] >= '1' && g[1] <= '9' ? (size_t)(g - name) : length;
+    const char *base = text_nearest(arena_string(d->arena, name, length), names.items, names.count);
+    quant_format format;
+    const char *whole = base ? arena_format(d->arena, "%s%s", base, name + length) : NULL;
+    return whole && quant_format_parse(whole, &format) ? whole : base;
+}
+
 static bool parse_format(driver *d, const char *name)
 {
     quant_format format;
@@ -27,8 +45,10 @@ static bool parse_format(driver *d, const char *name)
         return true;
     text known = {0};
     quant_format_list(&known);
+    const char *nearest = nearest_format(d, name);
     diagnostic_error(d->diagnostics, NOWHERE,
-                     "--quant: '%s' is not a weight format, 'keep' or 'none'\n%s", name,
+                     "--quant: '%s' is not a weight format, 'keep' or 'none'%s%s%s\n%s", name,
+                     nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "",
                      text_string(&known));
     text_free(&known);
     return false;
