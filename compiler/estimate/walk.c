@@ -340,11 +340,14 @@ static void walk_op(walker *w, ir_op *op)
 
 // ----------------------------------------------------------------- the order of loads
 
-// LLVM moves the loads of a strip up, as far as registers reach; never over stores.
+// LLVM moves the loads of a strip up, as far as registers reach, those that are converted to wider
+// elements in pairs; never over stores.
+enum { MOST_WIDENED = 2 };
 typedef struct scheduler {
     ir_op *next;        // to be looked at
     unsigned registers; // of loads that are not used yet
     unsigned room;
+    unsigned widened; // loads of narrow elements that are not converted yet
 } scheduler;
 
 static unsigned registers_of(const walker *w, const ir_op *op)
@@ -354,6 +357,14 @@ static unsigned registers_of(const walker *w, const ir_op *op)
     unsigned bits = scalar_rows[ir_operand(op, 0)->type->scalar].bits;
     return (unsigned)((w->lanes * bits + w->frame->options->machine->vlen - 1) /
                       w->frame->options->machine->vlen);
+}
+
+static bool is_widened(const ir_op *op)
+{
+    const ir_use *use = op->code == IR_VLOAD ? op->results[0].uses : NULL;
+    return use && use->op->code == IR_CAST &&
+           scalar_rows[use->op->results[0].type->scalar].bits >
+               scalar_rows[op->results[0].type->scalar].bits;
 }
 
 static unsigned room_for_loads(const ir_block *b)
@@ -379,11 +390,12 @@ static void look_ahead(walker *w, scheduler *s)
         ir_op *op = s->next;
         if (op->code == IR_VLOAD || op->code == IR_LOAD) {
             unsigned n = registers_of(w, op);
-            if (s->registers + n > s->room)
+            if (s->registers + n > s->room || (is_widened(op) && s->widened == MOST_WIDENED))
                 return;
             walk_op(w, op);
             w->info->ops.items[op->mark].done = true;
             s->registers += n;
+            s->widened += is_widened(op);
         } else if (op->code == IR_VIEW ||
                    (op->n_results == 1 && may_pass(op) && info(w, &op->results[0])->is_integer)) {
             walk_op(w, op);
@@ -418,6 +430,9 @@ static void walk_strip_block(walker *w, ir_block *b)
             walk_op(w, op);
         *done = false;
         s.registers -= freed < s.registers ? freed : s.registers;
+        const ir_value *x = op->code == IR_CAST ? ir_operand(op, 0) : NULL;
+        if (x && x->kind == IR_VALUE_RESULT && is_widened(x->op) && s.widened)
+            s.widened--;
         if (s.next == op)
             s.next = op->next;
     }
