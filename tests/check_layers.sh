@@ -19,10 +19,10 @@ forbid runtime  'compiler/'                    'the runtime never includes the c
 forbid runtime  'llvm'                         'the emulator has no LLVM'
 forbid isa      'llvm'                         'only compiler/codegen includes LLVM'
 forbid support  'llvm'                         'only compiler/codegen includes LLVM'
-for part in driver eval frontend import ir passes quant schedule; do
+for part in target driver eval frontend import ir passes quant schedule; do
     forbid compiler/$part 'llvm' 'only compiler/codegen includes LLVM'
 done
-for part in ir quant import schedule eval; do
+for part in target ir quant import schedule eval; do
     forbid compiler/$part 'compiler/(driver|frontend|passes|codegen)/' 'no floor includes one above it'
 done
 for part in frontend passes codegen; do
