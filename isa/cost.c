@@ -415,6 +415,8 @@ isa_cost isa_cost_of(const machine *m, const isa_instruction *in, const isa_shap
 {
     isa_class class = isa_rows[in->opcode].class;
     isa_cost c = {.unit = isa_class_units[class]};
+    if (in->opcode == ISA_LUT_ZERO && !machine_has(m, c.unit))
+        c.unit = ISA_UNIT_MATRIX; // it has accumulators as well
     if (!machine_has(m, c.unit))
         return c;
     functions[class](m, in, shape, &c);

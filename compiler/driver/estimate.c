@@ -6,17 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Matrix products by lookup need the unit; code for machines without it does not exist yet.
-static bool check_machine(driver *d)
-{
-    if (d->machine.parts & MACHINE_LUT)
-        return true;
-    diagnostic_error(d->diagnostics, NOWHERE,
-                     "'%s' has no LUT unit, and there is no code for such machines yet",
-                     d->machine.name);
-    return false;
-}
-
 static bool add_dim(driver *d, estimate_options *o, const char *name, long long value)
 {
     for (size_t i = 0; i < o->dims.count; i++) {
@@ -152,7 +141,7 @@ int command_estimate(driver *d)
                                 .compute = d->estimate.compute,
                                 .memory = d->estimate.memory};
     estimate result;
-    if (!load_machine(d) || !check_machine(d) || !load_module(d) || !read_dims(d, &options) ||
+    if (!load_machine(d) || !load_module(d) || !read_dims(d, &options) ||
         !read_tokens(d, &options) || !choose_pipeline(d, "partition") ||
         !choose_precompute(d, &options) || !run_pipeline(d))
         return EXIT_USER_ERROR;

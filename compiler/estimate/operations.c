@@ -485,7 +485,8 @@ static bool run_tile(walker *w, ir_op *op)
         return true;
     if (!tile_instruction(op, &in))
         return false;
-    if (!machine_has(w->frame->options->machine, isa_class_units[isa_rows[in.opcode].class])) {
+    const machine *m = w->frame->options->machine;
+    if (!machine_has(m, isa_cost_of(m, &in, &w->shape).unit)) {
         walk_fail(w, op, "the machine lacks the unit");
         return true;
     }

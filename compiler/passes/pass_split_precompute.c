@@ -41,7 +41,7 @@ static const char *weight_obstacle(split *s, const ir_op *op, const quant_format
     if (f->kind == QUANT_DENSE)
         return arena_format(a, "weights are %s (use --quant %s=w4g32)", w->format,
                             graph_value_name(ir_operand(op, 1)));
-    if (!target->tile_m)
+    if (!is_native(s->context) && !(target->parts & MACHINE_LUT))
         return arena_format(a, "machine '%s' has no LUT unit", target->name);
     if (!w->dims[0].value || !w->dims[1].value)
         return "the matrix is empty";
