@@ -97,54 +97,49 @@ static void build_block(const dense_matrix *k, const matrix_block *b)
     lower_epilogue(l, &e);
 }
 
-// All rows for the columns of one block: whole blocks of row tiles, then single tiles, of which the
-// last may not be whole.
-static void build_rows(const dense_matrix *k, matrix_block b)
+// All columns for the rows of one block: whole blocks of column tiles, then what is left.
+static void build_columns(const dense_matrix *k, matrix_block b)
 {
     lowering *l = k->l;
-    int64_t block_rows = ROW_TILES * k->tile_rows;
-    ir_value *zero = low_index(l, 0), *tile = low_index(l, k->tile_rows);
-    ir_value *whole = low_sub(l, l->rows, low_rem(l, l->rows, low_index(l, block_rows)));
-    int64_t known;
-    if (!low_is_constant(whole, &known) || known) {
-        low_loop blocks;
-        low_for_begin(l, &blocks, zero, whole, low_index(l, block_rows), 0, NULL);
-        b.row_tiles = ROW_TILES;
-        b.first_row = blocks.counter;
-        build_block(k, &b);
-        low_loop_end(l, &blocks, NULL);
-    }
-    low_loop tiles;
-    low_for_begin(l, &tiles, whole, l->rows, tile, 0, NULL);
-    b.row_tiles = 1;
-    b.first_row = tiles.counter;
-    b.rows = low_min(l, tile, low_sub(l, l->rows, tiles.counter));
-    build_block(k, &b);
-    low_loop_end(l, &tiles, NULL);
-}
-
-void lower_dense_matrix(lowering *l, product *products, unsigned n_products)
-{
-    dense_matrix k = {l, products, n_products, matrix_rows(l), matrix_columns(l)};
-    int64_t n = ir_operand(products[0].op, 1)->type->dims[0].value;
-    int64_t block = COLUMN_TILES * k.tile_columns, rest = n % block;
-    for (unsigned i = 0; i < n_products; i++)
-        products[i].block = low_scratch(l, SCALAR_F32, ROW_TILES * k.tile_rows, block);
+    int64_t n = ir_operand(k->products[0].op, 1)->type->dims[0].value;
+    int64_t block = COLUMN_TILES * k->tile_columns, rest = n % block;
     low_loop columns;
     if (n >= block) {
         low_shared_begin(l, &columns, low_index(l, n / block), "parts");
-        build_rows(&k,
-                   (matrix_block){.column_tiles = COLUMN_TILES,
-                                  .first_column = low_mul(l, columns.counter, low_index(l, block)),
-                                  .columns = block});
+        b.column_tiles = COLUMN_TILES;
+        b.first_column = low_mul(l, columns.counter, low_index(l, block));
+        b.columns = block;
+        build_block(k, &b);
         low_loop_end(l, &columns, NULL);
     }
     if (rest) {
         low_shared_begin(l, &columns, low_index(l, 1), "turns");
-        build_rows(&k, (matrix_block){.column_tiles =
-                                          (unsigned)((rest + k.tile_columns - 1) / k.tile_columns),
-                                      .first_column = low_index(l, n - rest),
-                                      .columns = rest});
+        b.column_tiles = (unsigned)((rest + k->tile_columns - 1) / k->tile_columns);
+        b.first_column = low_index(l, n - rest);
+        b.columns = rest;
+        build_block(k, &b);
         low_loop_end(l, &columns, NULL);
     }
+}
+
+// Whole blocks of row tiles, then single tiles, of which the last may not be whole.
+void lower_dense_matrix(lowering *l, product *products, unsigned n_products)
+{
+    dense_matrix k = {l, products, n_products, matrix_rows(l), matrix_columns(l)};
+    int64_t block = ROW_TILES * k.tile_rows, known;
+    ir_value *zero = low_index(l, 0), *tile = low_index(l, k.tile_rows);
+    ir_value *whole = low_sub(l, l->rows, low_rem(l, l->rows, low_index(l, block)));
+    for (unsigned i = 0; i < n_products; i++)
+        products[i].block = low_scratch(l, SCALAR_F32, block, COLUMN_TILES * k.tile_columns);
+    low_loop rows;
+    if (!low_is_constant(whole, &known) || known) {
+        low_for_begin(l, &rows, zero, whole, low_index(l, block), 0, NULL);
+        build_columns(&k, (matrix_block){.row_tiles = ROW_TILES, .first_row = rows.counter});
+        low_loop_end(l, &rows, NULL);
+    }
+    low_for_begin(l, &rows, whole, l->rows, tile, 0, NULL);
+    build_columns(&k, (matrix_block){.row_tiles = 1,
+                                     .first_row = rows.counter,
+                                     .rows = low_min(l, tile, low_sub(l, l->rows, rows.counter))});
+    low_loop_end(l, &rows, NULL);
 }
