@@ -24,8 +24,8 @@ typedef struct codegen_options {
 // A module in LLVM's hands: emitted, verified, optimized.
 typedef struct codegen_unit codegen_unit;
 
-// `m` is at tile level with registers assigned and memory planned. Its values'
-// marks are overwritten. What this machine or this code generator cannot do is
+// `m` is at tile level with registers assigned and memory planned. Its marks
+// are overwritten. What this machine or this code generator cannot do is
 // reported at the operation's location, all of it in one go; NULL then. The unit
 // needs neither `m` nor `options` afterwards.
 codegen_unit *codegen_build(diagnostics *d, ir_module *m, const codegen_options *options);

@@ -48,9 +48,12 @@ void debug_function(emitter *e, LLVMValueRef function)
     const ir_function *f = e->function;
     LLVMMetadataRef file = file_of(e, f->where.source);
     d->function_source = f->where.source;
-    d->function = LLVMDIBuilderCreateFunction(d->builder, file, f->name, strlen(f->name), f->name,
-                                              strlen(f->name), file, f->where.line, d->type,
-                                              !f->entry, true, f->where.line, LLVMDIFlagZero, true);
+    size_t length;
+    const char *name = LLVMGetValueName2(function, &length);
+    const bool internal = LLVMGetLinkage(function) == LLVMInternalLinkage;
+    d->function = LLVMDIBuilderCreateFunction(d->builder, file, name, length, name, length, file,
+                                              f->where.line, d->type, internal, true, f->where.line,
+                                              LLVMDIFlagZero, true);
     LLVMSetSubprogram(function, d->function);
 }
 

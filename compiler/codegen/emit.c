@@ -85,7 +85,7 @@ static const struct emit_row {
     {IR_VSTORE, emit_vstore},
 };
 
-static void emit_op(emitter *e, ir_op *op)
+void emit_operation(emitter *e, ir_op *op)
 {
     e->where = op->where;
     debug_location(e, op->where);
@@ -111,7 +111,7 @@ void emit_block(emitter *e, const ir_block *b)
 {
     IR_FOR_OPS(op, b)
     if (!(ir_op_rows[op->code].traits & IR_TERMINATOR))
-        emit_op(e, op);
+        emit_operation(e, op);
 }
 
 // ------------------------------------------------------------------- functions
@@ -238,14 +238,15 @@ static void bind_arguments(emitter *e, const ir_function *f)
     }
 }
 
-static void emit_function(emitter *e, const ir_function *f)
+void begin_function(emitter *e, const ir_function *f, LLVMValueRef llvm)
 {
     e->function = f;
     e->where = f->where;
-    e->llvm_function = LLVMGetNamedFunction(e->llvm, symbol_of(e, f));
+    e->llvm_function = llvm;
+    e->first_value = (int64_t)e->values.count;
     e->words = e->workspace = e->states = e->rank = e->ranks = e->scratch = NULL;
     LLVMPositionBuilderAtEnd(e->builder, new_block(e, "entry"));
-    debug_function(e, e->llvm_function);
+    debug_function(e, llvm);
     debug_location(e, f->where);
     if (e->level)
         native_begin_function(e, f);
@@ -253,9 +254,22 @@ static void emit_function(emitter *e, const ir_function *f)
         begin_entry(e, f);
     else
         bind_arguments(e, f);
-    emit_block(e, f->body);
-    debug_location(e, f->body->last ? f->body->last->where : f->where);
+}
+
+void end_function(emitter *e, location where)
+{
+    debug_location(e, where);
     LLVMBuildRetVoid(e->builder);
+}
+
+static void emit_function(emitter *e, const ir_function *f)
+{
+    LLVMValueRef llvm = LLVMGetNamedFunction(e->llvm, symbol_of(e, f));
+    if (f->entry && emit_in_parts(e, f, llvm))
+        return;
+    begin_function(e, f, llvm);
+    emit_block(e, f->body);
+    end_function(e, f->body->last ? f->body->last->where : f->where);
 }
 
 // ------------------------------------------------------------------------ note

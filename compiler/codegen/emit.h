@@ -39,6 +39,7 @@ typedef struct emitter {
     const target_level *level;   // of a CPU; NULL: RISC-V
     const ir_function *function; // being emitted
     LLVMValueRef llvm_function;
+    int64_t first_value; // of `values`: the first one of this function
     // Of an entry; NULL in other functions.
     LLVMValueRef words, workspace, states, rank, ranks, scratch;
     LLVMValueRef run, weights; // of a CPU
@@ -53,6 +54,9 @@ typedef struct emitter {
 // emit.c
 void emit_module(emitter *e);
 void emit_block(emitter *e, const ir_block *b); // all but the terminator
+void emit_operation(emitter *e, ir_op *op);
+void begin_function(emitter *e, const ir_function *f, LLVMValueRef llvm); // binds arguments
+void end_function(emitter *e, location where);
 void bind_value(emitter *e, ir_value *v, LLVMValueRef llvm);
 LLVMValueRef value_of(emitter *e, const ir_value *v);
 void bind_undefined(emitter *e, ir_op *op); // after an error: something for every result
@@ -62,6 +66,9 @@ void emit_functions(emitter *e); // of one level
 const char *symbol_of(emitter *e, const ir_function *f);
 void add_attributes(emitter *e, LLVMValueRef f, bool entry);
 void bind_entry_arguments(emitter *e, const ir_function *f);
+
+// parts.c: an entry that is too long for one function. False: it is not, nothing is emitted.
+bool emit_in_parts(emitter *e, const ir_function *f, LLVMValueRef entry);
 
 // types.c
 LLVMTypeRef scalar_llvm_type(emitter *e, scalar_type s);
