@@ -135,6 +135,8 @@ lutra_status lutra_call(lutra_context *context, unsigned entry, const void *weig
         return refuse(c, LUTRA_BAD_CALL, "the program has no such entry");
     if (p->weights_size && !weights)
         return refuse(c, LUTRA_BAD_CALL, "the program needs its weights");
+    if (p->state_size && !states)
+        return refuse(c, LUTRA_BAD_CALL, "the program needs memory for its states");
     for (uint64_t i = 0; i < p->dim_count; i++)
         if (dims[i] < p->dims[i].minimum || dims[i] > p->dims[i].maximum)
             return refuse(c, LUTRA_BAD_CALL, "a dimension is out of its range");

@@ -7,9 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+// Of CPUs: version 1, no rows and 64 columns to a tile.
 static int is_packed(const lutra_weights *w, const lutra_program *p)
 {
-    return w->size >= 4096 && w->size == p->weights_size && !memcmp(w->data, "LUTWPACK", 8);
+    static const unsigned char head[20] = {'L', 'U', 'T', 'W', 'P', 'A', 'C', 'K', 1, 0,
+                                           0,   0,   0,   0,   0,   0,   64,  0,   0, 0};
+    return w->size >= 4096 && w->size == p->weights_size && !memcmp(w->data, head, sizeof head);
 }
 
 lutra_status lutra_map_weights(lutra_weights *out, const lutra_program *program, const char *path)
