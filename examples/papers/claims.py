@@ -1,0 +1,104 @@
+"""What the scripts of this folder share: a claim's table, its rows for --json, and estimates by lutc.
+
+A row is a case with the published value, ours, and ours / published. Values without a published one
+stand alone. What differs in method is printed behind the table.
+"""
+import functools
+import json
+import pathlib
+import re
+import sys
+import tempfile
+import textwrap
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests" / "bench"), str(ROOT / "tests" / "tools")]
+import lutra
+import report
+import shapes
+
+QUICK = lutra.QUICK
+WIDTH = 150
+ROW_BLOCKS = (0, 8)  # schedules that are tried: the compiler's choice, and 8 rows at a time
+
+
+class Claim:
+    COLUMNS = ["case", "unit", "published", "ours", "ours / published", "goal", "held"]
+
+    def __init__(self, name, title, source):
+        self.name, self.report, self.lines = name, report.Report(), []
+        print(f"\n{title}\n{source}\n", flush=True)
+
+    def row(self, case, unit, ours, published=None, versus="published"):
+        """A value beside what it is compared with, which is the published one unless `versus` names it."""
+        self.report.add(f"papers/{self.name}/{case}", unit, [ours], None if published is None else versus, published)
+        ratio = None if published is None else ours / published
+        self.lines.append([case, unit, report.number(published), report.number(ours), report.number(ratio), "", ""])
+
+    def goal(self, case, unit, ours, most):
+        """A value that the project wants to be at most `most`."""
+        self.report.add(f"papers/{self.name}/{case}", unit, [ours], "goal", most, larger=False, goal=1)
+        self.lines.append([case, unit, "", report.number(ours), "", f"<= {report.number(most)}", "yes" if ours <= most else "no"])
+
+    def missing(self, case, why):
+        """What cannot be had yet: said, and no row of its own in JSON."""
+        self.lines.append([case, "", "", f"not available: {why}", "", "", ""])
+
+    def show(self, *differs):
+        table = [self.COLUMNS] + self.lines
+        used = [any(line[i] for line in self.lines) for i in range(len(self.COLUMNS))]
+        table = [[cell for cell, keep in zip(line, used) if keep] for line in table]
+        wide = max(len(line[0]) for line in table)
+        widths = [wide] + [max((len(l[i]) for l in table if not l[i].startswith("not ")), default=0)
+                           for i in range(1, len(table[0]))]
+        for line in table:
+            print("  ".join(c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths))).rstrip())
+        print("\nWhat differs in method:")
+        for text in differs:
+            print(textwrap.fill(text, WIDTH, initial_indent="* ", subsequent_indent="  "))
+        self.report.save()
+
+
+@functools.cache
+def pipeline(**arguments):
+    """The usual passes up to lowering, with arguments for some: pipeline(choose_tiles="row_block=8")."""
+    (order,) = re.findall(r"^in order: (\S+)", lutra.run("lutc", "list", "passes").stdout, re.M)
+    names = order.split(",")
+    steps = names[:names.index("lower-to-tile") + 1]
+    given = {name.replace("_", "-"): text for name, text in arguments.items()}
+    assert not set(given) - set(steps), f"no such pass: {set(given) - set(steps)}"
+    return ",".join(f"{step}({given[step]})" if step in given else step for step in steps)
+
+
+@functools.cache
+def estimate(*words):
+    """What `lutc estimate` says, as its JSON; the same question is asked once."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = pathlib.Path(folder) / "estimate.json"
+        lutra.run("lutc", "estimate", *words, "--json", out)
+        return json.loads(out.read_text(encoding="utf-8"))
+
+
+def forward(model, machine, *words, batch, tokens, layers=None, row_block=0, tables="type=i8,scale=row"):
+    """A call of a published model's `forward`: `tokens` new ones of each of `batch` sequences, nothing before them.
+    16-bit attention takes the matrix unit, as on a GPU, also beside lookups."""
+    passes = pipeline(quantize_tables=tables, use_matrix="precision=rounded", choose_tiles=f"row_block={row_block}")
+    sizes = {"BATCH": batch, "TOKENS": tokens, "S": tokens, "CONTEXT": max(tokens, 2048), **({"L": layers} if layers else {})}
+    defines = [word for name, value in sizes.items() for word in ("-D", f"{name}={value}")]
+    return estimate(*shapes.program(model), "--machine", machine, "--passes", passes, "--batch", batch, "--prefill", tokens,
+                    *defines, *words)
+
+
+def one_layer(value, model, machine, *words, **options):
+    """value(estimate) of one layer: what the third layer adds to two."""
+    three, two = (forward(model, machine, *words, layers=n, **options) for n in (3, 2))
+    return value(three) - value(two)
+
+
+def seconds(answer):
+    return answer["total"]["seconds"]
+
+
+def fastest_block(model, machine, *words, **options):
+    """The row block of ROW_BLOCKS that makes a layer fastest, as a GPU's kernels would be tuned."""
+    return min(ROW_BLOCKS, key=lambda b: one_layer(seconds, model, machine, *words, row_block=b, **options))
