@@ -37,7 +37,7 @@ typedef struct driver {
 
     // options
     const char *weights_spec, *metadata, *quant, *machine_name, *target_name, *output, *emit,
-        *dump_dir, *print_after, *passes, *remarks, *stats, *packed, *entry, *tables;
+        *dump_dir, *print_after, *passes, *disable, *remarks, *stats, *packed, *entry, *tables;
     option_values defines, inputs, outputs, expectations, dims;
     bool refine, time_passes, no_debug, rounded_tables, table_noise, help;
     text_settings text; // eval

@@ -25,7 +25,9 @@ static void list_passes(text *out)
         text_append(out, r->name);
         if (*r->parameters)
             text_printf(out, "(%s)", r->parameters);
-        text_printf(out, "\n    %s\n", r->doc);
+        text_printf(out, "%s\n    %s\n", r->without ? " optional" : "", r->doc);
+        if (r->without && *r->without)
+            text_printf(out, "    disabled: %s\n", r->without);
     }
     text_printf(out, "\nin order: %s\n", pipeline_default);
 }

@@ -74,6 +74,9 @@ static void build_options(driver *d, unsigned command, option_row *out)
         {COMPILE | OPT | EVAL | ESTIMATE,
          {"--passes", NULL, OPTION_STRING, &d->passes, "LIST",
           "passes to run, 'a,b(c=1),d', instead of the usual ones"}},
+        {COMPILE | OPT | EVAL | ESTIMATE,
+         {"--disable", NULL, OPTION_STRING, &d->disable, "LIST",
+          "passes to leave out, 'a,b'; 'lutc list passes' says which are optional"}},
         {COMPILE | EVAL | ESTIMATE,
          {"--tables", NULL, OPTION_STRING, &d->tables, "TYPE",
           "entries of float tables: f16 or i8 (default), and the scales of i8: "

@@ -211,11 +211,36 @@ static const char *passes_left(driver *d)
     return next && d->module && is_lowered(d->module) ? next : all;
 }
 
+static bool is_disabled(const driver *d, const char *pass)
+{
+    for (size_t i = 0; i < d->pipeline.disabled.count; i++)
+        if (!strcmp(d->pipeline.disabled.items[i]->name, pass))
+            return true;
+    return false;
+}
+
+static bool disable_passes(driver *d)
+{
+    if (!d->disable)
+        return true;
+    if (!pipeline_disable(d->arena, d->diagnostics, d->disable, &d->pipeline))
+        return false;
+    const char *tables = is_disabled(d, "quantize-tables")      ? "quantize-tables"
+                         : is_disabled(d, "choose-activations") ? "choose-activations"
+                                                                : NULL;
+    if (!tables || !d->tables || !strcmp(d->tables, "f16") || d->passes)
+        return true;
+    diagnostic_error(d->diagnostics, NOWHERE,
+                     "--tables %s is what pass '%s' does, which is disabled: tables are f16",
+                     d->tables, tables);
+    return false;
+}
+
 bool choose_pipeline(driver *d, const char *until)
 {
     const char *list = d->passes ? d->passes : passes_left(d);
     if (!list || !make_dump_dir(d) || !check_print_after(d) ||
-        !pipeline_parse(d->arena, d->diagnostics, list, &d->pipeline))
+        !pipeline_parse(d->arena, d->diagnostics, list, &d->pipeline) || !disable_passes(d))
         return false;
     for (size_t i = 0; until && !d->passes && i < d->pipeline.steps.count; i++)
         if (!strcmp(d->pipeline.steps.items[i].pass->name, until))

@@ -245,32 +245,61 @@ static int compare_runs(const void *x, const void *y)
     return (*a)->start != (*b)->start ? (*a)->start - (*b)->start : (*a)->end - (*b)->end;
 }
 
-static void scan(allocation *a)
+// The registers that runs before order[i] hold while it is live.
+static uint64_t taken_beside(run *const *order, size_t i)
+{
+    uint64_t taken = 0;
+    for (size_t j = 0; j < i; j++) {
+        if (order[j]->reg >= 0 && order[j]->end > order[i]->start)
+            taken |= ((UINT64_C(1) << order[j]->size) - 1) << order[j]->reg;
+    }
+    return taken;
+}
+
+// The first free place from `from` on, around the end; ISA_TILE_REGISTERS: there is none.
+static int find_place(const run *r, uint64_t taken, int from)
+{
+    uint64_t want = (UINT64_C(1) << r->size) - 1;
+    for (int i = 0; i < ISA_TILE_REGISTERS; i++) {
+        int reg = (from + i) % ISA_TILE_REGISTERS;
+        if (reg % r->align == 0 && reg + r->size <= ISA_TILE_REGISTERS && !(taken & want << reg))
+            return reg;
+    }
+    return ISA_TILE_REGISTERS;
+}
+
+// Registers take turns: what a load replaces has been read long ago, so that it need not wait.
+static bool scan(allocation *a, run *const *order, bool in_turn, location *where)
+{
+    int next = 0;
+    for (size_t i = 0; i < a->runs.count; i++) {
+        run *r = order[i];
+        int reg = find_place(r, taken_beside(order, i), in_turn ? next : 0);
+        if (reg == ISA_TILE_REGISTERS) {
+            *where = r->where;
+            return false;
+        }
+        r->reg = reg;
+        next = (reg + r->size) % ISA_TILE_REGISTERS;
+    }
+    return true;
+}
+
+// Turns leave gaps: where many tiles are live, the lowest registers are taken first.
+static void allocate(allocation *a)
 {
     size_t n = a->runs.count;
     run **order = ARENA_ARRAY(a->context->arena, run *, n);
     for (size_t i = 0; i < n; i++)
         order[i] = &a->runs.items[i];
     qsort(order, n, sizeof *order, compare_runs);
-    for (size_t i = 0; i < n; i++) {
-        uint64_t taken = 0;
-        for (size_t j = 0; j < i; j++) {
-            if (order[j]->reg >= 0 && order[j]->end > order[i]->start)
-                taken |= ((UINT64_C(1) << order[j]->size) - 1) << order[j]->reg;
-        }
-        uint64_t want = (UINT64_C(1) << order[i]->size) - 1;
-        int reg = 0;
-        while (reg + order[i]->size <= ISA_TILE_REGISTERS && (taken & want << reg))
-            reg += order[i]->align;
-        if (reg + order[i]->size > ISA_TILE_REGISTERS) {
-            diagnostic_error(a->context->diagnostics, order[i]->where,
-                             "more than %d tile registers are live here; use a smaller row_block",
-                             ISA_TILE_REGISTERS);
-            a->good = false;
-            return;
-        }
-        order[i]->reg = reg;
-    }
+    location where;
+    if (scan(a, order, true, &where) || scan(a, order, false, &where))
+        return;
+    diagnostic_error(a->context->diagnostics, where,
+                     "more than %d tile registers are live here; use a smaller row_block",
+                     ISA_TILE_REGISTERS);
+    a->good = false;
 }
 
 static void set_registers(ir_op *op, void *context)
@@ -285,6 +314,18 @@ static void set_registers(ir_op *op, void *context)
     }
 }
 
+static void remark_registers(const allocation *a, const ir_function *f)
+{
+    int most = 0;
+    for (size_t i = 0; i < a->runs.count; i++) {
+        const run *r = &a->runs.items[i];
+        most = r->reg + r->size > most ? r->reg + r->size : most;
+    }
+    if (most)
+        pass_remark(a->context, REMARK_APPLIED, f->where, "'%s' takes %d of %d tile registers",
+                    f->name, most, ISA_TILE_REGISTERS);
+}
+
 static bool assign_function(ir_function *f, pass_context *c)
 {
     allocation a = {.context = c, .good = true};
@@ -295,9 +336,11 @@ static bool assign_function(ir_function *f, pass_context *c)
         ir_walk(f->body, plane_runs, &a);
     close_runs(&a);
     if (a.good)
-        scan(&a);
+        allocate(&a);
     if (a.good)
         ir_walk(f->body, set_registers, &a);
+    if (a.good)
+        remark_registers(&a, f);
     return a.good;
 }
 

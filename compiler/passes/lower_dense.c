@@ -3,6 +3,7 @@
 // columns side by side.
 #include "compiler/passes/lower_epilogue.h"
 #include "compiler/passes/lower_matrix.h"
+#include "compiler/passes/native.h"
 
 enum { COLUMN_BLOCK = 64, COLUMNS = 4 };
 
@@ -84,6 +85,15 @@ static void refuse_planes(lowering *l, const ir_op *op, const quant_format *f)
 {
     scalar_type x = ir_operand(op, 0)->type->scalar;
     const char *reason = quant_obstacle(f, x);
+    bool lookups = is_native(l->context) || l->context->machine->parts & MACHINE_LUT;
+    if (!reason && lookups) {
+        diagnostic_error(l->context->diagnostics, op->where,
+                         "weights of format %s need lookups, and pass split-precompute, which "
+                         "makes them, did not run or could not (--remarks=lut says why); use "
+                         "another --quant",
+                         f->name);
+        return;
+    }
     if (!reason) {
         diagnostic_error(l->context->diagnostics, op->where,
                          "weights of format %s need lookups, which machine '%s' does not have "

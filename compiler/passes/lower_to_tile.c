@@ -434,6 +434,21 @@ static bool can_lower(pass_context *c, const ir_function *f)
     return check_signature(c, f) && good;
 }
 
+static void remark_calls(const ir_module *m, pass_context *c)
+{
+    unsigned functions = 0;
+    for (const ir_function *f = m->functions; f; f = f->next)
+        functions += !f->entry;
+    for (const ir_function *f = m->functions; f; f = f->next) {
+        unsigned calls = 0;
+        IR_FOR_OPS(op, f->body)
+        calls += op->code == IR_CALL;
+        if (f->entry)
+            pass_remark(c, REMARK_APPLIED, f->where, "'%s': %u calls of %u functions", f->name,
+                        calls, functions);
+    }
+}
+
 bool pass_lower_to_tile(ir_module *m, pass_context *c)
 {
     kernel_list kernels = {0};
@@ -454,5 +469,6 @@ bool pass_lower_to_tile(ir_module *m, pass_context *c)
     }
     for (size_t i = 0; i < entries.count; i++) // their kernels were compared until now
         ir_function_remove(entries.items[i]);
+    remark_calls(m, c);
     return good;
 }

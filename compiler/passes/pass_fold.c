@@ -305,18 +305,25 @@ static ir_op *earlier_equal(ir_op *op, ir_op *const *leaves, size_t n_leaves)
 
 // --------------------------------------------------------------------- the pass
 
-static void fold_block(ir_block *b, arena *a);
+typedef struct folding {
+    arena *arena;
+    unsigned simplified, merged, removed; // operations
+} folding;
 
-static void fold_op(ir_op *op, arena *a)
+static void fold_block(folding *f, ir_block *b);
+
+static void fold_op(folding *f, ir_op *op)
 {
     for (unsigned i = 0; i < op->n_regions; i++)
-        fold_block(op->regions[i], a);
+        fold_block(f, op->regions[i]);
     ir_value *v = simplified(op);
-    if (v)
-        ir_replace_uses(&op->results[0], v);
+    if (!v)
+        return;
+    ir_replace_uses(&op->results[0], v);
+    f->simplified++;
 }
 
-static void merge_equal(ir_block *b, arena *a)
+static void merge_equal(folding *f, ir_block *b)
 {
     ARRAY_OF(ir_op *) leaves = {0};
     graph_number_ops(b);
@@ -327,10 +334,12 @@ static void merge_equal(ir_block *b, arena *a)
         ir_op *other = earlier_equal(op, leaves.items, leaves.count);
         for (unsigned i = 0; other && i < op->n_results; i++)
             ir_replace_uses(&op->results[i], &other->results[i]);
-        if (other)
+        if (other) {
             ir_op_remove(op);
-        else if (!op->n_operands)
-            ARRAY_PUSH(a, &leaves, op);
+            f->merged++;
+        } else if (!op->n_operands) {
+            ARRAY_PUSH(f->arena, &leaves, op);
+        }
     }
 }
 
@@ -349,28 +358,36 @@ static bool has_no_effect(const ir_op *op)
 }
 
 // From the end, so that what only fed unused ops goes as well.
-static void remove_unused(ir_block *b)
+static void remove_unused(folding *f, ir_block *b)
 {
     for (ir_op *op = b->last, *before; op; op = before) {
         before = op->previous;
-        if (has_no_effect(op) && is_unused(op))
-            ir_op_remove(op);
+        if (!has_no_effect(op) || !is_unused(op))
+            continue;
+        ir_op_remove(op);
+        f->removed++;
     }
 }
 
-static void fold_block(ir_block *b, arena *a)
+static void fold_block(folding *f, ir_block *b)
 {
     graph_number_ops(b);
     IR_FOR_OPS_SAFE(op, b)
-    fold_op(op, a);
-    remove_unused(b);
-    merge_equal(b, a);
-    remove_unused(b);
+    fold_op(f, op);
+    remove_unused(f, b);
+    merge_equal(f, b);
+    remove_unused(f, b);
 }
 
 bool pass_fold(ir_module *m, pass_context *c)
 {
-    for (ir_function *f = m->functions; f; f = f->next)
-        fold_block(f->body, c->arena);
+    for (ir_function *fn = m->functions; fn; fn = fn->next) {
+        folding f = {.arena = c->arena};
+        fold_block(&f, fn->body);
+        if (f.simplified || f.merged || f.removed)
+            pass_remark(c, REMARK_APPLIED, fn->where,
+                        "'%s': %u operations simplified, %u equal to others, %u without use",
+                        fn->name, f.simplified, f.merged, f.removed);
+    }
     return true;
 }

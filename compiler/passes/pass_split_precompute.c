@@ -227,11 +227,20 @@ static void remark_table(split *s, const ir_op *precompute)
                        name, tables);
 }
 
-static void remark_tables(split *s, ir_function *f)
+static void remark_tables(split *s, const ir_function *f, unsigned products)
 {
+    unsigned tables = 0;
     IR_FOR_OPS(op, f->body)
-    if (op->code == IR_LUT_PRECOMPUTE)
+    {
+        if (op->code != IR_LUT_PRECOMPUTE)
+            continue;
         remark_table(s, op);
+        tables++;
+    }
+    if (s->candidates.count)
+        pass_remark(s->context, REMARK_APPLIED, f->where,
+                    "'%s': %u of %zu products look up, in %u tables", f->name, products,
+                    s->candidates.count, tables);
 }
 
 bool pass_split_precompute(ir_module *m, pass_context *c)
@@ -240,13 +249,17 @@ bool pass_split_precompute(ir_module *m, pass_context *c)
     bool good = true;
     for (ir_function *f = m->functions; f; f = f->next) {
         good &= collect(&s, f);
+        unsigned products = 0;
         for (size_t i = 0; i < s.candidates.count; i++)
             if (s.candidates.items[i].obstacle)
                 remark_missed(&s, &s.candidates.items[i]);
-        for (size_t i = 0; i < s.candidates.count; i++)
-            if (!s.candidates.items[i].obstacle)
-                replace(&s, &s.candidates.items[i]);
-        remark_tables(&s, f);
+        for (size_t i = 0; i < s.candidates.count; i++) {
+            if (s.candidates.items[i].obstacle)
+                continue;
+            replace(&s, &s.candidates.items[i]);
+            products++;
+        }
+        remark_tables(&s, f, products);
     }
     return good;
 }

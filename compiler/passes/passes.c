@@ -6,8 +6,9 @@
 
 static_assert((int)IR_TILE_REGISTERS == (int)ISA_TILE_REGISTERS, "one number of tile registers");
 
+#define REQUIRED NULL
 const pass_row pass_rows[] = {
-#define PASS(name, function, parameters, doc) {name, function, parameters, doc},
+#define PASS(name, function, without, parameters, doc) {name, function, without, parameters, doc},
 #include "compiler/passes/passes.def"
     {NULL},
 };

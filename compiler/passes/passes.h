@@ -45,6 +45,7 @@ typedef bool pass_function(ir_module *m, pass_context *c);
 typedef struct pass_row {
     const char *name; // "split-precompute"
     pass_function *run;
+    const char *without;    // in its place when it is disabled, "" for nothing; NULL: required
     const char *parameters; // as passes.def describes; "" for none
     const char *doc;
 } pass_row;
@@ -60,11 +61,15 @@ typedef struct pipeline_step {
 } pipeline_step;
 typedef struct pipeline {
     ARRAY_OF(pipeline_step) steps;
+    ARRAY_OF(const pass_row *) disabled; // that had steps
 } pipeline;
 
 // 'a,b(c=1),d(e="x;y")'. Unknown passes, parameters and values are reported, with a did-you-mean.
 bool pipeline_parse(arena *a, diagnostics *d, const char *text, pipeline *out);
 void pipeline_print(text *out, const pipeline *p);
+// Takes the passes of a list 'a,b' out of a pipeline: their steps become what their rows say.
+// Unknown and required ones are reported, with what there is to choose from.
+bool pipeline_disable(arena *a, diagnostics *d, const char *names, pipeline *p);
 // The whole way from the graph to tiles with registers and a memory plan.
 extern const char pipeline_default[];
 extern const char pipeline_native[]; // of CPUs

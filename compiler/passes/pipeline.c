@@ -199,6 +199,76 @@ bool pipeline_parse(arena *a, diagnostics *d, const char *input, pipeline *out)
     return false;
 }
 
+// -------------------------------------------------------------------- disabling
+
+static bool refuse_required(pipeline_parser *p, location where, const pass_row *row)
+{
+    text optional = {0};
+    for (const pass_row *other = pass_rows; other->name; other++)
+        if (other->without)
+            text_printf(&optional, "%s%s", optional.length ? ", " : "", other->name);
+    diagnostic_error(p->diagnostics, where,
+                     "no program comes about without '%s'; what can be disabled: %s", row->name,
+                     text_string(&optional));
+    text_free(&optional);
+    return false;
+}
+
+// The pass at p->at, NULL if it was reported. False: that is no name.
+static bool parse_optional(pipeline_parser *p, const pass_row **out)
+{
+    const char *name = NULL;
+    skip_space(p);
+    const char *from = p->at;
+    if (!parse_name(p, "a pass", &name))
+        return false;
+    *out = pass_find(name);
+    location where = here(p, from, strlen(name));
+    if (!*out)
+        unknown_pass(p, where, name);
+    else if (!(*out)->without && !refuse_required(p, where, *out))
+        *out = NULL;
+    return true;
+}
+
+// Steps of the pass become what its row has in their place.
+static void disable(pipeline_parser *p, pipeline *all, const pass_row *row)
+{
+    pipeline instead;
+    size_t kept = 0;
+    bool found = false;
+    if (!pipeline_parse(p->arena, p->diagnostics, row->without, &instead))
+        INTERNAL_ERROR("pass '%s' cannot be replaced by '%s'", row->name, row->without);
+    for (size_t i = 0; i < all->steps.count; i++) {
+        bool leaves = all->steps.items[i].pass == row;
+        if (!leaves || instead.steps.count)
+            all->steps.items[kept++] = leaves ? instead.steps.items[0] : all->steps.items[i];
+        found = found || leaves;
+    }
+    all->steps.count = kept;
+    if (found)
+        ARRAY_PUSH(p->arena, &all->disabled, row);
+}
+
+bool pipeline_disable(arena *a, diagnostics *d, const char *names, pipeline *all)
+{
+    pipeline_parser p = {a, d, diagnostics_source(d, "--disable", names, strlen(names)), NULL};
+    bool good = true;
+    p.at = p.source->text;
+    for (;; p.at++) {
+        const pass_row *row;
+        if (!parse_optional(&p, &row))
+            return false;
+        if (row)
+            disable(&p, all, row);
+        good = good && row;
+        if (!*p.at)
+            return good;
+        if (*p.at != ',')
+            return expected(&p, "',' between passes");
+    }
+}
+
 // --------------------------------------------------------------------- printing
 
 static void print_argument(text *out, const pass_argument *argument)
@@ -238,8 +308,18 @@ static void check_module(const ir_module *m, pass_context *c)
     INTERNAL_ERROR("pass '%s' left an invalid module behind", c->running);
 }
 
+static void remark_disabled(const pipeline *p, pass_context *c)
+{
+    for (size_t i = 0; i < p->disabled.count; i++) {
+        const pass_row *row = p->disabled.items[i];
+        pass_remark_as(c, row->name, REMARK_MISSED, NOWHERE, "disabled%s%s",
+                       *row->without ? "; instead runs " : "", row->without);
+    }
+}
+
 bool pipeline_run(const pipeline *p, ir_module *m, pass_context *c, const pipeline_observer *o)
 {
+    remark_disabled(p, c);
     if (o && o->after)
         o->after(o->context, 0, "input", m, 0);
     for (size_t i = 0; i < p->steps.count; i++) {
