@@ -310,7 +310,34 @@ static void call_service(emitter *e, service number)
     LLVMBuildCall2(e->builder, type, ecall, &operand, 1, "");
 }
 
-// Of a single rank it costs a branch.
+// Entries have hundreds of them, so they call one function. Of a single rank it does nothing.
+static void declare_barrier(emitter *e)
+{
+    LLVMTypeRef ranks = int_type(e, 64);
+    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), &ranks, 1, false);
+    e->barrier = LLVMAddFunction(e->llvm, "barrier", type);
+    LLVMSetLinkage(e->barrier, LLVMInternalLinkage);
+    add_attributes(e, e->barrier, false);
+}
+
+void emit_barrier_function(emitter *e)
+{
+    if (!e->barrier)
+        return;
+    e->llvm_function = e->barrier;
+    LLVMSetCurrentDebugLocation2(e->builder, NULL);
+    move_to(e, new_block(e, "entry"));
+    LLVMBasicBlockRef wait = new_block(e, "wait"), end = new_block(e, "together");
+    LLVMValueRef ranks = LLVMGetParam(e->barrier, 0), one = int_constant(e, 64, 1);
+    LLVMValueRef single = LLVMBuildICmp(e->builder, LLVMIntEQ, ranks, one, "");
+    LLVMBuildCondBr(e->builder, single, end, wait);
+    move_to(e, wait);
+    call_service(e, SERVICE_BARRIER);
+    LLVMBuildBr(e->builder, end);
+    move_to(e, end);
+    LLVMBuildRetVoid(e->builder);
+}
+
 void emit_barrier(emitter *e, ir_op *op)
 {
     (void)op;
@@ -318,14 +345,10 @@ void emit_barrier(emitter *e, ir_op *op)
         emit_error(e, "barriers stand in entry functions, which all ranks run through");
         return;
     }
-    LLVMBasicBlockRef wait = new_block(e, "wait"), end = new_block(e, "together");
-    LLVMValueRef single =
-        LLVMBuildICmp(e->builder, LLVMIntEQ, e->ranks, int_constant(e, 64, 1), "");
-    LLVMBuildCondBr(e->builder, single, end, wait);
-    move_to(e, wait);
-    call_service(e, SERVICE_BARRIER);
-    LLVMBuildBr(e->builder, end);
-    move_to(e, end);
+    if (!e->barrier)
+        declare_barrier(e);
+    LLVMTypeRef type = LLVMGlobalGetValueType(e->barrier);
+    LLVMBuildCall2(e->builder, type, e->barrier, &e->ranks, 1, "");
 }
 
 // ----------------------------------------------------------------------- calls

@@ -320,6 +320,7 @@ void emit_module(emitter *e)
         native_emit_levels(e);
     } else {
         emit_functions(e);
+        emit_barrier_function(e);
         emit_note(e);
     }
     debug_end(e);

@@ -43,6 +43,7 @@ typedef struct emitter {
     // Of an entry; NULL in other functions.
     LLVMValueRef words, workspace, states, rank, ranks, scratch;
     LLVMValueRef run, weights; // of a CPU
+    LLVMValueRef barrier;      // the function; NULL: not called yet
     location where;            // of the operation being emitted
 
     // Inside a strip; lanes is 0 outside.
@@ -145,7 +146,8 @@ void emit_if(emitter *e, ir_op *op);
 void emit_trap(emitter *e, ir_op *op);
 void emit_call(emitter *e, ir_op *op);
 void emit_barrier(emitter *e, ir_op *op);
-void emit_rank(emitter *e, ir_op *op); // memory.c, also ranks
+void emit_barrier_function(emitter *e); // if it is called
+void emit_rank(emitter *e, ir_op *op);  // memory.c, also ranks
 void emit_dimension(emitter *e, ir_op *op);
 void emit_alloc(emitter *e, ir_op *op);
 void emit_address(emitter *e, ir_op *op);
