@@ -23,7 +23,7 @@ ROW_BLOCKS = (0, 8)  # schedules that are tried: the compiler's choice, and 8 ro
 
 
 class Claim:
-    COLUMNS = ["case", "unit", "published", "ours", "ours / published", "goal", "held"]
+    COLUMNS = ["case", "unit", "ours", "beside it", "its value", "ours / it", "goal", "held"]
 
     def __init__(self, name, title, source):
         self.name, self.report, self.lines = name, report.Report(), []
@@ -33,26 +33,26 @@ class Claim:
         """A value beside what it is compared with, which is the published one unless `versus` names it."""
         self.report.add(f"papers/{self.name}/{case}", unit, [ours], None if published is None else versus, published)
         ratio = None if published is None else ours / published
-        self.lines.append([case, unit, report.number(published), report.number(ours), report.number(ratio), "", ""])
+        self.lines.append([case, unit, report.number(ours), "" if published is None else versus, report.number(published),
+                           report.number(ratio), "", ""])
 
     def goal(self, case, unit, ours, most):
         """A value that the project wants to be at most `most`."""
         self.report.add(f"papers/{self.name}/{case}", unit, [ours], "goal", most, larger=False, goal=1)
-        self.lines.append([case, unit, "", report.number(ours), "", f"<= {report.number(most)}", "yes" if ours <= most else "no"])
+        self.lines.append([case, unit, report.number(ours), "", "", "", f"<= {report.number(most)}", "yes" if ours <= most else "no"])
 
     def missing(self, case, why):
         """What cannot be had yet: said, and no row of its own in JSON."""
-        self.lines.append([case, "", "", f"not available: {why}", "", "", ""])
+        self.lines.append([case, "", f"not available: {why}", "", "", "", "", ""])
 
     def show(self, *differs):
         table = [self.COLUMNS] + self.lines
         used = [any(line[i] for line in self.lines) for i in range(len(self.COLUMNS))]
         table = [[cell for cell, keep in zip(line, used) if keep] for line in table]
-        wide = max(len(line[0]) for line in table)
-        widths = [wide] + [max((len(l[i]) for l in table if not l[i].startswith("not ")), default=0)
-                           for i in range(1, len(table[0]))]
+        widths = [max(len(cell) for cell in column if not cell.startswith("not ")) for column in zip(*table)]
+        left = [name in ("case", "unit", "beside it") for name in table[0]]
         for line in table:
-            print("  ".join(c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths))).rstrip())
+            print("  ".join(c.ljust(w) if l else c.rjust(w) for c, w, l in zip(line, widths, left)).rstrip())
         print("\nWhat differs in method:")
         for text in differs:
             print(textwrap.fill(text, WIDTH, initial_indent="* ", subsequent_indent="  "))
