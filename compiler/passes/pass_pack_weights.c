@@ -6,14 +6,14 @@ bool pass_pack_weights(ir_module *m, pass_context *c)
 {
     if (!pack_file_place(m, c->diagnostics, pass_pack_shape(c)))
         return false;
-    unsigned weights = 0;
+    unsigned count = 0;
     uint64_t bytes = 0;
     for (const ir_global *g = m->globals; g; g = g->next) {
-        weights += g->packed;
+        count += g->packed;
         bytes += g->packed ? g->size : 0;
     }
-    if (weights)
-        pass_remark(c, REMARK_APPLIED, NOWHERE, "%u weights of %llu bytes", weights,
+    if (count)
+        pass_remark(c, REMARK_APPLIED, NOWHERE, "%u weights of %llu bytes", count,
                     (unsigned long long)bytes);
     return true;
 }
