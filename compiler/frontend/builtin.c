@@ -49,6 +49,32 @@ static unsigned split_names(const char *list, builtin_parameter *out, unsigned l
     return count;
 }
 
+// Whether a list of words has "-name".
+static bool is_left_out(const char *list, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = strchr(list, '-'); at; at = strchr(at + 1, '-'))
+        if (!strncmp(at + 1, name, length) && (!at[1 + length] || at[1 + length] == ' '))
+            return true;
+    return false;
+}
+
+// The operation's attributes, nameless where they are no arguments, then the row's own.
+static void find_attributes(builtin_call *c)
+{
+    const ir_signature *s = c->signature;
+    builtin_parameter own[BUILTIN_MAX_ATTRIBUTES];
+    unsigned n_own = split_names(c->row->attributes, own, BUILTIN_MAX_ATTRIBUTES);
+    for (c->n_attributes = 0; c->n_attributes < s->n_attributes; c->n_attributes++) {
+        builtin_parameter *p = &c->attribute_rows[c->n_attributes];
+        const char *name = s->attributes[c->n_attributes].name;
+        snprintf(p->name, sizeof p->name, "%s", is_left_out(c->row->attributes, name) ? "" : name);
+    }
+    for (unsigned i = 0; i < n_own; i++)
+        if (own[i].name[0] != '-' && c->n_attributes < BUILTIN_MAX_ATTRIBUTES)
+            c->attribute_rows[c->n_attributes++] = own[i];
+}
+
 static void find_parameters(builtin_call *c)
 {
     const ir_signature *s = c->signature = ir_signature_of(c->row->code);
@@ -59,12 +85,7 @@ static void find_parameters(builtin_call *c)
             p->optional = s->operands[i].optional;
             snprintf(p->name, sizeof p->name, "%s", s->operands[i].name);
         }
-    for (unsigned i = 0; i < s->n_attributes; i++)
-        snprintf(c->attribute_rows[i].name, sizeof c->attribute_rows[i].name, "%s",
-                 s->attributes[i].name);
-    c->n_attributes =
-        s->n_attributes + split_names(c->row->attributes, c->attribute_rows + s->n_attributes,
-                                      BUILTIN_MAX_ATTRIBUTES - s->n_attributes);
+    find_attributes(c);
 }
 
 static void describe_usage(text *out, const builtin_call *c)
@@ -74,7 +95,8 @@ static void describe_usage(text *out, const builtin_call *c)
         text_printf(out, c->operand_rows[i].optional ? "%s[%s]" : "%s%s", i ? ", " : "",
                     c->operand_rows[i].name);
     for (unsigned i = 0; i < c->n_attributes; i++)
-        text_printf(out, ", [%s = ..]", c->attribute_rows[i].name);
+        if (*c->attribute_rows[i].name)
+            text_printf(out, ", [%s = ..]", c->attribute_rows[i].name);
     text_char(out, ')');
 }
 
@@ -108,7 +130,8 @@ static value unknown_argument(frontend *f, builtin_call *c, const ast_node *n)
     for (unsigned i = 0; i < c->n_operands; i++)
         known[count++] = c->operand_rows[i].name;
     for (unsigned i = 0; i < c->n_attributes; i++)
-        known[count++] = c->attribute_rows[i].name;
+        if (*c->attribute_rows[i].name)
+            known[count++] = c->attribute_rows[i].name;
     return usage_error(f, n->name_at, c,
                        arena_format(f->arena, "'%s' has no argument '%s'%s", c->row->name, n->name,
                                     suggestion(f, n->name, known, count)));
