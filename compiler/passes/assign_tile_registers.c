@@ -314,16 +314,29 @@ static void set_registers(ir_op *op, void *context)
     }
 }
 
-static void remark_registers(const allocation *a, const ir_function *f)
+// The most registers that are live at one place: where some run begins.
+static int most_live(const allocation *a)
 {
     int most = 0;
     for (size_t i = 0; i < a->runs.count; i++) {
-        const run *r = &a->runs.items[i];
-        most = r->reg + r->size > most ? r->reg + r->size : most;
+        int live = 0;
+        for (size_t j = 0; j < a->runs.count; j++) {
+            const run *r = &a->runs.items[j];
+            bool covers = r->start <= a->runs.items[i].start && r->end > a->runs.items[i].start;
+            live += covers ? r->size : 0;
+        }
+        most = live > most ? live : most;
     }
+    return most;
+}
+
+static void remark_registers(const allocation *a, const ir_function *f)
+{
+    int most = most_live(a);
     if (most)
-        pass_remark(a->context, REMARK_APPLIED, f->where, "'%s' takes %d of %d tile registers",
-                    f->name, most, ISA_TILE_REGISTERS);
+        pass_remark(a->context, REMARK_APPLIED, f->where,
+                    "'%s' needs %d of %d tile registers at once", f->name, most,
+                    ISA_TILE_REGISTERS);
 }
 
 static bool assign_function(ir_function *f, pass_context *c)
