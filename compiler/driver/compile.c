@@ -309,6 +309,9 @@ static bool compile(build *b)
         return false;
     if (b->stage == GRAPH)
         return write_module(d);
+    bool values = b->stage == PROGRAM || (d->target->native && b->stage >= OBJECT);
+    if (values && !calibrate_weights(d))
+        return false;
     if (!choose_pipeline(d, b->stage == KERNEL ? "lower-to-tile" : NULL))
         return false;
     if (b->stage <= TILE)
@@ -353,7 +356,7 @@ int command_pack(driver *d)
         diagnostic_error(d->diagnostics, NOWHERE, "nothing to pack: give --weights");
         ok = false;
     }
-    ok = ok && pack_file_place(d->module, d->diagnostics, shape_of(d)) &&
+    ok = ok && calibrate_weights(d) && pack_file_place(d->module, d->diagnostics, shape_of(d)) &&
          write_packed(d, output_name(d, ".lutw"));
     return ok ? EXIT_OK : EXIT_USER_ERROR;
 }

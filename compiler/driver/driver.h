@@ -2,6 +2,7 @@
 // parsed options, reports to the diagnostics and returns an exit code.
 #pragma once
 
+#include "compiler/eval/eval.h"
 #include "compiler/import/import.h"
 #include "compiler/ir/ir.h"
 #include "compiler/passes/passes.h"
@@ -39,7 +40,8 @@ typedef struct driver {
     const char *weights_spec, *metadata, *quant, *machine_name, *target_name, *output, *emit,
         *dump_dir, *print_after, *passes, *disable, *remarks, *stats, *packed, *entry, *tables;
     option_values defines, inputs, outputs, expectations, dims;
-    bool refine, time_passes, no_debug, rounded_tables, table_noise, help;
+    const char *calibrate;
+    bool refine, plain, time_passes, no_debug, rounded_tables, table_noise, help;
     text_settings text; // eval
     struct estimate_settings {
         long long batch, prefill, decode, position;
@@ -87,8 +89,17 @@ void show_times(driver *d);
 bool write_output(driver *d, const char *path, const text *content);
 
 // evaluate_text.c: prompts and perplexities through the oracle. False: reported.
-struct evaluator;
-bool evaluate_text(driver *d, struct evaluator *e);
+bool evaluate_text(driver *d, evaluator *e);
+// What makes a language model of the program and the weights' vocabulary. NULL: reported.
+tokenizer *find_language_model(driver *d, model_contract *out);
+// The inputs of one of its calls. The arrays hold `tokens` and `positions` themselves where they
+// can.
+void text_inputs(arena *a, const contract_entry *e, const ir_function *f, size_t batch,
+                 size_t count, const int32_t *tokens, const int32_t *positions, named_array out[2]);
+
+// calibrate.c: chooses the codes of d->module's weights by --calibrate, if it is given, before
+// passes have run. False: reported.
+bool calibrate_weights(driver *d);
 
 // native.c
 struct program_description;

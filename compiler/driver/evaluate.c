@@ -289,7 +289,8 @@ int command_eval(driver *d)
     bool tables = d->rounded_tables || d->table_noise;
     const char *until = tables && !d->passes ? "pack-weights" : NULL;
     bool passes = d->passes || tables;
-    if (!load_module(d) || (passes && !(choose_pipeline(d, until) && run_pipeline(d))))
+    if (!load_module(d) || !calibrate_weights(d) ||
+        (passes && !(choose_pipeline(d, until) && run_pipeline(d))))
         return EXIT_USER_ERROR;
     eval_weights reader = {d->weights, read_values, read_canonical};
     eval_options options = {&reader, d->rounded_tables, machine_tile_depth(&d->machine)};

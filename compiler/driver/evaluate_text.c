@@ -94,24 +94,30 @@ static array tokens_array(const contract_entry *e, size_t batch, size_t count, c
 }
 
 // A position of its own is i32 or index.
-static array positions_array(oracle *o, const contract_entry *e, const ir_function *f, size_t batch,
+static array positions_array(arena *a, const contract_entry *e, const ir_function *f, size_t batch,
                              const int32_t *data)
 {
     if (e->batched)
         return (array){SCALAR_I32, 1, {(int64_t)batch}, (void *)data};
     const ir_type *type = f->body->arguments.items[e->positions]->type;
-    array x = array_create(o->scratch, eval_scalar_of(type), 0, NULL);
+    array x = array_create(a, eval_scalar_of(type), 0, NULL);
     array_set(&x, 0, data[0]);
     return x;
+}
+
+void text_inputs(arena *a, const contract_entry *e, const ir_function *f, size_t batch,
+                 size_t count, const int32_t *tokens, const int32_t *positions, named_array out[2])
+{
+    out[0] = (named_array){"tokens", tokens_array(e, batch, count, tokens)};
+    out[1] = (named_array){"pos", positions_array(a, e, f, batch, positions)};
 }
 
 static bool call(oracle *o, const contract_entry *e, const ir_function *f, size_t batch,
                  size_t count, const int32_t *tokens, const int32_t *positions, float *logits)
 {
     arena_mark mark = arena_save(o->scratch);
-    const named_array inputs[] = {{"tokens", tokens_array(e, batch, count, tokens)},
-                                  {"pos", positions_array(o, e, f, batch, positions)}};
-    named_array result;
+    named_array inputs[2], result;
+    text_inputs(o->scratch, e, f, batch, count, tokens, positions, inputs);
     bool ok = eval_call(o->evaluator, o->scratch, f, 2, inputs, &result);
     if (ok)
         memcpy(logits, result.value.data, (size_t)array_bytes(&result.value));
@@ -164,12 +170,18 @@ static tokenizer *find_tokenizer(driver *d)
     return NULL;
 }
 
+tokenizer *find_language_model(driver *d, model_contract *out)
+{
+    program_signature signature = describe(d->arena, d->files.items[0], d->module);
+    tokenizer *t = find_tokenizer(d);
+    return model_contract_find(d->arena, d->diagnostics, &signature, out) ? t : NULL;
+}
+
 bool evaluate_text(driver *d, evaluator *e)
 {
     oracle o = {.d = d, .evaluator = e};
-    program_signature signature = describe(d->arena, d->files.items[0], d->module);
-    tokenizer *t = find_tokenizer(d);
-    if (!model_contract_find(d->arena, d->diagnostics, &signature, &o.contract) || !t)
+    tokenizer *t = find_language_model(d, &o.contract);
+    if (!t)
         return false;
     o.forward = ir_function_find(d->module, "forward");
     o.score = ir_function_find(d->module, "score");

@@ -34,8 +34,12 @@ static bool check_absent_tensors(driver *d)
 bool load_weights(driver *d)
 {
     d->weights = weights_open(d->arena, d->diagnostics, d->weights_spec ? d->weights_spec : "none");
-    if (d->weights && d->refine)
-        weights_quantize_by(d->weights, QUANT_REFINED);
+    if (d->refine && d->plain) {
+        diagnostic_error(d->diagnostics, NOWHERE, "--refine and --plain: choose one of them");
+        return false;
+    }
+    if (d->weights && (d->refine || d->plain))
+        weights_quantize_by(d->weights, d->refine ? QUANT_REFINED : QUANT_NEAREST);
     const source *json = d->weights && d->metadata ? load_text(d, d->metadata) : NULL;
     if (!d->weights || (d->metadata && !json))
         return false;

@@ -247,8 +247,8 @@ static bool run(evaluator *e, arena *a, const ir_function *f, named_array *outpu
     return end;
 }
 
-bool eval_call(evaluator *e, arena *a, const ir_function *f, size_t n_inputs,
-               const named_array *inputs, named_array *outputs)
+bool eval_bind_inputs(evaluator *e, arena *a, const ir_function *f, size_t n_inputs,
+                      const named_array *inputs, tensor *held)
 {
     size_t n = f->body->arguments.count;
     const named_array **found = ARENA_ARRAY(a, const named_array *, n);
@@ -258,14 +258,21 @@ bool eval_call(evaluator *e, arena *a, const ir_function *f, size_t n_inputs,
         found[i] = find_input(e, f->body->arguments.items[i], n_inputs, inputs);
         ok = found[i] && match_input(e, f->body->arguments.items[i], found[i]) && ok;
     }
-    if (!ok)
-        return false;
-    tensor *held = ARENA_ARRAY(a, tensor, n);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && ok; i++) {
         held[i] = from_array(&found[i]->value);
         eval_bind_argument(e, f->body->arguments.items[i], &held[i]);
     }
-    ok = run(e, a, f, outputs);
+    return ok;
+}
+
+bool eval_call(evaluator *e, arena *a, const ir_function *f, size_t n_inputs,
+               const named_array *inputs, named_array *outputs)
+{
+    size_t n = f->body->arguments.count;
+    tensor *held = ARENA_ARRAY(a, tensor, n);
+    if (!eval_bind_inputs(e, a, f, n_inputs, inputs, held))
+        return false;
+    bool ok = run(e, a, f, outputs);
     for (int64_t i = 0; i < e->n_slots; i++)
         eval_release_slot(&e->slots[i]);
     for (size_t i = 0; i < n; i++)

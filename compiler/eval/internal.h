@@ -83,11 +83,17 @@ bool eval_rope(evaluator *e, const ir_op *op);
 bool eval_attend(evaluator *e, const ir_op *op);
 bool eval_state_write(evaluator *e, const ir_op *op);
 
+// Runs one operation: results are made, operands released behind their last use.
+bool eval_run(evaluator *e, const ir_op *op);
 // Runs a block up to its terminator, which is returned; NULL: reported.
 const ir_op *eval_block(evaluator *e, const ir_block *block);
 // `value` stays the caller's and outlives the block.
 void eval_bind_argument(evaluator *e, const ir_value *argument, const tensor *value);
 void eval_release_slot(slot *s);
+// Binds a function's arguments to arrays, whose values go to `held`, one for each argument; the
+// caller releases them behind the call.
+bool eval_bind_inputs(evaluator *e, arena *a, const ir_function *f, size_t n_inputs,
+                      const named_array *inputs, tensor *held);
 
 // The entries of a row's tables after rounding, as the values they stand for: 8
 // per 4 activations, ceil(columns / 4) of them.

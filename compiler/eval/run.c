@@ -104,19 +104,26 @@ static void prepare_results(evaluator *e, const ir_op *op)
         e->slots[op->results[i].mark].uses = ir_count_uses(&op->results[i]);
 }
 
+bool eval_run(evaluator *e, const ir_op *op)
+{
+    prepare_results(e, op);
+    if (!run_op(e, op))
+        return false;
+    release_operands(e, op);
+    for (unsigned i = 0; i < op->n_results; i++)
+        if (!e->slots[op->results[i].mark].uses)
+            eval_release_slot(&e->slots[op->results[i].mark]);
+    return true;
+}
+
 const ir_op *eval_block(evaluator *e, const ir_block *block)
 {
     IR_FOR_OPS(op, block)
     {
         if (ir_op_rows[op->code].traits & IR_TERMINATOR)
             return op;
-        prepare_results(e, op);
-        if (!run_op(e, op))
+        if (!eval_run(e, op))
             return NULL;
-        release_operands(e, op);
-        for (unsigned i = 0; i < op->n_results; i++)
-            if (!e->slots[op->results[i].mark].uses)
-                eval_release_slot(&e->slots[op->results[i].mark]);
     }
     UNREACHABLE(); // the verifier wants a terminator
 }

@@ -27,7 +27,7 @@ weights *weights_open(arena *a, diagnostics *d, const char *spec);
 void weights_close(weights *w); // NULL is fine
 // The same from memory, which must outlive the result.
 weights *weights_parse(arena *a, diagnostics *d, const char *name, const void *data, size_t size);
-// How rows become codes that are none yet; at first QUANT_NEAREST.
+// How rows become codes that are none yet; at first QUANT_CLIPPED.
 void weights_quantize_by(weights *w, quant_method method);
 weights_kind weights_kind_of(const weights *w);
 const char *weights_name(const weights *w); // as the user wrote it
@@ -117,6 +117,8 @@ bool weights_global_format(const ir_global *g, quant_format *out);
 // `out` comes from quant_rows_create with the global's format, `count` and K.
 bool weights_canonical(const weights *w, diagnostics *d, const ir_global *g, int64_t first,
                        int64_t count, quant_rows *out);
+// From now on these are the rows of the global's tensor in their format. They live as long as w.
+void weights_place_rows(weights *w, const weights_tensor *t, const quant_rows *rows);
 // The exact values of rows as packed, dense formats included (rounded to their type). The rows
 // of a vector or tensor are those of the matrix of all but its last dimension; a scalar has one.
 bool weights_values(const weights *w, diagnostics *d, const ir_global *g, int64_t first,

@@ -350,6 +350,26 @@ static bool rows_from_codes(const weights *w, diagnostics *d, arena *a, const we
     return good;
 }
 
+void weights_place_rows(weights *w, const weights_tensor *t, const quant_rows *rows)
+{
+    placed_rows *p = ARENA_NEW(w->arena, placed_rows);
+    *p = (placed_rows){arena_string(w->arena, t->name, strlen(t->name)), *rows, w->placed};
+    w->placed = p;
+}
+
+static bool copy_placed(const weights *w, const weights_tensor *t, int64_t first, quant_rows *out)
+{
+    const placed_rows *p = w->placed;
+    while (p &&
+           (strcmp(p->tensor, t->name) != 0 || strcmp(p->rows.format.name, out->format.name) != 0))
+        p = p->next;
+    if (!p)
+        return false;
+    quant_rows rows = quant_rows_slice(&p->rows, first, out->n);
+    quant_rows_copy(&rows, out);
+    return true;
+}
+
 bool weights_canonical(const weights *w, diagnostics *d, const ir_global *g, int64_t first,
                        int64_t count, quant_rows *out)
 {
@@ -359,6 +379,8 @@ bool weights_canonical(const weights *w, diagnostics *d, const ir_global *g, int
         return false;
     if (out->n != count || out->k != t.columns)
         INTERNAL_ERROR("rows of '%s' do not fit what they are read into", g->name);
+    if (copy_placed(w, &t, first, out))
+        return true;
     bool learned = out->format.codebook && out->format.codebook->learned;
     bool same = tensor_canonical_format(&t, &native) && native.codebook == out->format.codebook;
     if (learned && same)

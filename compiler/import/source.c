@@ -10,6 +10,7 @@ static weights *weights_create(arena *a, diagnostics *d, const char *name, weigh
 {
     weights *w = ARENA_NEW(a, weights);
     w->kind = kind;
+    w->method = QUANT_CLIPPED;
     w->books = ARENA_NEW(a, learned_books);
     w->arena = a;
     w->name = arena_string(a, name, strlen(name));

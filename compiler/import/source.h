@@ -21,8 +21,17 @@ typedef struct learned_books {
     learned_book *first;
 } learned_books;
 
+// Rows of a tensor that were found otherwise.
+typedef struct placed_rows placed_rows;
+struct placed_rows {
+    const char *tensor;
+    quant_rows rows;
+    placed_rows *next;
+};
+
 struct weights {
     learned_books *books;
+    placed_rows *placed;
     weights_kind kind;
     const char *name;
     arena *arena;

@@ -5,7 +5,7 @@
 
 #include <assert.h>
 
-enum { RUNGS = QUANT_BOOK + 1, ROUNDS = 8 };
+enum { RUNGS = QUANT_RUNGS, ROUNDS = 8 };
 static_assert(1 << QUANT_TERMS <= RUNGS, "a binary coding has no more values");
 
 // Values in ascending order with their codes.
@@ -42,8 +42,7 @@ static void nearest_codes(const ladder *l, const float *w, int64_t count, uint8_
 
 // ------------------------------------------------------------------- what codes are worth
 
-// The codes that a group with this special may use.
-static unsigned usable_codes(const quant_format *f, unsigned special, uint8_t codes[RUNGS])
+unsigned quant_usable_codes(const quant_format *f, unsigned special, uint8_t codes[RUNGS])
 {
     unsigned count = 0;
     if (f->kind == QUANT_CODED) {
@@ -70,7 +69,7 @@ typedef struct level_table {
 static level_table levels_for(const quant_rows *row, unsigned special)
 {
     level_table t = {.terms = row->format.terms};
-    t.codes = usable_codes(&row->format, special, t.code);
+    t.codes = quant_usable_codes(&row->format, special, t.code);
     for (unsigned i = 0; i < t.terms; i++)
         quant_levels(&row->format, row->book, i, t.level[i]);
     return t;

@@ -42,6 +42,10 @@ static inline float quant_stored(scalar_type t, double x)
     return (float)(isfinite(rounded) ? rounded : copysign(limit, x));
 }
 
+// The codes that a group with this special may use, of the formats whose levels are not evenly
+// spaced; their number.
+enum { QUANT_RUNGS = QUANT_BOOK + 1 };
+unsigned quant_usable_codes(const quant_format *f, unsigned special, uint8_t codes[QUANT_RUNGS]);
 // quant_fit and quant_encode of the formats whose levels are not evenly spaced (fit.c).
 unsigned quant_fit_free(quant_method method, quant_rows *row, int64_t group, const float *w,
                         int64_t count);

@@ -32,6 +32,17 @@ quant_rows quant_rows_slice(const quant_rows *q, int64_t first, int64_t count)
     return slice;
 }
 
+void quant_rows_copy(const quant_rows *from, quant_rows *to)
+{
+    size_t groups = (size_t)(from->n * quant_groups(&from->format, from->k));
+    memcpy(to->codes, from->codes, (size_t)(from->n * from->k));
+    memcpy(to->scale, from->scale, groups * from->format.terms * sizeof *to->scale);
+    if (from->offset)
+        memcpy(to->offset, from->offset, groups * sizeof *to->offset);
+    if (from->book)
+        memcpy(to->book, from->book, QUANT_BOOK * sizeof *to->book);
+}
+
 static double sign_sum(const quant_term *t, unsigned code)
 {
     int sum = 0;

@@ -4,6 +4,7 @@
 // Formats with one scale and evenly spaced levels are here, the others in fit.c. The passes over a
 // group are written so that the compiler can vectorize them; they are part of quantize_nearest,
 // once for each usual size of a group.
+#include "compiler/quant/clip.h"
 #include "compiler/quant/levels.h"
 #include "compiler/quant/quant.h"
 #include "support/clones.h"
@@ -13,9 +14,7 @@
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-typedef struct fit {
-    double scale, offset;
-} fit;
+typedef clip_fit fit;
 
 // ------------------------------------------------------------------- statistics
 
@@ -123,6 +122,14 @@ ALWAYS_INLINE fit first_fit(const quant_format *f, const float *w, int64_t count
     return f->offset ? fit_uniform_offset(w, count, f->planes) : fit_uniform(w, count, f->planes);
 }
 
+// Ternary weights of one magnitude are exact: nothing is left to be searched.
+ALWAYS_INLINE fit clipped_fit(const quant_format *f, const float *w, int64_t count)
+{
+    if (f->kind == QUANT_TERNARY && common_magnitude(w, count) != 0)
+        return fit_ternary(w, count);
+    return clip_search(f, w, count, first_fit(f, w, count));
+}
+
 // ------------------------------------------------------------------------ codes
 
 // Nearest level. Code q covers [2q - 2^b, 2q + 2 - 2^b) * scale + offset.
@@ -228,10 +235,13 @@ ALWAYS_INLINE void encode_group(const float *w, int64_t count, quant_rows *row, 
 }
 
 // In two passes: a group's codes wait for its scale, but not the next group's scale.
-ALWAYS_INLINE void nearest_groups(const float *w, int64_t size, int64_t groups, quant_rows *row)
+ALWAYS_INLINE void quick_groups(bool clip, const float *w, int64_t size, int64_t groups,
+                                quant_rows *row)
 {
+    const quant_format *f = &row->format;
     for (int64_t g = 0; g < groups; g++)
-        store_fit(first_fit(&row->format, w + g * size, size), row, g);
+        store_fit(clip ? clipped_fit(f, w + g * size, size) : first_fit(f, w + g * size, size), row,
+                  g);
     for (int64_t g = 0; g < groups; g++)
         encode_group(w + g * size, size, row, g, row->codes + g * size);
 }
@@ -241,10 +251,21 @@ static HOST_CLONES void quantize_nearest(const float *w, int64_t size, int64_t g
                                          quant_rows *row)
 {
     switch (size) {
-    case 32: nearest_groups(w, 32, groups, row); break;
-    case 64: nearest_groups(w, 64, groups, row); break;
-    case 128: nearest_groups(w, 128, groups, row); break;
-    default: nearest_groups(w, size, groups, row); break;
+    case 32: quick_groups(false, w, 32, groups, row); break;
+    case 64: quick_groups(false, w, 64, groups, row); break;
+    case 128: quick_groups(false, w, 128, groups, row); break;
+    default: quick_groups(false, w, size, groups, row); break;
+    }
+}
+
+static HOST_CLONES void quantize_clipped(const float *w, int64_t size, int64_t groups,
+                                         quant_rows *row)
+{
+    switch (size) {
+    case 32: quick_groups(true, w, 32, groups, row); break;
+    case 64: quick_groups(true, w, 64, groups, row); break;
+    case 128: quick_groups(true, w, 128, groups, row); break;
+    default: quick_groups(true, w, size, groups, row); break;
     }
 }
 
@@ -274,6 +295,8 @@ static void quantize_groups(quant_method method, const float *w, int64_t size, i
         quantize_free(w, size, groups, row, method);
     else if (method == QUANT_REFINED)
         quantize_refined(w, size, groups, row);
+    else if (method == QUANT_CLIPPED)
+        quantize_clipped(w, size, groups, row);
     else
         quantize_nearest(w, size, groups, row);
 }
@@ -309,6 +332,8 @@ unsigned quant_fit(quant_method method, quant_rows *row, int64_t group, const fl
         return quant_fit_free(method, row, group, w, count);
     if (method == QUANT_NEAREST)
         store_fit(first_fit(f, w, count), row, group);
+    else if (method == QUANT_CLIPPED)
+        store_fit(clipped_fit(f, w, count), row, group);
     else
         store_fit(refined_fit(f, w, count, row->codes + group * (f->group ? f->group : row->k)),
                   row, group);

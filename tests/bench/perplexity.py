@@ -28,7 +28,7 @@ LLAMA_CPP = {("stories260K, f16 tables", "none"): 6.8981, ("bit3M", "keep"): 5.2
 
 def measure(folder, data, program, file, quant, tables):
     text = tokens_of(data / file, data / "text" / "tinystories_sample.txt")
-    model = Program(folder, PROGRAMS / program, data / file, "--quant", quant, "--tables", tables, emulated=True)
+    model = Program(folder, PROGRAMS / program, data / file, "--quant", quant, "--plain", "--tables", tables, emulated=True)
     return perplexity(model, text, BOS, WINDOW, VOCAB)[0]
 
 

@@ -1,0 +1,293 @@
+// --calibrate TEXT: weights are quantized by what their products' inputs are on a text.
+//
+// The oracle reads windows of the text, all of them operation by operation. In front of a product
+// the second moments of its inputs are summed and its weight is quantized; what follows is computed
+// with that weight. So each product makes up for what quantizing the ones before it has changed,
+// and the text is read once.
+#include "compiler/driver/driver.h"
+
+#include "compiler/eval/lockstep.h"
+#include "compiler/quant/calibrate.h"
+#include "support/clock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { USUAL_TOKENS = 4096, WINDOW = 256 };
+
+typedef struct calibration {
+    driver *d;
+    evaluator *evaluator;
+    const char *path;
+    size_t most; // tokens of the text
+    model_contract contract;
+    const contract_entry *entry;
+    size_t window, windows;
+    named_array *inputs; // two of each window
+
+    struct known_moments {
+        const ir_value *x, *scale;
+        quant_moments *sums;
+    } known;                   // of the product before
+    const ir_global **waiting; // to be quantized
+    size_t n_waiting, done;
+    progress progress;
+} calibration;
+
+#define REFUSE(c, ...) (diagnostic_error((c)->d->diagnostics, NOWHERE, __VA_ARGS__), false)
+
+// ------------------------------------------------------------------------------ the text
+
+static bool parse_option(calibration *c, const char *spec)
+{
+    const char *comma = strrchr(spec, ',');
+    char *end = NULL;
+    c->path = spec;
+    c->most = USUAL_TOKENS;
+    if (!comma || strncmp(comma, ",tokens=", 8) != 0)
+        return true;
+    errno = 0;
+    long long count = strtoll(comma + 8, &end, 10);
+    if (errno || *end || end == comma + 8 || count < 1 || count > INT32_MAX)
+        return REFUSE(c, "--calibrate: expected a number of tokens behind 'tokens=', found '%s'",
+                      comma + 8);
+    c->path = arena_string(c->d->arena, spec, (size_t)(comma - spec));
+    c->most = (size_t)count;
+    return true;
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static bool read_tokens(calibration *c, const tokenizer *t, token_list *out)
+{
+    mapped_file f;
+    int64_t bos = tokenizer_adds_bos(t) ? tokenizer_special(t).bos : -1;
+    if (bos >= 0)
+        ARRAY_PUSH(c->d->arena, out, (uint32_t)bos);
+    if (!file_map(c->d->diagnostics, c->path, &f))
+        return false;
+    bool ok = tokenizer_encode(t, c->d->arena, c->d->diagnostics, (const char *)f.data, f.size,
+                               (encode_options){0}, out);
+    if (ok && !f.size)
+        ok = REFUSE(c, "--calibrate: '%s' is empty", c->path);
+    file_unmap(&f);
+    return ok;
+}
+
+// A window begins as --perplexity's do: with BOS in place of its first token.
+static void make_windows(calibration *c, const tokenizer *t, const token_list *tokens)
+{
+    arena *a = c->d->arena;
+    const ir_function *f = ir_function_find(c->d->module, c->entry->name);
+    int32_t *ids = ARENA_ARRAY(a, int32_t, c->windows * c->window);
+    int32_t *position = ARENA_ARRAY(a, int32_t, 1);
+    for (size_t i = 0; i < c->windows * c->window; i++)
+        ids[i] = (int32_t)tokens->items[i];
+    c->inputs = ARENA_ARRAY(a, named_array, 2 * c->windows);
+    for (size_t i = 0; i < c->windows; i++) {
+        int32_t *first = ids + i * c->window;
+        if (tokenizer_adds_bos(t))
+            *first = (int32_t)tokenizer_special(t).bos;
+        text_inputs(a, c->entry, f, 1, c->window, first, position, c->inputs + 2 * i);
+    }
+}
+
+static bool read_text(calibration *c)
+{
+    tokenizer *t = find_language_model(c->d, &c->contract);
+    token_list tokens = {0};
+    if (!t)
+        return false;
+    c->entry = c->contract.score.name ? &c->contract.score : &c->contract.forward;
+    if (tokenizer_count(t) != c->contract.vocabulary)
+        return REFUSE(c, "the vocabulary has %zu tokens, but the program gives %zu logits",
+                      tokenizer_count(t), c->contract.vocabulary);
+    if (!read_tokens(c, t, &tokens))
+        return false;
+    size_t context = least(c->contract.context_length, c->contract.largest_tokens);
+    c->window = least(context, WINDOW);
+    if (tokens.count < c->window)
+        return REFUSE(c,
+                      "--calibrate: '%s' has %zu tokens, fewer than a window of %zu; give a "
+                      "longer text",
+                      c->path, tokens.count, c->window);
+    if (c->most < c->window)
+        return REFUSE(c, "--calibrate: tokens=%zu is less than a window of %zu", c->most,
+                      c->window);
+    c->windows = least(tokens.count, c->most) / c->window;
+    make_windows(c, t, &tokens);
+    return true;
+}
+
+// --------------------------------------------------------------------------- the weights
+
+static bool read_values(void *context, diagnostics *d, const ir_global *g, int64_t first,
+                        int64_t count, double *out)
+{
+    return weights_values(context, d, g, first, count, out);
+}
+
+static bool read_canonical(void *context, diagnostics *d, const ir_global *g, int64_t first,
+                           int64_t count, quant_rows *out)
+{
+    return weights_canonical(context, d, g, first, count, out);
+}
+
+static bool add_moments(eval_lockstep *s, int64_t k, quant_moments *sums)
+{
+    for (size_t i = 0; i < eval_lockstep_calls(s); i++) {
+        eval_matrix x, scale;
+        if (!eval_lockstep_operand(s, i, "x", &x) || !eval_lockstep_operand(s, i, "scale", &scale))
+            return false;
+        if (x.columns != k || (scale.data && scale.rows * scale.columns != x.rows))
+            INTERNAL_ERROR("a product was verified and does not fit its inputs");
+        quant_moments_add(sums, x.data, scale.data, x.rows);
+    }
+    return true;
+}
+
+// Products of the same inputs, one behind the other, share their moments.
+static quant_moments *find_moments(calibration *c, eval_lockstep *s, const ir_op *op, int64_t k)
+{
+    struct known_moments *known = &c->known;
+    const ir_value *x = ir_operand_named(op, "x"), *scale = ir_operand_named(op, "scale");
+    if (known->sums && known->x == x && known->scale == scale)
+        return known->sums;
+    quant_moments_destroy(known->sums);
+    *known = (struct known_moments){x, scale, quant_moments_create(k)};
+    if (!add_moments(s, k, known->sums))
+        return NULL;
+    if (quant_moments_finish(known->sums, quant_calibration_usual.damping))
+        return known->sums;
+    diagnostic_error(c->d->diagnostics, op->where,
+                     "--calibrate: the inputs of '%s' are not finite on this text",
+                     ir_operand_named(op, "w")->global->name);
+    return NULL;
+}
+
+// Rows that the file holds exactly stay; so do those that calibration does not improve.
+static bool calibrate_rows(calibration *c, const ir_global *g, const weights_tensor *t,
+                           const quant_moments *sums, quant_rows *rows)
+{
+    enum { ROWS = 64 };
+    driver *d = c->d;
+    arena *a = arena_create();
+    float *values = arena_alloc_array(a, ROWS, (size_t)t->columns * sizeof *values);
+    bool ok = true;
+    for (int64_t first = 0; first < t->rows && ok; first += ROWS) {
+        int64_t count = t->rows - first < ROWS ? t->rows - first : ROWS;
+        quant_rows some = quant_rows_slice(rows, first, count);
+        ok = weights_canonical(d->weights, d->diagnostics, g, first, some.n, &some) &&
+             weights_read_rows(d->weights, d->diagnostics, t, first, some.n, values);
+        if (ok)
+            quant_calibrate(sums, &quant_calibration_usual, values, &some);
+        double part = (double)(first + some.n) / (double)t->rows;
+        progress_update(&c->progress, ((double)c->done + part) / (double)c->n_waiting, g->name);
+    }
+    arena_destroy(a);
+    return ok;
+}
+
+static bool calibrate_weight(calibration *c, eval_lockstep *s, const ir_op *op, const ir_global *g)
+{
+    driver *d = c->d;
+    weights_tensor t;
+    quant_format format;
+    if (!weights_resolve(d->weights, d->diagnostics, g, &t) || !weights_global_format(g, &format))
+        return false;
+    quant_moments *sums = find_moments(c, s, op, t.columns);
+    quant_rows rows = quant_rows_create(d->arena, &format, t.rows, t.columns);
+    if (!sums || !calibrate_rows(c, g, &t, sums, &rows))
+        return false;
+    weights_place_rows(d->weights, &t, &rows);
+    eval_forget_weight(c->evaluator, g);
+    c->done++;
+    return true;
+}
+
+// ------------------------------------------------------------------------------- the run
+
+static const ir_global *weight_of(const ir_op *op)
+{
+    quant_format f;
+    const ir_value *w = op->code == IR_LINEAR ? ir_operand_named(op, "w") : NULL;
+    bool known = w && w->kind == IR_VALUE_GLOBAL && weights_global_format(w->global, &f);
+    return known && f.planes ? w->global : NULL;
+}
+
+static bool is_waiting(const calibration *c, const ir_global *g)
+{
+    for (size_t i = 0; i < c->n_waiting; i++)
+        if (c->waiting[i] == g)
+            return true;
+    return false;
+}
+
+static void note_weight(calibration *c, const ir_global *g)
+{
+    if (g && !is_waiting(c, g))
+        c->waiting[c->n_waiting++] = g;
+}
+
+// The weights of the entry's products, each once.
+static void find_weights(calibration *c, const ir_function *f)
+{
+    size_t count = 0;
+    for (const ir_global *g = c->d->module->globals; g; g = g->next)
+        count++;
+    c->waiting = ARENA_ARRAY(c->d->arena, const ir_global *, count);
+    IR_FOR_OPS(op, f->body)
+    note_weight(c, weight_of(op));
+}
+
+// A weight of several products is quantized for the first of them.
+static eval_verdict before_op(void *context, eval_lockstep *s, const ir_op *op)
+{
+    calibration *c = context;
+    if (c->done == c->n_waiting)
+        return EVAL_DONE;
+    const ir_global *g = weight_of(op);
+    if (!g || c->waiting[c->done] != g)
+        return EVAL_GO_ON;
+    return calibrate_weight(c, s, op, g) ? EVAL_GO_ON : EVAL_FAILED;
+}
+
+static bool run_calibration(calibration *c)
+{
+    driver *d = c->d;
+    const ir_function *f = ir_function_find(d->module, c->entry->name);
+    find_weights(c, f);
+    if (!c->n_waiting) {
+        diagnostic_warning(d->diagnostics, NOWHERE,
+                           "--calibrate: no product of '%s' has a weight that is quantized",
+                           f->name);
+        return true;
+    }
+    eval_weights reader = {d->weights, read_values, read_canonical};
+    eval_options options = {&reader, false, machine_tile_depth(&d->machine)};
+    eval_watch watch = {c, before_op};
+    c->evaluator = eval_create(d->diagnostics, d->module, &options);
+    c->progress = (progress){.what = "calibrating"};
+    bool ok = eval_call_together(c->evaluator, f, c->windows, 2, c->inputs, &watch);
+    progress_end(&c->progress);
+    eval_destroy(c->evaluator);
+    quant_moments_destroy(c->known.sums);
+    return ok;
+}
+
+bool calibrate_weights(driver *d)
+{
+    calibration c = {.d = d};
+    double start = clock_seconds();
+    if (!d->calibrate)
+        return true;
+    if (weights_kind_of(d->weights) == WEIGHTS_NONE)
+        return REFUSE(&c, "--calibrate: there is nothing to quantize: give --weights");
+    bool ok = parse_option(&c, d->calibrate) && read_text(&c) && run_calibration(&c);
+    add_time(d, "calibrate", start);
+    return ok;
+}
