@@ -25,29 +25,32 @@ ROW_BLOCKS = (0, 8)  # schedules that are tried: the compiler's choice, and 8 ro
 class Claim:
     COLUMNS = ["case", "unit", "ours", "beside it", "its value", "ours / it", "goal", "held"]
 
-    def __init__(self, name, title, source):
-        self.name, self.report, self.lines = name, report.Report(), []
+    def __init__(self, name, title, source, variant=None):
+        """variant: what the values of a column of their own are, beside ours."""
+        self.name, self.report, self.lines, self.variant = name, report.Report(), [], variant
         print(f"\n{title}\n{source}\n", flush=True)
 
-    def row(self, case, unit, ours, published=None, versus="published"):
+    def row(self, case, unit, ours, published=None, versus="published", variant=None):
         """A value beside what it is compared with, which is the published one unless `versus` names it."""
         self.report.add(f"papers/{self.name}/{case}", unit, [ours], None if published is None else versus, published)
         ratio = None if published is None else ours / published
         self.lines.append([case, unit, report.number(ours), "" if published is None else versus, report.number(published),
-                           report.number(ratio), "", ""])
+                           report.number(ratio), "", "", report.number(variant)])
+        if variant is not None:
+            self.report.add(f"papers/{self.name}/{case}, {self.variant}", unit, [variant])
 
     def goal(self, case, unit, ours, most):
         """A value that the project wants to be at most `most`."""
         self.report.add(f"papers/{self.name}/{case}", unit, [ours], "goal", most, larger=False, goal=1)
-        self.lines.append([case, unit, report.number(ours), "", "", "", f"<= {report.number(most)}", "yes" if ours <= most else "no"])
+        self.lines.append([case, unit, report.number(ours), "", "", "", f"<= {report.number(most)}", "yes" if ours <= most else "no", ""])
 
     def missing(self, case, why):
         """What cannot be had yet: said, and no row of its own in JSON."""
-        self.lines.append([case, "", f"not available: {why}", "", "", "", "", ""])
+        self.lines.append([case, "", f"not available: {why}", "", "", "", "", "", ""])
 
     def show(self, *differs):
-        table = [self.COLUMNS] + self.lines
-        used = [any(line[i] for line in self.lines) for i in range(len(self.COLUMNS))]
+        table = [self.COLUMNS + [self.variant or ""]] + self.lines
+        used = [any(line[i] for line in self.lines) for i in range(len(table[0]))]
         table = [[cell for cell, keep in zip(line, used) if keep] for line in table]
         widths = [max(len(cell) for cell in column if not cell.startswith("not ")) for column in zip(*table)]
         left = [name in ("case", "unit", "beside it") for name in table[0]]
@@ -80,12 +83,13 @@ def estimate(*words):
 
 
 def forward(model, machine, *words, batch, tokens, layers=None, row_block=0, tables="type=i8,scale=row"):
-    """A call of a published model's `forward`: `tokens` new ones of each of `batch` sequences, nothing before them.
-    16-bit attention takes the matrix unit, as on a GPU, also beside lookups."""
+    """A call of `forward` of a published model, or of a program and its metadata: `tokens` new ones of each of `batch`
+    sequences, nothing before them. 16-bit attention takes the matrix unit, as on a GPU, also beside lookups."""
     passes = pipeline(quantize_tables=tables, use_matrix="precision=rounded", choose_tiles=f"row_block={row_block}")
     sizes = {"BATCH": batch, "TOKENS": tokens, "S": tokens, "CONTEXT": max(tokens, 2048), **({"L": layers} if layers else {})}
     defines = [word for name, value in sizes.items() for word in ("-D", f"{name}={value}")]
-    return estimate(*shapes.program(model), "--machine", machine, "--passes", passes, "--batch", batch, "--prefill", tokens,
+    program = shapes.program(model) if isinstance(model, str) else model
+    return estimate(*program, "--machine", machine, "--passes", passes, "--batch", batch, "--prefill", tokens,
                     *defines, *words)
 
 

@@ -26,7 +26,7 @@ def estimate(source, machine, weights, row_block):
 
 def main():
     claim = claims.Claim("roofline", "Roofline of one kernel", f"LUT Tensor Core, kernel study: {M} x {N} x {K}")
-    rates, onchip = {}, {}
+    rates, onchip, limits = {}, {}, []
     with tempfile.TemporaryDirectory() as folder:
         source = pathlib.Path(folder) / "kernel.lut"
         source.write_text(PROGRAM, encoding="utf-8")
@@ -34,6 +34,7 @@ def main():
             total = min((estimate(source, machine, weights, block) for block in claims.ROW_BLOCKS), key=lambda t: t["seconds"])
             work = 2 * M * N * K
             rates[machine], onchip[machine] = work / total["seconds"] / 1e12, work / total["l2_bytes"]
+            limits.append(f"{total['bound']} ({name})")
             claim.row(f"{name}: rate", "TFLOPs", rates[machine], published)
             claim.row(f"{name}: work for a byte from l2", "FLOP/B", onchip[machine], INTENSITY[published == 1104] if published else None)
             claim.row(f"{name}: work for a byte of memory", "FLOP/B", work / (total["memory_read"] + total["memory_written"]))
@@ -44,8 +45,8 @@ def main():
     claim.show(
         "Ours are estimates of compiled kernels; building the tables is part of them. The paper's 16-bit figure is CUTLASS on an A100, its other one a simulation.",
         "The paper does not say at which level its bytes are counted. Ours are those that cross from l2 to the multiprocessors, and those of memory; the published ones stand beside the former.",
-        "The paper's thread blocks are 128 x 512, staged in shared memory. Our kernels keep 8 rows of sums in tile registers and fetch weights anew for each block of rows, so that "
-        "with lookups l2 is what limits, and twice as many units are no faster.")
+        "The paper's thread blocks are 128 x 512, staged in shared memory. Blocks of our lookup kernels are as many rows high as tile registers can hold sums for. "
+        f"What limits ours: {', '.join(limits)}.")
 
 
 if __name__ == "__main__":

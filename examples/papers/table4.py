@@ -52,11 +52,12 @@ def measure(value, model, machine, options):
             for how in ("none", "unfused", "fused")]
 
 
-def show(claim, model, machine, batch, tokens):
+def show(claim, model, machine, batch, tokens, limits):
     options = {"batch": batch, "tokens": tokens}
     options["row_block"] = claims.fastest_block(model, machine, "--quant", "w2", **options)
     case = f"{model} batch {batch} seq {tokens} {machine}"
     none, unfused, fused = (1e3 * s for s in measure(claims.seconds, model, machine, options))
+    limits.add(claims.forward(model, machine, "--quant", "w2", layers=3, **options)["classes"]["linear"]["bound"])
     published = PUBLISHED[model, batch]
     for name, ours, theirs in zip(("none", "unfused", "fused"), (none, unfused, fused), published):
         claim.row(f"{case}: {name}", "ms", ours, theirs)
@@ -80,17 +81,18 @@ def show(claim, model, machine, batch, tokens):
 
 def main():
     claim = claims.Claim("table4", "What precompute costs", "LUT Tensor Core (arXiv 2408.06003), Table 4: ms of a layer")
-    worst = dict.fromkeys(MACHINES, 0.0)
+    worst, limits = dict.fromkeys(MACHINES, 0.0), set()
     for model, prefill in MODELS[:1] if claims.QUICK else MODELS:
         for machine in MACHINES:
             for batch, tokens in ((1, prefill), (1024, 1)):
-                worst[machine] = max(worst[machine], show(claim, model, machine, batch, tokens))
+                worst[machine] = max(worst[machine], show(claim, model, machine, batch, tokens, limits))
     for machine, most in MACHINES.items():
         claim.goal(f"largest cost of fused tables, {machine}", "%", worst[machine], most)
     claim.show(
         "Ours are estimates (lutc estimate, docs/estimate.md) of the programs that lutc compiles, weights w2 with 8-bit tables that have a scale per "
         "row; a layer is what the third adds to two. The paper measured CUDA kernels on an A100, and says neither the width of the weights nor what the "
-        "products ran on; its layers appear to run at the rates of 16-bit products. Ours are limited by l2, because tiles are 4 or 8 rows high.",
+        "products ran on; its layers appear to run at the rates of 16-bit products. "
+        f"What limits our layers: {', '.join(sorted(limits))}.",
         "none: tables are free, and the kernels that would do nothing but build them are left out. unfused: a kernel of its own for each activation. "
         "fused: with the norm in front, where there is one; tables of what attention and the first half of the network give are kernels of their own also there.",
         "The bound of traffic: each activation is read as f32 and its part of the tables written, 6 bytes, less the 40 MB that l2 may still hold of each, at 1.935 TB/s. The bytes that the published "
