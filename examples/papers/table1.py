@@ -115,6 +115,7 @@ def main():
                 worst = {config: max(worst[config], off[config]) for config in CONFIGS}
     for config, most in GOALS.items():
         claim.goal(f"predictions of {config} are off by at most", "%", worst[config], most)
+    limited = "; ".join(f"{limit} of {', '.join(rows)}" for limit, rows in limits.items())
     claim.show(
         f"Two constants are fitted, on {fit['date']}, to the row {fit['fitted_on']}, which therefore agrees by construction: computing reaches {fit['compute']:.3f} and memory {fit['memory']:.3f} of their "
         "peaks (lutc estimate --compute, --memory). They are frozen in table1.fit.json; the LUT rows are predictions. The INT8 row could not be used: " + NO_BYTES + ".",
@@ -122,7 +123,7 @@ def main():
         f"and {PASSES} passes over 16-bit scores in memory; with one token behind none there is nothing to fuse. The last column has attention as lutc compiles it, fused.",
         "Everything else is compiled and estimated, tables built in kernels where they cannot be fused. Weights w2, activations quantized to 8 bits in front of every product, as the program of BitNet says. "
         "The output head is dense, 16 bits. The paper simulates kernels in Accel-Sim and adds them up.",
-        f"What limits our products: {'; '.join(f"{limit} of {', '.join(rows)}" for limit, rows in limits.items())}. Blocks of the lookup kernels are as many rows high as tile registers can hold sums for, "
+        f"What limits our products: {limited}. Blocks of the lookup kernels are as many rows high as tile registers can hold sums for, "
         "and their weights come from l2; the paper keeps blocks of 128 x 512 in shared memory.",
         "H100: the published 4X row is 25 % faster than H100 FP8, which has the same peak; throughput does not explain that. Ours have integer activations, not FP8, and no goal.")
 
