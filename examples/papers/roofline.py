@@ -43,7 +43,7 @@ def main():
     claim.row("rate, 1 bit / 16 bits", "", rates["a100-lut4x"] / rates["a100-fp16"], 1104 / 288.9)
     claim.row("work for a byte from l2, 1 bit / 16 bits", "", onchip["a100-lut4x"] / onchip["a100-fp16"], INTENSITY[1] / INTENSITY[0])
     claim.show(
-        "Ours are estimates of compiled kernels; building the tables is part of them. The paper's 16-bit figure is CUTLASS on an A100, its other one a simulation.",
+        "Ours are estimates of compiled kernels; building the tables is part of them. The paper's 16-bit figure is CUTLASS on an A100, its other one of an A100 with LUT units, which does not exist.",
         "The paper does not say at which level its bytes are counted. Ours are those that cross from l2 to the multiprocessors, and those of memory; the published ones stand beside the former.",
         "The paper's thread blocks are 128 x 512, staged in shared memory. Blocks of our lookup kernels are as many rows high as tile registers can hold sums for. "
         f"What limits ours: {', '.join(limits)}.")

@@ -90,7 +90,7 @@ def main():
         claim.goal(f"largest cost of fused tables, {machine}", "%", worst[machine], most)
     claim.show(
         "Ours are estimates (lutc estimate, docs/estimate.md) of the programs that lutc compiles, weights w2 with 8-bit tables that have a scale per "
-        "row; a layer is what the third adds to two. The paper measured CUDA kernels on an A100, and says neither the width of the weights nor what the "
+        "row; a layer is what the third adds to two. The paper says neither the width of the weights nor what the "
         "products ran on; its layers appear to run at the rates of 16-bit products. "
         f"What limits our layers: {', '.join(sorted(limits))}.",
         "none: tables are free, and the kernels that would do nothing but build them are left out. unfused: a kernel of its own for each activation. "
