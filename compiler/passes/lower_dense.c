@@ -119,7 +119,8 @@ bool lower_dense_kernel(lowering *l)
         ir_op *op = k.products[i].op;
         const ir_type *w = ir_operand(op, 1)->type;
         quant_format format;
-        if (!quant_format_parse(w->format, &format) || format.kind != QUANT_DENSE) {
+        if (!quant_format_parse(w->format, &format) ||
+            (format.kind != QUANT_DENSE && !ir_name_is(op, "unit", "matrix"))) {
             refuse_planes(l, op, &format);
             return false;
         }

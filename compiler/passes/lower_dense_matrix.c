@@ -1,6 +1,8 @@
 // Dense products through the matrix unit. A block of row tiles times a block of column tiles stays
-// in tile registers over the whole depth; activations and weights are read where they lie.
+// in tile registers over the whole depth; activations and weights are read where they lie, but for
+// weights in planes: rows of these are first made numbers, once for all rows of activations.
 #include "compiler/passes/lower_matrix.h"
+#include "compiler/passes/lower_unpack.h"
 
 // 16 accumulators, 4 and 4 operands: they fit the 32 registers.
 enum { ROW_TILES = 4, COLUMN_TILES = 4 };
@@ -10,6 +12,10 @@ typedef struct dense_matrix {
     product *products;
     unsigned n_products;
     int64_t tile_rows, tile_columns; // of C
+    // By product, of weights in planes: how rows are unpacked, and scratch for those of a block of
+    // columns, in the activations' type. NULL: of dense weights.
+    plane_table *planes;
+    ir_value **unpacked;
 } dense_matrix;
 
 // What is multiplied at a time.
@@ -33,18 +39,21 @@ static ir_value *weight_rows(const dense_matrix *k, const matrix_block *b, unsig
 }
 
 // One step of the depth, `bytes` of each row (0: whole tiles).
-static void multiply_step(const dense_matrix *k, const ir_op *op, const matrix_block *b,
+static void multiply_step(const dense_matrix *k, unsigned number, const matrix_block *b,
                           ir_value *at, int64_t bytes, ir_value **c)
 {
     lowering *l = k->l;
+    const ir_op *op = k->products[number].op;
     const place *x = &l->inputs[ir_operand(op, 0)->index];
-    ir_value *w = l->inputs[ir_operand(op, 1)->index].buffer, *a[ROW_TILES];
+    ir_value *unpacked = k->unpacked[number], *a[ROW_TILES];
+    ir_value *w = unpacked ? unpacked : l->inputs[ir_operand(op, 1)->index].buffer;
+    ir_value *first = unpacked ? low_index(l, 0) : b->first_column;
     int64_t depth = ir_operand(op, 1)->type->dims[1].value;
     for (unsigned i = 0; i < b->row_tiles; i++)
         a[i] = matrix_load(l, "a", x->buffer, row_of_tile(k, b, i), at, depth,
                            matrix_part(l, b->rows, bytes));
     for (unsigned j = 0; j < b->column_tiles; j++) {
-        ir_value *column = low_add(l, b->first_column, low_index(l, j * k->tile_columns));
+        ir_value *column = low_add(l, first, low_index(l, j * k->tile_columns));
         ir_value *t =
             matrix_load(l, "b", w, column, at, depth, matrix_part(l, weight_rows(k, b, j), bytes));
         for (unsigned i = 0; i < b->row_tiles; i++) {
@@ -54,9 +63,10 @@ static void multiply_step(const dense_matrix *k, const ir_op *op, const matrix_b
     }
 }
 
-static void multiply(const dense_matrix *k, const product *p, const matrix_block *b)
+static void multiply(const dense_matrix *k, unsigned number, const matrix_block *b)
 {
     lowering *l = k->l;
+    const product *p = &k->products[number];
     scalar_type t = ir_operand(p->op, 0)->type->scalar;
     int64_t depth = ir_operand(p->op, 1)->type->dims[1].value, step = matrix_depth(l, t);
     unsigned n = b->row_tiles * b->column_tiles;
@@ -69,13 +79,13 @@ static void multiply(const dense_matrix *k, const product *p, const matrix_block
                       low_index(l, step), n, c);
         for (unsigned i = 0; i < n; i++)
             c[i] = steps.carried[i];
-        multiply_step(k, p->op, b, steps.counter, 0, c);
+        multiply_step(k, number, b, steps.counter, 0, c);
         low_loop_end(l, &steps, c);
         for (unsigned i = 0; i < n; i++)
             c[i] = ir_result(steps.op, i);
     }
     if (depth % step)
-        multiply_step(k, p->op, b, low_index(l, depth / step * step),
+        multiply_step(k, number, b, low_index(l, depth / step * step),
                       depth % step * (int64_t)scalar_size(t), c);
     for (unsigned i = 0; i < b->row_tiles; i++)
         for (unsigned j = 0; j < b->column_tiles; j++)
@@ -83,22 +93,100 @@ static void multiply(const dense_matrix *k, const product *p, const matrix_block
                          low_index(l, j * k->tile_columns), COLUMN_TILES * k->tile_columns, NULL);
 }
 
-static void build_block(const dense_matrix *k, const matrix_block *b)
+static void build_block(const dense_matrix *k, matrix_block b)
 {
     lowering *l = k->l;
     for (unsigned i = 0; i < k->n_products; i++) {
         l->at.where = k->products[i].op->where;
-        multiply(k, &k->products[i], b);
+        multiply(k, i, &b);
     }
-    ir_value *rows = b->rows ? b->rows : low_index(l, b->row_tiles * k->tile_rows);
-    epilogue e = {k->products, k->n_products,   b->first_row,
-                  rows,        b->first_column, low_index(l, b->columns),
-                  false};
+    ir_value *rows = b.rows ? b.rows : low_index(l, b.row_tiles * k->tile_rows);
+    epilogue e = {k->products,    k->n_products,           b.first_row, rows,
+                  b.first_column, low_index(l, b.columns), false};
     lower_epilogue(l, &e);
 }
 
-// All columns for the rows of one block: whole blocks of column tiles, then what is left.
-static void build_columns(const dense_matrix *k, matrix_block b)
+// ------------------------------------------------------------ weights in planes
+
+static void unpack_column(const dense_matrix *k, unsigned i, ir_value *index, ir_value *row)
+{
+    lowering *l = k->l;
+    const ir_op *op = k->products[i].op;
+    int64_t depth = ir_operand(op, 1)->type->dims[1].value;
+    ir_value *zero = low_index(l, 0);
+    unpack_row(l, &k->planes[i], index);
+    low_loop strip;
+    low_strip_begin(l, &strip, low_index(l, depth), "f32", 0, NULL);
+    ir_value *x = low_vload(l, k->planes[i].values, zero, strip.counter, 1);
+    low_vstore(l, low_cast(l, x, k->unpacked[i]->type->scalar), k->unpacked[i], row, strip.counter,
+               1);
+    low_loop_end(l, &strip, NULL);
+}
+
+static void unpack_columns(const dense_matrix *k, const matrix_block *b)
+{
+    lowering *l = k->l;
+    for (unsigned i = 0; i < k->n_products; i++) {
+        if (!k->unpacked[i])
+            continue;
+        low_loop columns;
+        l->at.where = k->products[i].op->where;
+        low_for_begin(l, &columns, low_index(l, 0), low_index(l, b->columns), low_index(l, 1), 0,
+                      NULL);
+        unpack_column(k, i, low_add(l, b->first_column, columns.counter), columns.counter);
+        low_loop_end(l, &columns, NULL);
+    }
+}
+
+static bool prepare_planes(dense_matrix *k)
+{
+    lowering *l = k->l;
+    bool any = false;
+    k->planes = ARENA_ARRAY(l->arena, plane_table, k->n_products);
+    k->unpacked = ARENA_ARRAY(l->arena, ir_value *, k->n_products);
+    for (unsigned i = 0; i < k->n_products; i++) {
+        const ir_value *w = ir_operand(k->products[i].op, 1);
+        quant_format f;
+        k->unpacked[i] = NULL;
+        if (!quant_format_parse(w->type->format, &f) || f.kind == QUANT_DENSE)
+            continue;
+        k->planes[i] = unpack_table(l, &l->inputs[w->index], &f);
+        k->unpacked[i] = low_scratch(l, ir_operand(k->products[i].op, 0)->type->scalar,
+                                     COLUMN_TILES * k->tile_columns, w->type->dims[1].value);
+        any = true;
+    }
+    return any;
+}
+
+// ----------------------------------------------------------------------- blocks
+
+typedef void block_function(const dense_matrix *k, matrix_block b);
+
+// All rows, in whole blocks of row tiles, then in single tiles, of which the last may not be whole.
+static void for_rows(const dense_matrix *k, matrix_block b, block_function *body)
+{
+    lowering *l = k->l;
+    int64_t block = ROW_TILES * k->tile_rows, known;
+    ir_value *zero = low_index(l, 0), *tile = low_index(l, k->tile_rows);
+    ir_value *whole = low_sub(l, l->rows, low_rem(l, l->rows, low_index(l, block)));
+    low_loop rows;
+    if (!low_is_constant(whole, &known) || known) {
+        low_for_begin(l, &rows, zero, whole, low_index(l, block), 0, NULL);
+        b.row_tiles = ROW_TILES;
+        b.first_row = rows.counter;
+        body(k, b);
+        low_loop_end(l, &rows, NULL);
+    }
+    low_for_begin(l, &rows, whole, l->rows, tile, 0, NULL);
+    b.row_tiles = 1;
+    b.first_row = rows.counter;
+    b.rows = low_min(l, tile, low_sub(l, l->rows, rows.counter));
+    body(k, b);
+    low_loop_end(l, &rows, NULL);
+}
+
+// All columns, in whole blocks of column tiles, then what is left.
+static void for_columns(const dense_matrix *k, matrix_block b, block_function *body)
 {
     lowering *l = k->l;
     int64_t n = ir_operand(k->products[0].op, 1)->type->dims[0].value;
@@ -109,7 +197,7 @@ static void build_columns(const dense_matrix *k, matrix_block b)
         b.column_tiles = COLUMN_TILES;
         b.first_column = low_mul(l, columns.counter, low_index(l, block));
         b.columns = block;
-        build_block(k, &b);
+        body(k, b);
         low_loop_end(l, &columns, NULL);
     }
     if (rest) {
@@ -117,29 +205,36 @@ static void build_columns(const dense_matrix *k, matrix_block b)
         b.column_tiles = (unsigned)((rest + k->tile_columns - 1) / k->tile_columns);
         b.first_column = low_index(l, n - rest);
         b.columns = rest;
-        build_block(k, &b);
+        body(k, b);
         low_loop_end(l, &columns, NULL);
     }
 }
 
-// Whole blocks of row tiles, then single tiles, of which the last may not be whole.
+static void all_columns(const dense_matrix *k, matrix_block b)
+{
+    for_columns(k, b, build_block);
+}
+
+static void unpack_and_all_rows(const dense_matrix *k, matrix_block b)
+{
+    unpack_columns(k, &b);
+    for_rows(k, b, build_block);
+}
+
+// Columns are what ranks share. Rows stand outside, so that a machine of many can share them too,
+// unless the weights of the columns had to be unpacked for each of their blocks.
 void lower_dense_matrix(lowering *l, product *products, unsigned n_products)
 {
-    dense_matrix k = {l, products, n_products, matrix_rows(l), matrix_columns(l)};
-    int64_t block = ROW_TILES * k.tile_rows, known;
-    ir_value *zero = low_index(l, 0), *tile = low_index(l, k.tile_rows);
-    ir_value *whole = low_sub(l, l->rows, low_rem(l, l->rows, low_index(l, block)));
+    dense_matrix k = {.l = l,
+                      .products = products,
+                      .n_products = n_products,
+                      .tile_rows = matrix_rows(l),
+                      .tile_columns = matrix_columns(l)};
     for (unsigned i = 0; i < n_products; i++)
-        products[i].block = low_scratch(l, SCALAR_F32, block, COLUMN_TILES * k.tile_columns);
-    low_loop rows;
-    if (!low_is_constant(whole, &known) || known) {
-        low_for_begin(l, &rows, zero, whole, low_index(l, block), 0, NULL);
-        build_columns(&k, (matrix_block){.row_tiles = ROW_TILES, .first_row = rows.counter});
-        low_loop_end(l, &rows, NULL);
-    }
-    low_for_begin(l, &rows, whole, l->rows, tile, 0, NULL);
-    build_columns(&k, (matrix_block){.row_tiles = 1,
-                                     .first_row = rows.counter,
-                                     .rows = low_min(l, tile, low_sub(l, l->rows, rows.counter))});
-    low_loop_end(l, &rows, NULL);
+        products[i].block =
+            low_scratch(l, SCALAR_F32, ROW_TILES * k.tile_rows, COLUMN_TILES * k.tile_columns);
+    if (prepare_planes(&k))
+        for_columns(&k, (matrix_block){0}, unpack_and_all_rows);
+    else
+        for_rows(&k, (matrix_block){0}, all_columns);
 }

@@ -42,26 +42,37 @@ static ir_value *narrowed(ir_value *x, scalar_type t, const ir_op *user)
     return y;
 }
 
+// The type in which the matrix unit multiplies with these weights; SCALAR_F32: it does not.
+// Machines that can look up weights in planes do.
+static scalar_type multiplied(const pass_context *c, const quant_format *f)
+{
+    if (f->kind == QUANT_DENSE)
+        return is_half(f->scale) ? f->scale : SCALAR_F32;
+    return c->machine->parts & MACHINE_LUT ? SCALAR_F32 : SCALAR_F16;
+}
+
 static void linear(pass_context *c, ir_op *op, bool rounded)
 {
     quant_format f;
     ir_value *x = ir_operand(op, 0);
     scalar_type t = x->type->scalar;
-    if (!quant_format_parse(ir_operand(op, 1)->type->format, &f) || f.kind != QUANT_DENSE ||
-        !is_half(f.scale))
+    if (!quant_format_parse(ir_operand(op, 1)->type->format, &f))
         return;
-    if (t != f.scale && !(rounded && (is_half(t) || t == SCALAR_F32))) {
+    scalar_type type = multiplied(c, &f);
+    if (type == SCALAR_F32)
+        return;
+    if (t != type && !(rounded && (is_half(t) || t == SCALAR_F32))) {
         miss(c, op, "a dense product",
              arena_format(c->arena, "activations are %s, weights %s", scalar_rows[t].name,
-                          scalar_rows[f.scale].name));
+                          scalar_rows[type].name));
         return;
     }
-    if (t != f.scale)
-        ir_set_operand(op, 0, narrowed(x, f.scale, op));
+    if (t != type)
+        ir_set_operand(op, 0, narrowed(x, type, op));
     ir_set_name(op, "unit", "matrix");
-    pass_remark(c, REMARK_APPLIED, op->where, "'%s' is multiplied by the matrix unit%s",
-                graph_value_name(ir_operand(op, 1)),
-                t != f.scale ? ", its activations rounded" : "");
+    pass_remark(c, REMARK_APPLIED, op->where, "'%s' is %smultiplied by the matrix unit%s",
+                graph_value_name(ir_operand(op, 1)), f.kind == QUANT_DENSE ? "" : "unpacked and ",
+                t != type ? ", its activations rounded" : "");
 }
 
 bool pass_use_matrix(ir_module *m, pass_context *c)

@@ -4,7 +4,8 @@
 usage: matrix.py [--seed S] [--programs N]
 
 Products of 16-bit activations and weights are exact but for their sums in f32; activations that use-matrix rounds
-bring an error of their own. Every program is run again with the vector unit alone.
+bring an error of their own. Every program is run again with the vector unit alone. Machines without LUT unit unpack
+weights in planes first, to f16.
 """
 import argparse
 import pathlib
@@ -16,15 +17,17 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 import lutra  # noqa: E402
 
 ROWS = [0, 1, 2, 15, 16, 17, 64, 65, 100]
+PLANES = ["w1", "w2g64", "w3g128z", "w4g32", "w4g32z", "ternary", "w5g64", "bcq2g128", "nf4g64"]
+UNPACKING = "a100-fp16"
 MACHINES = ["m2n64k4", "m2n64k4", "m1n64k4", "m2n128k4", "m4n128k4", "m4n256k4"]
 # Of the result, in mean squares: sums of up to 300 products in f32, the result's type, the rounded activations.
 BOUND = {("f32", "exact"): 1e-12, ("f16", "exact"): 1e-6, ("f32", "f16"): 2e-6, ("f32", "bf16"): 1e-4,
          ("f16", "f16"): 2e-6, ("f16", "bf16"): 1e-4}
 
 
-def random_case(r, index):
-    weight = r.choice(["f16", "bf16"])
-    return {"index": index, "weight": weight, "x": r.choice([weight, weight, "f32"]),
+def random_case(r, index, formats):
+    weight = r.choice(formats)
+    return {"index": index, "weight": weight, "x": r.choice([weight, weight, "f32"] if weight in ("f16", "bf16") else ["f16", "f32"]),
             "n": r.choice([1, 7, 8, 9, 31, 32, 33, 64, 128, r.randint(1, 200)]),
             "k": r.choice([1, 2, 15, 16, 17, 64, 100, r.randint(1, 300)]), "gated": r.random() < 0.4,
             "y": r.choice(["f32", "f32", "f16"])}
@@ -32,7 +35,9 @@ def random_case(r, index):
 
 def entry(c):
     i, n, k, w, y = c["index"], c["n"], c["k"], c["weight"], c["y"]
-    lines = [f"weight @a{i} : weight<{w}>[{n}, {k}]", f"weight @b{i} : weight<{w}>[{n}, {k}]",
+    if w in ("f16", "bf16"):
+        w = f"weight<{w}>"
+    lines = [f"weight @a{i} : {w}[{n}, {k}]", f"weight @b{i} : {w}[{n}, {k}]",
              f"entry func @f{i}(%x: {c['x']}[T, {k}]) -> ({y}[T, {n}]) {{"]
     if c["gated"]:
         lines += [f"  %g = linear %x, @a{i} : f32[T, {n}]", f"  %u = linear %x, @b{i} : f32[T, {n}]",
@@ -59,20 +64,25 @@ def passes(matrix):
 def check_program(seed):
     """Number of good cases; 0 when one is bad."""
     r = random.Random(seed)
-    cases = [random_case(r, i) for i in range(8)]
+    machine = UNPACKING if seed % 3 == 0 else r.choice(MACHINES)
+    kinds = [("rounded", "use-matrix(precision=rounded),"), ("vector", "")]
+    if machine == UNPACKING:
+        kinds = kinds[:1]
+    cases = [random_case(r, i, PLANES if machine == UNPACKING else ["f16", "bf16"]) for i in range(8)]
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        source, machine = folder / "p.lir", r.choice(MACHINES)
+        source = folder / "p.lir"
         source.write_text(program(cases))
         weights = ["--weights", f"random:{seed}", "--machine", machine]
-        for kind, matrix in [("rounded", "use-matrix(precision=rounded),"), ("vector", "")]:
+        for kind, matrix in kinds:
             lutra.run("lutc", source, *weights, "--passes", passes(matrix), "-o", folder / f"{kind}.elf")
         for c in cases:
             common = ["--entry", f"f{c['index']}", *lutra.inputs({"x": f"random:{r.randint(1, 1000)}"}),
                       "--dim", f"T={r.choice(ROWS)}"]
             evaluated = [*common, *weights]
-            exact = "exact" if c["x"] == c["weight"] else c["weight"]
-            for kind, bound in [("rounded", BOUND[c["y"], exact]), ("vector", BOUND[c["y"], "exact"])]:
+            rounded = "f16" if c["weight"] in PLANES else "exact" if c["x"] == c["weight"] else c["weight"]
+            for kind, _ in kinds:
+                bound = BOUND[c["y"], rounded if kind == "rounded" else "exact"]
                 want, got = folder / "want.npy", folder / "got.npy"
                 lutra.run("lutc", "eval", source, *evaluated, "--output", f"result=@{want}")
                 lutra.run("lutrun", folder / f"{kind}.elf", *common, "--output", f"result=@{got}")
@@ -87,7 +97,7 @@ def check_program(seed):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--programs", type=int, default=2 if lutra.QUICK else 8)
+    parser.add_argument("--programs", type=int, default=3 if lutra.QUICK else 9)
     args = parser.parse_args()
     done = [check_program(seed) for seed in range(args.seed, args.seed + args.programs)]
     if not all(done):
