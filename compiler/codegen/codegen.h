@@ -47,6 +47,10 @@ typedef struct weight_source {
 // ld.lld of LLVM 19.
 bool codegen_link(diagnostics *d, const text *object, const char *entry,
                   const weight_source *weights, output_file *out);
-// Links an object for a CPU and the archive of its runtime into a shared library.
-bool codegen_link_library(diagnostics *d, const text *object, const code_target *t,
-                          const char *runtime, output_file *out);
+// Links an object for a CPU and the archive of its runtime into a shared library. `symbol` is the
+// program's; the library calls it `lutra_library`, too, by which loaders find it.
+bool codegen_link_library(diagnostics *d, const text *object, const char *symbol,
+                          const code_target *t, const char *runtime, output_file *out);
+// Makes a static library of an object for a CPU, without the runtime. Index as GNU's.
+bool codegen_write_archive(diagnostics *d, const text *object, const char *symbol,
+                           output_file *out);

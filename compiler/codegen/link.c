@@ -179,23 +179,32 @@ static const char *libc_folder(void)
     return NULL;
 }
 
-bool codegen_link_library(diagnostics *d, const text *object, const code_target *t,
-                          const char *runtime, output_file *out)
+bool codegen_link_library(diagnostics *d, const text *object, const char *symbol,
+                          const code_target *t, const char *runtime, output_file *out)
 {
+    text alias = {0};
+    text_printf(&alias, "--defsym=lutra_library=%s", symbol);
     bool arm = strncmp(t->triple, "aarch64", 7) == 0;
     link_files f;
     text image = {0};
-    const char *const words[] = {"-m",          arm ? "aarch64linux" : "elf_x86_64",
-                                 "-shared",     "-znoexecstack",
-                                 "/dev/stdin",  "--whole-archive",
-                                 runtime,       "--no-whole-archive",
-                                 libc_folder(), NULL};
+    const char *const words[] = {"-m",
+                                 arm ? "aarch64linux" : "elf_x86_64",
+                                 "-shared",
+                                 "-znoexecstack",
+                                 text_string(&alias),
+                                 "/dev/stdin",
+                                 "--whole-archive",
+                                 runtime,
+                                 "--no-whole-archive",
+                                 libc_folder(),
+                                 NULL};
     bool ok = open_files(&f, d, object) && run_linker(&f, d, words);
     if (ok && !read_all(f.program, &image)) {
         diagnostic_error(d, NOWHERE, "cannot read the linker's output: %s", strerror(errno));
         ok = false;
     }
     ok = ok && write_program(d, &image, NULL, out);
+    text_free(&alias);
     text_free(&image);
     close_files(&f);
     return ok;

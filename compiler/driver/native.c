@@ -49,13 +49,20 @@ static const char *find_runtime(driver *d)
     return NULL;
 }
 
+// A static library takes its runtime from liblutra_native.a where it is linked, so that several
+// programs share one.
 bool write_library(driver *d, const char *path, const text *object)
 {
-    const char *runtime = find_runtime(d);
-    output_file *f = runtime ? output_open(d->diagnostics, path) : NULL;
+    bool is_static = text_ends_with(path, ".a");
+    const char *symbol = program_symbol(d->arena, d->module->name);
+    const char *runtime = is_static ? NULL : find_runtime(d);
+    output_file *f = is_static || runtime ? output_open(d->diagnostics, path) : NULL;
     if (!f)
         return false;
-    if (!codegen_link_library(d->diagnostics, object, d->target, runtime, f)) {
+    bool ok = is_static
+                  ? codegen_write_archive(d->diagnostics, object, symbol, f)
+                  : codegen_link_library(d->diagnostics, object, symbol, d->target, runtime, f);
+    if (!ok) {
         output_abandon(f);
         return false;
     }
@@ -113,8 +120,8 @@ bool write_header(driver *d, const program_description *p, const char *path)
     text out = {0};
     text_printf(&out,
                 "/* Of program '%s', by lutc --target=%s. */\n#pragma once\n"
-                "#include <lutra.h>\n\n#ifdef __cplusplus\nextern \"C\"\n#endif\n"
-                "extern const lutra_program %s;\n\n",
+                "#include <lutra.h>\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n"
+                "extern const lutra_program %s;\n#ifdef __cplusplus\n}\n#endif\n\n",
                 d->module->name, d->target->name, symbol);
     print_sizes(&out, p, symbol);
     print_entries(&out, p, symbol);
