@@ -85,6 +85,47 @@ static void pipelines_are_the_table(void **state)
     assert_null(pass_find("no-such-pass"));
 }
 
+static const char *disabled(fixture *f, const char *names, const char *input, pipeline *p)
+{
+    text printed = {0};
+    assert_true(pipeline_parse(f->arena, f->diagnostics, input, p));
+    assert_true(pipeline_disable(f->arena, f->diagnostics, names, p));
+    pipeline_print(&printed, p);
+    const char *result = arena_string(f->arena, text_string(&printed), printed.length);
+    text_free(&printed);
+    return result;
+}
+
+static void optional_passes_are_disabled(void **state)
+{
+    fixture *f = *state;
+    pipeline p;
+    assert_string_equal(disabled(f, " fold , fuse", "fold,fuse(rows=true),fold,partition", &p),
+                        "fuse(rows=false,precompute=false,products=false,epilogue=false),"
+                        "partition");
+    assert_int_equal(p.disabled.count, 2);
+    assert_string_equal(disabled(f, "fold", "fuse", &p), "fuse");
+    assert_int_equal(p.disabled.count, 0);
+    assert_false(pipeline_disable(f->arena, f->diagnostics, "fuse,pack-weights", &p));
+    assert_false(pipeline_disable(f->arena, f->diagnostics, "fuze", &p));
+    assert_false(pipeline_disable(f->arena, f->diagnostics, "fuse,", &p));
+}
+
+// What stands in the place of a disabled pass is a weaker form of itself.
+static void replacements_are_of_the_same_pass(void **state)
+{
+    fixture *f = *state;
+    for (const pass_row *row = pass_rows; row->name; row++) {
+        pipeline p;
+        if (!row->without || !*row->without)
+            continue;
+        assert_true(pipeline_parse(f->arena, f->diagnostics, row->without, &p));
+        assert_int_equal(p.steps.count, 1);
+        assert_ptr_equal(p.steps.items[0].pass, row);
+        assert_true(p.steps.items[0].arguments.count > 0);
+    }
+}
+
 static void arguments_have_defaults(void **state)
 {
     fixture *f = *state;
@@ -144,10 +185,9 @@ static void running_observes_and_remarks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(pipelines_print_and_parse),
-        TEST(pipelines_are_the_table),
-        TEST(arguments_have_defaults),
-        TEST(running_observes_and_remarks),
+        TEST(pipelines_print_and_parse),    TEST(pipelines_are_the_table),
+        TEST(optional_passes_are_disabled), TEST(replacements_are_of_the_same_pass),
+        TEST(arguments_have_defaults),      TEST(running_observes_and_remarks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
