@@ -58,6 +58,39 @@ static int64_t fold_index(ir_opcode code, int64_t x, int64_t y)
     }
 }
 
+// x is *base and a constant, added or multiplied.
+static bool is_combined(const ir_value *x, ir_opcode code, ir_value **base, int64_t *constant)
+{
+    if (x->kind != IR_VALUE_RESULT || x->op->code != code)
+        return false;
+    bool first = low_is_constant(ir_operand(x->op, 0), constant);
+    *base = ir_operand(x->op, first);
+    return first || low_is_constant(ir_operand(x->op, 1), constant);
+}
+
+static ir_value *index_op(lowering *l, ir_opcode code, ir_value *x, ir_value *y);
+
+// Constants move outward, so that addresses that differ by a constant share what comes before it:
+// (x + a) + b, (x + a) * b and (x * a) * b. NULL: x is none of these.
+static ir_value *combine(lowering *l, ir_opcode code, ir_value *x, int64_t b)
+{
+    ir_value *base;
+    int64_t a;
+    if ((code == IR_ADD || code == IR_MUL) && is_combined(x, code, &base, &a))
+        return index_op(l, code, base, low_index(l, fold_index(code, a, b)));
+    if (code == IR_MUL && is_combined(x, IR_ADD, &base, &a))
+        return low_add(l, low_mul(l, base, low_index(l, b)), low_index(l, a * b));
+    return NULL;
+}
+
+static ir_value *combine_either(lowering *l, ir_opcode code, ir_value *x, ir_value *y)
+{
+    int64_t known;
+    if (low_is_constant(y, &known))
+        return combine(l, code, x, known);
+    return low_is_constant(x, &known) ? combine(l, code, y, known) : NULL;
+}
+
 static ir_value *index_op(lowering *l, ir_opcode code, ir_value *x, ir_value *y)
 {
     int64_t a = 0, b = 0;
@@ -74,7 +107,8 @@ static ir_value *index_op(lowering *l, ir_opcode code, ir_value *x, ir_value *y)
         return low_index(l, 0);
     if (known_b && b == 1 && code == IR_REM)
         return low_index(l, 0);
-    return ir_build1(&l->at, code, ir_type_index(l->module), x, y, NULL);
+    ir_value *combined = combine_either(l, code, x, y);
+    return combined ? combined : ir_build1(&l->at, code, ir_type_index(l->module), x, y, NULL);
 }
 
 ir_value *low_add(lowering *l, ir_value *x, ir_value *y)

@@ -4,6 +4,9 @@
 #include "compiler/passes/lower_contract.h"
 
 enum { UNROLL = 4 }; // tiles or spans of up to this many are written out
+// What a round of longer loops does: their tiles stand in other registers, so that those of one are
+// loaded while the array looks up the other's.
+enum { TURNS = 2 };
 
 ir_value *low_tile_load(lowering *l, tile_kind kind, ir_value *bytes, bool half)
 {
@@ -367,28 +370,39 @@ static int64_t planes_bytes(const contraction *c)
     return c->constant_plane ? 0 : c->format.planes * c->geometry.plane_bytes;
 }
 
-// `count` depth tiles from `first` on, whose planes start at `offset`, into fresh accumulators.
+// acc += `count` depth tiles from `first` on, whose planes start at `offset`.
+static void accumulate_tiles(lowering *l, const contraction *c, accumulators acc, ir_value *first,
+                             int64_t count, ir_value *offset)
+{
+    for (int64_t i = 0; i < count; i++)
+        accumulate_tile(l, c, acc, low_add(l, first, low_index(l, i)),
+                        low_add(l, offset, low_index(l, i * planes_bytes(c))));
+}
+
+// The same into fresh accumulators, in a loop if they are many.
 static void accumulate_span(lowering *l, const contraction *c, accumulators acc, ir_value *first,
                             int64_t count, ir_value *offset)
 {
-    ir_value *step = low_index(l, planes_bytes(c)), *carried[MOST_ROW_TILES];
+    ir_value *carried[MOST_ROW_TILES];
     if (count <= UNROLL) {
-        for (int64_t i = 0; i < count; i++)
-            accumulate_tile(l, c, acc, low_add(l, first, low_index(l, i)),
-                            low_add(l, offset, low_mul(l, step, low_index(l, i))));
+        accumulate_tiles(l, c, acc, first, count, offset);
         return;
     }
     for (unsigned i = 0; i < c->pieces.count; i++)
         for (unsigned j = 0; j < c->row_tiles; j++)
             acc[i][j] = low_tile_zero(l, low_accumulator_kind(c->table));
-    low_loop tiles;
-    sweep_begin(l, &tiles, low_index(l, count), flatten(c, acc, carried), carried);
+    low_loop rounds;
+    int64_t whole = count / TURNS;
+    sweep_begin(l, &rounds, low_index(l, whole), flatten(c, acc, carried), carried);
     unflatten(c, carried, acc);
-    accumulate_tile(l, c, acc, low_add(l, first, tiles.counter),
-                    low_add(l, offset, low_mul(l, step, tiles.counter)));
+    accumulate_tiles(
+        l, c, acc, low_add(l, first, low_mul(l, rounds.counter, low_index(l, TURNS))), TURNS,
+        low_add(l, offset, low_mul(l, rounds.counter, low_index(l, TURNS * planes_bytes(c)))));
     flatten(c, acc, carried);
-    sweep_end(l, &tiles, carried);
+    sweep_end(l, &rounds, carried);
     unflatten(c, carried, acc);
+    accumulate_tiles(l, c, acc, low_add(l, first, low_index(l, whole * TURNS)), count % TURNS,
+                     low_add(l, offset, low_index(l, whole * TURNS * planes_bytes(c))));
 }
 
 // d += a slice of one depth tile under one table scale.
@@ -464,38 +478,60 @@ void contract_slice(lowering *l, const contraction *c, ir_value **d, int64_t sli
 
 // --------------------------------------------------------------- whole depth
 
+// `count` groups of `tiles` depth tiles from group `first` on.
+static void contract_row(lowering *l, const contraction *c, ir_value **d, ir_value *first,
+                         int64_t count, int64_t tiles)
+{
+    const pack_geometry *g = &c->geometry;
+    int64_t bytes = g->tiles_per_group * planes_bytes(c) + g->group_bytes;
+    for (int64_t i = 0; i < count; i++) {
+        ir_value *group = low_add(l, first, low_index(l, i));
+        contract_group(l, c, d, group, low_mul(l, group, low_index(l, g->tiles_per_group)), tiles,
+                       low_mul(l, group, low_index(l, bytes)));
+    }
+}
+
 static void contract_groups(lowering *l, const contraction *c, ir_value **d)
 {
     const pack_geometry *g = &c->geometry;
-    int64_t group_bytes = g->tiles_per_group * planes_bytes(c) + g->group_bytes;
     int64_t full = g->depth_tiles / g->tiles_per_group, rest = g->depth_tiles % g->tiles_per_group;
-    ir_value *tiles = low_index(l, g->tiles_per_group);
-    if (full == 1) {
-        contract_group(l, c, d, low_index(l, 0), low_index(l, 0), g->tiles_per_group,
-                       low_index(l, 0));
-    } else if (full > 1) {
+    int64_t turns = g->tiles_per_group <= UNROLL ? TURNS : 1, rounds = full > 1 ? full / turns : 0;
+    if (rounds > 0) {
         low_loop groups;
-        sweep_begin(l, &groups, low_index(l, full), c->row_tiles, d);
-        contract_group(l, c, d, groups.counter, low_mul(l, groups.counter, tiles),
-                       g->tiles_per_group, low_mul(l, groups.counter, low_index(l, group_bytes)));
+        sweep_begin(l, &groups, low_index(l, rounds), c->row_tiles, d);
+        contract_row(l, c, d, low_mul(l, groups.counter, low_index(l, turns)), turns,
+                     g->tiles_per_group);
         sweep_end(l, &groups, d);
     }
-    if (rest)
-        contract_group(l, c, d, low_index(l, full), low_index(l, full * g->tiles_per_group), rest,
-                       low_index(l, full * group_bytes));
+    contract_row(l, c, d, low_index(l, rounds * turns), full - rounds * turns, g->tiles_per_group);
+    contract_row(l, c, d, low_index(l, full), rest > 0, rest);
+}
+
+// `count` depth tiles from `first` on, of several groups each.
+static void contract_tiles(lowering *l, const contraction *c, ir_value **d, ir_value *first,
+                           int64_t count)
+{
+    const pack_geometry *g = &c->geometry;
+    int64_t bytes = planes_bytes(c) + g->groups_per_tile * g->group_bytes;
+    for (int64_t i = 0; i < count; i++) {
+        ir_value *tile = low_add(l, first, low_index(l, i));
+        ir_value *offset = low_mul(l, tile, low_index(l, bytes));
+        tile_operands loaded = load_tile(l, c, tile, offset);
+        for (int64_t slice = 0; slice < g->groups_per_tile; slice++)
+            contract_slice(l, c, d, slice, &loaded, offset);
+    }
 }
 
 static void contract_slices(lowering *l, const contraction *c, ir_value **d)
 {
-    const pack_geometry *g = &c->geometry;
-    int64_t tile_bytes = planes_bytes(c) + g->groups_per_tile * g->group_bytes;
-    low_loop tiles;
-    sweep_begin(l, &tiles, low_index(l, g->depth_tiles), c->row_tiles, d);
-    ir_value *offset = low_mul(l, tiles.counter, low_index(l, tile_bytes));
-    tile_operands loaded = load_tile(l, c, tiles.counter, offset);
-    for (int64_t slice = 0; slice < g->groups_per_tile; slice++)
-        contract_slice(l, c, d, slice, &loaded, offset);
-    sweep_end(l, &tiles, d);
+    int64_t tiles = c->geometry.depth_tiles, rounds = tiles / TURNS;
+    low_loop loop;
+    if (rounds > 0) {
+        sweep_begin(l, &loop, low_index(l, rounds), c->row_tiles, d);
+        contract_tiles(l, c, d, low_mul(l, loop.counter, low_index(l, TURNS)), TURNS);
+        sweep_end(l, &loop, d);
+    }
+    contract_tiles(l, c, d, low_index(l, rounds * TURNS), tiles % TURNS);
 }
 
 void lower_contraction(lowering *l, const contraction *c, ir_value **d)

@@ -187,6 +187,7 @@ static void follow(round_state *r, run_op *op)
     case RUN_LMMA: follow_lmma(r, op); break;
     case RUN_DEQUANTIZE: follow_dequantize(r, op); break;
     case RUN_OFFSET: follow_offset(r, op); break;
+    case RUN_PREFETCH: break;
     case RUN_ADDI: follow_addition(r, op, r->x[op->rs1], (term){.offset = op->value}); break;
     case RUN_ADD: follow_addition(r, op, r->x[op->rs1], r->x[op->rs2]); break;
     default: r->understood = false;

@@ -20,6 +20,7 @@ static run_kind kind_of(unsigned opcode)
     case ISA_LUT_DEQ: return RUN_DEQUANTIZE;
     case ISA_LUT_OFF: return RUN_OFFSET;
     case ISA_LUT_ZERO: return RUN_ZERO;
+    case ISA_LUT_PF: return RUN_PREFETCH;
     case ISA_LUT_STA:
     case ISA_LUT_ST:
     case ISA_LUT_TBL: return RUN_WHOLE;
@@ -154,6 +155,7 @@ hart_op *hart_xlut_execute_run(hart *h, const hart_xlut_run *run)
         case RUN_LMMA: look_up_and_count(u, op->in, op->choice); break;
         case RUN_DEQUANTIZE: dequantize(h, u, op->in); break;
         case RUN_ZERO: clear(u, op->in); break;
+        case RUN_PREFETCH: break;
         case RUN_WHOLE:
             settle_passing(u, &passing);
             execute_whole(h, u, op->in);

@@ -22,9 +22,10 @@ typedef enum run_kind {
     RUN_DEQUANTIZE,
     RUN_OFFSET,
     RUN_ZERO,
-    RUN_WHOLE,  // lut.sta, lut.st, lut.tbl
-    RUN_OTHER,  // Xlut
-    RUN_BRANCH, // back to an instruction of the run
+    RUN_WHOLE,    // lut.sta, lut.st, lut.tbl
+    RUN_PREFETCH, // does nothing
+    RUN_OTHER,    // Xlut
+    RUN_BRANCH,   // back to an instruction of the run
 #define KIND(E, result) RUN_##E,
     EACH_ARITHMETIC(KIND)
 #undef KIND

@@ -1,0 +1,405 @@
+// prefetch: what tile loads will read is on its way when they read it.
+//
+// In a loop that looks up tiles, what is loaded from addresses that advance with the rounds is
+// prefetched as far ahead as memory needs: its latency, in the time that a round takes, as long as
+// no more lines are under way than the machine follows. What is read right behind the loop from
+// the same stream is prefetched as far ahead too, so that the whole stream is. Prefetches read
+// nothing and never fault: those beyond the end of what is read bring what follows.
+#include "compiler/passes/graph.h"
+
+#include "isa/cost.h"
+
+#include <string.h>
+
+enum { LINE = 64, MOST_TERMS = 8, MOST_STREAMS = 64 };
+
+// A sum of values times factors, and a constant.
+typedef struct linear {
+    int64_t constant;
+    unsigned count;
+    struct {
+        const ir_value *value;
+        int64_t factor;
+    } terms[MOST_TERMS];
+} linear;
+
+// Memory that a round reads: `bytes` at `root` + `at`.
+typedef struct stream {
+    const ir_value *root;
+    linear at;
+    int64_t bytes, advance; // from round to round
+    ir_value *view;         // of its first byte
+    ir_op *reader;          // that reads it first
+} stream;
+
+typedef struct prefetching {
+    ir_module *module;
+    const machine *machine;
+    ir_op *loop;
+    unsigned count;
+    stream streams[MOST_STREAMS];
+    double ahead; // rounds
+} prefetching;
+
+// ------------------------------------------------------------------- addresses
+
+static bool is_op(const ir_value *v, ir_opcode code)
+{
+    return v->kind == IR_VALUE_RESULT && v->op->code == code;
+}
+
+static bool add_term(linear *sum, const ir_value *v, int64_t factor)
+{
+    unsigned i = 0;
+    while (i < sum->count && sum->terms[i].value != v)
+        i++;
+    if (i == MOST_TERMS)
+        return false;
+    if (i == sum->count) {
+        sum->terms[sum->count++].value = v;
+        sum->terms[i].factor = 0;
+    }
+    sum->terms[i].factor += factor;
+    return true;
+}
+
+static bool add_product(linear *sum, const ir_value *v, int64_t factor)
+{
+    if (is_op(v, IR_CONSTANT)) {
+        sum->constant += factor * (int64_t)ir_number(v->op, "value");
+        return true;
+    }
+    if (is_op(v, IR_ADD))
+        return add_product(sum, ir_operand(v->op, 0), factor) &&
+               add_product(sum, ir_operand(v->op, 1), factor);
+    for (unsigned i = 0; i < 2 && is_op(v, IR_MUL); i++) {
+        const ir_value *x = ir_operand(v->op, i);
+        if (is_op(x, IR_CONSTANT))
+            return add_product(sum, ir_operand(v->op, 1 - i),
+                               factor * (int64_t)ir_number(x->op, "value"));
+    }
+    return add_term(sum, v, factor);
+}
+
+// Where a buffer begins, in bytes behind what it is a part of. False: not known when compiling.
+static bool locate(const ir_value *buffer, const ir_value **root, linear *at)
+{
+    *at = (linear){0};
+    for (*root = buffer; is_op(*root, IR_VIEW); *root = ir_operand((*root)->op, 0)) {
+        const ir_op *view = (*root)->op;
+        const ir_type *whole = ir_operand(view, 0)->type;
+        int64_t stride = (int64_t)scalar_size(whole->scalar);
+        for (unsigned i = view->n_operands - 1; i > 0; i--) {
+            if (!add_product(at, ir_operand(view, i), stride))
+                return false;
+            if (i > 1 && !ir_dim_is_constant(whole->dims[i - 1]))
+                return false;
+            stride *= i > 1 ? whole->dims[i - 1].value : 1;
+        }
+    }
+    return true;
+}
+
+static int64_t factor_of(const linear *sum, const ir_value *v)
+{
+    for (unsigned i = 0; i < sum->count; i++) {
+        if (sum->terms[i].value == v)
+            return sum->terms[i].factor;
+    }
+    return 0;
+}
+
+static bool same_terms(const linear *x, const linear *y)
+{
+    bool same = x->count == y->count;
+    for (unsigned i = 0; i < x->count && same; i++)
+        same = factor_of(y, x->terms[i].value) == x->terms[i].factor;
+    return same;
+}
+
+// --------------------------------------------------------------------- streams
+
+static int64_t buffer_bytes(const ir_type *t)
+{
+    int64_t bytes = (int64_t)scalar_size(t->scalar);
+    for (unsigned i = 0; i < t->rank; i++)
+        bytes *= t->dims[i].value;
+    return bytes;
+}
+
+// Puts a read behind what is read already. False: it does not begin where that ends.
+static bool extend(stream *s, const stream *next)
+{
+    if (s->root != next->root || !same_terms(&s->at, &next->at) ||
+        s->at.constant + s->bytes != next->at.constant)
+        return false;
+    s->bytes += next->bytes;
+    return true;
+}
+
+static int64_t loop_step(const ir_op *loop)
+{
+    const ir_value *step = ir_operand_named(loop, "step");
+    return is_op(step, IR_CONSTANT) ? (int64_t)ir_number(step->op, "value") : 0;
+}
+
+static void add_read(prefetching *p, ir_op *reader, ir_value *view)
+{
+    stream s = {.view = view, .reader = reader, .bytes = buffer_bytes(view->type)};
+    if (!is_op(view, IR_VIEW) || !locate(view, &s.root, &s.at))
+        return;
+    const ir_value *counter = p->loop->regions[0]->arguments.items[0];
+    s.advance = factor_of(&s.at, counter) * loop_step(p->loop);
+    if (s.advance <= 0)
+        return;
+    for (unsigned i = 0; i < p->count; i++) {
+        if (extend(&p->streams[i], &s))
+            return;
+    }
+    if (p->count < MOST_STREAMS)
+        p->streams[p->count++] = s;
+}
+
+// What an op reads in the order of a stream, or NULL.
+static ir_value *read_by(const ir_op *op)
+{
+    switch (op->code) {
+    case IR_XLUT_LD: return ir_operand_named(op, "from");
+    case IR_XLUT_DEQ: return ir_operand_named(op, "weight_scale");
+    case IR_XLUT_OFF: return ir_operand_named(op, "v");
+    default: return NULL;
+    }
+}
+
+static void collect(prefetching *p)
+{
+    IR_FOR_OPS(op, p->loop->regions[0])
+    {
+        ir_value *view = read_by(op);
+        if (view)
+            add_read(p, op, view);
+    }
+}
+
+// -------------------------------------------------------------------- distance
+
+static uint8_t number_of(const ir_op *op, const char *attribute, const char *const *names,
+                         unsigned count)
+{
+    const char *word = ir_name(op, attribute);
+    uint8_t i = 0;
+    while (i < count && !(names[i] && !strcmp(names[i], word)))
+        i++;
+    return i;
+}
+#define NUMBER_OF(op, attribute, names)                                                            \
+    number_of((op), (attribute), (names), sizeof(names) / sizeof *(names))
+
+static double lookup_cycles(const machine *m, const ir_op *op)
+{
+    unsigned planes = op->n_operands - (unsigned)ir_operand_slot(IR_XLUT_MMA, "planes");
+    isa_instruction in = {.opcode = ISA_LMMA,
+                          .table = NUMBER_OF(op, "entry", xlut_table_names),
+                          .rows = NUMBER_OF(op, "rows", xlut_rows_names),
+                          .slice = NUMBER_OF(op, "slice", xlut_slice_names)};
+    in.form = (uint8_t)(ir_name_is(op, "form", "ternary") ? XLUT_FORM_TERNARY
+                        : ir_name_is(op, "form", "full")  ? XLUT_FORM_FULL
+                                                          : XLUT_FORM_PLANES1 + planes - 1);
+    return isa_cost_of(m, &in, &(isa_shape){0}).busy;
+}
+
+static const ir_op *shared_loop_around(const ir_op *op)
+{
+    while (op && (op->code != IR_FOR || ir_name_is(op, "share", "none")))
+        op = op->block->parent;
+    return op;
+}
+
+static double rounds_of(const ir_op *loop)
+{
+    const ir_value *from = ir_operand_named(loop, "lower"), *to = ir_operand_named(loop, "upper");
+    bool known = is_op(from, IR_CONSTANT) && is_op(to, IR_CONSTANT) && loop_step(loop) > 0;
+    return known ? (ir_number(to->op, "value") - ir_number(from->op, "value")) /
+                       (double)loop_step(loop)
+                 : 1;
+}
+
+// What a block loads into tiles, with the loops in it.
+static double bytes_loaded(const ir_block *b)
+{
+    double bytes = 0;
+    IR_FOR_OPS(op, b)
+    {
+        if (op->code == IR_XLUT_LD)
+            bytes += (double)buffer_bytes(ir_operand_named(op, "from")->type);
+        if (op->code == IR_FOR)
+            bytes += rounds_of(op) * bytes_loaded(op->regions[0]);
+    }
+    return bytes;
+}
+
+// Scratch keeps what a loop around comes back to, if a round of it leaves room.
+static bool comes_from_memory(const prefetching *p, const stream *s)
+{
+    const ir_op *around = shared_loop_around(p->loop);
+    return !around || factor_of(&s->at, around->regions[0]->arguments.items[0]) ||
+           bytes_loaded(around->regions[0]) > (double)p->machine->scratch_size;
+}
+
+// Lines that a round reads from memory.
+static double lines_from_memory(const prefetching *p)
+{
+    double lines = 0;
+    for (unsigned i = 0; i < p->count; i++)
+        if (comes_from_memory(p, &p->streams[i]))
+            lines += (double)p->streams[i].bytes / LINE;
+    return lines;
+}
+
+// The most lines that are loaded in front of a lookup.
+static double lines_at_once(const prefetching *p)
+{
+    double most = 0, lines = 0;
+    IR_FOR_OPS(op, p->loop->regions[0])
+    {
+        lines = op->code == IR_XLUT_MMA ? 0 : lines;
+        if (op->code == IR_XLUT_LD && ir_result(op, 0)->type->tile == TILE_PLANE)
+            lines += (double)machine_tile_bytes(p->machine) / LINE;
+        most = lines > most ? lines : most;
+    }
+    return most;
+}
+
+// A lookup waits until all its lines are there, while those ahead are under way. Meanwhile nothing
+// else is asked for; what a load and a prefetch take per line, so many have arrived when the next
+// lookup's are asked for. Twice the latency is enough where more may be under way.
+static void measure(prefetching *p)
+{
+    const machine *m = p->machine;
+    double lines = lines_from_memory(p), lookups = 0, per_line = LINE / m->memory_bandwidth;
+    IR_FOR_OPS(op, p->loop->regions[0])
+    if (op->code == IR_XLUT_MMA)
+        lookups += lookup_cycles(m, op) / m->clock;
+    double round = lines * per_line > lookups ? lines * per_line : lookups;
+    p->ahead = 2 * m->memory_latency / round;
+    double arrive = 2.0 * LINE / m->tiles_load / m->clock / per_line;
+    double burst = arrive < 1 ? lines_at_once(p) * (1 - arrive) : 0;
+    double most = (double)m->memory_outstanding - burst - 2;
+    if (p->ahead * lines > most)
+        p->ahead = most / lines;
+}
+
+static int64_t distance(const prefetching *p, const stream *s)
+{
+    int64_t lines = (int64_t)((double)s->advance * p->ahead / LINE);
+    return (lines > 0 ? lines : 1) * LINE;
+}
+
+// ----------------------------------------------------------------------- code
+
+// Behind `op`: a prefetch `bytes` behind the view's beginning.
+static void prefetch(prefetching *p, ir_op *op, const ir_value *view, int64_t bytes)
+{
+    ir_builder b = ir_builder_after(op);
+    b.where = op->where;
+    const ir_op *from = view->op;
+    ir_value *operands[4];
+    unsigned last = from->n_operands - 1;
+    for (unsigned i = 0; i <= last; i++)
+        operands[i] = ir_operand(from, i);
+    const ir_type *index = ir_type_index(p->module);
+    int64_t size = (int64_t)scalar_size(operands[0]->type->scalar);
+    ir_value *more = ir_build1(&b, IR_CONSTANT, index, NULL, NULL, NULL);
+    ir_set_number(more->op, "value", (double)(bytes / size));
+    operands[last] = ir_build1(&b, IR_ADD, index, operands[last], more, NULL);
+    ir_dim dims[1] = {ir_dim_constant(machine_tile_bytes(p->machine))};
+    const ir_type *type = ir_type_buffer(p->module, SCALAR_U8, 1, dims);
+    ir_value *at = ir_result(ir_build(&b, IR_VIEW, last + 1, operands, 1, &type), 0);
+    ir_build(&b, IR_XLUT_PF, 1, &at, 0, NULL);
+}
+
+// Tables that are looked up by one row were built just before.
+static bool lies_in_scratch(const prefetching *p, const stream *s)
+{
+    bool one_row = false;
+    IR_FOR_OPS(op, p->loop->regions[0])
+    one_row |= op->code == IR_XLUT_MMA && ir_name_is(op, "rows", "one");
+    return one_row && !comes_from_memory(p, s);
+}
+
+// Behind the load of what lies a distance before: so both go on at one speed. Where one load serves
+// many lookups, these wait for loads, and prefetches stand behind the first lookup.
+static ir_op *place_of(const stream *s, int64_t offset)
+{
+    ir_op *reader = s->reader;
+    for (ir_op *op = s->reader; op; op = op->next) {
+        linear at;
+        const ir_value *root, *view = read_by(op);
+        if (view && locate(view, &root, &at) && root == s->root && same_terms(&at, &s->at) &&
+            at.constant >= s->at.constant && at.constant <= s->at.constant + offset)
+            reader = op;
+    }
+    ir_op *lookup = reader;
+    while (lookup && lookup->code != IR_XLUT_MMA)
+        lookup = lookup->next;
+    return lookup && !ir_name_is(lookup, "rows", "one") ? lookup : reader;
+}
+
+static void prefetch_streams(prefetching *p)
+{
+    int64_t tile = (int64_t)machine_tile_bytes(p->machine);
+    for (unsigned i = p->count; i-- > 0;) { // the last first: each goes in front of those there
+        const stream *s = &p->streams[i];
+        for (int64_t at = (s->bytes - 1) / tile * tile; !lies_in_scratch(p, s) && at >= 0;
+             at -= tile)
+            prefetch(p, place_of(s, at), s->view, distance(p, s) + at);
+    }
+}
+
+// Scales that stand behind the planes that the loop reads.
+static void prefetch_behind(prefetching *p)
+{
+    for (ir_op *op = p->loop->next; op && !op->n_regions; op = op->next) {
+        ir_value *view = read_by(op);
+        linear at;
+        const ir_value *root;
+        if (!view || !is_op(view, IR_VIEW) || !locate(view, &root, &at))
+            continue;
+        for (unsigned i = 0; i < p->count; i++) {
+            if (p->streams[i].root != root)
+                continue;
+            prefetch(p, op, view, distance(p, &p->streams[i]));
+            return;
+        }
+    }
+}
+
+static void visit(ir_op *op, void *context)
+{
+    prefetching *p = context;
+    if (op->code != IR_FOR)
+        return;
+    p->loop = op;
+    p->count = 0;
+    bool looks_up = false;
+    IR_FOR_OPS(inner, op->regions[0])
+    looks_up |= inner->code == IR_XLUT_MMA;
+    if (!looks_up)
+        return;
+    collect(p);
+    if (!p->count)
+        return;
+    measure(p);
+    prefetch_streams(p);
+    prefetch_behind(p);
+}
+
+bool pass_prefetch(ir_module *m, pass_context *c)
+{
+    if (!machine_has(c->machine, ISA_UNIT_LUT))
+        return true;
+    prefetching p = {.module = m, .machine = c->machine};
+    for (ir_function *f = m->functions; f; f = f->next)
+        ir_walk(f->body, visit, &p);
+    return true;
+}
