@@ -80,6 +80,19 @@ static const char *reason(const pass_context *c, const choice *x, const ir_type 
                         x->planes, x->why->lookup, x->why->multiply);
 }
 
+// Tables of i16 are in two parts, high and low bytes; bytes and lookups of CPUs have one.
+static bool has_products(const pass_context *c, const ir_op *op)
+{
+    if (ir_operand(op, 0)->type->scalar != SCALAR_I16)
+        return true;
+    diagnostic_error(
+        c->diagnostics, op->where,
+        "products of i16 activations with weights of few bits are for --target=riscv64 "
+        "alone, not for CPUs (%s); use i8 or floats",
+        c->target->name);
+    return false;
+}
+
 static void choose(ir_module *m, pass_context *c, ir_op *op)
 {
     ir_value *table = &op->results[0];
@@ -95,11 +108,16 @@ static void choose(ir_module *m, pass_context *c, ir_op *op)
 
 bool pass_choose_activations(ir_module *m, pass_context *c)
 {
+    bool good = true;
     for (ir_function *f = m->functions; f; f = f->next)
         IR_FOR_OPS(op, f->body)
         {
-            if (op->code == IR_LUT_PRECOMPUTE)
+            if (op->code != IR_LUT_PRECOMPUTE)
+                continue;
+            if (has_products(c, op))
                 choose(m, c, op);
+            else
+                good = false;
         }
-    return true;
+    return good;
 }
