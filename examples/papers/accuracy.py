@@ -12,7 +12,8 @@ MODELS = claims.ROOT / "examples" / "models"
 TEXT = "text/tinystories_sample.txt"
 STORIES = ("llama.lut", "stories260k/stories260K-F32.gguf")
 BITNET = ("bitnet.lut", "bitnet-3m/bit3M-bitnet-TQ2_0.gguf")
-CASES = [  # name, model, weights, tables, windows of the text (0: all), published perplexity with 16-bit and with 8-bit tables, of which paper
+CASES = [  # name, model, weights, tables, windows of the text (0: all),
+    # published perplexity with 16-bit and with 8-bit tables, of which paper
     ("stories260K w2g32z", STORIES, "w2g32z", "i8", 0, (7.68, 7.69), "LUT Tensor Core"),
     ("stories260K w2g32z, a scale per row", STORIES, "w2g32z", "i8,row", 0, (7.68, 7.69), "LUT Tensor Core"),
     ("stories260K w4g32", STORIES, "w4g32", "i8", 0, (5.96, 5.96), "T-MAC"),
@@ -35,7 +36,8 @@ def main():
     if not data or not (data / TEXT).exists():
         print("accuracy: skipped: no real models here ($LUTRA_TEST_DATA or ../shared/data)")
         sys.exit(SKIP)
-    claim = claims.Claim("accuracy", "What 8-bit tables cost in perplexity", "LUT Tensor Core: LLaMA2-7B in 2 bits, 7.68 to 7.69; T-MAC: LLaMA-2-7B in 4 bits, 5.96 to 5.96")
+    claim = claims.Claim("accuracy", "What 8-bit tables cost in perplexity",
+                         "LUT Tensor Core: LLaMA2-7B in 2 bits, 7.68 to 7.69; T-MAC: LLaMA-2-7B in 4 bits, 5.96 to 5.96")
     with tempfile.TemporaryDirectory() as name:
         for case, model, quant, tables, windows, published, paper in CASES[:1] if claims.QUICK else CASES:
             windows = 1 if claims.QUICK else windows
@@ -44,9 +46,11 @@ def main():
             claim.row(f"{case}: perplexity, 8-bit tables", "", narrow)
             claim.row(f"{case}: 8-bit / 16-bit tables", "", narrow / wide, published and published[1] / published[0], paper)
     claim.show(
-        "Ours: models that fit here, of 260 thousand and 3 million parameters, on a page of stories, windows of 256 tokens of which the second half counts, run on the emulator. Theirs: LLaMA-2-7B on WikiText-2. "
+        "Ours: models that fit here, of 260 thousand and 3 million parameters, on a page of stories, windows of 256 tokens of "
+        "which the second half counts, run on the emulator. Theirs: LLaMA-2-7B on WikiText-2. "
         "Perplexities themselves do not compare; what 8-bit tables change does.",
-        "The paper's tables have a scale each (8 entries), T-MAC's one for 64 activations; ours as the compiler chooses for groups of weights, or one for each row.",
+        "The paper's tables have a scale each (8 entries), T-MAC's one for 64 activations; ours as the compiler chooses for "
+        "groups of weights, or one for each row.",
         "Activations that are 8-bit integers have exact tables: for bit3M nothing may change, and BitNet was published so.",
         "The paper's zero-shot tasks and MMLU are not available here.")
 

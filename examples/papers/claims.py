@@ -42,7 +42,8 @@ class Claim:
     def goal(self, case, unit, ours, most):
         """A value that the project wants to be at most `most`."""
         self.report.add(f"papers/{self.name}/{case}", unit, [ours], "goal", most, larger=False, goal=1)
-        self.lines.append([case, unit, report.number(ours), "", "", "", f"<= {report.number(most)}", "yes" if ours <= most else "no", ""])
+        held = "yes" if ours <= most else "no"
+        self.lines.append([case, unit, report.number(ours), "", "", "", f"<= {report.number(most)}", held, ""])
 
     def missing(self, case, why):
         """What cannot be had yet: said, and no row of its own in JSON."""

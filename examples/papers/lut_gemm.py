@@ -56,7 +56,8 @@ def trade(claim, folder):
         quant = f"bcq{PLANES}g{group}"
         _, packed = compile(path, folder, quant)
         total = claims.estimate(path, "--machine", "m2n64k4", "--quant", quant, "--tables", "f16", "--dim", "T=1")["total"]
-        claim.row(f"{quant}: bits of a weight", "bit", 8 * packed["weight_bytes"] / SIDE ** 2, PLANES * (1 + 16 / group), "q (1 + 16 / g)")
+        bits = 8 * packed["weight_bytes"] / SIDE ** 2
+        claim.row(f"{quant}: bits of a weight", "bit", bits, PLANES * (1 + 16 / group), "q (1 + 16 / g)")
         claim.row(f"{quant}: NMSE of products", "", lutra.nmse(ideal(path, folder, quant), exact))
         claim.row(f"{quant}: time of a row, m2n64k4", "ms", 1e3 * total["seconds"])
 
@@ -74,9 +75,13 @@ def main():
             claim.row(f"a token of OPT-175B, 3 bits, {machine}, beside its traffic", "ms", 1e3 * token["total"]["seconds"],
                       1e3 * read / 1.935e12, "bound of traffic")
     claim.show(
-        f"Lookups are counted by the emulator, for one row; a lookup is of {MU} weights and one bit of each, LUT-GEMM's of 8. What building tables costs is not in m n q / mu, neither theirs nor ours.",
-        "Weights are random (seed 1), fitted greedily to binary codes; NMSE is that of the oracle's products against those of the unquantized weights, without rounding of tables. Times are estimates of the default edge machine, with 16-bit tables.",
-        "A token: LUT-GEMM ran CUDA kernels on one A100, the whole model included; ours is an estimate of an A100 with LUT units, groups of 128, nothing before the token.")
+        f"Lookups are counted by the emulator, for one row; a lookup is of {MU} weights and one bit of each, LUT-GEMM's of 8. "
+        "What building tables costs is not in m n q / mu, neither theirs nor ours.",
+        "Weights are random (seed 1), fitted greedily to binary codes; NMSE is that of the oracle's products against those of "
+        "the unquantized weights, without rounding of tables. Times are estimates of the default edge machine, with 16-bit "
+        "tables.",
+        "A token: LUT-GEMM ran CUDA kernels on one A100, the whole model included; ours is an estimate of an A100 with LUT "
+        "units, groups of 128, nothing before the token.")
 
 
 if __name__ == "__main__":

@@ -30,8 +30,10 @@ def main():
     claim.missing("K = 4 is best", NO_AREA)
     claim.missing("M2 N64 K4 is best", NO_AREA)
     claim.show(
-        f"Counted, not measured: half tables of {ENTRY}-bit entries, one plane of weights at a time. Each activation more doubles a table.",
-        "The paper synthesizes circuits and compares area and power. Counts alone do not say which shape is best, and none is called so here.")
+        f"Counted, not measured: half tables of {ENTRY}-bit entries, one plane of weights at a time. Each activation more "
+        "doubles a table.",
+        "The paper synthesizes circuits and compares area and power. Counts alone do not say which shape is best, and none is "
+        "called so here.")
 
 
 if __name__ == "__main__":

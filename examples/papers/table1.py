@@ -79,9 +79,10 @@ def fit_constants(model):
     fit = {"compute": 0.7, "memory": 0.7}
     for _ in range(4):
         for constant, config, target in (("compute", "BS1024 SEQ1", published[1]), ("memory", "BS1 SEQ2048", published[0])):
-            fit[constant] = bisect(0.2, 1.0, lambda x: 1e3 * times(model, machine, weights, config, fit | {constant: x})[0] < target)
-    FIT.write_text(json.dumps({"date": str(datetime.date.today()), "fitted_on": name, "attention": "unfused", **fit}, indent=2) + "\n",
-                   encoding="utf-8")
+            fit[constant] = bisect(0.2, 1.0, lambda x: 1e3 * times(
+                model, machine, weights, config, fit | {constant: x})[0] < target)
+    record = {"date": str(datetime.date.today()), "fitted_on": name, "attention": "unfused", **fit}
+    FIT.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return fit
 
 
@@ -100,6 +101,28 @@ def show(claim, name, machine, weights, published, why, fit, folder, limits):
     return off
 
 
+def explain(claim, fit, limits):
+    limited = "; ".join(f"{limit} of {', '.join(rows)}" for limit, rows in limits.items())
+    claim.show(
+        f"Two constants are fitted, on {fit['date']}, to the row {fit['fitted_on']}, which therefore agrees by construction: "
+        f"computing reaches {fit['compute']:.3f} and memory {fit['memory']:.3f} of their "
+        "peaks (lutc estimate --compute, --memory). They are frozen in table1.fit.json; the LUT rows are predictions. "
+        f"The INT8 row could not be used: {NO_BYTES}.",
+        "Unfused attention, as the papers' tables appear to have it, is not compiled: in its place stand two products of all "
+        "queries with all keys and values, at the rate of 16-bit products, "
+        f"and {PASSES} passes over 16-bit scores in memory; with one token behind none there is nothing to fuse. The last "
+        "column has attention as lutc compiles it, fused.",
+        "Everything else is compiled and estimated, tables built in kernels where they cannot be fused. Weights w2, "
+        "activations quantized to 8 bits in front of every product, as the program of BitNet says. "
+        "The output head is dense, 16 bits. The paper has a simulator of its own, said to be 5.21 % off real GPUs on ordinary "
+        "kernels.",
+        f"What limits our products: {limited}. Blocks of the lookup kernels are as many rows high as tile registers can hold "
+        "sums for, "
+        "and their weights come from l2; the paper keeps blocks of 128 x 512 in shared memory.",
+        "H100: the published 4X row is 25 % faster than H100 FP8, which has the same peak; throughput does not explain that. "
+        "Ours have integer activations, not FP8, and no goal.")
+
+
 def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -107,7 +130,8 @@ def main():
             print(fit_constants(llama(folder)))
             return
         fit = json.loads(FIT.read_text(encoding="utf-8"))
-        claim = claims.Claim("table1", "Seven machines", "LUT Tensor Core, Table 1: ms, LLaMA 3B and BitNet b1.58 3B", "fused attention")
+        claim = claims.Claim("table1", "Seven machines", "LUT Tensor Core, Table 1: LLaMA 3B and BitNet b1.58 3B",
+                             "fused attention")
         worst, limits = dict.fromkeys(CONFIGS, 0.0), {}
         for row in MACHINES[:3] if claims.QUICK else MACHINES:
             off = show(claim, *row, fit, folder, limits)
@@ -115,17 +139,7 @@ def main():
                 worst = {config: max(worst[config], off[config]) for config in CONFIGS}
     for config, most in GOALS.items():
         claim.goal(f"predictions of {config} are off by at most", "%", worst[config], most)
-    limited = "; ".join(f"{limit} of {', '.join(rows)}" for limit, rows in limits.items())
-    claim.show(
-        f"Two constants are fitted, on {fit['date']}, to the row {fit['fitted_on']}, which therefore agrees by construction: computing reaches {fit['compute']:.3f} and memory {fit['memory']:.3f} of their "
-        "peaks (lutc estimate --compute, --memory). They are frozen in table1.fit.json; the LUT rows are predictions. The INT8 row could not be used: " + NO_BYTES + ".",
-        "Unfused attention, as the papers' tables appear to have it, is not compiled: in its place stand two products of all queries with all keys and values, at the rate of 16-bit products, "
-        f"and {PASSES} passes over 16-bit scores in memory; with one token behind none there is nothing to fuse. The last column has attention as lutc compiles it, fused.",
-        "Everything else is compiled and estimated, tables built in kernels where they cannot be fused. Weights w2, activations quantized to 8 bits in front of every product, as the program of BitNet says. "
-        "The output head is dense, 16 bits. The paper has a simulator of its own, said to be 5.21 % off real GPUs on ordinary kernels.",
-        f"What limits our products: {limited}. Blocks of the lookup kernels are as many rows high as tile registers can hold sums for, "
-        "and their weights come from l2; the paper keeps blocks of 128 x 512 in shared memory.",
-        "H100: the published 4X row is 25 % faster than H100 FP8, which has the same peak; throughput does not explain that. Ours have integer activations, not FP8, and no goal.")
+    explain(claim, fit, limits)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ PUBLISHED = {  # ms of a layer: none, unfused, fused
 }
 MACHINES = {"a100-lut4x": 1, "a100-lut8x": 2}  # percent of a layer that fused tables may cost
 OPERATIONS = 12 + 8  # of the table builder for four activations: additions, and products with the inverse scale
-BANDWIDTH, L2 = 1.935e12, 40 << 20  # of isa/machines/a100-fp16.machine
+BANDWIDTH, L2, PEAK = 1.935e12, 40 << 20, 432 * 16 * 2 * 1.41e9  # bytes/s, bytes, f32 operations/s of an A100
 READ, WRITTEN = 4, 2  # bytes of an f32 activation, and of its part of a half table in 8 bits
 
 
@@ -48,35 +48,43 @@ def alone(value):
 
 def measure(value, model, machine, options):
     """A value of a layer with tables that are not counted, unfused and fused."""
-    return [claims.one_layer(alone(value) if how == "none" else value, model, machine, "--quant", "w2", "--precompute", how, **options)
-            for how in ("none", "unfused", "fused")]
+    ways = {"none": alone(value), "unfused": value, "fused": value}
+    return [claims.one_layer(part, model, machine, "--quant", "w2", "--precompute", how, **options) for how, part in ways.items()]
 
 
-def show(claim, model, machine, batch, tokens, limits):
-    options = {"batch": batch, "tokens": tokens}
-    options["row_block"] = claims.fastest_block(model, machine, "--quant", "w2", **options)
-    case = f"{model} batch {batch} seq {tokens} {machine}"
+def costs(claim, case, published, model, machine, options):
+    """ms of a layer, and what tables cost it in percent; what it costs unfused in ms, and fused in percent."""
     none, unfused, fused = (1e3 * s for s in measure(claims.seconds, model, machine, options))
-    limits.add(claims.forward(model, machine, "--quant", "w2", layers=3, **options)["classes"]["linear"]["bound"])
-    published = PUBLISHED[model, batch]
     for name, ours, theirs in zip(("none", "unfused", "fused"), (none, unfused, fused), published):
         claim.row(f"{case}: {name}", "ms", ours, theirs)
     claim.row(f"{case}: unfused costs", "%", 100 * (unfused / none - 1), 100 * (published[1] / published[0] - 1))
     claim.row(f"{case}: fused costs", "%", 100 * (fused / none - 1), 100 * (published[2] / published[0] - 1))
+    return unfused - none, 100 * (fused / none - 1)
+
+
+def traffic(claim, case, published, model, machine, options, activations):
+    """Bytes and operations that tables add for an activation, beside what the published times allow for."""
+    none, unfused, fused = measure(moved, model, machine, options)
+    added = [1e-3 * (ms - published[0]) / activations for ms in published[1:]]  # seconds
+    claim.row(f"{case}: bytes of memory/activation, unfused", "B", (unfused - none) / activations, added[0] * BANDWIDTH)
+    claim.row(f"{case}: bytes of memory/activation, fused", "B", (fused - none) / activations, added[1] * BANDWIDTH)
+    none, unfused, _ = measure(lanes, model, machine, options)
+    built = measure(groups, model, machine, options)[1] * OPERATIONS
+    claim.row(f"{case}: operations/activation, unfused", "", (built + unfused - none) / activations, added[0] * PEAK)
+
+
+def show(claim, model, machine, batch, tokens, limits):
+    """All rows of a case; the cost of fused tables in percent."""
+    options = {"batch": batch, "tokens": tokens}
+    options["row_block"] = claims.fastest_block(model, machine, "--quant", "w2", **options)
+    limits.add(claims.forward(model, machine, "--quant", "w2", layers=3, **options)["classes"]["linear"]["bound"])
+    case, published = f"{model} batch {batch} seq {tokens} {machine}", PUBLISHED[model, batch]
+    unfused, percent = costs(claim, case, published, model, machine, options)
     inputs = [batch * tokens * width for width in widths(model)]
-    activations = sum(inputs)
     bound = 1e3 * sum(max(0, n * (READ + WRITTEN) - L2) for n in inputs) / BANDWIDTH
-    claim.row(f"{case}: unfused costs, beside its traffic", "ms", unfused - none, bound, "bound of traffic")
-    bytes_none, bytes_unfused, bytes_fused = measure(moved, model, machine, options)
-    implied = [1e-3 * (ms - published[0]) * BANDWIDTH / activations for ms in published[1:]]
-    claim.row(f"{case}: bytes of memory/activation, unfused", "B", (bytes_unfused - bytes_none) / activations, implied[0])
-    claim.row(f"{case}: bytes of memory/activation, fused", "B", (bytes_fused - bytes_none) / activations, implied[1])
-    lanes_none, lanes_unfused, _ = measure(lanes, model, machine, options)
-    built = measure(groups, model, machine, options)[1] * OPERATIONS / activations
-    peak = 432 * 16 * 2 * 1.41e9  # f32 operations of an A100 in a second
-    claim.row(f"{case}: operations/activation, unfused", "", built + (lanes_unfused - lanes_none) / activations,
-              1e-3 * (published[1] - published[0]) * peak / activations)
-    return 100 * (fused / none - 1)
+    claim.row(f"{case}: unfused costs, beside its traffic", "ms", unfused, bound, "bound of traffic")
+    traffic(claim, case, published, model, machine, options, sum(inputs))
+    return percent
 
 
 def main():
@@ -89,15 +97,22 @@ def main():
     for machine, most in MACHINES.items():
         claim.goal(f"largest cost of fused tables, {machine}", "%", worst[machine], most)
     claim.show(
-        "Ours are estimates (lutc estimate, docs/estimate.md) of the programs that lutc compiles, weights w2 with 8-bit tables that have a scale per "
+        "Ours are estimates (lutc estimate, docs/estimate.md) of the programs that lutc compiles, weights w2 with 8-bit tables "
+        "that have a scale per "
         "row; a layer is what the third adds to two. The paper says neither the width of the weights nor what the "
         "products ran on; its layers appear to run at the rates of 16-bit products. "
         f"What limits our layers: {', '.join(sorted(limits))}.",
-        "none: tables are free, and the kernels that would do nothing but build them are left out. unfused: a kernel of its own for each activation. "
-        "fused: with the norm in front, where there is one; tables of what attention and the first half of the network give are kernels of their own also there.",
-        "The bound of traffic: each activation is read as f32 and its part of the tables written, 6 bytes, less the 40 MB that l2 may still hold of each, at 1.935 TB/s. The bytes that the published "
-        "numbers imply are the time that they add, times that bandwidth, by our count of activations (tables are shared by products of one input); the "
-        "operations they imply are that time at the f32 peak of an A100. Ours: 20 for each group of four that the table builder is given (twice, since a scale per row must be known first), and 32 for each vector instruction that is added.")
+        "none: tables are free, and the kernels that would do nothing but build them are left out. unfused: a kernel of its "
+        "own for each activation. "
+        "fused: with the norm in front, where there is one; tables of what attention and the first half of the network give "
+        "are kernels of their own also there.",
+        "The bound of traffic: each activation is read as f32 and its part of the tables written, 6 bytes, less the 40 MB that "
+        "l2 may still hold of each, at 1.935 TB/s. The bytes that the published "
+        "numbers imply are the time that they add, times that bandwidth, by our count of activations (tables are shared by "
+        "products of one input); the "
+        "operations they imply are that time at the f32 peak of an A100. Ours: 20 for each group of four that the table "
+        "builder is given (twice, since a scale per row must be known first), and 32 for each vector instruction that is "
+        "added.")
 
 
 if __name__ == "__main__":

@@ -60,10 +60,15 @@ def main():
         for quant in ("w4g32",) if claims.QUICK else ("w4g32", "w4g32z"):
             error(claim, folder, quant)
     claim.show(
-        "Cycles are those of the emulator's timing model on m2n64k4, one row. Time is linear in bits where lookups or memory limit; what does not depend on bits (tables, scales, results) flattens it. T-MAC measured CPUs with byte shuffles; "
-        "its speeds of at most 11.2, 5.8, 4.7 and 3.1 times llama.cpp at 1 to 4 bits are such measurements, and llama.cpp is not equally fast at all of them. What this project's CPU code reaches is `./dev bench native`.",
-        f"NMSE is against the oracle's products of the unquantized weights, {ROWS} rows, weights and activations random, run on the emulator; T-MAC had other weights. How large the error of 4 bits is depends on them; what tables add to it compares better.",
-        "T-MAC has a scale for each 64 activations; `i8` here leaves that choice to the compiler, `i8,row` has one for all 4096. Its averaging adds (8.09e-3) are not done here: sums are exact.")
+        "Cycles are those of the emulator's timing model on m2n64k4, one row. Time is linear in bits where lookups or memory "
+        "limit; what does not depend on bits (tables, scales, results) flattens it. T-MAC measured CPUs with byte shuffles; "
+        "its speeds of at most 11.2, 5.8, 4.7 and 3.1 times llama.cpp at 1 to 4 bits are such measurements, and llama.cpp is "
+        "not equally fast at all of them. What this project's CPU code reaches is `./dev bench native`.",
+        f"NMSE is against the oracle's products of the unquantized weights, {ROWS} rows, weights and activations random, run "
+        "on the emulator; T-MAC had other weights. How large the error of 4 bits is depends on them; what tables add to it "
+        "compares better.",
+        "T-MAC has a scale for each 64 activations; `i8` here leaves that choice to the compiler, `i8,row` has one for all "
+        "4096. Its averaging adds (8.09e-3) are not done here: sums are exact.")
 
 
 if __name__ == "__main__":
