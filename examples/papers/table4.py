@@ -59,6 +59,9 @@ def costs(claim, case, published, model, machine, options):
         claim.row(f"{case}: {name}", "ms", ours, theirs)
     claim.row(f"{case}: unfused costs", "%", 100 * (unfused / none - 1), 100 * (published[1] / published[0] - 1))
     claim.row(f"{case}: fused costs", "%", 100 * (fused / none - 1), 100 * (published[2] / published[0] - 1))
+    within = claims.one_layer(alone(claims.seconds), model, machine, "--quant", "w2", "--precompute", "fused", **options)
+    claim.row(f"{case}: fused costs, in producers", "%", 100 * (1e3 * within / none - 1))
+    claim.row(f"{case}: fused costs, in kernels of their own", "%", 100 * (fused - 1e3 * within) / none)
     return unfused - none, 100 * (fused / none - 1)
 
 
@@ -96,6 +99,7 @@ def main():
                 worst[machine] = max(worst[machine], show(claim, model, machine, batch, tokens, limits))
     for machine, most in MACHINES.items():
         claim.goal(f"largest cost of fused tables, {machine}", "%", worst[machine], most)
+    claim.missing("area of the table builder", "machines have no areas")
     claim.show(
         "Ours are estimates (lutc estimate, docs/estimate.md) of the programs that lutc compiles, weights w2 with 8-bit tables "
         "that have a scale per "
