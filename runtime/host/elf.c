@@ -36,8 +36,9 @@ static bool check_kind(reader *r)
         return FAIL(r, "expected a 64-bit little-endian ELF file, found class %u, data %u",
                     h->e_ident[EI_CLASS], h->e_ident[EI_DATA]);
     if (h->e_machine != EM_RISCV)
-        return FAIL(r, "expected a RISC-V program (machine %u), found machine %u", EM_RISCV,
-                    h->e_machine);
+        return FAIL(r, "expected a RISC-V program (machine %u), found machine %u%s", EM_RISCV,
+                    h->e_machine,
+                    h->e_type == ET_DYN ? "; libraries for CPUs run with lutrun --native" : "");
     if (h->e_type == ET_DYN)
         return FAIL(r, "position-independent or shared; link it with -static -no-pie");
     if (h->e_type != ET_EXEC)

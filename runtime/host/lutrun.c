@@ -4,6 +4,7 @@
 #include "runtime/gdb/program.h"
 #include "runtime/host/model_file.h"
 #include "runtime/host/refuse.h"
+#include "runtime/library/library.h"
 #include "runtime/observe/settings.h"
 #include "runtime/timing/timing.h"
 #include "support/file.h"
@@ -17,6 +18,7 @@ static const char tool[] = "lutrun";
 static const char json_to_file[] = "json:";
 static const char synopsis[] = "MODEL.elf [options]\n"
                                "       lutrun MODEL.gguf [options]\n"
+                               "       lutrun --native MODEL.so [options]\n"
                                "       lutrun [options] PROGRAM.elf [its arguments]";
 
 typedef struct settings {
@@ -545,6 +547,8 @@ static int check_stdout(int code)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "--native") == 0)
+        return check_stdout(library_command(argc - 1, argv + 1));
     session s = {.arena = arena_create(),
                  .diagnostics = diagnostics_create(stderr),
                  .settings = {.repeat = 1, .harts = 1, .text = text_defaults}};
