@@ -42,13 +42,13 @@ static ir_value *narrowed(ir_value *x, scalar_type t, const ir_op *user)
     return y;
 }
 
-// The type in which the matrix unit multiplies with these weights; SCALAR_F32: it does not.
-// Machines that can look up weights in planes do.
-static scalar_type multiplied(const pass_context *c, const quant_format *f)
+// The type in which the matrix unit multiplies with these weights; SCALAR_F32: it does not. Weights
+// in planes are what split-precompute left.
+static scalar_type multiplied(const quant_format *f)
 {
     if (f->kind == QUANT_DENSE)
         return is_half(f->scale) ? f->scale : SCALAR_F32;
-    return c->machine->parts & MACHINE_LUT ? SCALAR_F32 : SCALAR_F16;
+    return SCALAR_F16;
 }
 
 static void linear(pass_context *c, ir_op *op, bool rounded)
@@ -58,7 +58,7 @@ static void linear(pass_context *c, ir_op *op, bool rounded)
     scalar_type t = x->type->scalar;
     if (!quant_format_parse(ir_operand(op, 1)->type->format, &f))
         return;
-    scalar_type type = multiplied(c, &f);
+    scalar_type type = multiplied(&f);
     if (type == SCALAR_F32)
         return;
     if (t != type && !(rounded && (is_half(t) || t == SCALAR_F32))) {
