@@ -289,17 +289,51 @@ static bool equal_ops(const ir_op *a, const ir_op *b)
     return ir_same_attributes(a, b);
 }
 
-// An equal op before `op` in its block: a user of the same first operand, or, without operands,
-// one of the block's constants and dimensions.
-static ir_op *earlier_equal(ir_op *op, ir_op *const *leaves, size_t n_leaves)
+// The block's pure operations so far, by a hash of what equal ones have in common.
+typedef struct op_table {
+    struct op_entry {
+        ir_op *op;
+        struct op_entry *next;
+    } **chains;
+    size_t mask;
+} op_table;
+
+static op_table table_of(arena *a, const ir_block *b)
 {
-    ir_value *x = ir_operand(op, 0);
-    for (ir_use *use = x ? x->uses : NULL; use; use = use->next)
-        if (use->op->block == op->block && use->op->mark < op->mark && equal_ops(use->op, op))
-            return use->op;
-    for (size_t i = 0; !op->n_operands && i < n_leaves; i++)
-        if (leaves[i] != op && equal_ops(leaves[i], op))
-            return leaves[i];
+    size_t chains = 1;
+    IR_FOR_OPS(op, b)
+    chains++;
+    while (chains & (chains - 1))
+        chains += chains & -chains;
+    return (op_table){.chains = ARENA_ARRAY(a, struct op_entry *, chains), .mask = chains - 1};
+}
+
+static uint64_t mixed(uint64_t hash, uint64_t more)
+{
+    return (hash ^ more) * 0x9e3779b97f4a7c15;
+}
+
+static size_t hash_of(const ir_op *op)
+{
+    uint64_t hash = mixed(0, op->code), bits = 0;
+    for (unsigned i = 0; i < op->n_operands; i++)
+        hash = mixed(hash, (uintptr_t)ir_operand(op, i));
+    const double value = op->code == IR_CONSTANT ? ir_number(op, "value") : 0;
+    if (value != 0) // zeros have two signs
+        memcpy(&bits, &value, sizeof bits);
+    return (size_t)(mixed(hash, bits) >> 20);
+}
+
+// An equal op before `op`; if there is none, it is now among those.
+static ir_op *earlier_equal(arena *a, op_table *t, ir_op *op)
+{
+    struct op_entry **chain = &t->chains[hash_of(op) & t->mask];
+    for (struct op_entry *other = *chain; other; other = other->next)
+        if (equal_ops(other->op, op))
+            return other->op;
+    struct op_entry *entry = ARENA_NEW(a, struct op_entry);
+    *entry = (struct op_entry){op, *chain};
+    *chain = entry;
     return NULL;
 }
 
@@ -325,21 +359,16 @@ static void fold_op(folding *f, ir_op *op)
 
 static void merge_equal(folding *f, ir_block *b)
 {
-    ARRAY_OF(ir_op *) leaves = {0};
-    graph_number_ops(b);
+    op_table table = table_of(f->arena, b);
     IR_FOR_OPS_SAFE(op, b)
     {
-        if (!is_pure(op))
+        ir_op *other = is_pure(op) ? earlier_equal(f->arena, &table, op) : NULL;
+        if (!other)
             continue;
-        ir_op *other = earlier_equal(op, leaves.items, leaves.count);
-        for (unsigned i = 0; other && i < op->n_results; i++)
+        for (unsigned i = 0; i < op->n_results; i++)
             ir_replace_uses(&op->results[i], &other->results[i]);
-        if (other) {
-            ir_op_remove(op);
-            f->merged++;
-        } else if (!op->n_operands) {
-            ARRAY_PUSH(f->arena, &leaves, op);
-        }
+        ir_op_remove(op);
+        f->merged++;
     }
 }
 

@@ -113,18 +113,51 @@ static int lower_first(const void *x, const void *y)
     return ((*a)->offset > (*b)->offset) - ((*a)->offset < (*b)->offset);
 }
 
-// The lowest gap among the placed buffers that live at the same time.
-static int64_t place(buffer *b, buffer **placed, size_t count, buffer **scratch)
+// The placed buffers by when they live: one that lives throughout several spans of time is in the
+// list of each. In most programs buffers live shortly, and few at a time.
+enum { SPAN = 64 };
+typedef struct placed {
+    buffer *buffer;
+    struct placed *next;
+} placed;
+typedef struct timeline {
+    placed **spans;
+    buffer **together; // those that live while the one in question does
+} timeline;
+
+static void add_to_timeline(arena *a, const timeline *t, buffer *b)
+{
+    for (int span = b->start / SPAN; span <= b->end / SPAN; span++) {
+        placed *p = ARENA_NEW(a, placed);
+        *p = (placed){b, t->spans[span]};
+        t->spans[span] = p;
+    }
+}
+
+// Each is found once: in the span in which the later one of the two begins.
+static size_t find_together(const timeline *t, const buffer *b)
 {
     size_t n = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (placed[i]->start <= b->end && b->start <= placed[i]->end)
-            scratch[n++] = placed[i];
+    for (int span = b->start / SPAN; span <= b->end / SPAN; span++) {
+        for (const placed *p = t->spans[span]; p; p = p->next) {
+            const buffer *other = p->buffer;
+            const int later = other->start > b->start ? other->start : b->start;
+            if (later / SPAN == span && other->start <= b->end && b->start <= other->end)
+                t->together[n++] = p->buffer;
+        }
     }
-    qsort(scratch, n, sizeof *scratch, lower_first);
+    return n;
+}
+
+// The lowest gap among the placed buffers that live at the same time.
+static int64_t place(const buffer *b, const timeline *t)
+{
+    const size_t n = find_together(t, b);
+    buffer **together = t->together;
+    qsort(together, n, sizeof *together, lower_first);
     int64_t offset = 0;
-    for (size_t i = 0; i < n && scratch[i]->offset < offset + b->size; i++) {
-        int64_t end = scratch[i]->offset + scratch[i]->size;
+    for (size_t i = 0; i < n && together[i]->offset < offset + b->size; i++) {
+        int64_t end = together[i]->offset + together[i]->size;
         offset = end > offset ? end : offset;
     }
     return offset;
@@ -135,7 +168,8 @@ static void place_buffers(plan *p, const ir_function *f, bool private)
 {
     arena *a = p->context->arena;
     buffer **order = ARENA_ARRAY(a, buffer *, p->buffers.count);
-    buffer **scratch = ARENA_ARRAY(a, buffer *, p->buffers.count);
+    timeline t = {ARENA_ARRAY(a, placed *, p->barriers.count / SPAN + 1),
+                  ARENA_ARRAY(a, buffer *, p->buffers.count)};
     size_t n = 0;
     for (size_t i = 0; i < p->buffers.count; i++) {
         if (p->buffers.items[i].private == private)
@@ -144,7 +178,8 @@ static void place_buffers(plan *p, const ir_function *f, bool private)
     qsort(order, n, sizeof *order, larger_first);
     int64_t total = 0, sum = 0;
     for (size_t i = 0; i < n; i++) {
-        order[i]->offset = place(order[i], order, i, scratch);
+        order[i]->offset = place(order[i], &t);
+        add_to_timeline(a, &t, order[i]);
         ir_set_integer(order[i]->alloc, "offset", order[i]->offset);
         int64_t end = order[i]->offset + order[i]->size;
         total = end > total ? end : total;
