@@ -122,12 +122,11 @@ ALWAYS_INLINE fit first_fit(const quant_format *f, const float *w, int64_t count
     return f->offset ? fit_uniform_offset(w, count, f->planes) : fit_uniform(w, count, f->planes);
 }
 
-// Ternary weights of one magnitude are exact: nothing is left to be searched.
 ALWAYS_INLINE fit clipped_fit(const quant_format *f, const float *w, int64_t count)
 {
-    if (f->kind == QUANT_TERNARY && common_magnitude(w, count) != 0)
-        return fit_ternary(w, count);
-    return clip_search(f, w, count, first_fit(f, w, count));
+    fit first = first_fit(f, w, count);
+    clip_sums sums = clip_sum(f, w, count, first);
+    return clip_best(&sums, f->offset, count, first);
 }
 
 // ------------------------------------------------------------------------ codes
@@ -234,14 +233,32 @@ ALWAYS_INLINE void encode_group(const float *w, int64_t count, quant_rows *row, 
     encode(&row->format, w, count, row->scale[group], row->offset ? row->offset[group] : 0, codes);
 }
 
+// Step by step for some groups at a time: what a group waits for, the next one need not.
+ALWAYS_INLINE void clip_groups(const float *w, int64_t size, int64_t groups, quant_rows *row)
+{
+    enum { SOME = 16 };
+    const quant_format *f = &row->format;
+    fit first[SOME];
+    clip_sums sums[SOME];
+    for (int64_t g = 0; g < groups; g += SOME) {
+        int64_t count = groups - g < SOME ? groups - g : SOME;
+        for (int64_t i = 0; i < count; i++)
+            first[i] = first_fit(f, w + (g + i) * size, size);
+        for (int64_t i = 0; i < count; i++)
+            sums[i] = clip_sum(f, w + (g + i) * size, size, first[i]);
+        for (int64_t i = 0; i < count; i++)
+            store_fit(clip_best(&sums[i], f->offset, size, first[i]), row, g + i);
+    }
+}
+
 // In two passes: a group's codes wait for its scale, but not the next group's scale.
 ALWAYS_INLINE void quick_groups(bool clip, const float *w, int64_t size, int64_t groups,
                                 quant_rows *row)
 {
-    const quant_format *f = &row->format;
-    for (int64_t g = 0; g < groups; g++)
-        store_fit(clip ? clipped_fit(f, w + g * size, size) : first_fit(f, w + g * size, size), row,
-                  g);
+    if (clip)
+        clip_groups(w, size, groups, row);
+    for (int64_t g = 0; g < groups && !clip; g++)
+        store_fit(first_fit(&row->format, w + g * size, size), row, g);
     for (int64_t g = 0; g < groups; g++)
         encode_group(w + g * size, size, row, g, row->codes + g * size);
 }

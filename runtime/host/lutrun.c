@@ -31,7 +31,7 @@ typedef struct settings {
     observe_settings observe;
     timing_settings timing;
     // of model files
-    const char *quant, *tables, *save;
+    const char *quant, *calibrate, *tables, *save;
     option_values defines;
 } settings;
 
@@ -50,7 +50,7 @@ typedef struct session {
 
 enum { CHECKPOINT_EVERY = 1000000000 }; // instructions
 enum {
-    OWN_OPTIONS = 23,
+    OWN_OPTIONS = 24,
     OPTION_ROWS = OWN_OPTIONS + TEXT_OPTIONS + OBSERVE_OPTIONS + TIMING_OPTIONS + 1
 };
 
@@ -92,6 +92,8 @@ static void option_table(settings *s, option_row rows[OPTION_ROWS])
          "go on from a checkpoint of the same run"},
         {"--quant", NULL, OPTION_STRING, &s->quant, "RULES",
          "of a GGUF file: the weight formats, as lutc takes them"},
+        {"--calibrate", NULL, OPTION_STRING, &s->calibrate, "FILE",
+         "of a GGUF file: the text it is quantized for, as lutc takes it"},
         {"--tables", NULL, OPTION_STRING, &s->tables, "TYPE",
          "of a GGUF file: the entries of tables, as lutc takes them"},
         {"--define", "-D", OPTION_LIST, &s->defines, "NAME=VALUE",
@@ -438,7 +440,8 @@ static int help(void)
 static bool compile_model(session *s, const char *path, const char **program)
 {
     const settings *t = &s->settings;
-    model_file_options options = {t->quant, t->tables, t->machine, t->save, &t->defines};
+    model_file_options options = {t->quant,   t->calibrate, t->tables,
+                                  t->machine, t->save,      &t->defines};
     return model_file_compile(s->arena, s->diagnostics, path, &options, program, &s->compiled);
 }
 
@@ -449,6 +452,7 @@ static bool check_model_options(session *s, const char *path)
         const char *name;
         bool given;
     } rows[] = {{"--quant", t->quant != NULL},
+                {"--calibrate", t->calibrate != NULL},
                 {"--tables", t->tables != NULL},
                 {"--define", t->defines.count > 0},
                 {"--save", t->save != NULL}};

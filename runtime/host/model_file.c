@@ -153,11 +153,8 @@ static bool compile(arena *a, diagnostics *d, const char *model, const char *pat
 {
     const struct {
         const char *name, *value;
-    } rows[] = {{"--weights", path},
-                {"--output", output},
-                {"--quant", o->quant},
-                {"--tables", o->tables},
-                {"--machine", o->machine}};
+    } rows[] = {{"--weights", path},           {"--output", output},    {"--quant", o->quant},
+                {"--calibrate", o->calibrate}, {"--tables", o->tables}, {"--machine", o->machine}};
     enum { ROWS = sizeof rows / sizeof *rows };
     const char **argv = ARENA_ARRAY(a, const char *, ROWS + o->defines->count + 3);
     size_t count = 2;

@@ -302,7 +302,7 @@ static void steps_give_what_the_whole_gives(void **state)
     static const char *const names[] = {"w3g64z", "ternaryg64", "w8g64",     "bcq3g64z",
                                         "nf4g64", "bitmod3g64", "bitmod4g64"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        for (int method = 0; method < 2; method++) {
+        for (int method = QUANT_NEAREST; method <= QUANT_REFINED; method++) {
             quant_format f = format_of(names[i]);
             float *w = normal_weights(a, 192, i);
             quant_rows whole = quant_rows_create(a, &f, 1, 192);
@@ -329,7 +329,7 @@ static void extreme_weights_stay_finite(void **state)
             for (int k = 0; k < 32; k++)
                 w[k] = extremes[k % 2 ? choice % 8 : choice / 8];
             quant_rows q = rows_for(*state, &f, w, 1, 32);
-            for (int method = 0; method < 2; method++) {
+            for (int method = QUANT_NEAREST; method <= QUANT_REFINED; method++) {
                 quant_quantize_by((quant_method)method, w, &q);
                 for (int k = 0; k < 32; k++)
                     assert_true(isfinite(quant_value(&q, 0, k)));

@@ -262,6 +262,35 @@ static void errors_are_what_theory_says(void **state)
     }
 }
 
+// In whole vectors and beside them; of one weight, too. Never worse than where no weight is
+// clipped, but for the rounding of scales, and half the way to the refined error at least.
+static void clipping_is_never_worse(void **state)
+{
+    arena *a = *state;
+    static const int64_t lengths[] = {1, 3, 8, 13, 32, 64, 100, 128, 300};
+    for (size_t i = 0; i < N_FORMATS; i++)
+        for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++) {
+            quant_format f = format_of(plane_formats[i]);
+            int64_t n = 40, k = lengths[l];
+            float *w = normal_weights(a, n * k, 1000 * i + l);
+            quant_rows q = quant_rows_create(a, &f, n, k);
+            double *values = ARENA_ARRAY(a, double, (size_t)(n * k)), errors[3] = {0};
+            for (int method = QUANT_NEAREST; method <= QUANT_REFINED; method++) {
+                quant_quantize_by((quant_method)method, w, &q);
+                quant_dequantize(&q, values);
+                for (int64_t j = 0; j < n * k; j++)
+                    errors[method] += (values[j] - (double)w[j]) * (values[j] - (double)w[j]);
+            }
+            double gained = errors[QUANT_NEAREST] - errors[QUANT_CLIPPED];
+            double most = errors[QUANT_NEAREST] - errors[QUANT_REFINED];
+            if (gained < -1e-3 * errors[QUANT_NEAREST] - 1e-6)
+                fail_msg("%s, %lld: %g became %g", f.name, (long long)k, errors[QUANT_NEAREST],
+                         errors[QUANT_CLIPPED]);
+            if (k >= 64 && f.planes > 1 && f.planes <= 4 && gained < 0.5 * most)
+                fail_msg("%s, %lld: gained %g of %g", f.name, (long long)k, gained, most);
+        }
+}
+
 static void ternary_weights_are_kept_exactly(void **state)
 {
     arena *a = *state;
@@ -271,9 +300,11 @@ static void ternary_weights_are_kept_exactly(void **state)
         w[i] = 0.0123f * (float)((int)(next_bits(&seed) % 3) - 1);
     quant_format f = format_of("ternary");
     quant_rows q = quant_rows_create(a, &f, 2, 300);
-    quant_quantize(w, &q);
-    for (int i = 0; i < 600; i++)
-        assert_true(quant_value(&q, i / 300, i % 300) == (double)w[i]);
+    for (int method = QUANT_NEAREST; method <= QUANT_CLIPPED; method++) {
+        quant_quantize_by((quant_method)method, w, &q);
+        for (int i = 0; i < 600; i++)
+            assert_true(quant_value(&q, i / 300, i % 300) == (double)w[i]);
+    }
 }
 
 static void evenly_spaced_weights_are_kept_exactly(void **state)
@@ -284,9 +315,11 @@ static void evenly_spaced_weights_are_kept_exactly(void **state)
     for (int i = 0; i < 32; i++)
         w[i] = 0.25f * (float)(i % 16) - 1.5f;
     quant_rows q = quant_rows_create(a, &f, 1, 32);
-    quant_quantize(w, &q);
-    for (int i = 0; i < 32; i++)
-        assert_true(quant_value(&q, 0, i) == (double)w[i]);
+    for (int method = QUANT_NEAREST; method <= QUANT_CLIPPED; method++) {
+        quant_quantize_by((quant_method)method, w, &q);
+        for (int i = 0; i < 32; i++)
+            assert_true(quant_value(&q, 0, i) == (double)w[i]);
+    }
 }
 
 static void absolute_mean_rounds_as_bitnet_does(void **state)
@@ -314,7 +347,7 @@ static void extreme_weights_stay_finite(void **state)
             for (int k = 0; k < 32; k++)
                 w[k] = extremes[k % 2 ? choice % 8 : choice / 8];
             quant_rows q = quant_rows_create(a, &f, 1, 32);
-            for (int method = 0; method < 2; method++) {
+            for (int method = QUANT_NEAREST; method <= QUANT_REFINED; method++) {
                 quant_quantize_by((quant_method)method, w, &q);
                 for (int k = 0; k < 32; k++) {
                     assert_true(q.codes[k] < 1 << f.planes);
@@ -604,6 +637,7 @@ int main(void)
         TEST(scales_and_offsets_are_what_the_format_stores),
         TEST(scales_round_as_scalars_do),
         TEST(errors_are_what_theory_says),
+        TEST(clipping_is_never_worse),
         TEST(ternary_weights_are_kept_exactly),
         TEST(evenly_spaced_weights_are_kept_exactly),
         TEST(absolute_mean_rounds_as_bitnet_does),
