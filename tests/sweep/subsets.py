@@ -343,7 +343,7 @@ def check(case):
             problem = str(e)
     if problem:
         print(f"{case.text()}\n{case.machine}, {case.rows} rows, {case.plan}:\n{problem}\n"
-              f"repeat: subsets.py --seed {case.seed} --programs 1")
+              f"repeat: subsets.py --seed {case.seed} --programs 1", flush=True)
     return not problem
 
 
