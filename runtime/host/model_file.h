@@ -10,8 +10,8 @@ bool model_file_is(const char *path);
 
 typedef struct model_file_options {
     const char *quant, *calibrate, *tables, *machine; // as lutc takes them; NULL: its default
-    const char *save;                     // where the program is kept; NULL: nowhere
-    const option_values *defines;         // NAME=VALUE
+    const char *save;                                 // where the program is kept; NULL: nowhere
+    const option_values *defines;                     // NAME=VALUE
 } model_file_options;
 
 // Runs the lutc beside this executable. NULL: reported. *program is the path of the result, which
