@@ -495,7 +495,8 @@ static void contract_groups(lowering *l, const contraction *c, ir_value **d)
 {
     const pack_geometry *g = &c->geometry;
     int64_t full = g->depth_tiles / g->tiles_per_group, rest = g->depth_tiles % g->tiles_per_group;
-    int64_t turns = g->tiles_per_group <= UNROLL ? TURNS : 1, rounds = full > 1 ? full / turns : 0;
+    int64_t turns = g->tiles_per_group <= TURNS ? UNROLL / g->tiles_per_group : 1,
+            rounds = full > 1 ? full / turns : 0;
     if (rounds > 0) {
         low_loop groups;
         sweep_begin(l, &groups, low_index(l, rounds), c->row_tiles, d);

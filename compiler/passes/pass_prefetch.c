@@ -243,7 +243,7 @@ static bool comes_from_memory(const prefetching *p, const stream *s)
 {
     const ir_op *around = shared_loop_around(p->loop);
     return !around || factor_of(&s->at, around->regions[0]->arguments.items[0]) ||
-           bytes_loaded(around->regions[0]) > (double)p->machine->scratch_size;
+           bytes_loaded(around->regions[0]) > 0.75 * (double)p->machine->scratch_size;
 }
 
 // Lines that a round reads from memory.
@@ -280,8 +280,13 @@ static void measure(prefetching *p)
     IR_FOR_OPS(op, p->loop->regions[0])
     if (op->code == IR_XLUT_MMA)
         lookups += lookup_cycles(m, op) / m->clock;
-    double round = lines * per_line > lookups ? lines * per_line : lookups;
+    bool waits = lines * per_line > lookups; // for memory, whatever is done
+    double round = waits ? lines * per_line : lookups;
     p->ahead = 2 * m->memory_latency / round;
+    if (!waits) { // prefetches and loads of the same may stand anywhere in a round
+        p->ahead += 1;
+        return;
+    }
     double arrive = 2.0 * LINE / m->tiles_load / m->clock / per_line;
     double burst = arrive < 1 ? lines_at_once(p) * (1 - arrive) : 0;
     double most = (double)m->memory_outstanding - burst - 2;
@@ -318,41 +323,85 @@ static void prefetch(prefetching *p, ir_op *op, const ir_value *view, int64_t by
     ir_build(&b, IR_XLUT_PF, 1, &at, 0, NULL);
 }
 
+static bool looks_up_one_row(const prefetching *p)
+{
+    bool one = false;
+    IR_FOR_OPS(op, p->loop->regions[0])
+    one |= op->code == IR_XLUT_MMA && ir_name_is(op, "rows", "one");
+    return one;
+}
+
 // Tables that are looked up by one row were built just before.
 static bool lies_in_scratch(const prefetching *p, const stream *s)
 {
-    bool one_row = false;
-    IR_FOR_OPS(op, p->loop->regions[0])
-    one_row |= op->code == IR_XLUT_MMA && ir_name_is(op, "rows", "one");
-    return one_row && !comes_from_memory(p, s);
+    return looks_up_one_row(p) && !comes_from_memory(p, s);
 }
 
-// Behind the load of what lies a distance before: so both go on at one speed. Where one load serves
-// many lookups, these wait for loads, and prefetches stand behind the first lookup.
-static ir_op *place_of(const stream *s, int64_t offset)
+static bool scales(const ir_block *b)
 {
-    ir_op *reader = s->reader;
+    const ir_op *op = b->first;
+    while (op && op->code != IR_XLUT_DEQ)
+        op = op->next;
+    return op;
+}
+
+// The load of what lies a distance before: so both go on at one speed. Where sums are scaled the
+// lookup behind it, whose result is waited for.
+static ir_op *load_at(const stream *s, int64_t offset)
+{
+    ir_op *load = s->reader;
     for (ir_op *op = s->reader; op; op = op->next) {
         linear at;
         const ir_value *root, *view = read_by(op);
         if (view && locate(view, &root, &at) && root == s->root && same_terms(&at, &s->at) &&
             at.constant >= s->at.constant && at.constant <= s->at.constant + offset)
-            reader = op;
+            load = op;
     }
-    ir_op *lookup = reader;
+    ir_op *lookup = load;
     while (lookup && lookup->code != IR_XLUT_MMA)
         lookup = lookup->next;
-    return lookup && !ir_name_is(lookup, "rows", "one") ? lookup : reader;
+    return lookup && lookup->next->next && scales(load->block) ? lookup : load;
 }
 
+// In front of the lookups by turns, behind the loads of their operands: prefetch `i` of `count`.
+static ir_op *before_lookup(const prefetching *p, const stream *s, unsigned i, unsigned count)
+{
+    unsigned lookups = 0;
+    bool read = false;
+    IR_FOR_OPS(op, p->loop->regions[0])
+    lookups += op->code == IR_XLUT_MMA;
+    unsigned skip = i * lookups / count;
+    IR_FOR_OPS(op, p->loop->regions[0])
+    {
+        read |= op == s->reader;
+        if (op->next && op->next->code == IR_XLUT_MMA && skip-- == 0)
+            return read ? op : s->reader;
+    }
+    return s->reader;
+}
+
+static unsigned tiles_of(const prefetching *p, const stream *s)
+{
+    int64_t tile = (int64_t)machine_tile_bytes(p->machine);
+    return lies_in_scratch(p, s) ? 0 : (unsigned)((s->bytes + tile - 1) / tile);
+}
+
+// Where one load serves several lookups, these leave time between loads; else it is the loads that
+// leave time for lookups.
 static void prefetch_streams(prefetching *p)
 {
     int64_t tile = (int64_t)machine_tile_bytes(p->machine);
-    for (unsigned i = p->count; i-- > 0;) { // the last first: each goes in front of those there
+    bool one_row = looks_up_one_row(p);
+    unsigned count = 0;
+    for (unsigned i = 0; i < p->count; i++)
+        count += tiles_of(p, &p->streams[i]);
+    for (unsigned i = p->count, k = count; i-- > 0;) { // the last first: the others go before it
         const stream *s = &p->streams[i];
-        for (int64_t at = (s->bytes - 1) / tile * tile; !lies_in_scratch(p, s) && at >= 0;
-             at -= tile)
-            prefetch(p, place_of(s, at), s->view, distance(p, s) + at);
+        for (unsigned t = tiles_of(p, s); t-- > 0;) {
+            int64_t at = t * tile;
+            ir_op *behind = one_row ? load_at(s, at) : before_lookup(p, s, --k, count);
+            prefetch(p, behind, s->view, distance(p, s) + at);
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 // The whole way, as a page: the passes' one-line descriptions are in passes.def.
 const char pipeline_default[] = "fold,quantize-weights,split-precompute,quantize-tables,"
                                 "use-matrix,pack-weights,fuse,choose-tiles,lower-to-tile,"
-                                "prefetch,partition,assign-tile-registers,plan-memory";
+                                "overlap,prefetch,partition,assign-tile-registers,plan-memory";
 
 // ---------------------------------------------------------------------- parsing
 

@@ -6,8 +6,13 @@ enum { MAX_ROW_BLOCK = 16, SAMPLES = 64 };
 
 // What one sweep over the weights of a kernel costs.
 typedef struct sweep {
-    double stream;            // seconds to read the weights once
-    double compute;           // seconds of the LUT array for one row tile
+    double stream;       // seconds to read the weights once
+    double compute;      // seconds of the LUT array for one row tile
+    double loads;        // seconds in which the first row tile waits for planes
+    double columns;      // column tiles
+    double column_bytes; // of the weights of a column tile, of all products
+    double table_bytes;  // of one row tile, the whole depth
+    double bandwidth, scratch;
     double epilogue_bytes;    // of one row tile's block of results in near memory
     int64_t minimum, maximum; // row tiles
 } sweep;
@@ -39,7 +44,8 @@ unsigned schedule_registers(const machine *target, const ir_op *kernel, int64_t 
             continue;
         }
         unsigned tables = (sliced ? rows : 1) * table->parts, combined = sums > f.terms;
-        unsigned n = rows * (1 + sums) + f.planes + tables + combined;
+        // Planes twice, and a table more: the next lookup's are loaded in the meantime.
+        unsigned n = rows * (1 + sums) + 2 * f.planes + tables + table->parts + combined;
         most = n > most ? n : most;
     }
     return most;
@@ -64,9 +70,15 @@ static double plane_cycles(const machine *target)
     return machine_tile_lookups(target) * m * n / target->units;
 }
 
+static double table_bytes(const machine *target, const ir_type *table)
+{
+    double tile = (double)machine_tile_bytes(target) * table->parts;
+    return table->scalar == SCALAR_I8 && table->parts == 1 ? tile / 2 : tile;
+}
+
 static sweep describe(const machine *target, const ir_op *kernel)
 {
-    sweep s = {0};
+    sweep s = {.bandwidth = target->memory_bandwidth, .scratch = (double)target->scratch_size};
     IR_FOR_OPS(op, kernel->regions[0])
     {
         quant_format f;
@@ -77,6 +89,11 @@ static sweep describe(const machine *target, const ir_op *kernel)
         double tiles = (double)g.column_tiles * (double)g.depth_tiles;
         s.stream += (double)g.column_tiles * (double)g.column_tile_bytes / target->memory_bandwidth;
         s.compute += tiles * f.planes * plane_cycles(target) / target->clock;
+        s.loads +=
+            tiles * f.planes * machine_tile_bytes(target) / target->tiles_load / target->clock;
+        s.columns = (double)g.column_tiles;
+        s.column_bytes += (double)g.column_tile_bytes;
+        s.table_bytes = table_bytes(target, table) * (double)g.depth_tiles;
         s.epilogue_bytes += (double)machine_tile_bytes(target);
         s.minimum = row_tiles(target, table, true);
         s.maximum = row_tiles(target, table, false);
@@ -84,13 +101,24 @@ static sweep describe(const machine *target, const ir_op *kernel)
     return s;
 }
 
-// Whole blocks, then single row tiles, as the lowering cuts them. Reading and computing overlap.
+// Reading and computing overlap, but for the first row tile's wait for planes; where memory has
+// little to spare, lookups wait for it. Scratch keeps the tables of a block from column tile to
+// column tile if it has room for what is read in between.
+static double block_seconds(const sweep *s, int64_t block)
+{
+    const double spare = 0.75;
+    double tables = (double)block * s->table_bytes;
+    bool keeps = tables + s->column_bytes <= spare * s->scratch;
+    double memory = s->stream + tables * (keeps ? 1 : s->columns) / s->bandwidth;
+    double busy = (double)block * s->compute + s->loads;
+    return busy > memory / spare ? busy : memory / spare;
+}
+
+// Whole blocks, then single row tiles, as the lowering cuts them.
 static double seconds_for(const sweep *s, int64_t tiles, int64_t block)
 {
-    double busy = (double)block * s->compute;
-    double whole = busy > s->stream ? busy : s->stream;
-    double single = s->compute > s->stream ? s->compute : s->stream;
-    return (double)(tiles / block) * whole + (double)(tiles % block) * single;
+    return (double)(tiles / block) * block_seconds(s, block) +
+           (double)(tiles % block) * block_seconds(s, 1);
 }
 
 // The mean over the numbers of row tiles that the kernel can meet.
