@@ -207,8 +207,8 @@ static bool is_lowered(const ir_module *m)
 static const char *passes_left(driver *d)
 {
     const char *all = usual_passes(d);
-    const char *next = all ? strstr(all, "partition") : NULL;
-    return next && d->module && is_lowered(d->module) ? next : all;
+    const char *lowering = all ? strstr(all, "lower-to-tile,") : NULL;
+    return lowering && d->module && is_lowered(d->module) ? strchr(lowering, ',') + 1 : all;
 }
 
 static bool is_disabled(const driver *d, const char *pass)

@@ -430,10 +430,13 @@ static void visit(ir_op *op, void *context)
         return;
     p->loop = op;
     p->count = 0;
-    bool looks_up = false;
+    bool looks_up = false, prefetches = false; // a module that was dumped comes again
     IR_FOR_OPS(inner, op->regions[0])
-    looks_up |= inner->code == IR_XLUT_MMA;
-    if (!looks_up)
+    {
+        looks_up |= inner->code == IR_XLUT_MMA;
+        prefetches |= inner->code == IR_XLUT_PF;
+    }
+    if (!looks_up || prefetches)
         return;
     collect(p);
     if (!p->count)
