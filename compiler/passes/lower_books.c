@@ -170,8 +170,8 @@ static void clear_other_scales(lowering *l, const book_table *b)
     low_fill(l, b->table->scales, b->row_tile, low_index(l, 0), low_index(l, count), 0);
 }
 
-void lower_book_table(lowering *l, const place *table, const table_source *from,
-                      ir_value *row_tile, bool one_row)
+void lower_book_table(lowering *l, const place *table, const table_source *from, ir_value *row_tile,
+                      bool one_row)
 {
     book_table b = {.table = table,
                     .source = from,
