@@ -122,7 +122,7 @@ def check_one_command(model, options):
     result = lutra.run("lutrun", model.file, *options, "--save", saved, "--prompt", PROMPT, "-n", 10, "--stats=json")
     assert result.stdout == model.emulator("--prompt", PROMPT, "-n", 10), result.stdout
     assert lutra.run("lutrun", saved, "--prompt", PROMPT, "-n", 10).stdout == result.stdout
-    decode = lutra.statistics(result.stderr[result.stderr.index('{\n  "schema"'):])["text"]["decode"]
+    decode = lutra.statistics(result.stderr[result.stderr.index('{"schema"'):])["text"]["decode"]
     assert decode["tokens"] == 9, decode
     return decode
 

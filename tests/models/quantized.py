@@ -25,7 +25,7 @@ MOST = {("floats", "f16"): 0.001, ("floats", "i8"): 0.006, ("integers", "f16"): 
 MODELS = [
     ("stories260K", "llama.lut", "stories260k/stories260K-F32.gguf", "floats", 0.02,
      ["w4g32", "none", "w4g128", "w3g32", "w3g64z", "w2g64z", "ternary", "w1g32"]),
-    ("bit3M", "bitnet.lut", "bitnet-3m/bit3M-bitnet-TQ2_0.gguf", "integers", 0.06, ["keep", "w4g32", "w2g64"]),
+    ("bit3M", "bitnet.lut", "bitnet-3m/bit3M-bitnet-TQ2_0.gguf", "integers", 0.12, ["keep", "w4g32", "w2g64"]),
 ]
 
 
