@@ -83,6 +83,7 @@ ir_value *low_binary(lowering *l, ir_opcode code, ir_value *x, ir_value *y);
 ir_value *low_cast(lowering *l, ir_value *x, scalar_type t); // scalar or vector; itself when equal
 ir_value *low_to_index(lowering *l, ir_value *scalar);
 ir_value *low_broadcast(lowering *l, ir_value *scalar);
+ir_value *low_reduce(lowering *l, ir_value *x, const char *by); // f32 lanes; "add", "max"
 // An index operand of the kernel's op: an input, or a constant that stands beside it.
 ir_value *low_index_operand(lowering *l, const ir_value *v);
 ir_value *low_dim(lowering *l, ir_dim d);

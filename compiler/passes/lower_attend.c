@@ -24,14 +24,6 @@ static ir_value *zeros(lowering *l)
     return low_broadcast(l, low_number(l, SCALAR_F32, 0));
 }
 
-static ir_value *reduced(lowering *l, ir_value *x, const char *by)
-{
-    ir_value *y =
-        ir_build1(&l->at, IR_REDUCE, ir_type_scalar(l->module, SCALAR_F32), x, NULL, NULL);
-    ir_set_name(y->op, "by", by);
-    return y;
-}
-
 static ir_value *fma_by(lowering *l, ir_value *x, ir_value *scalar, ir_value *sum)
 {
     return ir_build1(&l->at, IR_FMA, sum->type, x, low_broadcast(l, scalar), sum);
@@ -158,7 +150,7 @@ static void dots_by_columns(const attention *a, const query_block *b)
         sum =
             i ? ir_build1(&l->at, IR_FMA, sum->type, q[i], k, sum) : low_binary(l, IR_MUL, q[0], k);
     }
-    sum = reduced(l, sum, "add");
+    sum = low_reduce(l, sum, "add");
     if (rounds)
         sum = low_binary(l, IR_ADD, sum, low_load(l, a->weights, zero, each.counter));
     low_store(l, sum, a->weights, zero, each.counter);
@@ -214,7 +206,7 @@ static ir_value *maximum_of(const attention *a, const query_block *b, unsigned i
         low_vstore(l, final, a->weights, row, strip.counter, 1);
     maximum = low_binary(l, IR_MAX, strip.carried[0], final);
     low_loop_end(l, &strip, &maximum);
-    return reduced(l, ir_result(strip.op, 0), "max");
+    return low_reduce(l, ir_result(strip.op, 0), "max");
 }
 
 // Scores of query i become weights exp(score - maximum); their sum divides at the end.
@@ -229,7 +221,7 @@ static ir_value *weigh(const attention *a, const query_block *b, unsigned i)
     low_vstore(l, x, a->weights, row, strip.counter, 1);
     sum = low_binary(l, IR_ADD, strip.carried[0], x);
     low_loop_end(l, &strip, &sum);
-    return reduced(l, ir_result(strip.op, 0), "add");
+    return low_reduce(l, ir_result(strip.op, 0), "add");
 }
 
 // ---------------------------------------------------------------------- values
@@ -293,7 +285,8 @@ static void sum_values_by_keys(const attention *a, const query_block *b)
     }
     low_loop_end(l, &keys, sums);
     for (unsigned i = 0; i < b->count; i++) {
-        ir_value *y = low_binary(l, IR_MUL, reduced(l, ir_result(keys.op, i), "add"), inverse[i]);
+        ir_value *y =
+            low_binary(l, IR_MUL, low_reduce(l, ir_result(keys.op, i), "add"), inverse[i]);
         low_store(l, low_cast(l, y, a->y->type->scalar), a->y->buffer, b->row[i], columns.counter);
     }
     low_loop_end(l, &columns, NULL);

@@ -175,14 +175,6 @@ static void score(const matrix_attention *x)
 
 // ---------------------------------------------------------------------- weights
 
-static ir_value *reduced(lowering *l, ir_value *v, const char *by)
-{
-    ir_value *y =
-        ir_build1(&l->at, IR_REDUCE, ir_type_scalar(l->module, SCALAR_F32), v, NULL, NULL);
-    ir_set_name(y->op, "by", by);
-    return y;
-}
-
 // Scaled, slopes added, minus infinity for keys that query `i` does not see.
 static ir_value *final_score(const matrix_attention *x, ir_value *i, ir_value *slope,
                              ir_value *column)
@@ -214,7 +206,7 @@ static ir_value *maximum_of(const matrix_attention *x, ir_value *i)
     low_vstore(l, y, x->scores, i, strip.counter, 1);
     maximum = low_binary(l, IR_MAX, strip.carried[0], y);
     low_loop_end(l, &strip, &maximum);
-    return reduced(l, ir_result(strip.op, 0), "max");
+    return low_reduce(l, ir_result(strip.op, 0), "max");
 }
 
 static void weigh(const matrix_attention *x)
@@ -230,7 +222,7 @@ static void weigh(const matrix_attention *x)
     store_halves(x, y, x->weight_parts, x->weights, queries.counter, strip.counter);
     sum = low_binary(l, IR_ADD, strip.carried[0], y);
     low_loop_end(l, &strip, &sum);
-    low_store(l, reduced(l, ir_result(strip.op, 0), "add"), x->sums, low_index(l, 0),
+    low_store(l, low_reduce(l, ir_result(strip.op, 0), "add"), x->sums, low_index(l, 0),
               queries.counter);
     low_loop_end(l, &queries, NULL);
 }

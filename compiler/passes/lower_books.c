@@ -72,10 +72,7 @@ static ir_value *largest_entry(lowering *l, const book_table *b, ir_value *row, 
     }
     ir_value *next = low_binary(l, IR_MAX, strip.carried[0], sum);
     low_loop_end(l, &strip, &next);
-    ir_value *most = ir_build1(&l->at, IR_REDUCE, ir_type_scalar(l->module, SCALAR_F32),
-                               ir_result(strip.op, 0), NULL, NULL);
-    ir_set_name(most->op, "by", "max");
-    return low_binary(l, IR_MUL, most, b->most);
+    return low_binary(l, IR_MUL, low_reduce(l, ir_result(strip.op, 0), "max"), b->most);
 }
 
 // Stores the scale of a span for row `r` of the tile and gives its inverse.

@@ -195,6 +195,14 @@ ir_value *low_broadcast(lowering *l, ir_value *scalar)
     return ir_build1(&l->at, IR_BROADCAST, type, scalar, NULL, NULL);
 }
 
+ir_value *low_reduce(lowering *l, ir_value *x, const char *by)
+{
+    ir_value *y =
+        ir_build1(&l->at, IR_REDUCE, ir_type_scalar(l->module, SCALAR_F32), x, NULL, NULL);
+    ir_set_name(y->op, "by", by);
+    return y;
+}
+
 // ----------------------------------------------------------------- dimensions
 
 static ir_value *symbol_value(lowering *l, const ir_symbol *symbol)

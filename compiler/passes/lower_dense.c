@@ -33,11 +33,8 @@ static void dots(lowering *l, ir_op *op, ir_value *row, ir_value *column, unsign
         next[i] = ir_build1(&l->at, IR_FMA, a->type, a, b, strip.carried[i]);
     }
     low_loop_end(l, &strip, next);
-    for (unsigned i = 0; i < count; i++) {
-        sums[i] = ir_build1(&l->at, IR_REDUCE, ir_type_scalar(l->module, SCALAR_F32),
-                            ir_result(strip.op, i), NULL, NULL);
-        ir_set_name(sums[i]->op, "by", "add");
-    }
+    for (unsigned i = 0; i < count; i++)
+        sums[i] = low_reduce(l, ir_result(strip.op, i), "add");
 }
 
 // Columns from .. to of the block that starts at column `first`, `count` at once.

@@ -379,9 +379,7 @@ static void build_stage(rows_kernel *k, int stage)
     low_loop_end(l, &strip, next);
     for (unsigned i = 0; i < n; i++) {
         l->at.where = active[i]->op->where;
-        ir_value *total = ir_build1(&l->at, IR_REDUCE, ir_type_scalar(l->module, SCALAR_F32),
-                                    ir_result(strip.op, i), NULL, NULL);
-        ir_set_name(total->op, "by", active[i]->by);
+        ir_value *total = low_reduce(l, ir_result(strip.op, i), active[i]->by);
         active[i]->scalar = concluded(k, active[i], pass_of(k, active[i]), total);
     }
 }

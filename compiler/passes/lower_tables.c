@@ -152,10 +152,7 @@ static ir_value *greatest_scale(lowering *l, ir_value *row, int64_t count)
     ir_value *scale = low_vload(l, l->slice_scales, low_index(l, 0), at, l->m);
     greatest = low_binary(l, IR_MAX, strip.carried[0], scale);
     low_loop_end(l, &strip, &greatest);
-    ir_value *most = ir_build1(&l->at, IR_REDUCE, ir_type_scalar(l->module, SCALAR_F32),
-                               ir_result(strip.op, 0), NULL, NULL);
-    ir_set_name(most->op, "by", "max");
-    return most;
+    return low_reduce(l, ir_result(strip.op, 0), "max");
 }
 
 // Scale and inverse scale of `count` depth tiles from `first` on, for each row of the tile.
