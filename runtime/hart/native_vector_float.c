@@ -76,14 +76,22 @@ static void compute(translation *t, const hart_op *op, const vector_row *row, un
     }
 }
 
-static bool write_computed(translation *t, hart_op *op, const vector_row *row, bool normal)
+// All results, not stored yet: the number of chunks. 0: nothing was emitted.
+static unsigned compute_all(translation *t, hart_op *op, const vector_row *row)
 {
     const unsigned chunks = chunks_of(t, op, row);
-    if (!chunks)
-        return false;
-    begin(t, op, row);
+    if (chunks)
+        begin(t, op, row);
     for (unsigned c = 0; c < chunks; c++)
         compute(t, op, row, c);
+    return chunks;
+}
+
+static bool write_computed(translation *t, hart_op *op, const vector_row *row, bool normal)
+{
+    const unsigned chunks = compute_all(t, op, row);
+    if (!chunks)
+        return false;
     require_range(t, op, chunks, normal);
     store_results(t, op, chunks);
     return true;
@@ -92,14 +100,10 @@ static bool write_computed(translation *t, hart_op *op, const vector_row *row, b
 // Integers, whose conversion is always right.
 bool hart_native_vector_from_integer(translation *t, hart_op *op, const vector_row *row)
 {
-    const unsigned chunks = chunks_of(t, op, row);
-    if (!chunks)
-        return false;
-    begin(t, op, row);
-    for (unsigned c = 0; c < chunks; c++)
-        compute(t, op, row, c);
-    store_results(t, op, chunks);
-    return true;
+    const unsigned chunks = compute_all(t, op, row);
+    if (chunks)
+        store_results(t, op, chunks);
+    return chunks;
 }
 
 // The larger magnitude of each pair is neither zero, which has two signs, nor that of NaN.
