@@ -1,18 +1,14 @@
 // link: lutra_quant lutra_support
 // Formats whose levels are not evenly spaced: binary coding, codebooks, specials. Known cases by
 // hand, fits that never get worse, packing there and back.
+#include "tests/unit/quant_fixture.h"
+
 #include "compiler/quant/levels.h"
-#include "compiler/quant/quant.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char *const free_formats[] = {
     "bcq1",   "bcq2",   "bcq3g128", "bcq4g16",     "bcq2g64z",    "bcq3z",   "bcq4g32zf",
@@ -20,25 +16,6 @@ static const char *const free_formats[] = {
     "cb2g64", "cb2",    "cb2g16",   "bitmod3g128", "bitmod4g128", "bitmod4", "bitmod4g32f",
 };
 enum { N_FORMATS = sizeof free_formats / sizeof free_formats[0] };
-
-static const pack_shape shapes[] = {{1, 64}, {2, 64}, {2, 128}, {4, 128}, {4, 256}};
-enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
-
-static quant_format format_of(const char *name)
-{
-    quant_format f;
-    if (!quant_format_parse(name, &f))
-        fail_msg("'%s' is not a format", name);
-    return f;
-}
-
-static uint64_t next_bits(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
 
 static float next_normal(uint64_t *state)
 {

@@ -1,18 +1,14 @@
 // link: lutra_quant lutra_support
 // Format names, quantizers, the canonical form, packing.
+#include "tests/unit/quant_fixture.h"
+
 #include "compiler/quant/levels.h"
-#include "compiler/quant/quant.h"
 #include "support/array.h"
 
 #include <float.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char *const plane_formats[] = {
     "w1",          "w2",           "w3",         "w4",         "ternary",    "w1z",
@@ -23,26 +19,6 @@ static const char *const plane_formats[] = {
     "w6g16zf",     "w7g64",        "w8",         "w8g32z",
 };
 enum { N_FORMATS = sizeof plane_formats / sizeof plane_formats[0] };
-
-static const pack_shape shapes[] = {{1, 64}, {2, 64}, {2, 128}, {4, 128}, {4, 256}};
-enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
-
-static quant_format format_of(const char *name)
-{
-    quant_format f;
-    if (!quant_format_parse(name, &f))
-        fail_msg("'%s' is not a format", name);
-    return f;
-}
-
-// A small generator of our own: tests must not move when the library's does.
-static uint64_t next_bits(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
 
 static double next_uniform(uint64_t *state)
 {
