@@ -4,6 +4,7 @@
 #include "compiler/import/source.h"
 #include "support/clones.h"
 
+#include <math.h>
 #include <string.h>
 #include <strings.h>
 
@@ -368,6 +369,37 @@ static bool canonical_iq4nl(const weight_type *type, const quant_format *format,
     return true;
 }
 
+// E8M0 in front of E2M1: half of the power of two, since fp4's numbers are doubled. 255 is NaN.
+static float scale_mxfp4(uint8_t e)
+{
+    return e == UINT8_MAX ? NAN : ldexpf(1, e - 128);
+}
+
+static void dequantize_mxfp4(const weight_type *type, const uint8_t *in, int64_t count, float *out)
+{
+    static const float numbers[] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+    uint8_t codes[MAX_BLOCK];
+    for (int64_t i = 0; i < count; i += type->block, in += type->bytes) {
+        unpack(in + 1, 16, 16, 4, codes);
+        for (uint32_t j = 0; j < type->block; j++)
+            *out++ = numbers[codes[j]] * scale_mxfp4(*in);
+    }
+}
+
+// Nibbles are the codebook's codes. Scales so large that values are beyond f32 have no such form.
+static bool canonical_mxfp4(const weight_type *type, const quant_format *format, const uint8_t *in,
+                            int64_t count, uint8_t *codes, float *scale, float *offset)
+{
+    bool good = true;
+    (void)format, (void)offset;
+    for (int64_t i = 0; i < count; i++, in += type->bytes) {
+        unpack(in + 1, 16, 16, 4, codes + i * type->block);
+        scale[i] = scale_mxfp4(*in);
+        good &= scale[i] < 0x1p123f;
+    }
+    return good;
+}
+
 // --------------------------------------------------------------------- the table
 
 #define BLOCKS(group, layout, scaling) dequantize_blocks, group, codes_##layout, scales_##scaling
@@ -395,6 +427,7 @@ const weight_type weight_types[] = {
     {"Q5_K", 13, 256, 176, "f32", BLOCKS(32, q5_k, q4_k), UNIFORM("w5g32")},
     {"Q6_K", 14, 256, 210, "f32", BLOCKS(16, q6_k, q6_k), UNIFORM("w6g16")},
     {"IQ4_NL", 20, 32, 18, "f32", BLOCKS(32, iq4_nl, q8_0), CODEBOOK("iq4nlg32", iq4nl)},
+    {"MXFP4", 39, 32, 17, "bf16", dequantize_mxfp4, 32, NULL, NULL, CODEBOOK("fp4g32", mxfp4)},
     {"TQ1_0", 34, 256, 54, "f16", BLOCKS(256, tq1_0, tq1_0), TERNARY},
     {"TQ2_0", 35, 256, 66, "f16", BLOCKS(256, tq2_0, tq2_0), TERNARY},
     // Known by name only. Q8_1 and Q8_K are activations' types: files have none.
@@ -402,7 +435,7 @@ const weight_type weight_types[] = {
     {"Q4_2", 4}, {"Q4_3", 5}, {"Q8_1", 9}, {"Q8_K", 15}, {"IQ2_XXS", 16}, {"IQ2_XS", 17},
     {"IQ3_XXS", 18}, {"IQ1_S", 19}, {"IQ3_S", 21}, {"IQ2_S", 22}, {"IQ4_XS", 23}, {"IQ1_M", 29},
     {"Q4_0_4_4", 31}, {"Q4_0_4_8", 32}, {"Q4_0_8_8", 33}, {"IQ4_NL_4_4", 36}, {"IQ4_NL_4_8", 37},
-    {"IQ4_NL_8_8", 38}, {"MXFP4", 39}, {"NVFP4", 40}, {"Q1_0", 41}, {"Q2_0", 42},
+    {"IQ4_NL_8_8", 38}, {"NVFP4", 40}, {"Q1_0", 41}, {"Q2_0", 42},
     // clang-format on
     {NULL},
 };

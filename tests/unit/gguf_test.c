@@ -398,7 +398,7 @@ static void all_at_once(bytes *b)
 #define BAD "bad.gguf: error: "
 #define SUPPORTED                                                                                  \
     "   note: supported types: F32, F16, BF16, F64, I8, I16, I32, I64, Q8_0, Q4_0, Q4_1, Q5_0, "   \
-    "Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, TQ1_0, TQ2_0\n"
+    "Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, MXFP4, TQ1_0, TQ2_0\n"
 #define WRONG(function, message) {#function, function, message}
 
 static const struct {

@@ -183,6 +183,14 @@ static double q6_k_element(const uint8_t *block, int i)
     return half(block + 208) * (int8_t)block[192 + i / 16] * code;
 }
 
+static double mxfp4_element(const uint8_t *block, int i)
+{
+    static const double numbers[] = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
+    int code = nibble_16(block + 1, i);
+    double x = (code & 8 ? -1 : 1) * numbers[code & 7];
+    return block[0] == 255 ? NAN : ldexp(x, block[0] - 127);
+}
+
 // Where a block's halves are, and the other bytes that scales are made of.
 static const struct {
     const char *name;
@@ -199,7 +207,7 @@ static const struct {
     {"Q3_K", q3_k_element, 1, 108, 12, 96}, {"Q4_K", q4_k_element, 2, 0, 12, 4},
     {"Q5_K", q5_k_element, 2, 0, 12, 4},    {"Q6_K", q6_k_element, 1, 208, 16, 192},
     {"IQ4_NL", iq4_nl_element, 1, 0, 0, 0}, {"TQ1_0", tq1_0_element, 1, 52, 0, 0},
-    {"TQ2_0", tq2_0_element, 1, 64, 0, 0},
+    {"TQ2_0", tq2_0_element, 1, 64, 0, 0},  {"MXFP4", mxfp4_element, 0, 0, 1, 0},
 };
 enum { N_TYPES = sizeof types / sizeof types[0] };
 
@@ -240,6 +248,8 @@ static void random_blocks(size_t type, bool tame, uint8_t *bytes, size_t size)
             put_half(bytes + block + types[type].half_at + 2 * i,
                      (unsigned)(magnitude | (bits >> 32 & 0x8000)));
         }
+    for (size_t i = 0; i < size && strcmp(t->name, "MXFP4") == 0; i += t->bytes)
+        bytes[i] = (uint8_t)(tame ? 120 + bytes[i] % 3 : bytes[i] % 250);
     if (!types[type].halves) // no infinities, no NaN: clear a bit of every exponent
         for (size_t i = t->bytes - 1; i < size; i += t->bytes)
             bytes[i] &= 0xbf;
@@ -530,6 +540,12 @@ static void the_simplest_exact_format_is_kept(void **state)
     assert_string_equal(kept("TQ2_0", tq, sizeof tq, 2, 512), "ternaryg256");
     put_half(tq + 3 * 66 + 64, 1);
     assert_string_equal(kept("TQ2_0", tq, sizeof tq, 2, 512), "ternaryg256f");
+    uint8_t mx[34] = {[0] = 128, [17] = 142}; // 2^0 and 2^14, halves of the file's scales
+    assert_string_equal(kept("MXFP4", mx, sizeof mx, 2, 32), "fp4g32");
+    mx[17] = 144; // 2^16 is beyond f16
+    assert_string_equal(kept("MXFP4", mx, sizeof mx, 2, 32), "fp4g32f");
+    mx[17] = 255; // NaN
+    assert_null(kept("MXFP4", mx, sizeof mx, 2, 32));
     tq[0] = 3; // 2 d: no ternary weight
     assert_null(kept("TQ2_0", tq, sizeof tq, 2, 512));
     assert_null(kept("F16", tq, 256, 1, 128));
