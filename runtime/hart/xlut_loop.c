@@ -1,9 +1,7 @@
 // Loops of a run that advance evenly through memory: checked at once, executed round by round, or
-// by the LUT unit as a strip.
+// by the LUT unit as strips.
 
 #include "runtime/hart/xlut_run.h"
-
-#include <string.h>
 
 // ------------------------------------------------------------------ preparation
 
@@ -20,7 +18,8 @@ typedef struct round_state {
     uint64_t written;                   // integer registers
     uint32_t changed, read;             // tiles, but for what lmma reads
     lut_place tile[ISA_TILE_REGISTERS]; // where they were loaded from
-    bool understood, is_strip;
+    strip_draft draft;
+    bool understood;
 } round_state;
 
 static run_span *span_of(run_loop *loop, term x)
@@ -88,30 +87,19 @@ static lut_place behind(lut_place p, uint32_t bytes)
     return p;
 }
 
-static lut_step *last_step(const round_state *r)
+// An lmma as a step of a strip, which only knows tiles that the round has loaded.
+static void draft_lmma(round_state *r, const run_op *op)
 {
-    return r->loop->strip.steps ? &r->loop->step[r->loop->strip.steps - 1] : NULL;
-}
-
-// An lmma as the next step of a strip: of the same kind as the others, and of tiles that the round
-// has loaded.
-static void add_step(round_state *r, const run_op *op)
-{
-    lut_strip *s = &r->loop->strip;
     const isa_instruction *in = op->in;
     const bool narrow = in->table == XLUT_TABLE_I8;
     const unsigned planes = xlut_form_planes(in->form);
     const uint32_t table = 1u << in->rs1, all = ((1u << planes) - 1) << in->rs2;
-    if (s->steps == 0)
-        s->in = in, s->sums = in->rd;
-    r->is_strip &= s->steps < LUT_MOST_STEPS && op->choice->strip != NULL && in->rd == s->sums &&
-                   op->choice->strip == r->u->lmma[lut_lmma_index(s->in)].strip &&
-                   in->form == s->in->form && (~r->loop->loaded & (table | all)) == 0 &&
-                   (r->loop->halves & (all | (narrow ? 0 : table))) == 0;
-    if (!r->is_strip)
+    lut_step *step = hart_xlut_draft_lmma(&r->draft, op);
+    if (!step || (~r->loop->loaded & (table | all)) ||
+        (r->loop->halves & (all | (narrow ? 0 : table)))) {
+        r->draft.failed = true;
         return;
-    lut_step *step = &r->loop->step[s->steps++];
-    *step = (lut_step){.start = in->start};
+    }
     step->table = behind(r->tile[in->rs1], (narrow ? 32 : 64) * op->choice->first);
     for (unsigned p = 0; p < planes; p++)
         step->plane[p] = behind(r->tile[in->rs2 + p], 2 * r->u->n * op->choice->first);
@@ -122,26 +110,20 @@ static void follow_lmma(round_state *r, const run_op *op)
     r->changed |= 1u << op->rd;
     r->loop->work.lookups += op->choice->lookups;
     r->loop->work.multiply_accumulates += op->choice->multiply_accumulates;
-    add_step(r, op);
+    draft_lmma(r, op);
 }
 
 static void follow_dequantize(round_state *r, run_op *op)
 {
-    const isa_instruction *in = op->in;
-    const uint32_t size = scale_size(in);
+    const uint32_t size = scale_size(op->in);
     op->place[0] = place(r, op->rs1, 0, size * r->u->n, size);
     if (op->rs2)
         op->place[1] = place(r, op->rs2, 0, 4 * r->u->m, 4);
     r->changed |= 1u << op->rd;
-    r->read |= 1u << in->rs3;
-    lut_strip *s = &r->loop->strip;
-    lut_step *step = last_step(r);
-    r->is_strip &= step && !step->scaled && in->type == XLUT_SUM_I32 && in->rs3 == s->sums &&
-                   (!s->scaled || op->rd == s->result) && op->rd != s->sums;
-    if (!r->is_strip)
+    r->read |= 1u << op->in->rs3;
+    lut_step *step = hart_xlut_draft_dequantize(&r->draft, op);
+    if (!step)
         return;
-    step->scaled = s->scaled = true;
-    s->result = op->rd;
     step->wide_scales = size == 4;
     step->has_factors = op->rs2 != 0;
     step->scales = op->place[0];
@@ -154,11 +136,9 @@ static void follow_offset(round_state *r, run_op *op)
     op->place[0] = place(r, op->rs1, 0, 4 * r->u->m, 4);
     op->place[1] = place(r, op->rs2, 0, size * r->u->n, size);
     r->changed |= 1u << op->rd;
-    lut_step *step = last_step(r);
-    r->is_strip &= step && step->scaled && !step->offset && op->rd == r->loop->strip.result;
-    if (!r->is_strip)
+    lut_step *step = hart_xlut_draft_offset(&r->draft, op);
+    if (!step)
         return;
-    step->offset = true;
     step->wide_offsets = size == 4;
     step->row = op->place[0];
     step->column = op->place[1];
@@ -187,7 +167,7 @@ static void follow(round_state *r, run_op *op)
     case RUN_LMMA: follow_lmma(r, op); break;
     case RUN_DEQUANTIZE: follow_dequantize(r, op); break;
     case RUN_OFFSET: follow_offset(r, op); break;
-    case RUN_PREFETCH: break;
+    case RUN_IDLE: break;
     case RUN_ADDI: follow_addition(r, op, r->x[op->rs1], (term){.offset = op->value}); break;
     case RUN_ADD: follow_addition(r, op, r->x[op->rs1], r->x[op->rs2]); break;
     default: r->understood = false;
@@ -195,10 +175,17 @@ static void follow(round_state *r, run_op *op)
 }
 
 // Adds what the register advances by in each round. False: not by the same in each.
-static bool add_advance(const round_state *r, unsigned reg, int32_t *advance)
+static bool add_advance(const round_state *r, unsigned reg, run_advance *advance)
 {
-    *advance += r->x[reg].offset;
-    return r->x[reg].base == reg && r->x[reg].index == 0;
+    const term x = r->x[reg];
+    advance->constant += x.offset;
+    if (x.base == reg && x.index == 0)
+        return true;
+    const uint8_t other = x.base == reg ? x.index : x.base;
+    if ((x.base != reg && x.index != reg) || advance->reg || r->written >> other & 1)
+        return false;
+    advance->reg = other;
+    return true;
 }
 
 static bool list_changes(const round_state *r, run_loop *loop)
@@ -210,7 +197,7 @@ static bool list_changes(const round_state *r, run_loop *loop)
         if (loop->changes == MOST_CHANGES)
             return false;
         run_change *c = &loop->change[loop->changes++];
-        *c = (run_change){reg, r->x[reg].base, r->x[reg].index, r->x[reg].offset, 0};
+        *c = (run_change){reg, r->x[reg].base, r->x[reg].index, r->x[reg].offset, {0}};
         even &= add_advance(r, c->base, &c->advance) && add_advance(r, c->index, &c->advance);
     }
     return even;
@@ -218,44 +205,53 @@ static bool list_changes(const round_state *r, run_loop *loop)
 
 static bool advances_evenly(const round_state *r, run_loop *loop, const hart_op *branch)
 {
+    run_advance compared = {0};
     bool even = (loop->loaded & (r->changed | r->read)) == 0;
     for (unsigned i = 0; i < loop->spans; i++) {
         run_span *s = &loop->span[i];
         even &= add_advance(r, s->base, &s->advance) && add_advance(r, s->index, &s->advance);
-        even &= ((uint32_t)s->advance & (s->alignment - 1)) == 0;
     }
-    even &= add_advance(r, branch->rs1, &loop->advance) && loop->advance != 0;
+    even &= add_advance(r, branch->rs1, &compared) && compared.constant != 0 && compared.reg == 0;
+    loop->advance = compared.constant;
     return even && !(r->written >> branch->rs2 & 1) && list_changes(r, loop);
 }
 
 void hart_xlut_prepare_loop(hart_xlut_run *run, run_loop *loop, const lut_unit *u)
 {
-    round_state r = {.u = u, .loop = loop, .understood = true, .is_strip = true};
+    round_state r = {.u = u, .loop = loop, .understood = true};
+    hart_xlut_start_draft(&r.draft);
     for (uint8_t i = 0; i < 33; i++)
         r.x[i] = (term){.base = i};
     for (uint32_t i = loop->first; i < loop->branch && r.understood; i++)
         follow(&r, &run->ops[i]);
     loop->is_even = r.understood && advances_evenly(&r, loop, run->first + loop->branch);
-    loop->is_strip = r.is_strip && loop->strip.steps > 0;
+    if (loop->is_even)
+        hart_xlut_finish_draft(&r.draft, loop);
 }
 
 // -------------------------------------------------------------------- execution
 
 typedef struct rounds {
-    const uint8_t *span[LUT_MOST_SPANS]; // on the host
-    uint64_t count;
-    uint32_t lasting; // tiles that are loaded from where nobody writes
+    lut_strip_loop loop; // spans are on the host
+    uint32_t lasting;    // tiles that are loaded from where nobody writes
 } rounds;
+
+static inline int64_t advance_of(const hart *h, run_advance a)
+{
+    return a.constant + (int64_t)h->x[a.reg];
+}
 
 // False: not in one of the segments that are remembered, or misaligned.
 static inline bool find_span(const hart *h, const run_span *s, unsigned i, rounds *r)
 {
     const uint64_t at = h->x[s->base] + h->x[s->index], first = at + (uint64_t)(int64_t)s->low;
-    const uint64_t last = first + (r->count - 1) * (uint64_t)(int64_t)s->advance;
+    const uint64_t advance = (uint64_t)advance_of(h, s->advance);
+    const uint64_t last = first + (r->loop.count - 1) * advance;
     const uint32_t bytes = (uint32_t)(s->high - s->low);
-    if (((at + (uint64_t)(int64_t)s->aligned) & (s->alignment - 1)) != 0)
+    if ((((at + (uint64_t)(int64_t)s->aligned) | advance) & (s->alignment - 1)) != 0)
         return false;
-    r->span[i] = h->memory_base + at;
+    r->loop.span[i] = h->memory_base + at;
+    r->loop.advance[i] = (int64_t)advance;
     for (unsigned k = 0; k < SEGMENTS; k++) {
         const hart_segment *in = &h->operands[k];
         if (lies_in(in, first, bytes) && lies_in(in, last, bytes)) {
@@ -266,8 +262,11 @@ static inline bool find_span(const hart *h, const run_span *s, unsigned i, round
     return false;
 }
 
-static inline bool find_spans(const hart *h, const run_loop *loop, rounds *r)
+static inline bool find_spans(const hart *h, const run_loop *loop, uint64_t count, rounds *r)
 {
+    r->loop.count = count;
+    r->loop.spans = loop->spans;
+    r->lasting = 0;
     for (unsigned i = 0; i < loop->spans; i++)
         if (!find_span(h, &loop->span[i], i, r))
             return false;
@@ -296,7 +295,7 @@ static uint64_t count_rounds(const hart *h, const run_loop *loop, const hart_op 
 
 static inline uint8_t *at_place(const rounds *r, lut_place p)
 {
-    return (uint8_t *)(uintptr_t)(r->span[p.span] + p.offset);
+    return (uint8_t *)(uintptr_t)(r->loop.span[p.span] + p.offset);
 }
 
 static void execute_function(lut_unit *u, const run_op *op, const rounds *r)
@@ -340,30 +339,21 @@ static void execute_round(lut_unit *u, const hart_xlut_run *run, const run_loop 
             execute_function(u, op, r);
     }
     for (unsigned i = 0; i < loop->spans; i++)
-        r->span[i] += loop->span[i].advance;
+        r->loop.span[i] += r->loop.advance[i];
 }
 
-// All rounds as a strip.
-static bool execute_strip(lut_unit *u, const hart_xlut_run *run, const run_loop *loop,
-                          const rounds *r)
+// All rounds as strips.
+static bool execute_strips(lut_unit *u, const hart_xlut_run *run, const run_loop *loop,
+                           const rounds *r)
 {
-    lut_strip s = loop->strip;
-    s.step = loop->step;
-    s.count = r->count;
-    s.spans = loop->spans;
-    for (unsigned i = 0; i < loop->spans; i++) {
-        s.span[i] = r->span[i];
-        s.advance[i] = loop->span[i].advance;
-    }
-    lut_own(u, 1u << s.sums | (s.scaled ? 1u << s.result : 0));
-    if (!u->lmma[lut_lmma_index(s.in)].strip(u, &s))
+    if (!hart_xlut_execute_strips(u, loop, &r->loop))
         return false;
     refer_to_loaded(u, loop);
     for (uint32_t i = loop->first; i < loop->branch; i++) {
         const run_op *op = &run->ops[i];
-        const run_span *span = &loop->span[op->place[0].span];
         if (op->kind == RUN_LOAD)
-            u->at[op->rd] = at_place(r, op->place[0]) + (int64_t)(r->count - 1) * span->advance;
+            u->at[op->rd] = at_place(r, op->place[0]) +
+                            (int64_t)(r->loop.count - 1) * r->loop.advance[op->place[0].span];
     }
     return true;
 }
@@ -375,7 +365,7 @@ static void change_registers(hart *h, const run_loop *loop, uint64_t count)
     for (unsigned i = 0; i < loop->changes; i++) {
         const run_change *c = &loop->change[i];
         value[i] = h->x[c->base] + h->x[c->index] + (uint64_t)(int64_t)c->offset +
-                   (count - 1) * (uint64_t)(int64_t)c->advance;
+                   (count - 1) * (uint64_t)advance_of(h, c->advance);
     }
     for (unsigned i = 0; i < loop->changes; i++)
         h->x[loop->change[i].reg] = value[i];
@@ -392,16 +382,17 @@ bool hart_xlut_execute_loop(hart *h, const hart_xlut_run *run, const run_loop *l
                             uint32_t *passing)
 {
     hart_op *branch = run->first + loop->branch;
-    rounds r = {.count = count_rounds(h, loop, branch, run->first + loop->first)};
-    if (r.count < 2 || !find_spans(h, loop, &r))
+    rounds r;
+    const uint64_t count = count_rounds(h, loop, branch, run->first + loop->first);
+    if (count < 2 || !find_spans(h, loop, count, &r))
         return false;
-    if (!loop->is_strip || !execute_strip(h->lut, run, loop, &r))
-        for (uint64_t k = 0; k < r.count; k++)
+    if (!execute_strips(h->lut, run, loop, &r))
+        for (uint64_t k = 0; k < count; k++)
             execute_round(h->lut, run, loop, &r);
     *passing = (*passing & ~loop->loaded) | (loop->loaded & ~r.lasting);
-    change_registers(h, loop, r.count);
-    branch->taken += r.count - 1;
-    h->budget -= (int64_t)(r.count - 1) * branch->cost;
-    count_work(&h->lut->counters, &loop->work, r.count);
+    change_registers(h, loop, count);
+    branch->taken += count - 1;
+    h->budget -= (int64_t)(count - 1) * branch->cost;
+    count_work(&h->lut->counters, &loop->work, count);
     return true;
 }

@@ -1,6 +1,7 @@
 // Runs of Xlut instructions: decoded once, executed as a whole, branches back among them included.
 
 #include "runtime/hart/xlut_run.h"
+#include "runtime/hart/step.h"
 
 // --------------------------------------------------------------------- decoding
 
@@ -20,14 +21,21 @@ static run_kind kind_of(unsigned opcode)
     case ISA_LUT_DEQ: return RUN_DEQUANTIZE;
     case ISA_LUT_OFF: return RUN_OFFSET;
     case ISA_LUT_ZERO: return RUN_ZERO;
-    case ISA_LUT_PF: return RUN_PREFETCH;
+    case ISA_LUT_PF: return RUN_IDLE;
     case ISA_LUT_STA:
     case ISA_LUT_ST:
     case ISA_LUT_TBL: return RUN_WHOLE;
-#define CASE(E, result)                                                                            \
+#define REGISTER(E, result)                                                                        \
     case ISA_##E: return RUN_##E;
-        EACH_ARITHMETIC(CASE)
-#undef CASE
+#define IMMEDIATE(E, result) REGISTER(E, result)
+#define LOAD(E, bits, type)
+#define STORE(E, bits)
+#define LOAD_FLOAT(E, bits, box)
+#define STORE_FLOAT(E, bits)
+#define BRANCH(E, condition)
+#define NOTHING(E)                                                                                 \
+    case ISA_##E: return RUN_IDLE;
+#include "runtime/hart/integer.def"
     default: return is_xlut(opcode) ? RUN_OTHER : RUN_NOTHING;
     }
 }
@@ -155,7 +163,7 @@ hart_op *hart_xlut_execute_run(hart *h, const hart_xlut_run *run)
         case RUN_LMMA: look_up_and_count(u, op->in, op->choice); break;
         case RUN_DEQUANTIZE: dequantize(h, u, op->in); break;
         case RUN_ZERO: clear(u, op->in); break;
-        case RUN_PREFETCH: break;
+        case RUN_IDLE: break;
         case RUN_WHOLE:
             settle_passing(u, &passing);
             execute_whole(h, u, op->in);
@@ -169,10 +177,16 @@ hart_op *hart_xlut_execute_run(hart *h, const hart_xlut_run *run)
             }
             i = loops[op->loop].first;
             break;
-#define CASE(E, result)                                                                            \
-    case RUN_##E: h->x[op->rd] = result; break;
-            EACH_ARITHMETIC(CASE)
-#undef CASE
+#define REGISTER(E, result)                                                                        \
+    case RUN_##E: do_##E(at, h, NULL, 0, a, NULL); break;
+#define IMMEDIATE(E, result) REGISTER(E, result)
+#define LOAD(E, bits, type)
+#define STORE(E, bits)
+#define LOAD_FLOAT(E, bits, box)
+#define STORE_FLOAT(E, bits)
+#define BRANCH(E, condition)
+#define NOTHING(E)
+#include "runtime/hart/integer.def"
         default: settle_passing(u, &passing); at->execute(h, op->in);
         }
     }

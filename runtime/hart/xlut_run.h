@@ -1,19 +1,8 @@
 // Runs of Xlut instructions, decoded: what xlut_run.c, which executes them, and xlut_loop.c, which
-// executes loops among them as a whole, share.
+// executes loops among them as a whole, and xlut_strip.c, which tells apart what they sum, share.
 #pragma once
 
 #include "runtime/hart/xlut.h"
-
-// The arithmetic that stands between Xlut instructions.
-#define EACH_ARITHMETIC(DO)                                                                        \
-    DO(ADDI, a + (uint64_t)op->value)                                                              \
-    DO(ADD, a + b)                                                                                 \
-    DO(MUL, a *b)                                                                                  \
-    DO(SLLI, a << op->value)                                                                       \
-    DO(SRLI, a >> op->value)                                                                       \
-    DO(SH1ADD, (a << 1) + b)                                                                       \
-    DO(SH2ADD, (a << 2) + b)                                                                       \
-    DO(SH3ADD, (a << 3) + b)
 
 typedef enum run_kind {
     RUN_NOTHING, // of these
@@ -22,13 +11,20 @@ typedef enum run_kind {
     RUN_DEQUANTIZE,
     RUN_OFFSET,
     RUN_ZERO,
-    RUN_WHOLE,    // lut.sta, lut.st, lut.tbl
-    RUN_PREFETCH, // does nothing
-    RUN_OTHER,    // Xlut
-    RUN_BRANCH,   // back to an instruction of the run
-#define KIND(E, result) RUN_##E,
-    EACH_ARITHMETIC(KIND)
-#undef KIND
+    RUN_WHOLE,  // lut.sta, lut.st, lut.tbl
+    RUN_IDLE,   // does nothing: prefetches
+    RUN_OTHER,  // Xlut
+    RUN_BRANCH, // back to an instruction of the run
+// The arithmetic between them.
+#define REGISTER(E, result) RUN_##E,
+#define IMMEDIATE(E, result) RUN_##E,
+#define LOAD(E, bits, type)
+#define STORE(E, bits)
+#define LOAD_FLOAT(E, bits, box)
+#define STORE_FLOAT(E, bits)
+#define BRANCH(E, condition)
+#define NOTHING(E)
+#include "runtime/hart/integer.def"
 } run_kind;
 
 typedef struct run_op {
@@ -43,35 +39,91 @@ typedef struct run_op {
 
 enum { NO_LOOP = 255, MOST_CHANGES = 8 };
 
+// What something advances by in each round: a constant, and a register (x0: nothing) that rounds do
+// not write.
+typedef struct run_advance {
+    int32_t constant;
+    uint8_t reg;
+} run_advance;
+
 // Memory that a loop reads at addresses which advance by the same in each round: from `low` to
 // `high` behind the sum of two registers (of which x0 can be one) as they are at the start of the
 // round. `aligned` behind it is aligned.
 typedef struct run_span {
     uint8_t base, index;
     uint32_t alignment;
-    int32_t low, high, aligned, advance;
+    int32_t low, high, aligned;
+    run_advance advance;
     uint32_t tiles; // that were loaded from it last
 } run_span;
 
 // What a register holds after a round: such a sum, and so much more.
 typedef struct run_change {
     uint8_t reg, base, index;
-    int32_t offset, advance;
+    int32_t offset;
+    run_advance advance;
 } run_change;
+
+// Strips of a loop while its round is followed: lmma form groups, which begin with a start or with
+// the first use of sums of the round before; groups that are scaled into one result, in this order,
+// form a chain, and so does a group that nobody scales.
+enum { MOST_STEPS = 32, MOST_STRIPS = 16 };
+typedef struct draft_group {
+    const isa_instruction *in; // its first lmma
+    lut_strip_kernel *kernel;
+    uint8_t sums, last;  // tile; its last step
+    uint8_t chain, next; // the group that follows in the chain
+    bool starts;
+} draft_group;
+typedef struct draft_chain {
+    uint8_t first, last; // groups
+    uint8_t result;      // tile
+    bool scaled;
+} draft_chain;
+typedef struct strip_draft {
+    bool failed;
+    unsigned steps, groups, chains;
+    lut_step step[MOST_STEPS];
+    uint8_t group_of[MOST_STEPS]; // steps
+    draft_group group[MOST_STEPS];
+    draft_chain chain[MOST_STRIPS];
+    uint8_t open[ISA_TILE_REGISTERS];     // groups that summed last into a tile
+    uint8_t chain_of[ISA_TILE_REGISTERS]; // results
+} strip_draft;
+
+void hart_xlut_start_draft(strip_draft *d);
+// The step that an instruction of a round belongs to, for its places to be entered. NULL: the loop
+// has no strips.
+lut_step *hart_xlut_draft_lmma(strip_draft *d, const run_op *op);
+lut_step *hart_xlut_draft_dequantize(strip_draft *d, const run_op *op);
+lut_step *hart_xlut_draft_offset(strip_draft *d, const run_op *op);
+
+typedef struct run_strip {
+    lut_strip strip;
+    lut_strip_kernel *kernel;
+    uint8_t first; // step of the loop
+} run_strip;
 
 typedef struct run_loop {
     uint32_t first, branch; // ops
     bool is_even;           // every round does the same at addresses that advance
-    bool is_strip;
-    int32_t advance; // of what the branch compares
+    int32_t advance;        // of what the branch compares
     unsigned spans, changes;
     run_span span[LUT_MOST_SPANS];
     run_change change[MOST_CHANGES];
     uint32_t loaded, halves; // tiles; those of which half is loaded
     lut_counters work;       // of a round
-    lut_strip strip;
-    lut_step step[LUT_MOST_STEPS];
+    // Strips that together do what a round does to tiles; none: there are no such.
+    unsigned strips;
+    uint32_t written, entering; // tiles: all sums and results; those whose old value counts
+    run_strip strip[MOST_STRIPS];
+    lut_step step[MOST_STEPS];
 } run_loop;
+
+// Fills in the loop's strips, if the draft is of any.
+void hart_xlut_finish_draft(strip_draft *d, run_loop *loop);
+// Executes all rounds. False: there are no strips, or they cannot; nothing was done.
+bool hart_xlut_execute_strips(lut_unit *u, const run_loop *loop, const lut_strip_loop *rounds);
 
 struct hart_xlut_run {
     hart_op *first;

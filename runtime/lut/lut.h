@@ -49,32 +49,39 @@ typedef void lut_function(lut_unit *u, const isa_instruction *in, const lut_oper
 // are only referred to as tables of i8, which are no larger.
 typedef void lut_kernel(lut_unit *u, const isa_instruction *in, uint32_t first);
 
-// A loop over the depth: in each round the same steps on memory that advances. A step is an lmma of
-// ltc = `sums`, then lut.deq of these sums to `result`, then lut.off to it, if there are.
-enum { LUT_MOST_SPANS = 8, LUT_MOST_STEPS = 8 };
+// A loop over the depth: in each round the same steps on memory that advances. A step is an lmma,
+// then lut.deq of its sums to `result`, then lut.off to it; what a step has of these. Sums are
+// those of the step before unless it starts. The first step begins with what its tile holds unless
+// it starts, in later rounds with the sums of the last step.
+enum { LUT_MOST_SPANS = 12 };
 typedef struct lut_place {
     int32_t offset; // behind where a span is
     uint8_t span;
 } lut_place;
 typedef struct lut_step {
-    bool start, scaled, offset;
+    bool adds, start, scaled, offset;
+    bool kept;                              // its sums stay in their tile when the loop ends
     bool wide_scales, wide_offsets;         // f32, else f16
     bool has_factors;                       // else the rows' factors are 1
+    uint8_t sums;                           // the tile
     lut_place table, plane[4];              // what the slice covers of them
     lut_place scales, factors, row, column; // of lut.deq; of lut.off
 } lut_step;
-typedef struct lut_strip {
-    const isa_instruction *in; // the first step's lmma: the others only differ in slice and start
-    const lut_step *step;
-    unsigned steps, spans;
-    uint8_t sums, result;
-    bool scaled; // a step is
-    uint64_t count;
+typedef struct lut_strip_loop {
+    uint64_t count; // rounds
+    unsigned spans;
     const uint8_t *span[LUT_MOST_SPANS];
     int64_t advance[LUT_MOST_SPANS];
+} lut_strip_loop;
+typedef struct lut_strip {
+    const isa_instruction *in; // an lmma: the others only differ in tiles, slice and start
+    const lut_step *step;
+    unsigned steps;
+    uint8_t result;
+    bool scaled; // a step is
 } lut_strip;
 // Executes all rounds after lut_own of the sums and the result. False: it cannot, nothing was done.
-typedef bool lut_strip_kernel(lut_unit *u, const lut_strip *s);
+typedef bool lut_strip_kernel(lut_unit *u, const lut_strip *s, const lut_strip_loop *loop);
 
 // An lmma as its options choose it.
 typedef struct lut_lmma {
@@ -89,7 +96,8 @@ struct lut_unit {
     uint32_t m, n;       // tile shape
     uint32_t lookups;    // L = 8m: depth of one lmma
     uint32_t tile_bytes; // 4mn
-    uint8_t *tiles;      // 32 tiles one after the other, 64-byte aligned
+    uint8_t *tiles;      // 32 tiles one after the other, 64-byte aligned; behind them as much again
+                         // for whoever has to save some
     // What executes each instruction, by opcode (NULL for those that are not Xlut). Chosen at
     // creation; every choice gives the same bits.
     lut_function *const *functions;

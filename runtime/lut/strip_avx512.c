@@ -105,53 +105,85 @@ INLINE bool is_finite(const __m512 *x, unsigned count)
     return _kortestz_mask16_u8(any, any);
 }
 
-// Rows that lmma leaves out keep their results where these and the rows' numbers are 0 and column
-// scales and offsets are finite, which follows from the results that are computed.
-INLINE bool add_strip(lut_unit *u, const lut_strip *s, shape k)
+typedef struct strip_state {
+    __m512i sum[MOST_SUMS];
+    __m512 result[2 * VECTORS];
+    bool exact;      // no table had an entry that a lookup cannot negate
+    uint32_t others; // bits of the numbers of rows that are not computed
+} strip_state;
+
+INLINE void add_step(const lut_unit *u, const lut_step *step, const uint8_t *const *span, shape k,
+                     const __m512i *weight, masks m, strip_state *t)
 {
     const size_t row_bytes = 8 * (k.wide ? 2 : 1) * (size_t)u->lookups;
+    const uint8_t *plane[4];
+    __m512i table[MOST_TABLES];
+    t->exact &= expand(k, at(span, step->table), row_bytes, table);
+    UNROLL for (unsigned p = 0; p < k.planes; p++) plane[p] = at(span, step->plane[p]);
+    if (step->start)
+        UNROLL for (unsigned i = 0; i < VECTORS * k.rows * parts_of(k); i++) t->sum[i] =
+            _mm512_setzero_si512();
+    add_lines(k, t->sum, plane, weight, m, PITCH, VECTORS / 2, table);
+}
+
+INLINE void scale_step(const lut_unit *u, const lut_step *step, const uint8_t *const *span, shape k,
+                       strip_state *t)
+{
+    scale_sums(k, step, span, t->sum, t->result);
+    if (k.rows < u->m)
+        t->others |= step->has_factors ? other_rows(u, at(span, step->factors), k.rows) : 1;
+    if (!step->offset)
+        return;
+    add_offsets(k, step, span, t->result);
+    t->others |= other_rows(u, at(span, step->row), k.rows);
+}
+
+// Sums that stay in their tiles are stored in the last round.
+INLINE void do_rounds(lut_unit *u, const lut_strip *s, const lut_strip_loop *loop, shape k,
+                      strip_state *t)
+{
     const lut_step *const end = s->step + s->steps;
-    uint8_t *const sums = lut_tile(u, s->sums), *const results = lut_tile(u, s->result);
     const uint8_t *span[LUT_MOST_SPANS];
-    __m512i table[MOST_TABLES], weight[4], sum[MOST_SUMS];
-    __m512 result[2 * VECTORS];
-    uint32_t others = 0;
-    bool exact = true;
+    __m512i weight[4];
+    const masks m = hold_masks();
+    for (unsigned i = 0; i < loop->spans; i++)
+        span[i] = loop->span[i];
+    load_weights(k, s->in, weight);
+    for (uint64_t left = loop->count; left > 0; left--) {
+        for (const lut_step *step = s->step; step < end; step++) {
+            if (step->adds)
+                add_step(u, step, span, k, weight, m, t);
+            if (step->scaled)
+                scale_step(u, step, span, k, t);
+            if (step->kept && left == 1)
+                store_sums(k, t->sum, lut_tile(u, step->sums), PITCH, VECTORS);
+        }
+        for (unsigned i = 0; i < loop->spans; i++)
+            span[i] += loop->advance[i];
+    }
+}
+
+// Rows that lmma leaves out keep their results where these and the rows' numbers are 0 and column
+// scales and offsets are finite, which follows from the results that are computed.
+INLINE bool add_strip(lut_unit *u, const lut_strip *s, const lut_strip_loop *loop, shape k)
+{
+    uint8_t *const sums = lut_tile(u, s->step->sums), *const results = lut_tile(u, s->result);
+    strip_state t = {.exact = true};
+    __m512i before[MOST_SUMS];
     if (s->scaled && k.rows < u->m && !is_zero_from(u, results, k.rows))
         return false;
-    for (unsigned i = 0; i < s->spans; i++)
-        span[i] = s->span[i];
-    const masks m = hold_masks();
-    load_weights(k, s->in, weight);
-    load_sums(k, sum, sums, PITCH, VECTORS, false);
-    load_results(k, results, result);
-    for (uint64_t round = 0; round < s->count; round++) {
-        for (const lut_step *step = s->step; step < end; step++) {
-            const uint8_t *plane[4];
-            exact &= expand(k, at(span, step->table), row_bytes, table);
-            UNROLL for (unsigned p = 0; p < k.planes; p++) plane[p] = at(span, step->plane[p]);
-            if (step->start)
-                UNROLL for (unsigned i = 0; i < VECTORS * k.rows * parts_of(k); i++) sum[i] =
-                    _mm512_setzero_si512();
-            add_lines(k, sum, plane, weight, m, PITCH, VECTORS / 2, table);
-            if (!step->scaled)
-                continue;
-            scale_sums(k, step, span, sum, result);
-            if (k.rows < u->m)
-                others |= step->has_factors ? other_rows(u, at(span, step->factors), k.rows) : 1;
-            if (!step->offset)
-                continue;
-            add_offsets(k, step, span, result);
-            others |= other_rows(u, at(span, step->row), k.rows);
-        }
-        for (unsigned i = 0; i < s->spans; i++)
-            span[i] += s->advance[i];
-    }
-    if (!exact || others << 1 != 0 || (s->scaled && !is_finite(result, VECTORS * k.rows)))
-        return false;
-    store_sums(k, sum, sums, PITCH, VECTORS);
+    load_sums(k, before, sums, PITCH, VECTORS, s->step->start);
+    UNROLL for (unsigned i = 0; i < VECTORS * k.rows * parts_of(k); i++) t.sum[i] = before[i];
     if (s->scaled)
-        store_results(k, result, results);
+        load_results(k, results, t.result);
+    do_rounds(u, s, loop, k, &t);
+    if (!t.exact || t.others << 1 != 0 || (s->scaled && !is_finite(t.result, VECTORS * k.rows))) {
+        if (!s->step->start)
+            store_sums(k, before, sums, PITCH, VECTORS);
+        return false;
+    }
+    if (s->scaled)
+        store_results(k, t.result, results);
     return true;
 }
 
@@ -166,9 +198,10 @@ INLINE bool add_strip(lut_unit *u, const lut_strip *s, shape k)
     EACH_PLANES(DO, 2, 0, 2)                                                                       \
     EACH_PLANES(DO, 2, 0, 4)
 #define DEFINE(rows, wide, groups, planes)                                                         \
-    static bool strip_##rows##_##wide##_##groups##_##planes(lut_unit *u, const lut_strip *s)       \
+    static bool strip_##rows##_##wide##_##groups##_##planes(lut_unit *u, const lut_strip *s,       \
+                                                            const lut_strip_loop *loop)            \
     {                                                                                              \
-        return add_strip(u, s, (shape){rows, planes, groups, wide});                               \
+        return add_strip(u, s, loop, (shape){rows, planes, groups, wide});                         \
     }
 #define ENTRY(rows, wide, groups, planes)                                                          \
     [rows][wide][groups][planes] = strip_##rows##_##wide##_##groups##_##planes,

@@ -134,7 +134,7 @@ lut_unit *lut_unit_create_with(uint32_t m, uint32_t n, lut_host host)
         return NULL;
     lut_unit *u = calloc(1, sizeof *u);
     size_t size = (size_t)ISA_TILE_REGISTERS * 4 * m * n;
-    uint8_t *tiles = aligned_alloc(LUT_TILE_ALIGNMENT, size);
+    uint8_t *tiles = aligned_alloc(LUT_TILE_ALIGNMENT, 2 * size);
     lut_lmma *lmma = calloc(LUT_LMMA_CHOICES, sizeof *lmma);
     if (!u || !tiles || !lmma)
         INTERNAL_ERROR("out of memory");

@@ -283,12 +283,119 @@ static void layers_do_what_single_instructions_do(void **state)
         }
 }
 
+// Rounds of random loads, lookups and scalings: sums in turns of tiles, scaled late or in the next
+// round, several results, and much that no strip can do.
+typedef struct random_loop {
+    uint32_t state;
+    uint8_t planes, entries, rows;
+    uint8_t sums, results; // how many tiles take turns: from 16 on, and from 0 on
+    bool unruly;           // registers are drawn, not taken in turns
+} random_loop;
+
+static uint32_t draw(random_loop *r, uint32_t below)
+{
+    r->state = r->state * 1664525 + 1013904223;
+    return (r->state >> 16) % below;
+}
+
+static random_loop draw_loop(uint32_t seed)
+{
+    random_loop r = {.state = seed * 2654435761u};
+    r.planes = (uint8_t)(1 + draw(&r, 3));
+    r.entries = draw(&r, 4) ? I8 : I16;
+    r.rows = draw(&r, 2) ? ONE : BOTH;
+    r.sums = (uint8_t)(1 + draw(&r, 4));
+    r.results = (uint8_t)(1 + draw(&r, 3));
+    r.unruly = draw(&r, 4) == 0;
+    return r;
+}
+
+static void put_random_scaling(fixture *f, random_loop *r, uint8_t sums, uint8_t result)
+{
+    PUT(f, .opcode = ISA_LUT_DEQ, .rd = result, .rs3 = sums, .rs1 = 11,
+        .rs2 = draw(r, 3) || r->rows == ONE ? 12 : 0, .type = XLUT_SUM_I32,
+        .scale_type = XLUT_SCALE_F32);
+    if (draw(r, 4) == 0)
+        PUT(f, .opcode = ISA_LUT_OFF, .rd = result, .rs1 = 12, .rs2 = 11,
+            .scale_type = XLUT_SCALE_F32);
+}
+
+static void put_random_step(fixture *f, random_loop *r, unsigned i, bool late)
+{
+    const uint8_t sums = (uint8_t)(16 + (r->unruly ? draw(r, r->sums) : i % r->sums));
+    const uint8_t result = (uint8_t)(r->unruly ? draw(r, r->results) : i % r->results);
+    if (late)
+        put_random_scaling(f, r, sums, result);
+    for (uint8_t p = 0; p < r->planes && (i == 0 || draw(r, 2)); p++)
+        PUT(f, .opcode = ISA_LUT_LD, .rd = 8 + p, .rs1 = 8, .imm = (int32_t)(256 * draw(r, 4)));
+    if (i == 0 || draw(r, 2))
+        PUT(f, .opcode = ISA_LUT_LD, .rd = 4, .rs1 = 9, .half = r->entries == XLUT_TABLE_I8,
+            .imm = (int32_t)(64 * draw(r, 4)));
+    const bool whole = draw(r, 2);
+    PUT(f, .opcode = ISA_LMMA, .rd = sums, .rs1 = 4, .rs2 = 8, .form = r->planes - 1,
+        .table = r->entries, .slice = whole ? ALL : XLUT_SLICE_QUARTER0 + draw(r, 4),
+        .rows = r->rows, .start = draw(r, 5) != 0);
+    if (!late && draw(r, 5))
+        put_random_scaling(f, r, sums, result);
+}
+
+// x8 weights, x9 table, x10 rounds left, x11 scales, x12 factors, x15 what x8 advances by.
+static void put_random_loop(fixture *f, random_loop r)
+{
+    const uint64_t start = f->end;
+    const unsigned steps = 1 + draw(&r, 8);
+    const bool late = draw(&r, 3) == 0;
+    for (unsigned i = 0; i < steps; i++)
+        put_random_step(f, &r, i, late);
+    PUT(f, .opcode = ISA_ADD, .rd = 8, .rs1 = draw(&r, 2) ? 8 : 15, .rs2 = draw(&r, 2) ? 15 : 8);
+    PUT(f, .opcode = ISA_ADDI, .rd = 9, .rs1 = 9, .imm = 256);
+    PUT(f, .opcode = ISA_ADDI, .rd = 10, .rs1 = 10, .imm = -1);
+    PUT(f, .opcode = ISA_BNE, .rs1 = 10, .rs2 = 0, .imm = (int32_t)(start - f->end));
+    PUT(f, .opcode = ISA_LUT_STA, .rd = 0, .rs1 = 14, .rs2 = 15, .type = XLUT_DATA_F32);
+}
+
+static void set_up_random_loop(loop_machine *m, uint32_t seed)
+{
+    random_loop r = draw_loop(seed);
+    const uint8_t least = 0x80;
+    const float factors[2] = {0.5f, draw(&r, 8) ? 0 : 2};
+    assert_true(hart_memory_write(m->f.memory, FACTORS, factors, sizeof factors));
+    if (draw(&r, 4) == 0)
+        assert_true(hart_memory_write(m->f.memory, TABLES + draw(&r, 1024), &least, 1));
+    put_random_loop(&m->f, r);
+    hart_set_return(m->f.h, m->f.end);
+    set_registers(m->f.h, WEIGHTS, TABLES, ROUNDS);
+    m->f.h->x[12] = FACTORS;
+    m->f.h->x[15] = 512;
+    for (unsigned tile = 16; tile < 20; tile++) // sums that have begun
+        for (uint32_t i = 0; i < m->lut->tile_bytes / 4; i++) {
+            const int32_t sum = (int32_t)(tile * i % 1000);
+            memcpy(lut_tile(m->lut, tile) + 4 * i, &sum, 4);
+        }
+}
+
+static void random_loops_do_what_single_instructions_do(void **state)
+{
+    (void)state;
+    static const uint64_t limits[] = {100000, 37, 150};
+    const uint32_t loops = getenv("LUTRA_TEST_QUICK") ? 300 : 3000;
+    for (uint32_t seed = 1; seed <= loops; seed++) {
+        loop_machine m[2] = {loop_machine_create(), loop_machine_create()};
+        for (unsigned k = 0; k < 2; k++)
+            set_up_random_loop(&m[k], seed);
+        compare(&m[0], &m[1], limits[seed % 3]);
+        loop_machine_destroy(&m[0]);
+        loop_machine_destroy(&m[1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(runs_do_what_single_instructions_do),
         cmocka_unit_test(entries_without_negatives_are_looked_up),
         cmocka_unit_test(layers_do_what_single_instructions_do),
+        cmocka_unit_test(random_loops_do_what_single_instructions_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
