@@ -2,6 +2,7 @@
 
 #include "support/diagnostic.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -216,6 +217,19 @@ void scalar_store(scalar_type t, void *at, double value)
     case SCALAR_COUNT: break;
     }
     UNREACHABLE();
+}
+
+double scalar_largest(scalar_type t)
+{
+    switch (t) {
+    case SCALAR_F64: return DBL_MAX;
+    case SCALAR_F32: return (double)FLT_MAX;
+    case SCALAR_F16: return 65504;
+    case SCALAR_BF16: return 0x1.fep127;
+    case SCALAR_E4M3: return 448;
+    case SCALAR_E5M2: return 57344;
+    default: return scalar_round(t, (double)INFINITY);
+    }
 }
 
 double scalar_round(scalar_type t, double value)

@@ -70,5 +70,7 @@ float e5m2_to_float(uint8_t bits);
 // saturates (integers; NaN gives 0).
 double scalar_load(scalar_type t, const void *at);
 void scalar_store(scalar_type t, void *at, double value);
+// The largest finite value.
+double scalar_largest(scalar_type t);
 // The value that storing and loading gives.
 double scalar_round(scalar_type t, double value);

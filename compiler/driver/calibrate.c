@@ -216,7 +216,7 @@ static const ir_global *weight_of(const ir_op *op)
     quant_format f;
     const ir_value *w = op->code == IR_LINEAR ? ir_operand_named(op, "w") : NULL;
     bool known = w && w->kind == IR_VALUE_GLOBAL && weights_global_format(w->global, &f);
-    return known && f.planes ? w->global : NULL;
+    return known && quant_looks_up(&f) ? w->global : NULL;
 }
 
 static bool is_waiting(const calibration *c, const ir_global *g)

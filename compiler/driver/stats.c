@@ -48,7 +48,7 @@ static void count_dense(ir_op *op, void *context)
     dense_count *c = context;
     quant_format format;
     if (op->code != IR_LINEAR || !quant_format_parse(ir_operand(op, 1)->type->format, &format) ||
-        format.kind != QUANT_DENSE)
+        quant_looks_up(&format))
         return;
     for (size_t i = 0; i < c->driver->unplaned.count; i++)
         if (&c->driver->unplaned.items[i]->value == ir_operand(op, 1))

@@ -77,7 +77,7 @@ bool eval_quantize(evaluator *e, const ir_op *op)
     if (!x || !q || !scale)
         return false;
     int64_t columns = eval_columns(x);
-    double most = scalar_round(q->type, INFINITY); // 127, 32767
+    double most = scalar_largest(q->type);
     for (int64_t row = 0; row < eval_rows(x); row++) {
         const double *from = x->data + row * columns;
         double largest = 0;

@@ -43,7 +43,10 @@ static bool report_unpackable(diagnostics *d, const ir_global *g, const quant_fo
             g->name, f->name, shape.tile_m, shape.tile_n, 32 * shape.tile_m, 8 * shape.tile_m);
     else
         diagnostic_error(d, g->where, "weight '%s': format %s cannot be packed: %s", g->name,
-                         f->name, "it is too large, or the machine has no LUT tiles");
+                         f->name,
+                         shape.tile_n && !shape.tile_m && f->planes
+                             ? "there is no layout for CPUs"
+                             : "it is too large, or the machine has no LUT tiles");
     return false;
 }
 

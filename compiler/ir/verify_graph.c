@@ -194,8 +194,9 @@ static bool rule_quantize(verifier *v, const ir_op *op)
     const ir_type *x = op->operands[0].value->type, *q = op->results[0].type;
     if (!verify_floats(v, op, x) || !check_same_shape(v, op, x, q))
         return false;
-    if (q->scalar != SCALAR_I8 && q->scalar != SCALAR_I16)
-        return verify_error(v, op, "gives i8 or i16, not %s", verify_type(v, q));
+    if (q->scalar != SCALAR_I8 && q->scalar != SCALAR_I16 && q->scalar != SCALAR_E4M3 &&
+        q->scalar != SCALAR_E5M2)
+        return verify_error(v, op, "gives i8, i16, e4m3 or e5m2, not %s", verify_type(v, q));
     return check_row_scale(v, op, op->results[1].type, x);
 }
 
@@ -253,7 +254,8 @@ static bool check_contraction_scale(verifier *v, const ir_op *op, bool integers)
     if (!scale)
         return true;
     if (!integers)
-        return verify_error(v, op, "takes row scales of integer activations only; x is %s",
+        return verify_error(v, op,
+                            "takes row scales of activations in integers or 8 bits only; x is %s",
                             verify_type(v, x));
     return check_row_scale(v, op, scale->type, x);
 }
@@ -264,7 +266,8 @@ static bool rule_linear(verifier *v, const ir_op *op)
     if (!scalar_is_float(x) && x != SCALAR_I8 && x != SCALAR_I16)
         return verify_error(v, op, "takes floats, i8 or i16, not %s",
                             verify_type(v, op->operands[0].value->type));
-    return check_contraction(v, op) && check_contraction_scale(v, op, !scalar_is_float(x));
+    return check_contraction(v, op) &&
+           check_contraction_scale(v, op, !scalar_is_float(x) || scalar_size(x) == 1);
 }
 
 static bool rule_mpgemm(verifier *v, const ir_op *op)

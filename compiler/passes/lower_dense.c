@@ -81,6 +81,16 @@ static bool all_on_matrix(const dense *k)
 static void refuse_planes(lowering *l, const ir_op *op, const quant_format *f)
 {
     scalar_type x = ir_operand(op, 0)->type->scalar;
+    if (f->kind == QUANT_BYTES) {
+        diagnostic_error(l->context->diagnostics, op->where,
+                         "weights of format %s need a matrix unit, and activations that are floats "
+                         "or %s; %s; use another --quant",
+                         f->name, f->name,
+                         l->context->machine->parts & MACHINE_MATRIX && !is_native(l->context)
+                             ? "pass use-matrix could not or did not run (--remarks says why)"
+                             : "this target has none");
+        return;
+    }
     const char *reason = quant_obstacle(f, x);
     bool lookups = is_native(l->context) || l->context->machine->parts & MACHINE_LUT;
     if (!reason && lookups) {
@@ -117,7 +127,7 @@ bool lower_dense_kernel(lowering *l)
         const ir_type *w = ir_operand(op, 1)->type;
         quant_format format;
         if (!quant_format_parse(w->format, &format) ||
-            (format.kind != QUANT_DENSE && !ir_name_is(op, "unit", "matrix"))) {
+            (format.kind != QUANT_DENSE && !all_on_matrix(&k))) {
             refuse_planes(l, op, &format);
             return false;
         }

@@ -15,6 +15,32 @@ static void copy_row(lowering *l, ir_value *from, ir_value *first, const place *
     low_loop_end(l, &strip, NULL);
 }
 
+// Columns of a row of elements in bytes, each times the row's scale.
+static void scale_row(lowering *l, const place *table, const quant_format *f, ir_value *index,
+                      const place *y, ir_value *row)
+{
+    pack_geometry g;
+    pack_shape shape = {(unsigned)l->m, (unsigned)l->n};
+    int64_t depth = table->type->dims[1].value;
+    pack_geometry_of(f, table->type->dims[0].value, depth, shape, &g);
+    ir_value *zero = low_index(l, 0), *n = low_index(l, l->n), *in_tile = low_rem(l, index, n);
+    ir_value *tile = low_mul(l, low_div(l, index, n), low_index(l, g.column_tile_bytes));
+    ir_dim dims[1] = {ir_dim_constant(depth)};
+    ir_value *from =
+        low_view(l, table->buffer, zero, low_add(l, tile, low_mul(l, in_tile, low_index(l, depth))),
+                 ir_type_buffer(l->module, f->element, 1, dims));
+    ir_value *scales =
+        low_view(l, table->buffer, zero, low_add(l, tile, low_index(l, g.plane_bytes)),
+                 ir_type_buffer(l->module, SCALAR_F32, 1, dims));
+    ir_value *scale = low_load(l, scales, zero, in_tile);
+    low_loop strip;
+    low_strip_begin(l, &strip, low_index(l, depth), "f32", 0, NULL);
+    ir_value *x = low_cast(l, low_vload(l, from, zero, strip.counter, 1), SCALAR_F32);
+    x = low_binary(l, IR_MUL, x, low_broadcast(l, scale));
+    low_vstore(l, low_cast(l, x, y->type->scalar), y->buffer, row, strip.counter, 1);
+    low_loop_end(l, &strip, NULL);
+}
+
 bool lower_gather_kernel(lowering *l)
 {
     const ir_op *op = l->region->first;
@@ -30,7 +56,7 @@ bool lower_gather_kernel(lowering *l)
     ir_value *scratch = NULL;
     if (format.planes && is_native(l->context))
         scratch = native_row_scratch(l, table->type);
-    else if (format.planes)
+    else if (quant_looks_up(&format))
         planes = unpack_table(l, table, &format);
     ir_value *zero = low_index(l, 0), *one = low_index(l, 1);
     ir_value *last = low_sub(l, low_dim(l, table->type->dims[0]), one);
@@ -40,6 +66,8 @@ bool lower_gather_kernel(lowering *l)
     low_check_range(l, index, last, "index beyond the table's rows");
     if (scratch) {
         copy_row(l, native_weight_row(l, table, index, scratch), zero, y, rows.counter);
+    } else if (format.kind == QUANT_BYTES) {
+        scale_row(l, table, &format, index, y, rows.counter);
     } else if (format.planes) {
         unpack_row(l, &planes, index);
         copy_row(l, planes.values, zero, y, rows.counter);

@@ -255,7 +255,8 @@ static ir_value *finished(rows_kernel *k, strip_scope *s, ir_op *op)
         ir_value *zero = low_number(l, SCALAR_F32, 0), *one = low_number(l, SCALAR_F32, 1);
         ir_value *is_zero = low_compare(l, "eq", scalar, zero);
         ir_value *divisor = ir_build1(&l->at, IR_SELECT, scalar->type, is_zero, one, scalar);
-        return low_unary(l, IR_ROUND, low_binary(l, IR_DIV, x, low_broadcast(l, divisor)));
+        x = low_binary(l, IR_DIV, x, low_broadcast(l, divisor));
+        return scalar_is_integer(op->results[0].type->scalar) ? low_unary(l, IR_ROUND, x) : x;
     }
     default: UNREACHABLE();
     }
@@ -303,7 +304,7 @@ static ir_value *concluded(rows_kernel *k, row_reduction *r, int pass, ir_value 
     }
     case IR_SOFTMAX: return pass == 0 ? total : low_binary(l, IR_DIV, one, total);
     case IR_QUANTIZE: {
-        double most = op->results[0].type->scalar == SCALAR_I16 ? 32767 : 127;
+        double most = scalar_largest(op->results[0].type->scalar);
         ir_value *scale = low_binary(l, IR_DIV, total, low_number(l, SCALAR_F32, most));
         row_value *known = find_value(k, &op->results[1]);
         if (known && known->out) // one number per row, rows contiguous

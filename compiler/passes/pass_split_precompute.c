@@ -41,6 +41,8 @@ static const char *weight_obstacle(split *s, const ir_op *op, const quant_format
     if (f->kind == QUANT_DENSE)
         return arena_format(a, "weights are %s (use --quant %s=w4g32)", w->format,
                             graph_value_name(ir_operand(op, 1)));
+    if (f->kind == QUANT_BYTES)
+        return arena_format(a, "weights are %s, for a matrix unit", w->format);
     if (!is_native(s->context) && !(target->parts & MACHINE_LUT))
         return arena_format(a, "machine '%s' has no LUT unit", target->name);
     if (!w->dims[0].value || !w->dims[1].value)
@@ -95,6 +97,8 @@ static const char *obstacle(split *s, const ir_op *op, const quant_format *f)
     const char *reason = weight_obstacle(s, op, f);
     if (!reason)
         reason = quant_obstacle(f, x);
+    if (!reason && scalar_is_float(x) && ir_operand_named(op, "scale"))
+        reason = "tables of floats take no row scales";
     return reason ? reason : depth_obstacle(s, op, f, x);
 }
 

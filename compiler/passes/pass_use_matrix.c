@@ -42,6 +42,57 @@ static ir_value *narrowed(ir_value *x, scalar_type t, const ir_op *user)
     return y;
 }
 
+// x in 8 bits with a scale for each row, however many products read it; *scale is set.
+static ir_value *quantized(ir_value *x, scalar_type t, const ir_op *user, ir_value **scale)
+{
+    ir_module *m = user->block->function->module;
+    ir_op *op = NULL;
+    for (const ir_use *use = x->uses; use && !op; use = use->next)
+        if (use->op->code == IR_QUANTIZE && use->op->block == user->block &&
+            use->op->results[0].type->scalar == t && use->op->mark <= user->mark)
+            op = use->op;
+    if (!op) {
+        const ir_type *types[2] = {ir_type_tensor(m, t, x->type->rank, x->type->dims),
+                                   ir_type_tensor(m, SCALAR_F32, x->type->rank - 1, x->type->dims)};
+        ir_builder b = ir_builder_before((ir_op *)user);
+        op = ir_build(&b, IR_QUANTIZE, 1, &x, 2, types);
+        op->mark = user->mark;
+    }
+    *scale = &op->results[1];
+    return &op->results[0];
+}
+
+// Why weights in 8 bits stay; NULL: `op` multiplies them with activations like them now.
+static const char *multiply_bytes(pass_context *c, ir_op *op, const quant_format *f)
+{
+    enum { DEPTH = INT32_MAX / (128 * 128) };
+    ir_value *x = ir_operand(op, 0), *scale;
+    if (f->element == SCALAR_I8 && ir_operand(op, 1)->type->dims[1].value > DEPTH)
+        return arena_format(c->arena, "sums of more than %d products are not exact", DEPTH);
+    if (x->type->scalar == f->element)
+        return NULL;
+    if (!ir_type_is_float(x->type) || x->type->scalar == SCALAR_F64)
+        return arena_format(c->arena, "activations are %s, weights %s",
+                            scalar_rows[x->type->scalar].name, f->name);
+    ir_set_operand(op, 0, quantized(x, f->element, op, &scale));
+    ir_set_operand(op, (unsigned)ir_operand_slot(IR_LINEAR, "scale"), scale);
+    return NULL;
+}
+
+static void linear_of_bytes(pass_context *c, ir_op *op, const quant_format *f)
+{
+    scalar_type before = ir_operand(op, 0)->type->scalar;
+    const char *obstacle = multiply_bytes(c, op, f);
+    if (obstacle) {
+        miss(c, op, "a product", obstacle);
+        return;
+    }
+    ir_set_name(op, "unit", "matrix");
+    pass_remark(c, REMARK_APPLIED, op->where, "'%s' is multiplied by the matrix unit in %s%s",
+                graph_value_name(ir_operand(op, 1)), f->name,
+                before != f->element ? ", its activations quantized row by row" : "");
+}
+
 // The type in which the matrix unit multiplies with these weights; SCALAR_F32: it does not. Weights
 // in planes are what split-precompute left.
 static scalar_type multiplied(const quant_format *f)
@@ -58,6 +109,10 @@ static void linear(pass_context *c, ir_op *op, bool rounded)
     scalar_type t = x->type->scalar;
     if (!quant_format_parse(ir_operand(op, 1)->type->format, &f))
         return;
+    if (f.kind == QUANT_BYTES) {
+        linear_of_bytes(c, op, &f);
+        return;
+    }
     scalar_type type = multiplied(&f);
     if (type == SCALAR_F32)
         return;

@@ -9,7 +9,7 @@ typedef struct base_row {
     const char *name;
     quant_kind kind;
     unsigned planes, terms;
-    scalar_type element; // dense formats
+    scalar_type element; // dense formats, bytes
     bool offsets;        // z is possible
     const char *doc;
 } base_row;
@@ -19,6 +19,9 @@ static const base_row bases[] = {
     {"f32", QUANT_DENSE, 0, 0, SCALAR_F32, false, "dense, 32-bit floats"},
     {"f16", QUANT_DENSE, 0, 0, SCALAR_F16, false, "dense, 16-bit floats"},
     {"bf16", QUANT_DENSE, 0, 0, SCALAR_BF16, false, "dense, bfloat16"},
+    {"i8", QUANT_BYTES, 8, 1, SCALAR_I8, false, "integers of 8 bits"},
+    {"e4m3", QUANT_BYTES, 8, 1, SCALAR_E4M3, false, "floats of 8 bits, E4M3"},
+    {"e5m2", QUANT_BYTES, 8, 1, SCALAR_E5M2, false, "floats of 8 bits, E5M2"},
     {"w1", QUANT_UNIFORM, 1, 1, SCALAR_F32, true, "binary: -s, +s"},
     {"w2", QUANT_UNIFORM, 2, 1, SCALAR_F32, true, "4 levels, evenly spaced"},
     {"w3", QUANT_UNIFORM, 3, 1, SCALAR_F32, true, "8 levels, evenly spaced"},
@@ -89,9 +92,10 @@ bool quant_format_parse(const char *name, quant_format *out)
     quant_format f = {.kind = base->kind,
                       .planes = base->planes,
                       .terms = base->terms,
-                      .scale = base->element,
+                      .scale = base->kind == QUANT_BYTES ? SCALAR_F32 : base->element,
+                      .element = base->element,
                       .codebook = quant_codebook_find(base->name)};
-    if (base->kind != QUANT_DENSE) {
+    if (quant_looks_up(&f)) {
         int group = match_group(&at);
         if (group < 0)
             return false;
@@ -151,9 +155,13 @@ void quant_format_list(text *out)
     for (size_t i = 0; i < N_BASES; i++)
         if (bases[i].kind == QUANT_DENSE)
             text_printf(out, "  %-8s %s\n", bases[i].name, bases[i].doc);
+    text_append(out, "with a scale for each row, for matrix units; activations become the same:\n");
+    for (size_t i = 0; i < N_BASES; i++)
+        if (bases[i].kind == QUANT_BYTES)
+            text_printf(out, "  %-8s %s\n", bases[i].name, bases[i].doc);
     text_append(out, "in planes:\n");
     quant_support_list(out);
-    text_append(out, "with, for formats that are not dense:\n  ");
+    text_append(out, "with, for formats in planes:\n  ");
     for (size_t i = 0; i < N_GROUPS; i++)
         text_printf(out, "g%d ", groups[i]);
     text_append(out, "  weights per scale (absent: one scale per row)\n"

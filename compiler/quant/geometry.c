@@ -60,13 +60,37 @@ static bool columns_geometry(const quant_format *f, int64_t n, int64_t k, pack_g
     return true;
 }
 
+// Rows of elements, n for each column tile, then their scales.
+static bool bytes_geometry(const quant_format *f, int64_t n, int64_t k, pack_shape shape,
+                           pack_geometry *out)
+{
+    int64_t elements, total;
+    pack_geometry g = {.column_tiles = divide_up(n, shape.tile_n),
+                       .depth_tiles = k > 0,
+                       .depth = k,
+                       .groups_per_tile = 1,
+                       .tiles_per_group = 1,
+                       .scale_bytes = align64((int64_t)scalar_size(f->scale) * shape.tile_n)};
+    if (__builtin_mul_overflow(k, (int64_t)shape.tile_n, &elements) || elements > INT64_MAX / 2)
+        return false;
+    g.plane_bytes = align64(elements);
+    g.group_bytes = g.scale_bytes;
+    g.column_tile_bytes = g.plane_bytes + g.group_bytes;
+    if (__builtin_mul_overflow(g.column_tile_bytes, g.column_tiles, &total))
+        return false;
+    *out = g;
+    return true;
+}
+
 bool pack_geometry_of(const quant_format *f, int64_t n, int64_t k, pack_shape shape,
                       pack_geometry *out)
 {
     if (is_for_cpus(shape))
-        return columns_geometry(f, n, k, out);
+        return quant_looks_up(f) && columns_geometry(f, n, k, out);
     if (!f->planes || !shape_valid(shape) || n < 0 || k < 0)
         return false;
+    if (f->kind == QUANT_BYTES)
+        return bytes_geometry(f, n, k, shape, out);
     int64_t depth = 32 * (int64_t)shape.tile_m;
     if (f->group && f->group * 4 < depth)
         return false;

@@ -52,6 +52,11 @@ unsigned quant_fit_free(quant_method method, quant_rows *row, int64_t group, con
 void quant_encode_free(const quant_rows *row, int64_t group, unsigned special, const float *w,
                        int64_t count, uint8_t *codes);
 
+// Of QUANT_BYTES (bytes.c): the scale of a row, its codes, what all codes stand for.
+void quant_fit_bytes(quant_rows *row, const float *w, int64_t count);
+void quant_encode_bytes(const quant_rows *row, const float *w, int64_t count, uint8_t *codes);
+void quant_levels_of_bytes(const quant_format *f, double levels[QUANT_CODES]);
+
 // Lloyd's algorithm on numbers with weights, in ascending order: moves `k` centers, also ascending,
 // until they rest or `rounds` are over. The weighted squared error, which no round increases.
 double quant_k_means(const double *x, const double *weight, unsigned n, double *center, unsigned k,

@@ -274,6 +274,14 @@ bool pack_unpack_book(const uint8_t *in, float *book)
     return finite;
 }
 
+static uint8_t *pack_bytes(const packing *p, uint8_t *out)
+{
+    const size_t used = (size_t)(p->columns * p->rows->k);
+    memcpy(out, p->rows->codes + p->first * p->rows->k, used);
+    memset(out + used, 0, (size_t)p->geometry->plane_bytes - used);
+    return pack_values(p, p->rows->scale, 1, 0, out + p->geometry->plane_bytes);
+}
+
 void pack_rows(const quant_rows *q, pack_shape shape, uint8_t *out)
 {
     if (!shape.tile_m) {
@@ -284,6 +292,10 @@ void pack_rows(const quant_rows *q, pack_shape shape, uint8_t *out)
     packing p = {.rows = q, .geometry = &g, .tile_n = shape.tile_n};
     for (; p.first < q->n; p.first += p.tile_n) {
         p.columns = least(q->n - p.first, p.tile_n);
+        if (q->format.kind == QUANT_BYTES) {
+            out = pack_bytes(&p, out);
+            continue;
+        }
         for (int64_t t = 0; t < g.depth_tiles; t++) {
             out = pack_planes(&p, t, out);
             out = pack_groups(&p, t, out);
@@ -354,6 +366,12 @@ static const uint8_t *unpack_groups(const packing *p, int64_t depth_tile, const 
     return in;
 }
 
+static const uint8_t *unpack_bytes(const packing *p, const uint8_t *in)
+{
+    memcpy(p->rows->codes + p->first * p->rows->k, in, (size_t)(p->columns * p->rows->k));
+    return unpack_values(p, p->rows->scale, 1, 0, in + p->geometry->plane_bytes);
+}
+
 void pack_unpack_rows(const uint8_t *in, pack_shape shape, quant_rows *out)
 {
     if (!shape.tile_m) {
@@ -364,6 +382,10 @@ void pack_unpack_rows(const uint8_t *in, pack_shape shape, quant_rows *out)
     packing p = {.rows = out, .geometry = &g, .tile_n = shape.tile_n};
     for (; p.first < out->n; p.first += p.tile_n) {
         p.columns = least(out->n - p.first, p.tile_n);
+        if (out->format.kind == QUANT_BYTES) {
+            in = unpack_bytes(&p, in);
+            continue;
+        }
         for (int64_t t = 0; t < g.depth_tiles; t++) {
             in = unpack_planes(&p, t, in);
             in = unpack_groups(&p, t, in);

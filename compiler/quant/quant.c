@@ -57,6 +57,10 @@ void quant_levels(const quant_format *f, const float *book, unsigned term,
                   double levels[QUANT_CODES])
 {
     quant_term t = quant_term_of(f, term);
+    if (f->kind == QUANT_BYTES) {
+        quant_levels_of_bytes(f, levels);
+        return;
+    }
     unsigned mask = (1u << t.planes) - 1;
     for (unsigned code = 0; code < quant_code_count(f); code++)
         levels[code] = t.form == QUANT_BOOKED ? (double)book[code & mask] : sign_sum(&t, code);
@@ -186,7 +190,7 @@ static bool convert_row(const quant_rows *from, const quant_rows *to)
 bool quant_convert(const quant_rows *from, quant_rows *to)
 {
     if (from->format.kind != to->format.kind || from->format.planes != to->format.planes ||
-        from->format.codebook != to->format.codebook)
+        from->format.codebook != to->format.codebook || from->format.element != to->format.element)
         return false;
     if (from->book && memcmp(from->book, to->book, QUANT_BOOK * sizeof *from->book) != 0)
         return false;

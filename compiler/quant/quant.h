@@ -22,6 +22,7 @@ typedef enum quant_kind {
     QUANT_CODED,    // binary coding: a scale for every plane
     QUANT_CODEBOOK, // codes into up to 16 numbers, the same for the whole matrix
     QUANT_SPECIAL,  // a codebook and a plane, which gives each group one more number
+    QUANT_BYTES,    // elements of 8 bits, row-major, under one scale a row: for matrix units
 } quant_kind;
 
 enum {
@@ -52,11 +53,12 @@ typedef struct quant_codebook {
 typedef struct quant_format {
     char name[24];
     quant_kind kind;
-    unsigned planes;                // index planes, the bits that a weight takes; 0 for dense
+    unsigned planes;                // bits of a code, but for BYTES index planes; 0 for dense
     int64_t group;                  // 0: one per row
     bool offset;                    // beta present
     scalar_type scale;              // of scales and offsets; for dense the element type
     unsigned terms;                 // scales of a group
+    scalar_type element;            // BYTES: i8, e4m3, e5m2
     const quant_codebook *codebook; // CODEBOOK, SPECIAL
 } quant_format;
 
@@ -72,7 +74,8 @@ typedef struct quant_term {
 } quant_term;
 quant_term quant_term_of(const quant_format *f, unsigned term);
 // What a term's scale is multiplied by for each code: uniform 2q - (2^b - 1), ternary -2, 0, 0, +2,
-// binary coding +-1, a codebook its number. `book`: QUANT_BOOK numbers, of codebook formats.
+// binary coding +-1, a codebook its number, bytes their element. `book`: QUANT_BOOK numbers, of
+// codebook formats.
 void quant_levels(const quant_format *f, const float *book, unsigned term,
                   double levels[QUANT_CODES]);
 // Accumulators of each row that the lookups of a group need, with tables in one part: one for
@@ -89,6 +92,11 @@ void quant_format_list(
 const char *quant_base_name(size_t index);
 const char *quant_base_doc(size_t index);
 
+// Whether the format's products are lookups: it has index planes.
+static inline bool quant_looks_up(const quant_format *f)
+{
+    return f->planes && f->kind != QUANT_BYTES;
+}
 // Why there are no tables for products of a format in planes with such activations; NULL: there
 // are. Depths may set further limits.
 const char *quant_obstacle(const quant_format *f, scalar_type activation);
@@ -175,7 +183,7 @@ uint64_t pack_size(const quant_format *f, int64_t n, int64_t k, pack_shape shape
 typedef struct pack_geometry {
     int64_t column_tiles, depth_tiles; // ceil(N / n), ceil(K / D)
     int64_t depth;                     // D = 32 m weights
-    int64_t plane_bytes;               // 4 m n
+    int64_t plane_bytes;               // 4 m n; BYTES: n rows of K elements, padded to 64
     int64_t groups_per_tile;           // G < D: D / G; else 1
     int64_t tiles_per_group;           // G > D: G / D; row: depth_tiles; else 1
     int64_t scale_bytes;               // n scales padded to 64

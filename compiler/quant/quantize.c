@@ -345,6 +345,10 @@ unsigned quant_fit(quant_method method, quant_rows *row, int64_t group, const fl
                    int64_t count)
 {
     const quant_format *f = &row->format;
+    if (f->kind == QUANT_BYTES) {
+        quant_fit_bytes(row, w, count);
+        return 0;
+    }
     if (f->kind != QUANT_UNIFORM && f->kind != QUANT_TERNARY)
         return quant_fit_free(method, row, group, w, count);
     if (method == QUANT_NEAREST)
@@ -361,7 +365,9 @@ void quant_encode(const quant_rows *row, int64_t group, unsigned special, const 
                   int64_t count, uint8_t *codes)
 {
     const quant_format *f = &row->format;
-    if (f->kind != QUANT_UNIFORM && f->kind != QUANT_TERNARY)
+    if (f->kind == QUANT_BYTES)
+        quant_encode_bytes(row, w, count, codes);
+    else if (f->kind != QUANT_UNIFORM && f->kind != QUANT_TERNARY)
         quant_encode_free(row, group, special, w, count, codes);
     else
         encode(f, w, count, row->scale[group], row->offset ? row->offset[group] : 0, codes);

@@ -9,6 +9,8 @@ static bool multiplies_bytes_only(const quant_format *f)
 
 const char *quant_obstacle(const quant_format *f, scalar_type activation)
 {
+    if (!quant_looks_up(f))
+        return "they are no planes";
     if (activation == SCALAR_F64 ||
         (!scalar_is_float(activation) && activation != SCALAR_I8 && activation != SCALAR_I16))
         return "tables are of f32, f16, bf16, e4m3, e5m2, i8 or i16";
@@ -23,7 +25,7 @@ const char *quant_obstacle(const quant_format *f, scalar_type activation)
 
 const char *quant_tables(const quant_format *f, scalar_type activation)
 {
-    if (!f->planes || quant_obstacle(f, activation))
+    if (quant_obstacle(f, activation))
         return "-";
     return scalar_is_float(activation) ? "f16,i8" : activation == SCALAR_I16 ? "2xi16" : "i16";
 }
@@ -33,7 +35,7 @@ void quant_support_list(text *out)
     text_printf(out, "  %-8s %-5s %-7s %-4s %s\n", "base", "bits", "floats", "i8", "i16");
     for (size_t i = 0; quant_base_name(i); i++) {
         quant_format f;
-        if (!quant_format_parse(quant_base_name(i), &f) || !f.planes)
+        if (!quant_format_parse(quant_base_name(i), &f) || !quant_looks_up(&f))
             continue;
         text_printf(out, "  %-8s %-5u %-7s %-4s %-6s %s\n", f.name, f.planes,
                     quant_tables(&f, SCALAR_F32), quant_tables(&f, SCALAR_I8),

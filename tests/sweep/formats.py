@@ -4,7 +4,8 @@
 usage: formats.py [--only BASE]
 
 Integers must agree bit for bit, floats within the bound of their tables. What the list marks with
-'-' must be refused, with the list.
+'-' must be refused, with the list. Formats for matrix units are multiplied by one: given elements of
+the same type bit for bit, floats with what the graph says behind use-matrix, which quantizes them.
 """
 import argparse
 import pathlib
@@ -32,6 +33,13 @@ def listed():
             tables = {a: words[2] for a in FLOATS} | {"i8": words[3], "i16": words[4]}
             rows.append((words[0], int(words[1]), tables))
     return rows
+
+
+def listed_for_matrix_units():
+    """The formats between the two headings."""
+    lines = lutra.run("lutc", "list", "formats").stdout.splitlines()
+    first = next(i for i, line in enumerate(lines) if "for matrix units" in line)
+    return [line.split()[0] for line in lines[first + 1:lines.index("in planes:")]]
 
 
 def entry(name, activation, n, k):
@@ -111,6 +119,56 @@ def refuse(folder, row):
     return wrong
 
 
+MATRIX_SHAPES = [(70, 300, "m2n64k4"), (1, 17, "m1n64k4"), (257, 64, "a100-int8"), (64, 129, "h100-fp8")]
+# Sums of up to 300 products in f32; of activations and weights rounded to so few bits.
+MATRIX_BOUND = {"i8": (0, 2e-4), "e4m3": (1e-12, 3e-3), "e5m2": (1e-12, 1e-2)}
+
+
+def call_matrix(folder, source, entry_name, rows, options, seed, bound):
+    """What is wrong with the emulator's result beside the oracle's of `source`, or None."""
+    values = {"x": f"random:{seed}"} | ({"s": "random:7"} if entry_name == "given" else {})
+    common = ["--entry", entry_name, *lutra.inputs(values), "--dim", f"T={rows}"]
+    lutra.run("lutc", "eval", source, *options, *common, "--output", f"result=@{folder / 'want.npy'}")
+    return compare(folder, common, bound == 0, bound)
+
+
+def check_matrix(folder, base, shape):
+    """A format for matrix units: with activations like it, and with floats."""
+    n, k, machine = shape
+    exact, rounded = MATRIX_BOUND[base]
+    given = (f"entry fn given(x: i8[T, {k}], s: f32[T]) -> f32[T, {n}] {{ return linear(x, w, scale = s); }}\n"
+             if base == "i8" else "")
+    source = folder / "p.lut"
+    source.write_text(f"model formats;\ndim T in 1..100;\nweight w: w[{n}, {k}];\n{given}"
+                      f"entry fn floats(x: f32[T, {k}]) -> f32[T, {n}] {{ return linear(x, w); }}\n")
+    options = ["--weights", "random:1", "--machine", machine]
+    lutra.run("lutc", source, *options, "--quant", base, "--dump-dir", folder / "d", "-o", folder / "p.elf")
+    graph = next((folder / "d").glob("*-use-matrix.lir"))
+    wrong = []
+    for rows in (1, 3, 17, 70):
+        cases = [("floats", graph, exact), ("floats", source, rounded)] + ([("given", source, 0)] if given else [])
+        for entry_name, program_file, bound in cases:
+            problem = call_matrix(folder, program_file, entry_name, rows, [*options, "--quant", base], rows, bound)
+            if problem:
+                wrong.append(f"{base}[{n}, {k}] {machine} {entry_name} T={rows} {program_file.suffix}: {problem}")
+    return wrong, 2 + bool(given)
+
+
+def check_matrix_units(folder, only):
+    wrong, count = [], 0
+    for base in listed_for_matrix_units():
+        for shape in MATRIX_SHAPES[:2] if lutra.QUICK else MATRIX_SHAPES:
+            if only in (None, base):
+                problems, products = check_matrix(folder, base, shape)
+                wrong, count = wrong + problems, count + products
+        source = folder / "p.lut"
+        result = lutra.run("lutc", source, "--weights", "random:1", "--quant", base, "--disable", "use-matrix",
+                           "-o", folder / "p.elf", check=False)
+        if only in (None, base) and (result.returncode != 1 or "need a matrix unit" not in result.stderr):
+            wrong.append(f"{base} without a matrix unit is not refused: {result.stderr}")
+    return wrong, count
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only")
@@ -126,6 +184,8 @@ def main():
             problems, products = check(folder, number, row, "f16" if number % 2 else "i8")
             wrong += problems + refuse(folder, row)
             count += products
+        problems, products = check_matrix_units(folder, args.only)
+        wrong, count = wrong + problems, count + products
     print("\n".join(wrong) or f"{count} products of {len(rows)} formats agree with the oracle")
     return 1 if wrong else 0
 
