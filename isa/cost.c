@@ -254,7 +254,7 @@ static uint64_t tile_traffic(const machine *m, const isa_instruction *in, const 
     case ISA_LUT_LDM:
     case ISA_LUT_LDT:
     case ISA_LUT_STM: bytes = matrix_row(m, in, s, &rows); break;
-    default: bytes = tile_bytes(m) >> in->half; break;
+    default: bytes = s->tile_columns ? s->tile_columns : tile_bytes(m) >> in->half; break;
     }
     *cycles = rows * ceiling(bytes, rate);
     return rows * bytes;
@@ -299,40 +299,52 @@ static bool is_wide(unsigned table)
     return table == XLUT_TABLE_I16 || table == XLUT_TABLE_F16;
 }
 
+// Lookups that stand for so many weights, and the entries of half a table. The encoding has units
+// of k = 4; machines of other ones are made by the explorer.
+static uint64_t lookups_of(const machine *m, uint64_t weights)
+{
+    return ceiling(weights, m->unit_k);
+}
+
+static uint64_t half_table(const machine *m)
+{
+    return (uint64_t)1 << (m->unit_k - 1);
+}
+
 COST(cost_table)
 {
     UNUSED;
-    uint64_t rows = in->rs2 ? m->tile_m : 1, groups = rows * machine_tile_lookups(m);
+    uint64_t rows = in->rs2 ? m->tile_m : 1, weights = rows * machine_tile_depth(m);
+    uint64_t groups = rows * lookups_of(m, machine_tile_depth(m));
     bool dynamic = in->table == XLUT_TABLE_I8_DYNAMIC;
     set_pipelined(c, ceiling(groups, m->table_groups), m->table_latency + 1);
     c->latency += dynamic ? c->busy : 0; // the scale is known when all entries are
-    c->read = 4 * groups * activation_bytes(in->activation) + (dynamic   ? 0
-                                                               : in->rs3 ? 4 * rows
-                                                                         : 0);
+    c->read = weights * activation_bytes(in->activation) + (!dynamic && in->rs3 ? 4 * rows : 0);
     c->written = dynamic ? 4 * 4 * (uint64_t)m->tile_m : 0;
     c->energy = (double)groups * m->energy_group +
-                (double)(groups * 8 * (is_wide(in->table) ? 2 : 1)) * m->energy_tile;
+                (double)(groups * half_table(m) * (is_wide(in->table) ? 2 : 1)) * m->energy_tile;
 }
 
-// Of the lookups of a tile, those of an lmma.
+// Of the weights of a tile, those of an lmma.
 static uint64_t slice_depth(const machine *m, unsigned slice)
 {
     unsigned parts = slice < XLUT_SLICE_HALF0 ? 1 : slice < XLUT_SLICE_QUARTER0 ? 2 : 4;
-    return machine_tile_lookups(m) / parts;
+    return machine_tile_depth(m) / parts;
 }
 
 COST(cost_lut)
 {
     UNUSED;
-    uint64_t planes = xlut_form_planes(in->form), depth = slice_depth(m, in->slice);
+    uint64_t planes = xlut_form_planes(in->form), weights = slice_depth(m, in->slice);
+    uint64_t depth = lookups_of(m, weights);
     uint64_t rows = in->rows == XLUT_ROWS_ALL ? m->tile_m : 1;
     uint64_t passes = ceiling(rows, m->unit_m) * ceiling(m->tile_n, m->unit_n);
     bool wide = is_wide(in->table);
     set_pipelined(c, ceiling(planes * depth * passes * (wide ? m->unit_wide : 1), m->units),
                   m->unit_latency + 1);
     c->lookups = planes * depth * rows * m->tile_n;
-    uint64_t entries = in->form == XLUT_FORM_FULL ? 16 : 8;
-    uint64_t touched = planes * depth * m->tile_n / 2 + rows * depth * entries * (wide ? 2 : 1) +
+    uint64_t entries = half_table(m) * (in->form == XLUT_FORM_FULL ? 2 : 1);
+    uint64_t touched = planes * weights * m->tile_n / 8 + rows * depth * entries * (wide ? 2 : 1) +
                        rows * m->tile_n * (in->start ? 4 : 8);
     c->energy = (double)c->lookups * (wide ? m->energy_lookup_wide : m->energy_lookup) +
                 (double)touched * m->energy_tile;

@@ -37,7 +37,7 @@ typedef struct isa_shape {
     uint64_t vl;  // elements
     unsigned sew; // bits of an element
     // Rows and columns of lut.lda and lut.sta; rows of lut.ldm, lut.ldt and lut.stm and bytes of
-    // each. 0: all.
+    // each; columns: bytes of lut.ld and lut.st. 0: all.
     uint64_t tile_rows, tile_columns;
 } isa_shape;
 

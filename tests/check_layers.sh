@@ -19,7 +19,7 @@ forbid runtime  'compiler/'                    'the runtime never includes the c
 forbid runtime  'llvm'                         'the emulator has no LLVM'
 forbid isa      'llvm'                         'only compiler/codegen includes LLVM'
 forbid support  'llvm'                         'only compiler/codegen includes LLVM'
-for part in target driver eval frontend import ir passes quant schedule; do
+for part in target driver eval explore frontend import ir passes quant schedule; do
     forbid compiler/$part 'llvm' 'only compiler/codegen includes LLVM'
 done
 for part in target ir quant import schedule eval; do

@@ -48,6 +48,10 @@ typedef struct driver {
         double compute, memory;
         const char *json, *precompute;
     } estimate;
+    struct explore_settings {
+        long long budget, limit;
+        const char *rows, *widths, *units, *tiles, *bandwidths, *csv, *html;
+    } explore;
 
     // found on the way
     machine machine;
@@ -101,6 +105,12 @@ void text_inputs(arena *a, const contract_entry *e, const ir_function *f, size_t
 // passes have run. False: reported.
 bool calibrate_weights(driver *d);
 
+// estimate.c: --batch, --prefill, --decode, --dim of d->module; its way down to tiles, with tables
+// as --precompute says. False: reported.
+struct estimate_options;
+bool read_estimate_options(driver *d, struct estimate_options *o);
+bool lower_for_estimate(driver *d, struct estimate_options *o);
+
 // native.c
 struct program_description;
 bool choose_target(driver *d); // by --target. False: reported
@@ -126,3 +136,4 @@ int command_list(driver *d);
 int command_eval(driver *d);
 int command_pack(driver *d);
 int command_estimate(driver *d);
+int command_explore(driver *d);

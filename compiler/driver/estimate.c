@@ -134,16 +134,26 @@ static bool write_estimate(driver *d, const estimate *e)
     return ok;
 }
 
+bool read_estimate_options(driver *d, estimate_options *o)
+{
+    *o = (estimate_options){.machine = &d->machine,
+                            .entry = d->entry,
+                            .compute = d->estimate.compute,
+                            .memory = d->estimate.memory};
+    return read_dims(d, o) && read_tokens(d, o);
+}
+
+bool lower_for_estimate(driver *d, estimate_options *o)
+{
+    return choose_pipeline(d, "partition") && choose_precompute(d, o) && run_pipeline(d);
+}
+
 int command_estimate(driver *d)
 {
-    estimate_options options = {.machine = &d->machine,
-                                .entry = d->entry,
-                                .compute = d->estimate.compute,
-                                .memory = d->estimate.memory};
+    estimate_options options;
     estimate result;
-    if (!load_machine(d) || !load_module(d) || !read_dims(d, &options) ||
-        !read_tokens(d, &options) || !choose_pipeline(d, "partition") ||
-        !choose_precompute(d, &options) || !run_pipeline(d))
+    if (!load_machine(d) || !load_module(d) || !read_estimate_options(d, &options) ||
+        !lower_for_estimate(d, &options))
         return EXIT_USER_ERROR;
     return estimate_module(d->arena, d->diagnostics, d->module, &options, &result) &&
                    write_estimate(d, &result)

@@ -423,6 +423,20 @@ static operands tile_operands(const walker *w, const ir_op *op)
     return x;
 }
 
+// Bytes of a table that is loaded or stored, for units of another width than the encoding has; 0:
+// those of the encoding.
+static uint64_t table_bytes(const machine *m, const ir_op *op, const isa_instruction *in)
+{
+    bool load = op->code == IR_XLUT_LD;
+    const ir_type *t = load ? op->results[0].type : ir_operand(op, 0)->type;
+    if (t->tile != TILE_TABLE || !machine_has(m, ISA_UNIT_LUT) || m->unit_k == ISA_TABLE_WIDTH)
+        return 0;
+    uint64_t depth = machine_tile_depth(m), lookups = (depth + m->unit_k - 1) / m->unit_k;
+    uint64_t encoded = machine_tile_lookups(m) << (ISA_TABLE_WIDTH - 1);
+    uint64_t bytes = (machine_tile_bytes(m) >> in->half) * (lookups << (m->unit_k - 1)) / encoded;
+    return (bytes + LINE - 1) / LINE * LINE;
+}
+
 // How much of a tile is moved: columns of accumulators, rows and bytes of a matrix.
 static void set_part(walker *w, const ir_op *op, const isa_instruction *in)
 {
@@ -434,6 +448,8 @@ static void set_part(walker *w, const ir_op *op, const isa_instruction *in)
     int64_t part = v ? info(w, v)->value : 0;
     w->shape.tile_rows = 0;
     w->shape.tile_columns = part > 0 && part <= m->tile_n ? (uint64_t)part : 0;
+    if (op->code == IR_XLUT_LD || op->code == IR_XLUT_ST)
+        w->shape.tile_columns = table_bytes(m, op, in);
     if (op->code != IR_XLUT_LDM && op->code != IR_XLUT_STM)
         return;
     bool b = in->opcode == ISA_LUT_LDM && in->type == XLUT_OPERAND_B;
@@ -486,8 +502,13 @@ static bool run_tile(walker *w, ir_op *op)
     if (!tile_instruction(op, &in))
         return false;
     const machine *m = w->frame->options->machine;
-    if (!machine_has(m, isa_cost_of(m, &in, &w->shape).unit)) {
-        walk_fail(w, op, "the machine lacks the unit");
+    bool full = in.opcode == ISA_LMMA && in.form == XLUT_FORM_FULL;
+    const char *lacks =
+        !machine_has(m, isa_cost_of(m, &in, &w->shape).unit) ? "the machine lacks the unit"
+        : full && m->unit_k != ISA_TABLE_WIDTH               ? "full tables are for units of k = 4"
+                                                             : NULL;
+    if (lacks) {
+        walk_fail(w, op, lacks);
         return true;
     }
     set_part(w, op, &in);

@@ -204,12 +204,38 @@ static void test_energy(void **state)
     assert_true(found > expected * 0.999999 && found < expected * 1.000001);
 }
 
+// Units of other widths, as the explorer has them: 64 weights are 13 lookups of 5, or 22 of 3, and
+// tables have 16 or 4 entries.
+static void test_widths(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t k, lookup_cycles, table_cycles;
+        uint64_t lookups, table_bytes;
+    } rows[] = {{5, 13, 7, 13 * 128, 448}, {3, 22, 11, 22 * 128, 192}, {4, 16, 8, 16 * 128, 256}};
+    const isa_shape whole = {0};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        machine m = load("m2n64k4");
+        m.unit_k = rows[i].k;
+        isa_cost c = isa_cost_of(&m, IN(LMMA, ALL, .form = XLUT_FORM_PLANES1), &whole);
+        assert_int_equal(c.busy, rows[i].lookup_cycles);
+        assert_int_equal(c.lookups, rows[i].lookups);
+        c = isa_cost_of(&m, IN(LUT_TBL, .table = XLUT_TABLE_I8, .rs2 = 1), &whole);
+        assert_int_equal(c.busy, rows[i].table_cycles);
+        const isa_shape part = {.tile_columns = rows[i].table_bytes};
+        c = isa_cost_of(&m, IN(LUT_LD, .half = 1), &part);
+        assert_int_equal(c.read, rows[i].table_bytes);
+        assert_int_equal(c.busy, rows[i].table_bytes / 64);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_class),    cmocka_unit_test(test_documented),
-        cmocka_unit_test(test_other_units),   cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_missing_units), cmocka_unit_test(test_energy),
+        cmocka_unit_test(test_each_class), cmocka_unit_test(test_documented),
+        cmocka_unit_test(test_widths),     cmocka_unit_test(test_other_units),
+        cmocka_unit_test(test_shapes),     cmocka_unit_test(test_missing_units),
+        cmocka_unit_test(test_energy),
     };
     memory = arena_create();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
