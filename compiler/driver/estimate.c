@@ -88,6 +88,20 @@ static bool read_tokens(driver *d, estimate_options *o)
            add_dim(d, o, tokens->name, s->prefill ? s->prefill : 1);
 }
 
+// Every table is built by a kernel of its own.
+static void leave_tables_alone(driver *d)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < d->pipeline.steps.count; i++) {
+        pipeline_step *s = &d->pipeline.steps.items[i];
+        if (!strcmp(s->pass->name, "fuse"))
+            ARRAY_PUSH(d->arena, &s->arguments, (pass_argument){"precompute", "false"});
+        if (strcmp(s->pass->name, "fuse-tables"))
+            d->pipeline.steps.items[kept++] = *s;
+    }
+    d->pipeline.steps.count = kept;
+}
+
 // --precompute: how tables are made, as far as the passes decide it, or the estimate.
 static bool choose_precompute(driver *d, estimate_options *o)
 {
@@ -110,11 +124,8 @@ static bool choose_precompute(driver *d, estimate_options *o)
         return false;
     }
     o->tables = rows[i].tables;
-    for (size_t k = 0; k < d->pipeline.steps.count && rows[i].unfused; k++) {
-        pipeline_step *s = &d->pipeline.steps.items[k];
-        if (!strcmp(s->pass->name, "fuse"))
-            ARRAY_PUSH(d->arena, &s->arguments, (pass_argument){"precompute", "false"});
-    }
+    if (rows[i].unfused)
+        leave_tables_alone(d);
     return true;
 }
 

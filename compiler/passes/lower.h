@@ -182,11 +182,21 @@ typedef struct table_source {
     const place *book;     // the weight with a learned codebook, or NULL
     ir_value *activations; // buffer [?, padded columns]
     ir_value *first_row;
+    ir_value *first_tile; // the depth tile that their columns begin with; NULL: the first
     scalar_type scalar;
     int64_t columns; // K
 } table_source;
+// Depth tiles of a table.
+typedef struct depth_range {
+    ir_value *first;
+    int64_t count;
+} depth_range;
 bool lower_table(lowering *l, const place *table, const table_source *source, ir_value *row_tile,
                  bool one_row);
+// The part of the tables of a row tile that lies in these depth tiles: whole spans of scales and
+// sums; of a codebook's tables all tiles.
+bool lower_table_tiles(lowering *l, const place *table, const table_source *source,
+                       ir_value *row_tile, const depth_range *range, bool one_row);
 int64_t table_depth_tiles(const lowering *l, const ir_type *table);
 int64_t table_scale_count(const lowering *l, const ir_type *table);
 int64_t table_sum_count(const lowering *l, const ir_type *table);

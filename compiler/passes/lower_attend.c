@@ -12,11 +12,12 @@ enum { QUERY_BLOCK = 4, WIDE_ROW = 64, SHORT_ROW = 16, REGISTER_GROUPS = 8 };
 
 typedef struct query_block {
     unsigned count;
-    ir_value *row[QUERY_BLOCK];   // in q and y
-    ir_value *last[QUERY_BLOCK];  // its last key
-    ir_value *slope[QUERY_BLOCK]; // f32; NULL without slopes
-    ir_value *sum[QUERY_BLOCK];   // of its weights
-    ir_value *first, *keys;       // the keys that are looked at: first key, how many
+    ir_value *row[QUERY_BLOCK];    // in q
+    ir_value *result[QUERY_BLOCK]; // in y
+    ir_value *last[QUERY_BLOCK];   // its last key
+    ir_value *slope[QUERY_BLOCK];  // f32; NULL without slopes
+    ir_value *sum[QUERY_BLOCK];    // of its weights
+    ir_value *first, *keys;        // the keys that are looked at: first key, how many
 } query_block;
 
 static ir_value *zeros(lowering *l)
@@ -63,6 +64,9 @@ static query_block block_of(const attention *a, ir_value *first, unsigned count)
         ir_value *head = low_add(l, low_mul(l, a->group, share), low_rem(l, query, share));
         ir_value *row = low_add(l, low_mul(l, a->batch, a->rows), t);
         b.row[i] = low_add(l, low_mul(l, row, low_index(l, a->heads)), head);
+        b.result[i] = b.row[i];
+        if (a->panel_row)
+            b.result[i] = low_add(l, low_mul(l, a->panel_row, share), query);
         b.last[i] = low_add(l, a->position, t);
         if (a->slopes)
             b.slope[i] = low_load(l, a->slopes->buffer, low_index(l, 0), head);
@@ -287,7 +291,8 @@ static void sum_values_by_keys(const attention *a, const query_block *b)
     for (unsigned i = 0; i < b->count; i++) {
         ir_value *y =
             low_binary(l, IR_MUL, low_reduce(l, ir_result(keys.op, i), "add"), inverse[i]);
-        low_store(l, low_cast(l, y, a->y->type->scalar), a->y->buffer, b->row[i], columns.counter);
+        low_store(l, low_cast(l, y, a->y->type->scalar), a->y->buffer, b->result[i],
+                  columns.counter);
     }
     low_loop_end(l, &columns, NULL);
 }
@@ -308,13 +313,13 @@ static void sum_values_by_columns(const attention *a, const query_block *b)
         add_values(a, b, strip.counter, whole, b->keys, 1, sums);
     for (unsigned i = 0; i < b->count; i++) {
         ir_value *y = low_binary(l, IR_MUL, sums[i], low_broadcast(l, inverse_sum(l, b, i)));
-        low_vstore(l, low_cast(l, y, a->y->type->scalar), a->y->buffer, b->row[i], strip.counter,
+        low_vstore(l, low_cast(l, y, a->y->type->scalar), a->y->buffer, b->result[i], strip.counter,
                    1);
     }
     low_loop_end(l, &strip, NULL);
 }
 
-static void attend_block(const attention *a, ir_value *first, unsigned count)
+void attend_block(const attention *a, ir_value *first, unsigned count)
 {
     query_block b = block_of(a, first, count);
     scale_queries(a, &b);
@@ -366,30 +371,34 @@ static ir_value *position_of(const attention *a)
 }
 
 // Prompts go through the matrix unit, where there is one; few queries would leave it half empty.
-static void attend_groups(attention *a)
+static bool attend_groups(attention *a)
 {
     lowering *l = a->l;
+    bool tables = a->panels.count, good = true;
     if (!ir_name_is(a->op, "unit", "matrix")) {
         attend_vector_groups(a);
-        return;
+        return true;
     }
     ir_value *least = low_index(l, attend_matrix_queries(a));
     ir_value *queries = low_mul(l, a->rows, low_index(l, a->heads / a->groups));
     low_if many, few;
     low_if_begin(l, &many, low_compare(l, "ge", queries, least));
-    attend_matrix_groups(a);
+    good = attend_matrix_groups(a);
     low_if_end(l, &many);
     low_if_begin(l, &few, low_compare(l, "lt", queries, least));
-    attend_vector_groups(a);
+    if (tables)
+        good = good && attend_few_rows(a);
+    else
+        attend_vector_groups(a);
     low_if_end(l, &few);
+    return good;
 }
 
-static void attend_batch(attention *a)
+void attend_find_position(attention *a)
 {
     lowering *l = a->l;
     a->position = position_of(a);
     low_check_range(l, a->position, low_sub(l, a->keys, a->rows), "attention beyond the last key");
-    attend_groups(a);
 }
 
 static const place *place_of_operand(lowering *l, const ir_op *op, const char *name)
@@ -418,6 +427,32 @@ static attention attention_of(lowering *l, const ir_op *op)
     return a;
 }
 
+static bool is_one_row(ir_dim rows)
+{
+    return ir_dim_is_constant(rows) ? rows.value == 1 : ir_dim_maximum(rows) == 1;
+}
+
+// Sequence by sequence; single rows of many sequences, of which tables are built, together.
+static bool attend_batches(attention *a)
+{
+    lowering *l = a->l;
+    const ir_type *q = a->q->type;
+    bool batched = q->rank == 4;
+    low_loop batch;
+    a->batch = low_index(l, 0);
+    if (a->panels.count && is_one_row(q->dims[q->rank - 3]))
+        return attend_single_rows(a);
+    if (batched) {
+        low_for_begin(l, &batch, low_index(l, 0), low_dim(l, q->dims[0]), low_index(l, 1), 0, NULL);
+        a->batch = batch.counter;
+    }
+    attend_find_position(a);
+    bool good = attend_groups(a);
+    if (batched)
+        low_loop_end(l, &batch, NULL);
+    return good;
+}
+
 bool lower_attend_kernel(lowering *l)
 {
     const ir_op *op = l->region->first;
@@ -425,16 +460,5 @@ bool lower_attend_kernel(lowering *l)
         op = op->next;
     l->at.where = op->where;
     attention a = attention_of(l, op);
-    bool batched = a.q->type->rank == 4;
-    ir_value *zero = low_index(l, 0);
-    a.batch = zero;
-    low_loop batch;
-    if (batched) {
-        low_for_begin(l, &batch, zero, low_dim(l, a.q->type->dims[0]), low_index(l, 1), 0, NULL);
-        a.batch = batch.counter;
-    }
-    attend_batch(&a);
-    if (batched)
-        low_loop_end(l, &batch, NULL);
-    return true;
+    return attend_prepare_tables(&a) && attend_batches(&a);
 }

@@ -281,7 +281,7 @@ static void give_results(const matrix_attention *x)
     low_for_begin(l, &queries, low_index(l, 0), x->count, low_index(l, 1), 0, NULL);
     ir_value *sum = low_load(l, x->sums, low_index(l, 0), queries.counter);
     ir_value *inverse = low_binary(l, IR_DIV, low_number(l, SCALAR_F32, 1), sum);
-    ir_value *row = row_of(x, queries.counter);
+    ir_value *row = x->a->panels.count ? queries.counter : row_of(x, queries.counter);
     low_strip_begin(l, &strip, low_index(l, x->a->width), "f32", 0, NULL);
     ir_value *v = low_vload(l, x->results, queries.counter, strip.counter, 1);
     v = low_binary(l, IR_MUL, v, low_broadcast(l, inverse));
@@ -324,7 +324,7 @@ static matrix_attention matrix_attention_of(attention *a)
     return x;
 }
 
-void attend_matrix_groups(attention *a)
+bool attend_matrix_groups(attention *a)
 {
     lowering *l = a->l;
     matrix_attention x = matrix_attention_of(a);
@@ -342,5 +342,8 @@ void attend_matrix_groups(attention *a)
     weigh(&x);
     sum_values(&x);
     give_results(&x);
+    bool good = !a->panels.count || attend_build_tables(a, token_of(&x, low_index(l, 0)),
+                                                        low_div(l, x.count, share_of(&x)));
     low_loop_end(l, &all, NULL);
+    return good;
 }

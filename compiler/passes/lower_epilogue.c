@@ -34,16 +34,45 @@ static void store_outputs(lowering *l, strip_scope *s)
     ir_op *yield = l->region->last;
     for (unsigned i = 0; i < yield->n_operands; i++) {
         ir_value *v = ir_operand(yield, i);
-        if (is_stored(l, scope->e, v))
+        if (v->type->kind == IR_TABLE || is_stored(l, scope->e, v))
             continue;
         ir_value *vector = low_cast(l, strip_value(l, s, v), v->type->scalar);
         low_vstore(l, vector, l->outputs[i].buffer, s->row, s->column, 1);
     }
 }
 
+static void store_panels(lowering *l, strip_scope *s)
+{
+    const epilogue_scope *scope = s->context;
+    const table_panels *panels = scope->e->panels;
+    for (unsigned i = 0; panels && i < panels->count; i++) {
+        const table_panel *p = &panels->items[i];
+        if (p->stored)
+            continue;
+        ir_value *vector = low_cast(l, strip_value(l, s, p->value), p->value->type->scalar);
+        low_vstore(l, vector, p->buffer, scope->row, scope->column, 1);
+    }
+}
+
+// Nothing is computed where products are all that is wanted, and are where they belong.
+static bool is_done(lowering *l, const epilogue *e)
+{
+    const ir_op *yield = l->region->last;
+    bool done = e->panels != NULL;
+    for (unsigned i = 0; done && i < yield->n_operands; i++) {
+        const ir_value *v = ir_operand(yield, i);
+        done = v->type->kind == IR_TABLE || is_stored(l, e, v);
+    }
+    for (unsigned i = 0; done && i < e->panels->count; i++)
+        done = e->panels->items[i].stored;
+    return done;
+}
+
 void lower_epilogue(lowering *l, const epilogue *e)
 {
     low_loop rows, strip;
+    if (is_done(l, e))
+        return;
     low_for_begin(l, &rows, low_index(l, 0), e->rows, low_index(l, 1), 0, NULL);
     low_strip_begin(l, &strip, e->columns, low_region_width(l->region), 0, NULL);
     epilogue_scope inside = {e, rows.counter, strip.counter};
@@ -57,6 +86,7 @@ void lower_epilogue(lowering *l, const epilogue *e)
             strip_elementwise(l, &s, op);
     }
     store_outputs(l, &s);
+    store_panels(l, &s);
     low_loop_end(l, &strip, NULL);
     low_loop_end(l, &rows, NULL);
 }

@@ -2,7 +2,7 @@
 // private to the lowering.
 #pragma once
 
-#include "compiler/passes/lower.h"
+#include "compiler/passes/lower_table_epilogue.h"
 
 // A product (lut.mpgemm or linear) and where its block of results lies.
 typedef struct product {
@@ -16,6 +16,7 @@ typedef struct epilogue {
     ir_value *first_row, *rows;       // of the block, in the kernel's row space
     ir_value *first_column, *columns; // of the block
     bool direct;                      // products that are only yielded are in their outputs already
+    const table_panels *panels;       // or NULL
 } epilogue;
 
 // Computes and stores everything the kernel yields for the block.

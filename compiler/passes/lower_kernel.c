@@ -117,18 +117,19 @@ typedef struct kernel_form {
     const char *kind;
     bool (*lower)(lowering *l);
     bool single;
+    bool tables;        // it can build tables of what it gives
     ir_opcode codes[3]; // none: any
     unsigned n_codes;
 } kernel_form;
 
 static const kernel_form kernel_forms[] = {
-    {"rows", lower_rows_kernel, false, {0}, 0},
-    {"mpgemm", lower_mpgemm_kernel, false, {IR_LUT_MPGEMM}, 1},
-    {"dense", lower_dense_kernel, false, {IR_LINEAR}, 1},
-    {"copy", lower_copy_kernel, true, {IR_STATE_READ, IR_STATE_WRITE, IR_SLICE}, 3},
-    {"gather", lower_gather_kernel, true, {IR_GATHER}, 1},
-    {"rope", lower_rope_kernel, true, {IR_ROPE}, 1},
-    {"attend", lower_attend_kernel, true, {IR_ATTEND}, 1},
+    {"rows", lower_rows_kernel, false, true, {0}, 0},
+    {"mpgemm", lower_mpgemm_kernel, false, true, {IR_LUT_MPGEMM}, 1},
+    {"dense", lower_dense_kernel, false, false, {IR_LINEAR}, 1},
+    {"copy", lower_copy_kernel, true, false, {IR_STATE_READ, IR_STATE_WRITE, IR_SLICE}, 3},
+    {"gather", lower_gather_kernel, true, false, {IR_GATHER}, 1},
+    {"rope", lower_rope_kernel, true, false, {IR_ROPE}, 1},
+    {"attend", lower_attend_kernel, true, true, {IR_ATTEND}, 1},
 };
 
 static const kernel_form *form_of(const ir_op *kernel)
@@ -158,20 +159,58 @@ static bool is_yielded(const ir_op *op, const ir_op *yield)
     return good;
 }
 
+// A single operation's result, as rows, and the tables of it.
+static bool is_of_tables(const kernel_form *form, const ir_op *op)
+{
+    return form->single && form->tables &&
+           (op->code == IR_RESHAPE || op->code == IR_LUT_PRECOMPUTE);
+}
+
+static bool yields_tables(const ir_op *yield)
+{
+    for (unsigned i = 0; i < yield->n_operands; i++) {
+        if (ir_operand(yield, i)->type->kind != IR_TABLE)
+            return false;
+    }
+    return yield->n_operands > 0;
+}
+
+// What only some forms have behind their operations: tables, and reshapes in front of them.
+static bool check_tables(const lowering *l, const kernel_form *form)
+{
+    bool tables = form->tables && (!is_native(l->context) || !strcmp(form->kind, "rows"));
+    IR_FOR_OPS(op, l->region)
+    {
+        bool good = op->code == IR_LUT_PRECOMPUTE ? tables
+                    : op->code == IR_RESHAPE      ? is_of_tables(form, op)
+                                                  : true;
+        if (good)
+            continue;
+        diagnostic_error(l->context->diagnostics, op->where,
+                         "'%s' cannot stand in a kernel of kind '%s'", ir_op_rows[op->code].name,
+                         form->kind);
+        return false;
+    }
+    return true;
+}
+
 // Kernels may be written by hand.
 static bool check_form(const lowering *l, const kernel_form *form)
 {
     unsigned count = 0, others = 0;
     bool yielded = false;
+    if (!check_tables(l, form))
+        return false;
     IR_FOR_OPS(op, l->region)
     {
-        if (op->code == IR_CONSTANT || op->code == IR_YIELD)
+        if (op->code == IR_CONSTANT || op->code == IR_YIELD || is_of_tables(form, op))
             continue;
         bool fits = is_of_form(form, op);
         count += fits;
         others += !fits;
         yielded = yielded || is_yielded(op, l->region->last);
     }
+    yielded = yielded || (form->tables && yields_tables(l->region->last));
     bool good = form->single ? count == 1 && !others && yielded : count || !form->n_codes;
     if (!good)
         diagnostic_error(l->context->diagnostics, l->kernel->where,

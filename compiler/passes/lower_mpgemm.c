@@ -1,9 +1,10 @@
 // Mixed-precision matrix products through tables. For a block of row tiles, the
-// column tiles are swept once: per column tile each product contracts its weight
-// stream with the block's tables, then the epilogue runs on the block.
+// column tiles are swept once: of a block of column tiles each product contracts its weight
+// stream with the block's tables, then the epilogue runs on the block, and makes tables of it.
 #include "compiler/passes/lower_contract.h"
 #include "compiler/passes/lower_epilogue.h"
 #include "compiler/passes/native.h"
+#include "compiler/passes/table_blocks.h"
 
 typedef struct mpgemm {
     lowering *l;
@@ -18,7 +19,8 @@ typedef struct mpgemm {
         ir_value *row_scales, *scaled_sums;
     } *weights;
     int64_t columns; // N
-    unsigned row_block;
+    unsigned row_block, column_block;
+    table_panels panels; // of what becomes tables
 } mpgemm;
 
 // Which rows a body works on.
@@ -128,22 +130,36 @@ static void store_accumulator(lowering *l, ir_value *d, ir_value *to, int64_t st
     ir_set_name(op, "type", scalar_rows[to->type->scalar].name);
 }
 
+static void prepare_block(mpgemm *k, product *p)
+{
+    lowering *l = k->l;
+    scalar_type t = product_stored_type(p->op->results[0].type->scalar);
+    if (!p->block)
+        p->block = low_scratch(l, t, k->row_block * l->m, k->column_block * l->n);
+}
+
+// Of the matrix, and its place in the block.
+typedef struct column_tile {
+    ir_value *number;
+    unsigned place;
+} column_tile;
+
 // A product's accumulators go to its output when nothing else happens to them, else to its block.
 static void store_product(mpgemm *k, unsigned i, const row_range *r, ir_value *const *d,
-                          ir_value *first_column, ir_value *width)
+                          const column_tile *at, ir_value *width)
 {
     lowering *l = k->l;
     const place *out = r->whole || r->one_row ? product_direct_output(l, k->products[i].op) : NULL;
     scalar_type t = product_stored_type(k->products[i].op->results[0].type->scalar);
-    int64_t row_elements = out ? k->columns : l->n, known;
+    int64_t row_elements = out ? k->columns : k->column_block * l->n, known;
     bool whole_width = !out || (low_is_constant(width, &known) && known == l->n);
-    if (!out && !k->products[i].block)
-        k->products[i].block = low_scratch(l, t, k->row_block * l->m, l->n);
+    if (!out)
+        prepare_block(k, &k->products[i]);
     for (unsigned j = 0; j < r->tiles; j++) {
-        ir_value *row = low_index(l, j * l->m), *column = low_index(l, 0);
+        ir_value *row = low_index(l, j * l->m), *column = low_index(l, at->place * l->n);
         if (out) {
             row = low_mul(l, low_add(l, r->tile, low_index(l, j)), low_index(l, l->m));
-            column = first_column;
+            column = low_mul(l, at->number, low_index(l, l->n));
         }
         ir_dim dims[1] = {ir_dim_constant(l->n)};
         ir_value *to = low_view(l, out ? out->buffer : k->products[i].block, row, column,
@@ -173,8 +189,17 @@ static void contract(mpgemm *k, unsigned i, contraction *c, ir_value **d)
     lower_contraction(k->l, c, d);
 }
 
-static void build_product(mpgemm *k, unsigned i, const row_range *r, ir_value *column_tile,
-                          ir_value *width)
+// The columns that a tile has.
+static ir_value *width_of(const mpgemm *k, ir_value *tile)
+{
+    lowering *l = k->l;
+    ir_value *n = low_index(l, l->n);
+    if (k->columns % l->n == 0)
+        return n;
+    return low_min(l, n, low_sub(l, low_index(l, k->columns), low_mul(l, tile, n)));
+}
+
+static void build_product(mpgemm *k, unsigned i, const row_range *r, const column_tile *at)
 {
     lowering *l = k->l;
     ir_op *op = k->products[i].op;
@@ -194,54 +219,90 @@ static void build_product(mpgemm *k, unsigned i, const row_range *r, ir_value *c
                      .pieces = k->weights[i].pieces};
     l->at.where = op->where;
     c.stream = low_bytes(l, weight->buffer, low_index(l, 0),
-                         low_add(l, low_mul(l, column_tile, low_index(l, bytes)),
+                         low_add(l, low_mul(l, at->number, low_index(l, bytes)),
                                  low_index(l, k->weights[i].geometry.book_bytes)),
                          bytes);
     ir_value *d[64];
     for (unsigned j = 0; j < r->tiles; j++)
         d[j] = low_tile_zero(l, TILE_F32);
     contract(k, i, &c, d);
-    store_product(k, i, r, d, low_mul(l, column_tile, low_index(l, l->n)), width);
+    store_product(k, i, r, d, at, width_of(k, at->number));
 }
 
 static bool needs_epilogue(const mpgemm *k, const row_range *r)
 {
+    const ir_op *yield = k->l->region->last;
     for (unsigned i = 0; i < k->n_products; i++) {
         if (!(r->whole || r->one_row) || !product_direct_output(k->l, k->products[i].op))
+            return true;
+    }
+    for (unsigned i = 0; i < yield->n_operands; i++) {
+        if (ir_operand(yield, i)->type->kind == IR_TABLE)
             return true;
     }
     return false;
 }
 
-static void build_rows(mpgemm *k, const row_range *r)
+static bool build_epilogue(mpgemm *k, const row_range *r, ir_value *first_tile, unsigned tiles)
 {
     lowering *l = k->l;
-    prepare_rows(k, r);
-    int64_t column_tiles = (k->columns + l->n - 1) / l->n;
-    low_loop tiles;
-    low_shared_begin(l, &tiles, low_index(l, column_tiles), "parts");
-    ir_value *n = low_index(l, l->n), *first = low_mul(l, tiles.counter, n), *width = n;
+    int64_t span = tiles * l->n;
+    ir_value *first = low_mul(l, first_tile, low_index(l, l->n)), *columns = low_index(l, span);
     if (k->columns % l->n)
-        width = low_min(l, n, low_sub(l, low_index(l, k->columns), first));
-    for (unsigned i = 0; i < k->n_products; i++)
-        build_product(k, i, r, tiles.counter, width);
-    if (needs_epilogue(k, r)) {
-        epilogue e = {.products = k->products,
-                      .n_products = k->n_products,
-                      .first_row = low_mul(l, r->tile, low_index(l, l->m)),
-                      .rows = r->rows,
-                      .first_column = first,
-                      .columns = width,
-                      .direct = r->whole || r->one_row};
-        lower_epilogue(l, &e);
+        columns = low_min(l, columns, low_sub(l, low_index(l, k->columns), first));
+    epilogue e = {.products = k->products,
+                  .n_products = k->n_products,
+                  .first_row = low_mul(l, r->tile, low_index(l, l->m)),
+                  .rows = r->rows,
+                  .first_column = first,
+                  .columns = columns,
+                  .direct = r->whole || r->one_row,
+                  .panels = &k->panels};
+    lower_epilogue(l, &e);
+    if (!k->panels.count)
+        return true;
+    if (!r->whole && !r->one_row)
+        table_panels_clear(l, &k->panels, r->rows, low_index(l, l->m));
+    table_block b = {r->tile, low_index(l, r->tiles), {NULL, span / l->depth}, r->one_row};
+    b.depth.first = low_mul(l, first_tile, low_index(l, l->n / l->depth));
+    return lower_table_block(l, &k->panels, &b);
+}
+
+// `blocks` blocks of `size` column tiles from tile `first` on.
+static bool sweep_columns(mpgemm *k, const row_range *r, int64_t first, int64_t blocks,
+                          unsigned size)
+{
+    lowering *l = k->l;
+    bool good = true;
+    low_loop loop;
+    low_shared_begin(l, &loop, low_index(l, blocks), "parts");
+    ir_value *tile = low_add(l, low_mul(l, loop.counter, low_index(l, size)), low_index(l, first));
+    for (unsigned i = 0; i < size; i++) {
+        column_tile at = {low_add(l, tile, low_index(l, i)), i};
+        for (unsigned j = 0; j < k->n_products; j++)
+            build_product(k, j, r, &at);
     }
-    low_loop_end(l, &tiles, NULL);
+    if (needs_epilogue(k, r))
+        good = build_epilogue(k, r, tile, size);
+    low_loop_end(l, &loop, NULL);
+    return good;
+}
+
+static bool build_rows(mpgemm *k, const row_range *r)
+{
+    int64_t tiles = (k->columns + k->l->n - 1) / k->l->n, size = k->column_block;
+    prepare_rows(k, r);
+    if (tiles >= size && !sweep_columns(k, r, 0, tiles / size, (unsigned)size))
+        return false;
+    return tiles % size == 0 ||
+           sweep_columns(k, r, tiles - tiles % size, 1, (unsigned)(tiles % size));
 }
 
 // Whole blocks of row tiles, then single row tiles, then the rows of a last partial tile.
-static void build_ranges(mpgemm *k, int64_t most_rows)
+static bool build_ranges(mpgemm *k, int64_t most_rows)
 {
     lowering *l = k->l;
+    bool good = true;
     ir_value *m = low_index(l, l->m), *zero = low_index(l, 0), *one = low_index(l, 1);
     ir_value *tiles = low_div(l, l->rows, m), *done = zero;
     if (k->row_block > 1 && most_rows >= k->row_block * l->m) {
@@ -251,28 +312,65 @@ static void build_ranges(mpgemm *k, int64_t most_rows)
         low_for_begin(l, &loop, zero, blocks, one, 0, NULL);
         row_range r = {low_mul(l, loop.counter, block), k->row_block,
                        low_index(l, k->row_block * l->m), true, false};
-        build_rows(k, &r);
+        good = build_rows(k, &r);
         low_loop_end(l, &loop, NULL);
         done = low_mul(l, blocks, block);
     }
-    if (most_rows >= l->m) {
+    if (good && most_rows >= l->m) {
         low_loop loop;
         low_for_begin(l, &loop, done, tiles, one, 0, NULL);
         row_range r = {loop.counter, 1, m, true, l->m == 1};
-        build_rows(k, &r);
+        good = build_rows(k, &r);
         low_loop_end(l, &loop, NULL);
     }
     ir_value *rest = low_rem(l, l->rows, m);
     int64_t known = -1;
-    if (low_is_constant(rest, &known) && known == 0)
-        return;
+    if (!good || (low_is_constant(rest, &known) && known == 0))
+        return good;
     low_if branch;
     if (known < 0)
         low_if_begin(l, &branch, low_compare(l, "gt", rest, zero));
     row_range r = {tiles, 1, rest, false, l->m == 2};
-    build_rows(k, &r);
+    good = build_rows(k, &r);
     if (known < 0)
         low_if_end(l, &branch);
+    return good;
+}
+
+static bool choose_column_block(mpgemm *k)
+{
+    lowering *l = k->l;
+    int64_t wish = ir_integer(l->kernel, "column_block"), least = 1;
+    if (!check_table_blocks(l->context, l->kernel, &least))
+        return false;
+    if (wish % least || wish > MOST_COLUMN_TILES) {
+        diagnostic_error(l->context->diagnostics, l->kernel->where,
+                         "column_block %lld: expected a multiple of %lld, which its tables need, "
+                         "up to %d, or 0 to leave it open",
+                         (long long)wish, (long long)least, MOST_COLUMN_TILES);
+        return false;
+    }
+    k->column_block = (unsigned)(wish ? wish : least);
+    return true;
+}
+
+// Panels of what becomes tables: of a product that keeps its type, its block of results.
+static void prepare_panels(mpgemm *k)
+{
+    lowering *l = k->l;
+    k->panels = table_panels_of(l);
+    for (unsigned i = 0; i < k->panels.count; i++) {
+        table_panel *panel = &k->panels.items[i];
+        scalar_type t = panel->value->type->scalar;
+        for (unsigned j = 0; j < k->n_products; j++) {
+            product *p = &k->products[j];
+            if (panel->value != &p->op->results[0] || product_stored_type(t) != t)
+                continue;
+            prepare_block(k, p);
+            *panel = (table_panel){panel->value, p->block, true};
+        }
+    }
+    table_panels_allocate(l, &k->panels, k->row_block * l->m, k->column_block * l->n);
 }
 
 bool lower_mpgemm_kernel(lowering *l)
@@ -292,7 +390,9 @@ bool lower_mpgemm_kernel(lowering *l)
         return false;
     }
     k.row_block = block ? (unsigned)block : 1;
+    if (!choose_column_block(&k))
+        return false;
     l->rows = low_row_count(l, table);
-    build_ranges(&k, graph_rows(table));
-    return true;
+    prepare_panels(&k);
+    return build_ranges(&k, graph_rows(table));
 }

@@ -75,8 +75,11 @@ static ir_value *table_tile(lowering *l, const table_source *s, ir_value *tile, 
 {
     int64_t row_elements = s->activations->type->dims[1].value;
     ir_dim dims[1] = {ir_dim_constant(l->depth)};
+    ir_value *column = tile;
+    if (s->first_tile)
+        column = tile == s->first_tile ? low_index(l, 0) : low_sub(l, tile, s->first_tile);
     ir_value *from =
-        low_view(l, s->activations, s->first_row, low_mul(l, tile, low_index(l, l->depth)),
+        low_view(l, s->activations, s->first_row, low_mul(l, column, low_index(l, l->depth)),
                  ir_type_buffer(l->module, s->scalar, 1, dims));
     ir_value *stride =
         one_row ? NULL : low_index(l, row_elements * (int64_t)scalar_size(s->scalar));
@@ -177,23 +180,26 @@ static void build_scales(lowering *l, const place *table, const table_source *s,
                   low_add(l, low_mul(l, scale_index, low_index(l, l->m)), low_index(l, rest)));
 }
 
+static void build_span(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
+                       ir_value *index, int64_t count, bool one_row)
+{
+    ir_value *first = low_mul(l, index, low_index(l, low_scale_tiles(l, table->type)));
+    build_scales(l, table, s, row_tile, index, first, count, one_row);
+    build_tiles(l, table, s, row_tile, first, count, one_row);
+}
+
 // Scales first, then the tables that use them, span by span.
 static void build_scaled(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
-                         bool one_row)
+                         const depth_range *r, bool one_row)
 {
-    int64_t tiles = table_depth_tiles(l, table->type), span = low_scale_tiles(l, table->type);
-    int64_t full = tiles / span, rest = tiles % span;
+    int64_t span = low_scale_tiles(l, table->type), full = r->count / span, rest = r->count % span;
+    ir_value *begin = low_div(l, r->first, low_index(l, span));
     low_loop spans;
     low_for_begin(l, &spans, low_index(l, 0), low_index(l, full), low_index(l, 1), 0, NULL);
-    ir_value *first = low_mul(l, spans.counter, low_index(l, span));
-    build_scales(l, table, s, row_tile, spans.counter, first, span, one_row);
-    build_tiles(l, table, s, row_tile, first, span, one_row);
+    build_span(l, table, s, row_tile, low_add(l, begin, spans.counter), span, one_row);
     low_loop_end(l, &spans, NULL);
-    if (rest) {
-        build_scales(l, table, s, row_tile, low_index(l, full), low_index(l, full * span), rest,
-                     one_row);
-        build_tiles(l, table, s, row_tile, low_index(l, full * span), rest, one_row);
-    }
+    if (rest)
+        build_span(l, table, s, row_tile, low_add(l, begin, low_index(l, full)), rest, one_row);
 }
 
 // ----------------------------------------------------------------------- sums
@@ -228,51 +234,56 @@ static contraction sum_contraction(lowering *l, const place *table, ir_value *ro
     return c;
 }
 
-static void sum_groups(lowering *l, const place *table, contraction *c, int64_t group_tiles)
+static void sum_group(lowering *l, const place *table, contraction *c, ir_value *index,
+                      ir_value *first, int64_t count)
 {
-    int64_t tiles = table_depth_tiles(l, table->type);
-    int64_t full = tiles / group_tiles, rest = tiles % group_tiles;
-    low_loop groups;
-    low_for_begin(l, &groups, low_index(l, 0), low_index(l, full), low_index(l, 1), 0, NULL);
     ir_value *d = low_tile_zero(l, TILE_F32);
-    contract_group(l, c, &d, groups.counter, low_mul(l, groups.counter, low_index(l, group_tiles)),
-                   group_tiles, low_index(l, 0));
-    store_sum(l, table, d, c->row_tile, groups.counter);
-    low_loop_end(l, &groups, NULL);
-    if (rest) {
-        d = low_tile_zero(l, TILE_F32);
-        contract_group(l, c, &d, low_index(l, full), low_index(l, full * group_tiles), rest,
-                       low_index(l, 0));
-        store_sum(l, table, d, c->row_tile, low_index(l, full));
-    }
+    contract_group(l, c, &d, index, first, count, low_index(l, 0));
+    store_sum(l, table, d, c->row_tile, index);
 }
 
-static void sum_slices(lowering *l, const place *table, contraction *c, int64_t parts)
+static void sum_groups(lowering *l, const place *table, contraction *c, const depth_range *r,
+                       int64_t group_tiles)
+{
+    int64_t full = r->count / group_tiles, rest = r->count % group_tiles;
+    ir_value *size = low_index(l, group_tiles), *begin = low_div(l, r->first, size);
+    low_loop groups;
+    low_for_begin(l, &groups, low_index(l, 0), low_index(l, full), low_index(l, 1), 0, NULL);
+    ir_value *index = low_add(l, begin, groups.counter);
+    sum_group(l, table, c, index, low_mul(l, index, size), group_tiles);
+    low_loop_end(l, &groups, NULL);
+    index = low_add(l, begin, low_index(l, full));
+    if (rest)
+        sum_group(l, table, c, index, low_mul(l, index, size), rest);
+}
+
+static void sum_slices(lowering *l, const place *table, contraction *c, const depth_range *r,
+                       int64_t parts)
 {
     c->geometry.groups_per_tile = parts;
     low_loop tiles;
-    low_for_begin(l, &tiles, low_index(l, 0), low_index(l, table_depth_tiles(l, table->type)),
-                  low_index(l, 1), 0, NULL);
-    tile_operands loaded = load_tile(l, c, tiles.counter, low_index(l, 0));
+    low_for_begin(l, &tiles, low_index(l, 0), low_index(l, r->count), low_index(l, 1), 0, NULL);
+    ir_value *tile = low_add(l, r->first, tiles.counter);
+    tile_operands loaded = load_tile(l, c, tile, low_index(l, 0));
     for (int64_t slice = 0; slice < parts; slice++) {
         ir_value *d = low_tile_zero(l, TILE_F32);
         contract_slice(l, c, &d, slice, &loaded, low_index(l, 0));
-        ir_value *index = low_mul(l, tiles.counter, low_index(l, parts));
+        ir_value *index = low_mul(l, tile, low_index(l, parts));
         store_sum(l, table, d, c->row_tile, low_add(l, index, low_index(l, slice)));
     }
     low_loop_end(l, &tiles, NULL);
 }
 
-static void build_sums(lowering *l, const place *table, ir_value *row_tile)
+static void build_sums(lowering *l, const place *table, ir_value *row_tile, const depth_range *r)
 {
     contraction c = sum_contraction(l, table, row_tile);
     int64_t sums = table->type->sums, tiles = table_depth_tiles(l, table->type);
     int64_t slices = sums < l->depth ? sum_slices_per_tile(l, table->type) : 1;
     if (slices > 1) {
-        sum_slices(l, table, &c, slices);
+        sum_slices(l, table, &c, r, slices);
     } else {
         int64_t group_tiles = (sums + l->depth - 1) / l->depth;
-        sum_groups(l, table, &c, group_tiles < tiles ? group_tiles : tiles);
+        sum_groups(l, table, &c, r, group_tiles < tiles ? group_tiles : tiles);
     }
 }
 
@@ -300,27 +311,39 @@ void prepare_table(lowering *l, const ir_type *table)
     low_fill(l, l->ones, zero, zero, low_index(l, l->n), 1);
 }
 
+static bool check_activations(lowering *l, const table_source *s)
+{
+    if (activation_name(s->scalar, 0))
+        return true;
+    diagnostic_error(l->context->diagnostics, l->at.where,
+                     "tables cannot be built from %s activations; they can be f32, f16, bf16, "
+                     "e4m3, e5m2, i8 or i16",
+                     scalar_rows[s->scalar].name);
+    return false;
+}
+
+bool lower_table_tiles(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
+                       const depth_range *r, bool one_row)
+{
+    table_scale scale = table->type->scale;
+    if (!check_activations(l, s))
+        return false;
+    if (table->type->format)
+        lower_book_table(l, table, s, row_tile, one_row);
+    else if (scale == TABLE_SCALE_ROW || scale == TABLE_SCALE_GROUP)
+        build_scaled(l, table, s, row_tile, r, one_row);
+    else
+        build_tiles(l, table, s, row_tile, r->first, r->count, one_row);
+    if (table->type->sums)
+        build_sums(l, table, row_tile, r);
+    return true;
+}
+
 bool lower_table(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
                  bool one_row)
 {
-    if (!activation_name(s->scalar, 0)) {
-        diagnostic_error(l->context->diagnostics, l->at.where,
-                         "tables cannot be built from %s activations; they can be f32, f16, bf16, "
-                         "e4m3, e5m2, i8 or i16",
-                         scalar_rows[s->scalar].name);
-        return false;
-    }
     if (is_native(l->context))
-        return lower_native_table(l, table, s, row_tile);
-    bool scaled = table->type->scale == TABLE_SCALE_ROW || table->type->scale == TABLE_SCALE_GROUP;
-    if (table->type->format)
-        lower_book_table(l, table, s, row_tile, one_row);
-    else if (scaled)
-        build_scaled(l, table, s, row_tile, one_row);
-    else
-        build_tiles(l, table, s, row_tile, low_index(l, 0), table_depth_tiles(l, table->type),
-                    one_row);
-    if (table->type->sums)
-        build_sums(l, table, row_tile);
-    return true;
+        return check_activations(l, s) && lower_native_table(l, table, s, row_tile);
+    depth_range all = {low_index(l, 0), table_depth_tiles(l, table->type)};
+    return lower_table_tiles(l, table, s, row_tile, &all, one_row);
 }

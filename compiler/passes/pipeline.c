@@ -6,9 +6,10 @@
 #include <string.h>
 
 // The whole way, as a page: the passes' one-line descriptions are in passes.def.
-const char pipeline_default[] = "fold,quantize-weights,split-precompute,quantize-tables,"
-                                "use-matrix,pack-weights,fuse,choose-tiles,lower-to-tile,"
-                                "overlap,prefetch,partition,assign-tile-registers,plan-memory";
+const char pipeline_default[] =
+    "fold,quantize-weights,split-precompute,quantize-tables,"
+    "use-matrix,pack-weights,fuse,fuse-tables,choose-tiles,"
+    "lower-to-tile,overlap,prefetch,partition,assign-tile-registers,plan-memory";
 
 // ---------------------------------------------------------------------- parsing
 

@@ -137,17 +137,20 @@ static bool fits(const machine *target, const ir_op *kernel, const sweep *s, int
            (block == 1 || (double)block * s->epilogue_bytes <= (double)target->scratch_size / 2);
 }
 
-kernel_schedule schedule_mpgemm(const machine *target, const ir_op *kernel, int64_t wish)
+kernel_schedule schedule_mpgemm(const machine *target, const ir_op *kernel, int64_t columns,
+                                int64_t wish)
 {
     sweep s = describe(target, kernel);
-    kernel_schedule best = {1, 1, schedule_registers(target, kernel, 1), mean_seconds(&s, 1)};
+    s.epilogue_bytes *= (double)columns;
+    kernel_schedule best = {1, columns, schedule_registers(target, kernel, 1), mean_seconds(&s, 1)};
     for (int64_t block = 2; block <= MAX_ROW_BLOCK && block <= s.maximum; block++) {
         if (!fits(target, kernel, &s, block))
             break;
         double seconds = mean_seconds(&s, block);
         // A larger block means more code: it must be worth it.
         if (wish ? block <= wish : seconds < 0.99 * best.seconds)
-            best = (kernel_schedule){block, 1, schedule_registers(target, kernel, block), seconds};
+            best = (kernel_schedule){block, columns, schedule_registers(target, kernel, block),
+                                     seconds};
     }
     return best;
 }

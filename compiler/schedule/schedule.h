@@ -13,8 +13,10 @@ typedef struct kernel_schedule {
 } kernel_schedule;
 
 // The best schedule of an mpgemm kernel whose register demand fits the register file. `wish`: a
-// row_block to take if it fits, 0: free choice.
-kernel_schedule schedule_mpgemm(const machine *target, const ir_op *kernel, int64_t wish);
+// row_block to take if it fits, 0: free choice. `columns`: the column tiles that a block must have
+// a multiple of.
+kernel_schedule schedule_mpgemm(const machine *target, const ir_op *kernel, int64_t columns,
+                                int64_t wish);
 // Tile registers for a row block: accumulators and a result tile per row tile, the planes, and
 // the table (one per row tile where a tile is looked up in slices).
 unsigned schedule_registers(const machine *target, const ir_op *kernel, int64_t row_block);

@@ -1,0 +1,31 @@
+// Tables that the epilogue of a kernel builds, from panels in near memory; private to the lowering.
+#pragma once
+
+#include "compiler/passes/lower.h"
+
+// The block of a value that tables are built of.
+typedef struct table_panel {
+    ir_value *value;
+    ir_value *buffer; // [rows, columns] of the block, of the value's element type
+    bool stored;      // by whoever computes the value; else the epilogue has to
+} table_panel;
+
+typedef struct table_panels {
+    table_panel *items;
+    unsigned count;
+} table_panels;
+
+// What the kernel's tables are of, still without buffers; called at the kernel's start.
+table_panels table_panels_of(lowering *l);
+// Scratch memory for those without a buffer.
+void table_panels_allocate(lowering *l, table_panels *t, int64_t rows, int64_t columns);
+// Rows from .. to become 0.
+void table_panels_clear(lowering *l, const table_panels *t, ir_value *from, ir_value *to);
+
+typedef struct table_block {
+    ir_value *row_tile, *row_tiles; // the first one, and how many
+    depth_range depth;              // of the panels' columns
+    bool one_row;                   // a single row of the row tile is there
+} table_block;
+// All tables that the kernel yields, of one block. False: reported.
+bool lower_table_block(lowering *l, const table_panels *t, const table_block *b);

@@ -1,0 +1,17 @@
+// Which blocks of columns a kernel can make tables of while it computes them; private to this
+// folder.
+#pragma once
+
+#include "compiler/passes/passes.h"
+
+enum { MOST_COLUMN_TILES = 8 }; // of a block
+
+// Why the table that `precompute` builds cannot be built from blocks of its columns; NULL: it can,
+// and *columns is what a block has a multiple of.
+const char *table_block_obstacle(pass_context *c, const ir_op *precompute, int64_t *columns);
+// The same for what a product gives, column tile by column tile. *tiles: of a block, at least.
+const char *product_table_obstacle(pass_context *c, const ir_op *precompute, int64_t *tiles);
+// The same for what attention gives, head by head.
+const char *attend_table_obstacle(pass_context *c, const ir_op *attend, const ir_op *precompute);
+// Of all tables that an mpgemm kernel builds; false: reported.
+bool check_table_blocks(pass_context *c, const ir_op *kernel, int64_t *tiles);
