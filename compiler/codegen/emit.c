@@ -83,6 +83,7 @@ static const struct emit_row {
     {IR_STORE, emit_store},
     {IR_VLOAD, emit_vload},
     {IR_VSTORE, emit_vstore},
+    {IR_PREFETCH, emit_prefetch},
 };
 
 void emit_operation(emitter *e, ir_op *op)

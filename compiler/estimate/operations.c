@@ -370,6 +370,7 @@ static unsigned tile_accesses(walker *w, const ir_op *op, const isa_instruction 
     case IR_XLUT_LD: out[0] = tile_access(w, op, "from", (int64_t)c.read, 1, false); return 1;
     case IR_XLUT_ST: out[0] = tile_access(w, op, "to", (int64_t)c.written, 1, true); return 1;
     case IR_XLUT_PF: out[0] = tile_access(w, op, "from", machine_tile_bytes(m), 1, false); return 1;
+    case IR_PREFETCH: out[0] = tile_access(w, op, "from", LINE, 1, false); return 1;
     case IR_XLUT_TBL: {
         bool dynamic = c.written > 0;
         int64_t activations = (int64_t)c.read - (!dynamic && in->rs3 ? 4 * rows : 0);

@@ -8,17 +8,7 @@
 
 // One query's dot products are quicker key by key from WIDE_ROW columns on, sums of values column
 // by column up to SHORT_ROW of them.
-enum { QUERY_BLOCK = 4, WIDE_ROW = 64, SHORT_ROW = 16, REGISTER_GROUPS = 8 };
-
-typedef struct query_block {
-    unsigned count;
-    ir_value *row[QUERY_BLOCK];    // in q
-    ir_value *result[QUERY_BLOCK]; // in y
-    ir_value *last[QUERY_BLOCK];   // its last key
-    ir_value *slope[QUERY_BLOCK];  // f32; NULL without slopes
-    ir_value *sum[QUERY_BLOCK];    // of its weights
-    ir_value *first, *keys;        // the keys that are looked at: first key, how many
-} query_block;
+enum { WIDE_ROW = 64, SHORT_ROW = 16, REGISTER_GROUPS = 8 };
 
 static ir_value *zeros(lowering *l)
 {
@@ -197,27 +187,34 @@ static ir_value *adjusted(const attention *a, const query_block *b, unsigned i, 
     return score;
 }
 
-static ir_value *maximum_of(const attention *a, const query_block *b, unsigned i)
+static ir_value *score_in_row(void *context, unsigned i, ir_value *position)
+{
+    const attention *a = context;
+    return low_vload(a->l, a->weights, low_index(a->l, i), position, 1);
+}
+
+static ir_value *maximum_of(const attention *a, const query_block *b, unsigned i,
+                            attend_score *score_of, void *context)
 {
     lowering *l = a->l;
-    ir_value *row = low_index(l, i);
     ir_value *maximum = low_broadcast(l, low_number(l, SCALAR_F32, -__builtin_inf()));
     low_loop strip;
     low_strip_begin(l, &strip, b->keys, "f32", 1, &maximum);
-    ir_value *score = low_vload(l, a->weights, row, strip.counter, 1);
+    ir_value *score = score_of(context, i, strip.counter);
     ir_value *final = adjusted(a, b, i, strip.counter, score);
-    if (final != score)
-        low_vstore(l, final, a->weights, row, strip.counter, 1);
+    if (final != score || score_of != score_in_row)
+        low_vstore(l, final, a->weights, low_index(l, i), strip.counter, 1);
     maximum = low_binary(l, IR_MAX, strip.carried[0], final);
     low_loop_end(l, &strip, &maximum);
     return low_reduce(l, ir_result(strip.op, 0), "max");
 }
 
-// Scores of query i become weights exp(score - maximum); their sum divides at the end.
-static ir_value *weigh(const attention *a, const query_block *b, unsigned i)
+void attend_weigh(const attention *a, query_block *b, unsigned i, attend_score *score,
+                  void *context)
 {
     lowering *l = a->l;
-    ir_value *row = low_index(l, i), *maximum = maximum_of(a, b, i), *sum = zeros(l);
+    ir_value *maximum = maximum_of(a, b, i, score, context);
+    ir_value *row = low_index(l, i), *sum = zeros(l);
     low_loop strip;
     low_strip_begin(l, &strip, b->keys, "f32", 1, &sum);
     ir_value *x = low_vload(l, a->weights, row, strip.counter, 1);
@@ -225,7 +222,7 @@ static ir_value *weigh(const attention *a, const query_block *b, unsigned i)
     low_vstore(l, x, a->weights, row, strip.counter, 1);
     sum = low_binary(l, IR_ADD, strip.carried[0], x);
     low_loop_end(l, &strip, &sum);
-    return low_reduce(l, ir_result(strip.op, 0), "add");
+    b->sum[i] = low_reduce(l, ir_result(strip.op, 0), "add");
 }
 
 // ---------------------------------------------------------------------- values
@@ -262,7 +259,7 @@ static void add_values(const attention *a, const query_block *b, ir_value *colum
         sums[i] = ir_result(keys.op, i);
 }
 
-static ir_value *inverse_sum(lowering *l, const query_block *b, unsigned i)
+ir_value *attend_inverse_sum(lowering *l, const query_block *b, unsigned i)
 {
     return low_binary(l, IR_DIV, low_number(l, SCALAR_F32, 1), b->sum[i]);
 }
@@ -273,7 +270,7 @@ static void sum_values_by_keys(const attention *a, const query_block *b)
     lowering *l = a->l;
     ir_value *zero = low_index(l, 0), *sums[QUERY_BLOCK], *inverse[QUERY_BLOCK];
     for (unsigned i = 0; i < b->count; i++)
-        inverse[i] = inverse_sum(l, b, i);
+        inverse[i] = attend_inverse_sum(l, b, i);
     low_loop columns, keys;
     low_for_begin(l, &columns, zero, low_index(l, a->width), low_index(l, 1), 0, NULL);
     for (unsigned i = 0; i < b->count; i++)
@@ -312,23 +309,32 @@ static void sum_values_by_columns(const attention *a, const query_block *b)
     if (step > 1)
         add_values(a, b, strip.counter, whole, b->keys, 1, sums);
     for (unsigned i = 0; i < b->count; i++) {
-        ir_value *y = low_binary(l, IR_MUL, sums[i], low_broadcast(l, inverse_sum(l, b, i)));
+        ir_value *y = low_binary(l, IR_MUL, sums[i], low_broadcast(l, attend_inverse_sum(l, b, i)));
         low_vstore(l, low_cast(l, y, a->y->type->scalar), a->y->buffer, b->result[i], strip.counter,
                    1);
     }
     low_loop_end(l, &strip, NULL);
 }
 
+unsigned attend_block_size(const attention *a)
+{
+    return a->few ? attend_few_queries(a->few) : QUERY_BLOCK;
+}
+
 void attend_block(const attention *a, ir_value *first, unsigned count)
 {
     query_block b = block_of(a, first, count);
+    if (a->few) {
+        attend_few_block(a->few, &b);
+        return;
+    }
     scale_queries(a, &b);
     if (count == 1 && a->depth >= WIDE_ROW)
         dots_by_columns(a, &b);
     else
         dots_by_keys(a, &b);
     for (unsigned i = 0; i < count; i++)
-        b.sum[i] = weigh(a, &b, i);
+        attend_weigh(a, &b, i, score_in_row, (void *)a);
     if (a->width <= SHORT_ROW)
         sum_values_by_keys(a, &b);
     else
@@ -344,7 +350,7 @@ static void attend_vector_groups(attention *a)
     lowering *l = a->l;
     ir_value *count = low_mul(l, a->rows, low_index(l, a->heads / a->groups));
     ir_value *done = low_index(l, 0);
-    for (unsigned size = QUERY_BLOCK; size; size /= 2) {
+    for (unsigned size = attend_block_size(a); size; size /= 2) {
         ir_value *step = low_index(l, size);
         ir_value *blocks = low_div(l, low_sub(l, count, done), step);
         int64_t known;
@@ -423,7 +429,8 @@ static attention attention_of(lowering *l, const ir_op *op)
     a.groups = k[1].value;
     a.width = low_columns(a.v->type).value;
     a.scaled = low_scratch(l, SCALAR_F32, QUERY_BLOCK, a.depth);
-    a.weights = low_scratch(l, SCALAR_F32, QUERY_BLOCK, ir_dim_maximum(k[0]));
+    int64_t behind = ir_name_is(op, "unit", "matrix") ? l->m : 0; // zeros
+    a.weights = low_scratch(l, SCALAR_F32, QUERY_BLOCK, ir_dim_maximum(k[0]) + behind);
     return a;
 }
 
@@ -460,5 +467,7 @@ bool lower_attend_kernel(lowering *l)
         op = op->next;
     l->at.where = op->where;
     attention a = attention_of(l, op);
+    if (ir_name_is(op, "unit", "matrix"))
+        a.few = attend_few(&a);
     return attend_prepare_tables(&a) && attend_batches(&a);
 }

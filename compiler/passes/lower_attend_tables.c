@@ -68,7 +68,7 @@ static void attend_queries(const attention *a, ir_value *count)
 {
     lowering *l = a->l;
     ir_value *done = low_index(l, 0);
-    for (unsigned size = 4; size; size /= 2) {
+    for (unsigned size = attend_block_size(a); size; size /= 2) {
         ir_value *step = low_index(l, size), *blocks = low_div(l, low_sub(l, count, done), step);
         low_loop loop;
         int64_t known;

@@ -5,28 +5,16 @@
 // no more lines are under way than the machine follows. What is read right behind the loop from
 // the same stream is prefetched as far ahead too, so that the whole stream is. Prefetches read
 // nothing and never fault: those beyond the end of what is read bring what follows.
-#include "compiler/passes/graph.h"
-
-#include "isa/cost.h"
+#include "compiler/passes/prefetch.h"
 
 #include <string.h>
 
-enum { LINE = 64, MOST_TERMS = 8, MOST_STREAMS = 64 };
-
-// A sum of values times factors, and a constant.
-typedef struct linear {
-    int64_t constant;
-    unsigned count;
-    struct {
-        const ir_value *value;
-        int64_t factor;
-    } terms[MOST_TERMS];
-} linear;
+enum { MOST_STREAMS = 64 };
 
 // Memory that a round reads: `bytes` at `root` + `at`.
 typedef struct stream {
     const ir_value *root;
-    linear at;
+    address at;
     int64_t bytes, advance; // from round to round
     ir_value *view;         // of its first byte
     ir_op *reader;          // that reads it first
@@ -41,115 +29,25 @@ typedef struct prefetching {
     double ahead; // rounds
 } prefetching;
 
-// ------------------------------------------------------------------- addresses
-
-static bool is_op(const ir_value *v, ir_opcode code)
-{
-    return v->kind == IR_VALUE_RESULT && v->op->code == code;
-}
-
-static bool add_term(linear *sum, const ir_value *v, int64_t factor)
-{
-    unsigned i = 0;
-    while (i < sum->count && sum->terms[i].value != v)
-        i++;
-    if (i == MOST_TERMS)
-        return false;
-    if (i == sum->count) {
-        sum->terms[sum->count++].value = v;
-        sum->terms[i].factor = 0;
-    }
-    sum->terms[i].factor += factor;
-    return true;
-}
-
-static bool add_product(linear *sum, const ir_value *v, int64_t factor)
-{
-    if (is_op(v, IR_CONSTANT)) {
-        sum->constant += factor * (int64_t)ir_number(v->op, "value");
-        return true;
-    }
-    if (is_op(v, IR_ADD))
-        return add_product(sum, ir_operand(v->op, 0), factor) &&
-               add_product(sum, ir_operand(v->op, 1), factor);
-    for (unsigned i = 0; i < 2 && is_op(v, IR_MUL); i++) {
-        const ir_value *x = ir_operand(v->op, i);
-        if (is_op(x, IR_CONSTANT))
-            return add_product(sum, ir_operand(v->op, 1 - i),
-                               factor * (int64_t)ir_number(x->op, "value"));
-    }
-    return add_term(sum, v, factor);
-}
-
-// Where a buffer begins, in bytes behind what it is a part of. False: not known when compiling.
-static bool locate(const ir_value *buffer, const ir_value **root, linear *at)
-{
-    *at = (linear){0};
-    for (*root = buffer; is_op(*root, IR_VIEW); *root = ir_operand((*root)->op, 0)) {
-        const ir_op *view = (*root)->op;
-        const ir_type *whole = ir_operand(view, 0)->type;
-        int64_t stride = (int64_t)scalar_size(whole->scalar);
-        for (unsigned i = view->n_operands - 1; i > 0; i--) {
-            if (!add_product(at, ir_operand(view, i), stride))
-                return false;
-            if (i > 1 && !ir_dim_is_constant(whole->dims[i - 1]))
-                return false;
-            stride *= i > 1 ? whole->dims[i - 1].value : 1;
-        }
-    }
-    return true;
-}
-
-static int64_t factor_of(const linear *sum, const ir_value *v)
-{
-    for (unsigned i = 0; i < sum->count; i++) {
-        if (sum->terms[i].value == v)
-            return sum->terms[i].factor;
-    }
-    return 0;
-}
-
-static bool same_terms(const linear *x, const linear *y)
-{
-    bool same = x->count == y->count;
-    for (unsigned i = 0; i < x->count && same; i++)
-        same = factor_of(y, x->terms[i].value) == x->terms[i].factor;
-    return same;
-}
-
 // --------------------------------------------------------------------- streams
-
-static int64_t buffer_bytes(const ir_type *t)
-{
-    int64_t bytes = (int64_t)scalar_size(t->scalar);
-    for (unsigned i = 0; i < t->rank; i++)
-        bytes *= t->dims[i].value;
-    return bytes;
-}
 
 // Puts a read behind what is read already. False: it does not begin where that ends.
 static bool extend(stream *s, const stream *next)
 {
-    if (s->root != next->root || !same_terms(&s->at, &next->at) ||
+    if (s->root != next->root || !address_same_terms(&s->at, &next->at) ||
         s->at.constant + s->bytes != next->at.constant)
         return false;
     s->bytes += next->bytes;
     return true;
 }
 
-static int64_t loop_step(const ir_op *loop)
-{
-    const ir_value *step = ir_operand_named(loop, "step");
-    return is_op(step, IR_CONSTANT) ? (int64_t)ir_number(step->op, "value") : 0;
-}
-
 static void add_read(prefetching *p, ir_op *reader, ir_value *view)
 {
     stream s = {.view = view, .reader = reader, .bytes = buffer_bytes(view->type)};
-    if (!is_op(view, IR_VIEW) || !locate(view, &s.root, &s.at))
+    if (!is_op(view, IR_VIEW) || !address_of(view, &s.root, &s.at))
         return;
     const ir_value *counter = p->loop->regions[0]->arguments.items[0];
-    s.advance = factor_of(&s.at, counter) * loop_step(p->loop);
+    s.advance = address_factor(&s.at, counter) * loop_step(p->loop);
     if (s.advance <= 0)
         return;
     for (unsigned i = 0; i < p->count; i++) {
@@ -242,7 +140,7 @@ static double bytes_loaded(const ir_block *b)
 static bool comes_from_memory(const prefetching *p, const stream *s)
 {
     const ir_op *around = shared_loop_around(p->loop);
-    return !around || factor_of(&s->at, around->regions[0]->arguments.items[0]) ||
+    return !around || address_factor(&s->at, around->regions[0]->arguments.items[0]) ||
            bytes_loaded(around->regions[0]) > 0.75 * (double)p->machine->scratch_size;
 }
 
@@ -351,10 +249,11 @@ static ir_op *load_at(const stream *s, int64_t offset)
 {
     ir_op *load = s->reader;
     for (ir_op *op = s->reader; op; op = op->next) {
-        linear at;
+        address at;
         const ir_value *root, *view = read_by(op);
-        if (view && locate(view, &root, &at) && root == s->root && same_terms(&at, &s->at) &&
-            at.constant >= s->at.constant && at.constant <= s->at.constant + offset)
+        if (view && address_of(view, &root, &at) && root == s->root &&
+            address_same_terms(&at, &s->at) && at.constant >= s->at.constant &&
+            at.constant <= s->at.constant + offset)
             load = op;
     }
     ir_op *lookup = load;
@@ -410,9 +309,9 @@ static void prefetch_behind(prefetching *p)
 {
     for (ir_op *op = p->loop->next; op && !op->n_regions; op = op->next) {
         ir_value *view = read_by(op);
-        linear at;
+        address at;
         const ir_value *root;
-        if (!view || !is_op(view, IR_VIEW) || !locate(view, &root, &at))
+        if (!view || !is_op(view, IR_VIEW) || !address_of(view, &root, &at))
             continue;
         for (unsigned i = 0; i < p->count; i++) {
             if (p->streams[i].root != root)
@@ -434,8 +333,10 @@ static void visit(ir_op *op, void *context)
     IR_FOR_OPS(inner, op->regions[0])
     {
         looks_up |= inner->code == IR_XLUT_MMA;
-        prefetches |= inner->code == IR_XLUT_PF;
+        prefetches |= inner->code == IR_XLUT_PF || inner->code == IR_PREFETCH;
     }
+    if (!prefetches && !looks_up)
+        prefetch_rows(p->module, p->machine, op);
     if (!looks_up || prefetches)
         return;
     collect(p);

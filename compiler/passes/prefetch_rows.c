@@ -1,0 +1,312 @@
+// Rows of matrices that tiles are loaded from: keys and values of attention.
+//
+// Each load takes a piece of several rows, which lie far apart, so that lut.pf would bring mostly
+// what nobody asks for. Lines are prefetched one by one, in the order in which they are needed,
+// spread over the work of a round. The first lines are asked for in front of the loop, and in front
+// of what stands before it if that reads nothing from afar.
+#include "compiler/passes/prefetch.h"
+
+#include <math.h>
+
+enum { MOST_SPANS = 64, MOST_WORK = 128 };
+
+// `rows` rows of `bytes` bytes each, `stride` bytes apart.
+typedef struct span {
+    const ir_value *root;
+    address at;
+    int64_t rows, stride, bytes, advance;
+    ir_value *view;      // of its first byte
+    unsigned first_work; // behind which that is known
+} span;
+
+typedef struct row_reads {
+    ir_module *module;
+    const machine *machine;
+    ir_op *loop;
+    unsigned count, work_count;
+    span spans[MOST_SPANS];
+    ir_op *work[MOST_WORK]; // what takes the round's time
+} row_reads;
+
+// --------------------------------------------------------------------- what is read
+
+static bool is_work(const ir_op *op)
+{
+    return op->code == IR_XLUT_MAC || op->code == IR_XLUT_DEQ;
+}
+
+static int64_t constant_operand(const ir_op *op, const char *name, int64_t without)
+{
+    const ir_value *v = ir_operand_named(op, name);
+    return !v ? without : is_op(v, IR_CONSTANT) ? (int64_t)ir_number(v->op, "value") : 0;
+}
+
+// Rows and bytes of an operand of the matrix unit. A part that is not known when compiling ends a
+// matrix whose other parts were read by the loop before.
+static bool matrix_span(const machine *m, const ir_op *op, span *s)
+{
+    bool a = ir_name_is(op, "operand", "a"), transposed = ir_name_is(op, "operand", "bt");
+    int64_t part = constant_operand(op, "part", 0), rows = part & 0xffff, bytes = part >> 16;
+    const ir_value *known = ir_operand_named(op, "part");
+    s->rows = rows ? rows : a ? 8 * m->tile_m : transposed ? m->tile_n / 4 : m->tile_n / 8;
+    s->bytes = bytes ? bytes : m->tile_n / (transposed ? 4 : 2);
+    s->stride = constant_operand(op, "stride", 0);
+    return s->stride > 0 && (!known || is_op(known, IR_CONSTANT));
+}
+
+static bool accumulator_span(const machine *m, const ir_op *op, span *s)
+{
+    const ir_type *type = ir_operand_named(op, "from")->type;
+    s->rows = ir_operand_named(op, "stride") ? m->tile_m : 1;
+    s->stride = constant_operand(op, "stride", 1);
+    s->bytes = constant_operand(op, "columns", m->tile_n) * (int64_t)scalar_size(type->scalar);
+    return s->stride > 0 && s->bytes > 0;
+}
+
+static bool is_written(const ir_value *root, const ir_block *b)
+{
+    bool written = false;
+    IR_FOR_OPS(op, b)
+    {
+        const ir_value *to = op->code == IR_STORE || op->code == IR_VSTORE ||
+                                     op->code == IR_XLUT_ST || op->code == IR_XLUT_STA ||
+                                     op->code == IR_XLUT_STM
+                                 ? ir_operand(op, 1)
+                                 : NULL;
+        while (to && is_op(to, IR_VIEW))
+            to = ir_operand(to->op, 0);
+        written |= to == root;
+        for (unsigned r = 0; r < op->n_regions; r++)
+            written |= is_written(root, op->regions[r]);
+    }
+    return written;
+}
+
+// Puts a read beside what is read already. False: it does not begin where that ends.
+static bool extend(span *s, const span *next)
+{
+    if (s->root != next->root || !address_same_terms(&s->at, &next->at) || s->rows != next->rows ||
+        s->stride != next->stride || s->at.constant + s->bytes != next->at.constant)
+        return false;
+    s->bytes += next->bytes;
+    return true;
+}
+
+static void add_span(row_reads *r, const ir_op *op)
+{
+    span s = {.view = ir_operand_named(op, "from")};
+    bool known = op->code == IR_XLUT_LDM ? matrix_span(r->machine, op, &s)
+                                         : accumulator_span(r->machine, op, &s);
+    if (!known || !is_op(s.view, IR_VIEW) || !address_of(s.view, &s.root, &s.at))
+        return;
+    s.advance = address_factor(&s.at, r->loop->regions[0]->arguments.items[0]) * loop_step(r->loop);
+    if (s.advance <= 0 || is_written(s.root, r->loop->block->function->body))
+        return; // what the kernel wrote lies near
+    for (unsigned i = 0; i < r->count; i++)
+        if (extend(&r->spans[i], &s))
+            return;
+    s.first_work = r->work_count;
+    if (r->count < MOST_SPANS)
+        r->spans[r->count++] = s;
+}
+
+static void collect(row_reads *r)
+{
+    IR_FOR_OPS(op, r->loop->regions[0])
+    {
+        if (op->code == IR_XLUT_LDM || op->code == IR_XLUT_LDA)
+            add_span(r, op);
+        if (is_work(op) && r->work_count < MOST_WORK)
+            r->work[r->work_count++] = op;
+    }
+}
+
+// ------------------------------------------------------------------------ distance
+
+static int64_t lines_of_row(const span *s)
+{
+    return (s->bytes + LINE - 1) / LINE + (s->stride % LINE != 0);
+}
+
+static int64_t lines_of_round(const row_reads *r)
+{
+    int64_t lines = 0;
+    for (unsigned i = 0; i < r->count; i++)
+        lines += r->spans[i].rows * lines_of_row(&r->spans[i]);
+    return lines;
+}
+
+// Twice the latency, as long as no more lines are under way than the machine follows.
+static int64_t lines_ahead(const machine *m)
+{
+    double wanted = 2 * m->memory_latency * m->memory_bandwidth / LINE;
+    double most = (double)m->memory_outstanding - 2;
+    return (int64_t)fmax(1, fmin(wanted, most));
+}
+
+// The first span whose place differs by a constant only.
+static const span *leader_of(const row_reads *r, const span *s)
+{
+    const span *leader = r->spans;
+    while (leader->root != s->root || !address_same_terms(&leader->at, &s->at))
+        leader++;
+    return leader;
+}
+
+// Line `k` of those that the rounds read, in the order in which they are needed: a span, and the
+// line's place behind its beginning. Of a row's last line its last byte is asked for, wherever the
+// row begins.
+static const span *line_at(const row_reads *r, int64_t k, int64_t *at)
+{
+    int64_t all = lines_of_round(r), round = k / all;
+    const span *s = r->spans;
+    for (k %= all; k >= s->rows * lines_of_row(s); s++)
+        k -= s->rows * lines_of_row(s);
+    int64_t line = k / s->rows, row = k % s->rows;
+    int64_t size = (int64_t)scalar_size(ir_operand(s->view->op, 0)->type->scalar);
+    const span *leader = leader_of(r, s);
+    *at = s->at.constant - leader->at.constant + round * s->advance + row * s->stride +
+          (line + 1 == lines_of_row(s) ? s->bytes - size : line * LINE);
+    return leader;
+}
+
+// ---------------------------------------------------------------------------- code
+
+static ir_value *index_plus(ir_module *m, ir_builder *b, ir_value *x, int64_t more)
+{
+    const ir_type *index = ir_type_index(m);
+    ir_value *y = ir_build1(b, IR_CONSTANT, index, NULL, NULL, NULL);
+    ir_set_number(y->op, "value", (double)more);
+    return ir_build1(b, IR_ADD, index, x, y, NULL);
+}
+
+// The value in the loop's first round, computed in front of it.
+static ir_value *in_first_round(ir_builder *b, const ir_op *loop, ir_value *v)
+{
+    if (v == loop->regions[0]->arguments.items[0])
+        return ir_operand_named(loop, "lower");
+    if (v->kind != IR_VALUE_RESULT || v->op->block != loop->regions[0])
+        return v;
+    ir_value *x[2] = {NULL};
+    if (is_op(v, IR_CONSTANT)) {
+        ir_value *y = ir_build1(b, IR_CONSTANT, v->type, NULL, NULL, NULL);
+        ir_set_number(y->op, "value", ir_number(v->op, "value"));
+        return y;
+    }
+    for (unsigned i = 0; i < 2; i++)
+        x[i] = in_first_round(b, loop, ir_operand(v->op, i));
+    return ir_build1(b, v->op->code, v->type, x[0], x[1], NULL);
+}
+
+static bool is_sum(const ir_op *op)
+{
+    return op->code == IR_ADD || op->code == IR_MUL || op->code == IR_SUB;
+}
+
+// Whether in_first_round can compute it, and it does not need what `op` gives.
+static bool moves_before(const ir_op *loop, const ir_op *op, const ir_value *v)
+{
+    if (v->kind != IR_VALUE_RESULT)
+        return true;
+    if (v->op->block != loop->regions[0] || v->op->code == IR_CONSTANT)
+        return v->op != op;
+    return is_sum(v->op) && moves_before(loop, op, ir_operand(v->op, 0)) &&
+           moves_before(loop, op, ir_operand(v->op, 1));
+}
+
+static void prefetch_line(row_reads *r, ir_builder *b, const span *s, bool first, int64_t bytes)
+{
+    const ir_op *from = s->view->op;
+    ir_value *operands[4];
+    unsigned last = from->n_operands - 1;
+    for (unsigned i = 0; i <= last; i++)
+        operands[i] =
+            first && i ? in_first_round(b, r->loop, ir_operand(from, i)) : ir_operand(from, i);
+    int64_t size = (int64_t)scalar_size(operands[0]->type->scalar);
+    operands[last] = index_plus(r->module, b, operands[last], bytes / size);
+    ir_dim dims[1] = {ir_dim_constant(1)};
+    const ir_type *type = ir_type_buffer(r->module, operands[0]->type->scalar, 1, dims);
+    ir_value *at = ir_result(ir_build(b, IR_VIEW, last + 1, operands, 1, &type), 0);
+    ir_build(b, IR_PREFETCH, 1, &at, 0, NULL);
+}
+
+static void prefetch_in_rounds(row_reads *r)
+{
+    int64_t lines = lines_of_round(r), ahead = lines_ahead(r->machine), at;
+    for (int64_t k = 0; k < lines; k++) {
+        const span *s = line_at(r, k + ahead, &at);
+        unsigned work = (unsigned)(k * r->work_count / lines);
+        work = work < s->first_work ? s->first_work : work;
+        ir_builder b =
+            ir_builder_before(work < r->work_count ? r->work[work] : r->loop->regions[0]->last);
+        b.where = r->loop->where;
+        prefetch_line(r, &b, s, false, at);
+    }
+}
+
+static bool has_work(const ir_op *op)
+{
+    bool has = is_work(op) || op->code == IR_XLUT_MMA;
+    for (unsigned i = 0; i < op->n_regions; i++)
+        IR_FOR_OPS(inner, op->regions[i])
+    has = has || has_work(inner);
+    return has;
+}
+
+static bool views_move_before(const row_reads *r, const ir_op *op)
+{
+    bool good = true;
+    for (unsigned i = 0; i < r->count; i++)
+        for (unsigned j = 0; j < r->spans[i].view->op->n_operands; j++)
+            good = good && moves_before(r->loop, op, ir_operand(r->spans[i].view->op, j));
+    const ir_value *lower = ir_operand_named(r->loop, "lower");
+    return good && !(lower->kind == IR_VALUE_RESULT && lower->op == op);
+}
+
+static void prefetch_first_rounds(row_reads *r)
+{
+    ir_op *at = r->loop;
+    if (!views_move_before(r, r->loop))
+        return;
+    while (at->previous && !has_work(at->previous) && views_move_before(r, at->previous))
+        at = at->previous;
+    ir_builder b = ir_builder_before(at);
+    b.where = r->loop->where;
+    for (int64_t k = 0, bytes; k < lines_ahead(r->machine); k++) {
+        const span *s = line_at(r, k, &bytes);
+        prefetch_line(r, &b, s, true, bytes);
+    }
+}
+
+static bool reads_from(const ir_block *b, const ir_value *root)
+{
+    bool reads = false;
+    IR_FOR_OPS(op, b)
+    {
+        const ir_value *from = op->code == IR_PREFETCH ? ir_operand(op, 0) : NULL;
+        while (from && is_op(from, IR_VIEW))
+            from = ir_operand(from->op, 0);
+        reads |= from == root;
+    }
+    return reads;
+}
+
+// A loop before it reads the same and brought what follows.
+static bool follows_another(const row_reads *r)
+{
+    for (const ir_op *op = r->loop->previous; op; op = op->previous)
+        for (unsigned i = 0; i < r->count && op->code == IR_FOR; i++)
+            if (reads_from(op->regions[0], r->spans[i].root))
+                return true;
+    return false;
+}
+
+void prefetch_rows(ir_module *m, const machine *target, ir_op *loop)
+{
+    row_reads r = {.module = m, .machine = target, .loop = loop};
+    collect(&r);
+    if (!r.count || !r.work_count || follows_another(&r))
+        return;
+    prefetch_in_rounds(&r);
+    prefetch_first_rounds(&r);
+}
