@@ -4,9 +4,9 @@
 
 #include "runtime/hart/native_vector.h"
 
-#define TWICE(low, high) {low, high}
+#define TWICE(low, high) {low, high, low, high}
 #define SAME(value) TWICE(value, value)
-const uint64_t hart_native_constants[CONSTANT_COUNT][2] = {
+const uint64_t hart_native_constants[CONSTANT_COUNT][4] = {
     [CONSTANT_FINITE] = SAME(0xfefffffefefffffe),
     [CONSTANT_SMALLEST] = SAME(0x0100000201000002),
     [CONSTANT_NORMAL] = SAME(0xfdfffffcfdfffffc),
@@ -83,7 +83,7 @@ void hart_native_with_second(translation *t, const hart_op *op, const vector_row
                              unsigned code, unsigned reg, unsigned first, unsigned chunk)
 {
     if (row->source == SOURCE_V)
-        on_memory(t, code, reg, first, at_v(t, op->rs1, VECTOR_CHUNK * chunk));
+        on_memory(t, code, reg, first, at_v(t, op->rs1, host_bytes(t) * chunk));
     else
         on_registers(t, code, reg, first, SCALAR);
 }
@@ -200,6 +200,7 @@ static const vector_row rows[ISA_OPCODE_COUNT] = {
     ROWS_VF(VFMSUB, multiply_add, 1, F32(OP38(0xaa))),
     ROWS_VF(VFNMSUB, multiply_add, 1, F32(OP38(0xac))),
     ROWS_VF(VFNMADD, multiply_add, 1, F32(OP38(0xae))),
+    ROW(VFWCVT_F_F_V, from_half, NONE, 0, {0, OP38(0x13), 0, 0}),
     ROW(VFCVT_F_X_V, from_integer, NONE, 0, F32(M0F | 0x5b)),
     ROW(VFCVT_X_F_V, to_integer, NONE, 0, F32(P66 | M0F | 0x5b)),
     ROW(VFCVT_RTZ_X_F_V, to_integer, NONE, 0, F32(PF3 | M0F | 0x5b)),

@@ -1,5 +1,5 @@
 // Native code for vector instructions: host vectors of 16 bytes (AVX2), chunk after chunk as
-// kernels do it, for whole groups of few chunks.
+// kernels do it, for whole groups of few chunks; floats in vectors of 32 where groups have as many.
 //
 // Such code is made for one SEW and LMUL. It begins by comparing them with hart.full, which also
 // says that vl is the longest and vstart is 0; what differs is left to the handler. So is, already
@@ -33,7 +33,7 @@ vector_form hart_native_vector_configuration, hart_native_vector_unit_stride,
     hart_native_vector_merge, hart_native_vector_gather, hart_native_vector_sum,
     hart_native_vector_product, hart_native_vector_multiply_add, hart_native_vector_extreme,
     hart_native_vector_float_compare, hart_native_vector_to_integer,
-    hart_native_vector_from_integer;
+    hart_native_vector_from_integer, hart_native_vector_from_half;
 
 // Their options.
 enum { STORES = 8 }; // option of memory forms, beside the element's width or the registers
@@ -66,7 +66,7 @@ enum {
     COMPARE_EQUAL_32 = INTEGER_OP(0x76),
 };
 
-// Constants of 16 bytes in front of all code.
+// Constants of 16 bytes, twice, in front of all code.
 typedef enum native_constant {
     CONSTANT_FINITE,      // twice the largest finite f32
     CONSTANT_SMALLEST,    // twice the smallest f32 that needs no care
@@ -83,7 +83,7 @@ typedef enum native_constant {
     CONSTANT_LOWEST, // integer of 32 bits
     CONSTANT_COUNT
 } native_constant;
-extern const uint64_t hart_native_constants[CONSTANT_COUNT][2];
+extern const uint64_t hart_native_constants[CONSTANT_COUNT][4];
 
 // ------------------------------------------------------------------- encoding
 
@@ -92,7 +92,7 @@ static inline void vex(translation *t, unsigned code, unsigned reg, unsigned fir
 {
     byte(t, 0xc4);
     byte(t, (reg < 8) << 7 | !far_index << 6 | (rm < 8) << 5 | (code >> 10 & 3));
-    byte(t, (code >> 12 & 1) << 7 | (~first & 15) << 3 | (code >> 8 & 3));
+    byte(t, (code >> 12 & 1) << 7 | (~first & 15) << 3 | t->wide << 2 | (code >> 8 & 3));
     byte(t, code & 0xff);
 }
 
@@ -119,7 +119,7 @@ static inline void on_constant(translation *t, unsigned code, unsigned reg, unsi
 {
     vex(t, code, reg, first, false, 0);
     byte(t, 5 | (reg & 7) << 3);
-    word(t, t->n->constants + 16 * (uint32_t)constant - (t->n->used + 4));
+    word(t, t->n->constants + 32 * (uint32_t)constant - (t->n->used + 4));
 }
 
 // code reg, [rdx + r10 + offset]
@@ -166,6 +166,12 @@ static inline bool are_apart(unsigned r, int emul_r, unsigned s, int emul_s)
     return r + vector_group(emul_r) <= s || s + vector_group(emul_s) <= r;
 }
 
+// Of a host vector.
+static inline unsigned host_bytes(const translation *t)
+{
+    return VECTOR_CHUNK << t->wide;
+}
+
 // xmm[reg] = chunk of vector register r and those behind it, and back.
 static inline void load(translation *t, unsigned reg, unsigned r, unsigned chunk)
 {
@@ -192,7 +198,7 @@ extern const uint16_t hart_native_broadcasts[];
 void hart_native_broadcast_rax(translation *t, unsigned reg, unsigned sew);
 // The second operand goes to a host register if it is one for all elements.
 void hart_native_broadcast(translation *t, hart_op *op, const vector_row *row);
-// code reg, first, chunk of the second operand
+// code reg, first, host vector number `chunk` of the second operand
 void hart_native_with_second(translation *t, const hart_op *op, const vector_row *row,
                              unsigned code, unsigned reg, unsigned first, unsigned chunk);
 // Chunks of comparisons (all ones, or zeros) in xmm0 and so on become the bits of mask register r,

@@ -6,19 +6,26 @@
 
 #include "runtime/hart/native_vector.h"
 
-enum { ALL_GOOD = 15, CHECK = 8, NEXT = 9, CONSTANT_HELD = 10 }; // host registers of checks
+enum { CHECK = 8, NEXT = 9, CONSTANT_HELD = 10 }; // host registers of checks
 
-// Of f32, with results in registers; unmasked, and so on.
-static unsigned chunks_of(const translation *t, const hart_op *op, const vector_row *row)
+static bool is_wide(unsigned chunks)
+{
+    return chunks > 1; // they are powers of two
+}
+
+// Host vectors of results, in registers; of f32, unmasked, and so on.
+static unsigned vectors_of(const translation *t, const hart_op *op, const vector_row *row)
 {
     const unsigned chunks = vector_sew(t) == 2 ? hart_native_chunks_of(t, op, row) : 0;
-    return chunks <= MOST_RESULTS ? chunks : 0;
+    const unsigned vectors = chunks >> is_wide(chunks);
+    return vectors <= MOST_RESULTS ? vectors : 0;
 }
 
 static void begin_exact(translation *t, hart_op *op, const vector_row *row)
 {
     hart_native_require_shape(t, op);
     hart_native_require_nearest_even(t, op);
+    t->wide = is_wide(hart_native_chunks_of(t, op, row));
     hart_native_broadcast(t, op, row);
 }
 
@@ -36,7 +43,7 @@ static void require_most(translation *t, hart_op *op, native_constant limit)
     on_constant(t, MOST_32, CHECK, CHECK, limit);
     on_constant(t, COMPARE_EQUAL_32, CHECK, CHECK, limit);
     on_registers(t, M0F | 0x50, RAX, 0, CHECK); // move mask
-    with_immediate(t, NARROW, 7, RAX, ALL_GOOD);
+    with_immediate(t, NARROW, 7, RAX, t->wide ? 0xff : 0xf);
     hart_native_exit_if(t, NOT_EQUAL, op, EXIT_HANDLER);
 }
 
@@ -56,10 +63,20 @@ static void require_range(translation *t, hart_op *op, unsigned chunks, bool nor
     require_most(t, op, normal ? CONSTANT_NORMAL : CONSTANT_FINITE);
 }
 
+// Upper halves of host vectors are left clean, for code that knows none of them.
+static void end_wide(translation *t)
+{
+    if (!t->wide)
+        return;
+    byte(t, 0xc5), byte(t, 0xf8), byte(t, 0x77); // vzeroupper
+    t->wide = false;
+}
+
 static void store_results(translation *t, const hart_op *op, unsigned chunks)
 {
     for (unsigned c = 0; c < chunks; c++)
-        on_memory(t, STORE, c, 0, at_v(t, op->rd, 16 * c));
+        on_memory(t, STORE, c, 0, at_v(t, op->rd, host_bytes(t) * c));
+    end_wide(t);
 }
 
 // Result c of `code` with operands in this order, or in the other one.
@@ -67,11 +84,11 @@ static void compute(translation *t, const hart_op *op, const vector_row *row, un
 {
     const unsigned code = row->code[2];
     if (row->source == SOURCE_NONE) {
-        on_memory(t, code, c, 0, at_v(t, op->rs2, 16 * c));
+        on_memory(t, code, c, 0, at_v(t, op->rs2, host_bytes(t) * c));
     } else if (row->option) {
-        on_memory(t, code, c, SCALAR, at_v(t, op->rs2, 16 * c));
+        on_memory(t, code, c, SCALAR, at_v(t, op->rs2, host_bytes(t) * c));
     } else {
-        on_memory(t, LOAD, c, 0, at_v(t, op->rs2, 16 * c));
+        on_memory(t, LOAD, c, 0, at_v(t, op->rs2, host_bytes(t) * c));
         hart_native_with_second(t, op, row, code, c, c, c);
     }
 }
@@ -79,7 +96,7 @@ static void compute(translation *t, const hart_op *op, const vector_row *row, un
 // All results, not stored yet: the number of chunks. 0: nothing was emitted.
 static unsigned compute_all(translation *t, hart_op *op, const vector_row *row)
 {
-    const unsigned chunks = chunks_of(t, op, row);
+    const unsigned chunks = vectors_of(t, op, row);
     if (chunks)
         begin(t, op, row);
     for (unsigned c = 0; c < chunks; c++)
@@ -106,15 +123,34 @@ bool hart_native_vector_from_integer(translation *t, hart_op *op, const vector_r
     return chunks;
 }
 
+// Halves become f32 exactly, but NaN.
+bool hart_native_vector_from_half(translation *t, hart_op *op, const vector_row *row)
+{
+    const int lmul = vector_lmul(t);
+    const unsigned chunks = hart_native_chunks(t, lmul + 1), vectors = chunks >> is_wide(chunks);
+    if (!vectors || vectors > MOST_RESULTS || vector_sew(t) != 1 || !op->in->vm ||
+        !__builtin_cpu_supports("f16c") || !is_group(op->rd, lmul + 1) ||
+        !is_group(op->rs2, lmul) || !are_apart(op->rd, lmul + 1, op->rs2, lmul))
+        return false;
+    hart_native_require_shape(t, op);
+    hart_native_require_nearest_even(t, op);
+    t->wide = is_wide(chunks);
+    for (unsigned c = 0; c < vectors; c++)
+        on_memory(t, row->code[1], c, 0, at_v(t, op->rs2, host_bytes(t) / 2 * c));
+    require_range(t, op, vectors, false);
+    store_results(t, op, vectors);
+    return true;
+}
+
 // The larger magnitude of each pair is neither zero, which has two signs, nor that of NaN.
 bool hart_native_vector_extreme(translation *t, hart_op *op, const vector_row *row)
 {
-    const unsigned chunks = chunks_of(t, op, row), a = 11, b = 12;
+    const unsigned chunks = vectors_of(t, op, row), a = 11, b = 12;
     if (!chunks)
         return false;
     begin_exact(t, op, row);
     for (unsigned c = 0; c < chunks; c++) {
-        on_memory(t, LOAD, a, 0, at_v(t, op->rs2, 16 * c));
+        on_memory(t, LOAD, a, 0, at_v(t, op->rs2, host_bytes(t) * c));
         hart_native_with_second(t, op, row, LOAD, b, 0, c);
         on_registers(t, row->code[2], c, a, b);
         on_registers(t, ADD_32, a, a, a);
@@ -142,18 +178,18 @@ bool hart_native_vector_product(translation *t, hart_op *op, const vector_row *r
 // Option 0: d is the addend, or else a factor.
 bool hart_native_vector_multiply_add(translation *t, hart_op *op, const vector_row *row)
 {
-    const unsigned chunks = __builtin_cpu_supports("fma") ? chunks_of(t, op, row) : 0;
+    const unsigned chunks = __builtin_cpu_supports("fma") ? vectors_of(t, op, row) : 0;
     if (!chunks)
         return false;
     const unsigned factor = 11;
     begin(t, op, row);
     for (unsigned c = 0; c < chunks; c++) {
-        on_memory(t, LOAD, c, 0, at_v(t, op->rd, 16 * c));
+        on_memory(t, LOAD, c, 0, at_v(t, op->rd, host_bytes(t) * c));
         if (row->option) { // d * b + a
             hart_native_with_second(t, op, row, LOAD, factor, 0, c);
-            on_memory(t, row->code[2], c, factor, at_v(t, op->rs2, 16 * c));
+            on_memory(t, row->code[2], c, factor, at_v(t, op->rs2, host_bytes(t) * c));
         } else { // a * b + d
-            on_memory(t, LOAD, factor, 0, at_v(t, op->rs2, 16 * c));
+            on_memory(t, LOAD, factor, 0, at_v(t, op->rs2, host_bytes(t) * c));
             hart_native_with_second(t, op, row, row->code[2], c, factor, c);
         }
     }
@@ -165,7 +201,7 @@ bool hart_native_vector_multiply_add(translation *t, hart_op *op, const vector_r
 // The host gives the lowest integer where there is no other.
 bool hart_native_vector_to_integer(translation *t, hart_op *op, const vector_row *row)
 {
-    const unsigned chunks = chunks_of(t, op, row);
+    const unsigned chunks = vectors_of(t, op, row);
     if (!chunks)
         return false;
     begin(t, op, row);
@@ -186,14 +222,16 @@ bool hart_native_vector_to_integer(translation *t, hart_op *op, const vector_row
 bool hart_native_vector_float_compare(translation *t, hart_op *op, const vector_row *row)
 {
     enum { UNORDERED = 3 };
-    const unsigned chunks = chunks_of(t, op, row), a = 11;
+    const unsigned chunks = vector_sew(t) == 2 ? hart_native_chunks_of(t, op, row) : 0, a = 11;
     const int lmul = vector_lmul(t);
-    if (!chunks || !hart_native_mask_fits(t, chunks) || !are_apart(op->rd, 0, op->rs2, lmul) ||
+    if (!chunks || chunks > MOST_RESULTS || !hart_native_mask_fits(t, chunks) ||
+        !are_apart(op->rd, 0, op->rs2, lmul) ||
         (row->source == SOURCE_V && !are_apart(op->rd, 0, op->rs1, lmul)))
         return false;
     begin_exact(t, op, row);
+    t->wide = false; // masks are made of chunks
     for (unsigned c = 0; c < chunks; c++) {
-        on_memory(t, LOAD, a, 0, at_v(t, op->rs2, 16 * c));
+        on_memory(t, LOAD, a, 0, at_v(t, op->rs2, host_bytes(t) * c));
         hart_native_with_second(t, op, row, row->code[2], c, a, c);
         byte(t, row->option);
         hart_native_with_second(t, op, row, row->code[2], c == 0 ? CHECK : NEXT, a, c);

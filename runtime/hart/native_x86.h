@@ -47,6 +47,7 @@ typedef struct translation {
     uint8_t held;   // guest register whose value is in rax
     uint32_t boxed; // set of float registers that hold a NaN-boxed f32
     uint32_t shape; // hart.shape, as it is expected to be
+    bool wide;      // host vectors have 32 bytes, not 16
     hart_op *pending[MOST_PENDING];
     unsigned pending_count;
     exit_stub exits[MOST_EXITS];
