@@ -22,11 +22,11 @@ LLVMValueRef load_as(emitter *e, LLVMTypeRef type, LLVMValueRef at, unsigned ali
     return x;
 }
 
-void prefetch(emitter *e, LLVMValueRef at)
+void prefetch(emitter *e, LLVMValueRef at, prefetch_cache cache)
 {
-    enum { READ = 0, ALL_CACHES = 3, DATA = 1 };
+    enum { READ = 0, DATA = 1 };
     LLVMTypeRef type = LLVMTypeOf(at);
-    LLVMValueRef arguments[] = {at, int_constant(e, 32, READ), int_constant(e, 32, ALL_CACHES),
+    LLVMValueRef arguments[] = {at, int_constant(e, 32, READ), int_constant(e, 32, cache),
                                 int_constant(e, 32, DATA)};
     call_intrinsic(e, "llvm.prefetch", 1, &type, 4, arguments);
 }
@@ -122,13 +122,14 @@ LLVMValueRef load_line(const product *p, LLVMValueRef unit, unsigned line, LLVMV
 }
 
 // Moves bits down by `n`; those of the neighbouring byte come along, so a mask has to follow.
-static LLVMValueRef moved_down(const product *p, LLVMValueRef x, unsigned n)
+static LLVMValueRef moved_down(const product *p, LLVMValueRef x, int n)
 {
     if (!n)
         return x;
     LLVMTypeRef words = LLVMVectorType(int_type(p->e, 16), p->bytes / 2);
-    LLVMValueRef by = vector_of(p->e, int_constant(p->e, 16, n), p->bytes / 2);
-    x = LLVMBuildLShr(p->e->builder, LLVMBuildBitCast(p->e->builder, x, words, ""), by, "");
+    LLVMValueRef by = vector_of(p->e, int_constant(p->e, 16, n < 0 ? -n : n), p->bytes / 2);
+    x = LLVMBuildBitCast(p->e->builder, x, words, "");
+    x = (n < 0 ? LLVMBuildShl : LLVMBuildLShr)(p->e->builder, x, by, "");
     return LLVMBuildBitCast(p->e->builder, x, byte_vector(p), "");
 }
 
@@ -139,17 +140,19 @@ static LLVMValueRef masked(const product *p, LLVMValueRef x, unsigned mask)
 
 enum { SPLIT_PLACE = 5 }; // a split field: its lowest bit
 
-unsigned field_place(const product *p, unsigned field, bool in_place)
+unsigned field_place(const product *p, unsigned field, field_form form)
 {
     column_field at = column_field_of(p->g.bits, field);
-    return !in_place ? 0 : at.split ? SPLIT_PLACE : at.shift;
+    if (form != FIELD_IN_PLACE)
+        return form == FIELD_DOUBLED;
+    return at.split ? SPLIT_PLACE : at.shift;
 }
 
-unsigned field_places(const product *p, bool in_place, unsigned *places)
+unsigned field_places(const product *p, field_form form, unsigned *places)
 {
     unsigned n = 0;
     for (unsigned f = 0; f < p->fields; f++) {
-        unsigned place = p->form == ACTIVATION_LOOKUPS ? 0 : field_place(p, f, in_place), i = 0;
+        unsigned place = p->form == ACTIVATION_LOOKUPS ? 0 : field_place(p, f, form), i = 0;
         while (i < n && places[i] != place)
             i++;
         if (i == n)
@@ -158,39 +161,54 @@ unsigned field_places(const product *p, bool in_place, unsigned *places)
     return n;
 }
 
+bool field_reads(const product *p, unsigned field, unsigned line)
+{
+    if (p->form == ACTIVATION_LOOKUPS)
+        return line == 0;
+    column_field at = column_field_of(p->g.bits, field);
+    return line == at.line || (at.split && line == 2);
+}
+
 // Byte i of a vector asks table i % 4 of the four in a register.
 static LLVMValueRef index_vector(const product *p, LLVMValueRef line, unsigned half)
 {
     LLVMValueRef *tables = ARENA_ARRAY(p->e->arena, LLVMValueRef, p->bytes);
     for (unsigned i = 0; i < p->bytes; i++)
         tables[i] = int_constant(p->e, 8, i % 4 * 16);
-    LLVMValueRef index = masked(p, moved_down(p, line, 4 * half), 0x0f);
+    LLVMValueRef index = masked(p, moved_down(p, line, 4 * (int)half), 0x0f);
     return LLVMBuildOr(p->e->builder, index, LLVMConstVector(tables, p->bytes), "");
 }
 
-LLVMValueRef field_vector(const product *p, LLVMValueRef *lines, unsigned field, bool in_place)
+LLVMValueRef field_vector(const product *p, LLVMValueRef *lines, unsigned field, field_form form)
 {
     if (p->form == ACTIVATION_LOOKUPS)
         return index_vector(p, lines[0], field);
     column_field at = column_field_of(p->g.bits, field);
-    unsigned mask = (1u << p->g.bits) - 1, place = field_place(p, field, in_place);
+    unsigned mask = (1u << p->g.bits) - 1, place = field_place(p, field, form);
     LLVMValueRef line = lines[at.line];
     if (!at.split)
-        return masked(p, moved_down(p, line, at.shift - place), mask << place);
+        return masked(p, moved_down(p, line, (int)at.shift - (int)place), mask << place);
     unsigned lowest = 1u << place, upper = (mask << place) & ~lowest;
-    LLVMValueRef high = masked(p, moved_down(p, line, SPLIT_PLACE - place), upper);
-    LLVMValueRef low = masked(p, moved_down(p, lines[2], at.low - place), lowest);
+    LLVMValueRef high = masked(p, moved_down(p, line, SPLIT_PLACE - (int)place), upper);
+    LLVMValueRef low = masked(p, moved_down(p, lines[2], (int)at.low - (int)place), lowest);
     return LLVMBuildOr(p->e->builder, high, low, "");
 }
 
 // ------------------------------------------------------------------------- sums
 
-bool product_in_place(const product *p)
+field_form direct_place(const product *p)
 {
     unsigned places[PRODUCT_MOST_CLASSES];
     if (p->form != ACTIVATION_BYTES || p->e->level->dot != DOT_VNNI)
-        return false;
-    return field_places(p, true, places) * p->vectors <= 16;
+        return FIELD_LOW;
+    bool few = field_places(p, FIELD_IN_PLACE, places) * p->vectors <= 16;
+    return few ? FIELD_IN_PLACE : FIELD_LOW;
+}
+
+// Sums of 16 bits have no room for doubled fields.
+field_form panel_place(const product *p)
+{
+    return p->e->level->dot == DOT_MADD ? FIELD_LOW : FIELD_DOUBLED;
 }
 
 int64_t operand_bytes(const product *p)

@@ -6,11 +6,6 @@ static LLVMValueRef constant64(const product *p, int64_t value)
     return int_constant(p->e, 64, value);
 }
 
-static LLVMTypeRef float_lanes(const product *p)
-{
-    return LLVMVectorType(LLVMFloatTypeInContext(p->e->context), p->lanes);
-}
-
 // Byte `i` of every lane as its level: 2 f - n.
 static LLVMValueRef level_of(const product *p, LLVMValueRef field, unsigned i)
 {
@@ -30,7 +25,7 @@ static LLVMValueRef add_unit(const product *p, LLVMValueRef *lines, LLVMValueRef
     emitter *e = p->e;
     LLVMTypeRef f32 = LLVMFloatTypeInContext(e->context);
     for (unsigned f = 0; f < p->fields; f++) {
-        LLVMValueRef field = field_vector(p, lines, f, false);
+        LLVMValueRef field = field_vector(p, lines, f, FIELD_LOW);
         for (unsigned i = 0; i < COLUMN_FIELD; i++) {
             int64_t k = f * COLUMN_FIELD + i;
             LLVMValueRef x = load_as(e, f32, byte_at_constant(e, at, 4 * k), 4);

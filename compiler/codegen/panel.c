@@ -1,110 +1,98 @@
-// Products of several rows: the weights of a chunk are taken apart once into a panel, which then
-// meets a few rows of activations at a time, whose sums stay in registers.
+// Products of several rows: a chunk of the weights meets a few rows of activations at a time, whose
+// sums stay in registers. The first rows take the weights apart and leave them in a panel for the
+// others.
 #include "compiler/codegen/product.h"
 
-enum { CHUNK = 256, STEP_BYTES = COLUMN_TILES * COLUMN_LINE }; // weights; a step's 64 columns
-
-static int64_t chunk_units(const product *p)
-{
-    int64_t most = CHUNK / p->g.unit;
-    return p->group_units < most ? p->group_units : most;
-}
-
-// Groups longer than a chunk keep their sums in memory from chunk to chunk.
-static bool is_chunked(const product *p)
-{
-    return p->group_units > chunk_units(p);
-}
-
-void panel_allocate(product *p)
-{
-    emitter *e = p->e;
-    int64_t panel = chunk_units(p) * p->fields * STEP_BYTES;
-    int64_t sums = is_chunked(p) ? PRODUCT_ROWS * COLUMN_BLOCK * 4 : COLUMN_LINE;
-    LLVMTypeRef byte = int_type(e, 8);
-    p->panel = LLVMBuildAlloca(e->builder, LLVMArrayType2(byte, (uint64_t)panel), "panel");
-    p->sums = LLVMBuildAlloca(e->builder, LLVMArrayType2(byte, (uint64_t)sums), "sums");
-    LLVMSetAlignment(p->panel, COLUMN_LINE);
-    LLVMSetAlignment(p->sums, COLUMN_LINE);
-}
-
-// ------------------------------------------------------------------- the panel
+enum { STEP_BYTES = COLUMN_TILES * COLUMN_LINE }; // of a step's 64 columns
 
 static LLVMValueRef constant64(const product *p, int64_t value)
 {
     return int_constant(p->e, 64, value);
 }
 
-// A vector of step `step` + `more` of the panel.
-static LLVMValueRef step_at(const product *p, LLVMValueRef step, unsigned more, LLVMValueRef part,
-                            unsigned vector)
+static int64_t groups_of_chunk(const product *p)
 {
-    emitter *e = p->e;
-    LLVMValueRef at = byte_at(e, p->panel, index_mul(e, step, STEP_BYTES));
-    if (part)
-        at = byte_at(e, at, index_mul(e, part, p->vectors * p->bytes));
-    return byte_at_constant(e, at, (int64_t)more * STEP_BYTES + vector * p->bytes);
+    return is_chunked(p) ? 1 : p->chunk_units / p->group_units;
 }
 
-typedef struct chunk {
-    const product_group *group;
-    LLVMValueRef first; // unit of the group
-    LLVMValueRef units;
-} chunk;
-
-// The same line of the chunk behind this one, which is wanted when all rows have met this one.
-static void prefetch_line(product *p, LLVMValueRef unit, unsigned line, LLVMValueRef part,
-                          unsigned vector)
+static LLVMValueRef local_bytes(product *p, int64_t size, const char *name)
 {
-    emitter *e = p->e;
-    int64_t ahead = chunk_units(p) * p->g.unit_bytes + p->g.group_bytes;
-    int64_t offset = (int64_t)line * STEP_BYTES + vector * p->bytes + ahead;
-    LLVMValueRef at = byte_at_constant(e, unit, offset);
-    if (part)
-        at = byte_at(e, at, index_mul(e, part, p->vectors * p->bytes));
-    if (vector * p->bytes % COLUMN_LINE == 0)
-        prefetch(e, at);
+    LLVMTypeRef type = LLVMArrayType2(int_type(p->e, 8), (uint64_t)size);
+    LLVMValueRef at = LLVMBuildAlloca(p->e->builder, type, name);
+    LLVMSetAlignment(at, COLUMN_LINE);
+    return at;
 }
 
-static void unpack_part(product *p, const chunk *c, LLVMValueRef unit, LLVMValueRef part)
+void panel_allocate(product *p)
+{
+    int64_t sums = is_chunked(p) ? PRODUCT_ROWS * COLUMN_BLOCK * 4 : COLUMN_LINE;
+    p->panel = local_bytes(p, p->chunk_units * p->fields * STEP_BYTES, "panel");
+    p->values = local_bytes(p, groups_of_chunk(p) * 2 * STEP_BYTES, "values");
+    p->sums = local_bytes(p, sums, "sums");
+}
+
+// Rows that meet a chunk together.
+typedef struct row_block {
+    const chunk *chunk;
+    LLVMValueRef part;
+    unsigned rows;
+    bool first; // takes the weights apart
+    LLVMValueRef numbers[PRODUCT_MOST_ROWS], at[PRODUCT_MOST_ROWS];
+} row_block;
+
+// ------------------------------------------------------------------- the panel
+
+static LLVMValueRef vector_at(const product *p, LLVMValueRef base, const row_block *b,
+                              int64_t offset, unsigned vector)
+{
+    if (b->part)
+        base = byte_at(p->e, base, index_mul(p->e, b->part, p->vectors * p->bytes));
+    return byte_at_constant(p->e, base, offset + vector * p->bytes);
+}
+
+// A line is read again for each of its fields: kept in registers, it would push out sums.
+static LLVMValueRef read_again(LLVMValueRef load)
+{
+    LLVMSetVolatile(load, true);
+    return load;
+}
+
+// Vectors of the weights of step `field` of a unit.
+static void step_weights(product *p, const row_block *b, LLVMValueRef unit, LLVMValueRef panel,
+                         unsigned field, LLVMValueRef *out)
 {
     emitter *e = p->e;
-    LLVMValueRef number = index_add(e, c->first, unit);
-    LLVMValueRef at = byte_at(e, c->group->units_at, index_mul(e, number, p->g.unit_bytes));
+    LLVMTypeRef bytes = LLVMVectorType(int_type(e, 8), p->bytes);
     for (unsigned v = 0; v < p->vectors; v++) {
-        LLVMValueRef lines[4];
-        for (unsigned l = 0; l < p->g.lines; l++) {
-            lines[l] = load_line(p, at, l, part, v);
-            prefetch_line(p, at, l, part, v);
+        LLVMValueRef at = vector_at(p, panel, b, (int64_t)field * STEP_BYTES, v);
+        if (!b->first) {
+            out[v] = load_as(e, bytes, at, p->bytes);
+            continue;
         }
-        for (unsigned f = 0; f < p->fields; f++)
-            store_to(e, field_vector(p, lines, f, false),
-                     step_at(p, index_mul(e, unit, p->fields), f, part, v), p->bytes);
+        LLVMValueRef lines[COLUMN_MOST_LINES] = {NULL};
+        for (unsigned l = 0; l < p->g.lines; l++)
+            if (field_reads(p, field, l))
+                lines[l] = read_again(load_line(p, unit, l, b->part, v));
+        out[v] = field_vector(p, lines, field, panel_place(p));
+        store_to(e, out[v], at, p->bytes);
     }
 }
 
-typedef void on_part(product *p, const chunk *c, LLVMValueRef argument, LLVMValueRef part);
-
-static void for_parts(product *p, const chunk *c, LLVMValueRef argument, on_part *emit)
+// Scales or offsets of group `i` of the chunk, as f32.
+static LLVMValueRef panel_values(product *p, const row_block *b, const product_group *g,
+                                 LLVMValueRef i, bool offset, unsigned vector)
 {
     emitter *e = p->e;
-    if (p->parts == 1) {
-        emit(p, c, argument, NULL);
-        return;
-    }
-    counted_loop parts = counted_begin(e, constant64(p, 0), constant64(p, p->parts), 1, 0, NULL);
-    emit(p, c, argument, parts.i);
-    counted_end(e, &parts, NULL);
+    LLVMValueRef at = byte_at(e, p->values, index_mul(e, i, 2 * STEP_BYTES));
+    at = vector_at(p, at, b, offset ? STEP_BYTES : 0, vector);
+    if (!b->first)
+        return load_as(e, float_lanes(p), at, p->bytes);
+    LLVMValueRef x = column_values(p, g, offset, b->part, vector);
+    store_to(e, x, at, p->bytes);
+    return x;
 }
 
-static void unpack(product *p, const chunk *c)
-{
-    counted_loop units = counted_begin(p->e, constant64(p, 0), c->units, 1, 0, NULL);
-    for_parts(p, c, units.i, unpack_part);
-    counted_end(p->e, &units, NULL);
-}
-
-// ------------------------------------------------------------------------ rows
+// ------------------------------------------------------------------------ sums
 
 // Where the sums of a row and vector wait for the next chunk.
 static LLVMValueRef sum_at(const product *p, LLVMValueRef row, LLVMValueRef part, unsigned vector)
@@ -119,179 +107,279 @@ static LLVMTypeRef sum_type(const product *p)
     return LLVMVectorType(int_type(p->e, 32), p->lanes);
 }
 
-typedef struct row_block {
-    unsigned rows;
-    LLVMValueRef numbers[PRODUCT_MOST_ROWS], at[PRODUCT_MOST_ROWS];
-} row_block;
-
-// Steps that one round of the loop makes: sums of 16 bits are added up behind each round.
-static unsigned steps_per_round(const product *p)
+// Fields that stand doubled begin with what is taken from them.
+static LLVMValueRef first_sum(const product *p, const product_group *g, LLVMValueRef row)
 {
-    return p->e->level->dot == DOT_MADD ? p->fields : 2;
+    emitter *e = p->e;
+    if (p->form == ACTIVATION_LOOKUPS || panel_place(p) != FIELD_DOUBLED)
+        return LLVMConstNull(sum_type(p));
+    LLVMValueRef sum = sum_of_group(p, g, row, int_type(e, 32));
+    sum = LLVMBuildMul(e->builder, sum, int_constant(e, 32, -(int64_t)p->g.levels), "");
+    return vector_of(e, sum, p->lanes);
 }
 
-static void block_steps(product *p, const row_block *b, LLVMValueRef step, LLVMValueRef part,
-                        LLVMValueRef *sums)
+static void start_sums(product *p, const row_block *b, const product_group *g, LLVMValueRef *sums)
+{
+    for (unsigned r = 0; r < b->rows; r++) {
+        LLVMValueRef first = is_chunked(p) ? NULL : first_sum(p, g, b->numbers[r]);
+        for (unsigned v = 0; v < p->vectors; v++)
+            sums[r * p->vectors + v] =
+                first ? first
+                      : load_as(p->e, sum_type(p), sum_at(p, b->numbers[r], b->part, v), p->bytes);
+    }
+}
+
+static void unit_steps(product *p, const row_block *b, LLVMValueRef unit_at, LLVMValueRef unit,
+                       LLVMValueRef *sums)
 {
     emitter *e = p->e;
     byte_sum s[PRODUCT_MOST_ROWS][PRODUCT_MOST_VECTORS];
-    for (unsigned r = 0; r < b->rows; r++)
-        for (unsigned v = 0; v < p->vectors; v++)
-            s[r][v] = (byte_sum){.sum = sums[r * p->vectors + v]};
-    LLVMTypeRef bytes = LLVMVectorType(int_type(e, 8), p->bytes);
-    LLVMValueRef offset = index_mul(e, step, operand_bytes(p));
-    for (unsigned i = 0; i < steps_per_round(p); i++) {
+    for (unsigned i = 0; i < b->rows * p->vectors; i++)
+        s[i / p->vectors][i % p->vectors] = (byte_sum){.sum = sums[i]};
+    int64_t operands = p->fields * operand_bytes(p);
+    LLVMValueRef panel = byte_at(e, p->panel, index_mul(e, unit, p->fields * STEP_BYTES));
+    LLVMValueRef offset = index_mul(e, unit, operands);
+    for (unsigned f = 0; f < p->fields; f++) {
         LLVMValueRef w[PRODUCT_MOST_VECTORS];
-        for (unsigned v = 0; v < p->vectors; v++)
-            w[v] = load_as(e, bytes, step_at(p, step, i, part, v), p->bytes);
+        step_weights(p, b, unit_at, panel, f, w);
         for (unsigned r = 0; r < b->rows; r++) {
             LLVMValueRef at = byte_at(e, b->at[r], offset);
-            LLVMValueRef operand = operand_at(p, byte_at_constant(e, at, i * operand_bytes(p)));
+            LLVMValueRef operand = operand_at(p, byte_at_constant(e, at, f * operand_bytes(p)));
             for (unsigned v = 0; v < p->vectors; v++)
                 sum_step(p, &s[r][v], w[v], operand);
         }
     }
-    for (unsigned r = 0; r < b->rows; r++)
-        for (unsigned v = 0; v < p->vectors; v++) {
-            sum_flush(p, &s[r][v]);
-            sums[r * p->vectors + v] = s[r][v].sum;
-        }
-}
-
-static void start_sums(product *p, const row_block *b, LLVMValueRef part, LLVMValueRef *sums)
-{
-    for (unsigned r = 0; r < b->rows; r++)
-        for (unsigned v = 0; v < p->vectors; v++)
-            sums[r * p->vectors + v] =
-                is_chunked(p) ? load_as(p->e, sum_type(p), sum_at(p, b->numbers[r], part, v), 64)
-                              : LLVMConstNull(sum_type(p));
-}
-
-static void finish_sums(product *p, const chunk *c, const row_block *b, LLVMValueRef part,
-                        LLVMValueRef *sums)
-{
-    for (unsigned r = 0; r < b->rows; r++) {
-        row_factors factors = {0};
-        if (!is_chunked(p))
-            factors = factors_of(p, c->group, b->numbers[r]);
-        for (unsigned v = 0; v < p->vectors; v++) {
-            LLVMValueRef sum = sums[r * p->vectors + v];
-            if (is_chunked(p))
-                store_to(p->e, sum, sum_at(p, b->numbers[r], part, v), p->bytes);
-            else
-                add_group(p, c->group, sum, factors, b->numbers[r], part, v);
-        }
+    for (unsigned i = 0; i < b->rows * p->vectors; i++) {
+        sum_flush(p, &s[i / p->vectors][i % p->vectors]);
+        sums[i] = s[i / p->vectors][i % p->vectors].sum;
     }
 }
 
-// Bytes of entries that a row has for a chunk.
-static int64_t chunk_entries(const product *p)
-{
-    return chunk_units(p) * p->fields * operand_bytes(p);
-}
-
-static void emit_row_block(product *p, const chunk *c, LLVMValueRef first, unsigned rows,
-                           LLVMValueRef part)
+// Sums of the units from `first` of the chunk on.
+static void sum_units(product *p, const row_block *b, LLVMValueRef units_at, LLVMValueRef first,
+                      LLVMValueRef units, LLVMValueRef *sums)
 {
     emitter *e = p->e;
-    row_block b = {.rows = rows};
-    LLVMValueRef sums[PRODUCT_MOST_ROWS * PRODUCT_MOST_VECTORS];
-    LLVMValueRef unit = index_add(e, c->group->first_unit, c->first);
-    LLVMValueRef offset = index_mul(e, unit, operand_bytes(p) * p->fields);
-    for (unsigned r = 0; r < rows; r++) {
-        b.numbers[r] = index_add(e, first, constant64(p, r));
-        b.at[r] = byte_at(e, row_at(p, b.numbers[r]), offset);
-    }
-    start_sums(p, &b, part, sums);
-    for (unsigned r = 0; rows > 1 && r < rows; r++) // of the next rows
-        for (int64_t at = 0; at < chunk_entries(p); at += COLUMN_LINE)
-            prefetch(e, byte_at_constant(e, b.at[r], rows * p->row.bytes + at));
-    LLVMValueRef count = index_mul(e, c->units, p->fields);
-    counted_loop steps =
-        counted_begin(e, constant64(p, 0), count, steps_per_round(p), rows * p->vectors, sums);
-    for (unsigned i = 0; i < rows * p->vectors; i++)
-        sums[i] = steps.phis[i];
-    block_steps(p, &b, steps.i, part, sums);
-    counted_end(e, &steps, sums);
-    finish_sums(p, c, &b, part, steps.phis);
-}
-
-static void emit_row_blocks(product *p, const chunk *c, LLVMValueRef from, LLVMValueRef to,
-                            unsigned rows, LLVMValueRef part)
-{
-    emitter *e = p->e;
-    LLVMBasicBlockRef some = new_block(e, "some"), end = new_block(e, "end");
-    LLVMValueRef more = LLVMBuildICmp(e->builder, LLVMIntSLT, from, to, "");
-    LLVMBuildCondBr(e->builder, more, some, end);
-    LLVMPositionBuilderAtEnd(e->builder, some);
-    counted_loop blocks = counted_begin(e, from, to, rows, 0, NULL);
-    emit_row_block(p, c, blocks.i, rows, part);
-    counted_end(e, &blocks, NULL);
-    LLVMBuildBr(e->builder, end);
-    LLVMPositionBuilderAtEnd(e->builder, end);
-}
-
-static void multiply_part(product *p, const chunk *c, LLVMValueRef argument, LLVMValueRef part)
-{
-    emitter *e = p->e;
-    LLVMValueRef rest = LLVMBuildURem(e->builder, p->rows, constant64(p, p->block_rows), "");
-    LLVMValueRef whole = LLVMBuildNSWSub(e->builder, p->rows, rest, "");
-    (void)argument;
-    emit_row_blocks(p, c, constant64(p, 0), whole, p->block_rows, part);
-    emit_row_blocks(p, c, whole, p->rows, 1, part);
+    unsigned n = b->rows * p->vectors;
+    counted_loop l = counted_begin(e, constant64(p, 0), units, 1, n, sums);
+    for (unsigned i = 0; i < n; i++)
+        sums[i] = l.phis[i];
+    LLVMValueRef at = byte_at(e, units_at, index_mul(e, l.i, p->g.unit_bytes));
+    unit_steps(p, b, at, index_add(e, first, l.i), sums);
+    counted_end(e, &l, sums);
 }
 
 // ---------------------------------------------------------------------- groups
 
-static void clear_sums(product *p)
+// Group `i` of the chunk: its products join what the rows have so far.
+static void row_group(product *p, const row_block *b, LLVMValueRef i, LLVMValueRef *results)
 {
     emitter *e = p->e;
-    LLVMValueRef vectors = index_mul(e, p->rows, COLUMN_BLOCK / p->lanes);
-    counted_loop l = counted_begin(e, constant64(p, 0), vectors, 1, 0, NULL);
-    store_to(e, LLVMConstNull(sum_type(p)), byte_at(e, p->sums, index_mul(e, l.i, p->bytes)),
-             p->bytes);
+    LLVMValueRef sums[PRODUCT_MOST_ROWS * PRODUCT_MOST_VECTORS];
+    product_group g = group_at(p, index_add(e, b->chunk->first_group, i));
+    LLVMValueRef first = index_mul(e, i, p->group_units);
+    start_sums(p, b, &g, sums);
+    sum_units(p, b, g.units_at, first, g.units, sums);
+    LLVMValueRef scales[PRODUCT_MOST_VECTORS], offsets[PRODUCT_MOST_VECTORS];
+    for (unsigned v = 0; v < p->vectors; v++) {
+        scales[v] = p->late_weight ? NULL : panel_values(p, b, &g, i, false, v);
+        offsets[v] = p->format.offset ? panel_values(p, b, &g, i, true, v) : NULL;
+    }
+    for (unsigned r = 0; r < b->rows; r++) {
+        row_factors f = factors_of(p, &g, b->numbers[r]);
+        for (unsigned v = 0; v < p->vectors; v++) {
+            LLVMValueRef *y = &results[r * p->vectors + v], x = sums[r * p->vectors + v];
+            if (panel_place(p) != FIELD_DOUBLED)
+                x = signed_sum(p, x, f.sum);
+            *y = add_group(p, x, f, scales[v], offsets[v], *y);
+        }
+    }
+}
+
+static void row_groups(product *p, const row_block *b, LLVMValueRef *results)
+{
+    emitter *e = p->e;
+    LLVMValueRef zero = constant64(p, 0);
+    unsigned n = b->rows * p->vectors;
+    if (groups_of_chunk(p) == 1) {
+        row_group(p, b, zero, results);
+        return;
+    }
+    start_results(p, results, n);
+    counted_loop l = counted_begin(e, zero, b->chunk->groups, 1, n, results);
+    for (unsigned i = 0; i < n; i++)
+        results[i] = l.phis[i];
+    row_group(p, b, l.i, results);
+    counted_end(e, &l, results);
+}
+
+// A part of a group: its sums stay integers.
+static void row_chunk(product *p, const row_block *b)
+{
+    LLVMValueRef sums[PRODUCT_MOST_ROWS * PRODUCT_MOST_VECTORS];
+    const product_group *g = b->chunk->group;
+    start_sums(p, b, g, sums);
+    LLVMValueRef units = index_mul(p->e, b->chunk->first, p->g.unit_bytes);
+    sum_units(p, b, byte_at(p->e, g->units_at, units), constant64(p, 0), b->chunk->units, sums);
+    for (unsigned r = 0; r < b->rows; r++)
+        for (unsigned v = 0; v < p->vectors; v++)
+            store_to(p->e, sums[r * p->vectors + v], sum_at(p, b->numbers[r], b->part, v),
+                     p->bytes);
+}
+
+// ------------------------------------------------------------------------ rows
+
+static void row_results(product *p, const row_block *b)
+{
+    LLVMValueRef results[PRODUCT_MOST_ROWS * PRODUCT_MOST_VECTORS];
+    for (unsigned r = 0; r < b->rows; r++)
+        for (unsigned v = 0; v < p->vectors; v++)
+            results[r * p->vectors + v] = span_begin(p, b->numbers[r], b->part, v);
+    row_groups(p, b, results);
+    for (unsigned r = 0; r < b->rows; r++)
+        for (unsigned v = 0; v < p->vectors; v++)
+            span_end(p, b->chunk, b->numbers[r], b->part, v, results[r * p->vectors + v]);
+}
+
+// While rows meet this chunk, the next one comes closer, some lines with each block of rows.
+static void prefetch_chunk(product *p, const chunk *c, LLVMValueRef row)
+{
+    enum { LINES = 8 };
+    emitter *e = p->e;
+    int64_t ahead = p->chunk_units * p->g.unit_bytes + groups_of_chunk(p) * p->g.group_bytes;
+    product_group g = is_chunked(p) ? *c->group : group_at(p, c->first_group);
+    LLVMValueRef at = byte_at_constant(e, g.units_at, ahead);
+    if (is_chunked(p))
+        at = byte_at(e, at, index_mul(e, c->first, p->g.unit_bytes));
+    LLVMValueRef block = LLVMBuildUDiv(e->builder, row, constant64(p, p->block_rows), "");
+    at = byte_at(e, at, index_mul(e, block, LINES * COLUMN_LINE));
+    for (unsigned i = 0; i < LINES; i++)
+        prefetch(e, byte_at_constant(e, at, i * COLUMN_LINE), PREFETCH_SECOND);
+}
+
+static void row_block_at(product *p, const chunk *c, LLVMValueRef part, LLVMValueRef first,
+                         unsigned rows, bool takes_apart)
+{
+    emitter *e = p->e;
+    row_block b = {.chunk = c, .part = part, .rows = rows, .first = takes_apart};
+    int64_t operands = p->fields * operand_bytes(p), all = p->chunk_units * operands;
+    LLVMValueRef unit = c->first;
+    if (is_chunked(p))
+        unit = index_add(e, unit, c->group->first_unit);
+    for (unsigned r = 0; r < rows; r++) {
+        b.numbers[r] = index_add(e, first, constant64(p, r));
+        b.at[r] = byte_at(e, row_at(p, b.numbers[r]), index_mul(e, unit, operands));
+    }
+    if (rows == p->block_rows)
+        prefetch_chunk(p, c, first);
+    for (unsigned r = 0; rows > 1 && r < rows; r++) // of the next rows
+        for (int64_t at = 0; at < all; at += COLUMN_LINE)
+            prefetch(e, byte_at_constant(e, b.at[r], rows * p->row.bytes + at), PREFETCH_FIRST);
+    (is_chunked(p) ? row_chunk : row_results)(p, &b);
+}
+
+// Blocks of `rows` from `from` on, as many as there are; gives the first row behind them.
+static LLVMValueRef row_blocks(product *p, const chunk *c, LLVMValueRef part, LLVMValueRef from,
+                               unsigned rows)
+{
+    emitter *e = p->e;
+    LLVMBasicBlockRef some = new_block(e, "some"), end = new_block(e, "end");
+    LLVMValueRef left = LLVMBuildNSWSub(e->builder, p->rows, from, "");
+    LLVMValueRef count = LLVMBuildSDiv(e->builder, left, constant64(p, rows), "");
+    LLVMValueRef to = index_add(e, from, index_mul(e, count, rows));
+    LLVMValueRef more = LLVMBuildICmp(e->builder, LLVMIntSLT, from, to, "");
+    LLVMBuildCondBr(e->builder, more, some, end);
+    LLVMPositionBuilderAtEnd(e->builder, some);
+    counted_loop blocks = counted_begin(e, from, to, rows, 0, NULL);
+    row_block_at(p, c, part, blocks.i, rows, false);
+    counted_end(e, &blocks, NULL);
+    LLVMBuildBr(e->builder, end);
+    LLVMPositionBuilderAtEnd(e->builder, end);
+    return to;
+}
+
+// The first block; gives the rows in it.
+static LLVMValueRef first_rows(product *p, const chunk *c, LLVMValueRef part)
+{
+    emitter *e = p->e;
+    LLVMBasicBlockRef whole = new_block(e, "whole"), single = new_block(e, "single");
+    LLVMBasicBlockRef end = new_block(e, "end");
+    LLVMValueRef zero = constant64(p, 0), size = constant64(p, p->block_rows);
+    LLVMValueRef enough = LLVMBuildICmp(e->builder, LLVMIntSGE, p->rows, size, "");
+    LLVMBuildCondBr(e->builder, enough, whole, single);
+    LLVMPositionBuilderAtEnd(e->builder, whole);
+    row_block_at(p, c, part, zero, p->block_rows, true);
+    LLVMBuildBr(e->builder, end);
+    LLVMPositionBuilderAtEnd(e->builder, single);
+    row_block_at(p, c, part, zero, 1, true);
+    LLVMBuildBr(e->builder, end);
+    LLVMPositionBuilderAtEnd(e->builder, end);
+    return LLVMBuildSelect(e->builder, enough, size, constant64(p, 1), "");
+}
+
+static void chunk_part(product *p, const chunk *c, LLVMValueRef part)
+{
+    LLVMValueRef from = first_rows(p, c, part);
+    from = row_blocks(p, c, part, from, p->block_rows);
+    for (unsigned rows = p->block_rows > 3 ? 3 : p->block_rows - 1; rows; rows--)
+        from = row_blocks(p, c, part, from, rows);
+}
+
+// ------------------------------------------------------------ groups in chunks
+
+static void clear_sums(product *p, const product_group *g)
+{
+    emitter *e = p->e;
+    counted_loop l = counted_begin(e, constant64(p, 0), p->rows, 1, 0, NULL);
+    LLVMValueRef first = first_sum(p, g, l.i);
+    for (unsigned v = 0; v < COLUMN_BLOCK / p->lanes; v++)
+        store_to(e, first, sum_at(p, l.i, NULL, v), p->bytes);
     counted_end(e, &l, NULL);
 }
 
-static void add_sums(product *p, const product_group *g)
+static void add_sums(product *p, const chunk *c)
 {
     emitter *e = p->e;
     counted_loop rows = counted_begin(e, constant64(p, 0), p->rows, 1, 0, NULL);
-    row_factors factors = factors_of(p, g, rows.i);
+    row_factors f = factors_of(p, c->group, rows.i);
     for (unsigned v = 0; v < COLUMN_BLOCK / p->lanes; v++) {
         LLVMValueRef sum = load_as(e, sum_type(p), sum_at(p, rows.i, NULL, v), p->bytes);
-        add_group(p, g, sum, factors, rows.i, NULL, v);
+        LLVMValueRef y = span_begin(p, rows.i, NULL, v), scale = NULL, offset = NULL;
+        if (panel_place(p) != FIELD_DOUBLED)
+            sum = signed_sum(p, sum, f.sum);
+        if (!p->late_weight)
+            scale = column_values(p, c->group, false, NULL, v);
+        if (p->format.offset)
+            offset = column_values(p, c->group, true, NULL, v);
+        span_end(p, c, rows.i, NULL, v, add_group(p, sum, f, scale, offset, y));
     }
     counted_end(e, &rows, NULL);
 }
 
-static void emit_chunk(product *p, const product_group *g, LLVMValueRef first)
+// A group that is longer than a chunk keeps its sums in memory from chunk to chunk.
+static void long_group(product *p, LLVMValueRef number)
 {
     emitter *e = p->e;
-    LLVMTypeRef i64 = int_type(e, 64);
-    LLVMValueRef left = LLVMBuildNSWSub(e->builder, g->units, first, "");
-    LLVMValueRef operands[] = {left, constant64(p, chunk_units(p))};
-    chunk c = {.group = g, .first = first};
-    c.units = is_chunked(p) ? call_intrinsic(e, "llvm.smin", 1, &i64, 2, operands) : g->units;
-    unpack(p, &c);
-    for_parts(p, &c, NULL, multiply_part);
+    product_group g = group_at(p, number);
+    chunk c = {.group = &g, .first_group = number};
+    clear_sums(p, &g);
+    counted_loop chunks = counted_begin(e, constant64(p, 0), g.units, p->chunk_units, 0, NULL);
+    c.first = chunks.i;
+    c.units = least_index(e, LLVMBuildNSWSub(e->builder, g.units, chunks.i, ""),
+                          constant64(p, p->chunk_units));
+    for_parts(p, &c, chunk_part);
+    counted_end(e, &chunks, NULL);
+    add_sums(p, &c);
 }
 
 void emit_panel(product *p)
 {
-    emitter *e = p->e;
-    LLVMValueRef zero = constant64(p, 0);
-    int64_t groups = (p->g.units + p->group_units - 1) / p->group_units;
-    counted_loop loop = counted_begin(e, zero, constant64(p, groups), 1, 0, NULL);
-    product_group g = group_at(p, loop.i);
     if (!is_chunked(p)) {
-        emit_chunk(p, &g, zero);
-    } else {
-        clear_sums(p);
-        counted_loop chunks = counted_begin(e, zero, g.units, chunk_units(p), 0, NULL);
-        emit_chunk(p, &g, chunks.i);
-        counted_end(e, &chunks, NULL);
-        add_sums(p, &g);
+        for_spans(p, chunk_part);
+        return;
     }
-    counted_end(e, &loop, NULL);
+    int64_t groups = (p->g.units + p->group_units - 1) / p->group_units;
+    counted_loop l = counted_begin(p->e, constant64(p, 0), constant64(p, groups), 1, 0, NULL);
+    long_group(p, l.i);
+    counted_end(p->e, &l, NULL);
 }

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { LANES = 16 }; // at every level: the same sums in the same order
+enum { LANES = 16, MOST_VECTORS = 4 }; // lanes at every level: the same sums in the same order
 
 typedef struct preparation {
     emitter *e;
@@ -87,16 +87,39 @@ static LLVMValueRef magnitude(const preparation *p, LLVMValueRef x)
     return primitive2(e, P_FADD, x, rotated(e, x, 4));
 }
 
+// Vectors that a round takes from spans of `length`, the last one of which may be short.
+static unsigned vectors_of(const preparation *p, int64_t length)
+{
+    unsigned n = p->form == ACTIVATION_BYTES ? MOST_VECTORS : 1;
+    while (length % (n * LANES) || p->row.padded % (n * LANES))
+        n /= 2;
+    return n;
+}
+
+// y where x is not a number.
+static LLVMValueRef greater(emitter *e, LLVMValueRef x, LLVMValueRef y)
+{
+    return choose(e, compare_float(e, LLVMRealOGT, x, y), x, y);
+}
+
 // Stores the scale of what lies from `start` to `end`; gives its inverse.
 static LLVMValueRef find_scale(const preparation *p, LLVMValueRef group, LLVMValueRef start,
                                LLVMValueRef end)
 {
     emitter *e = p->e;
-    LLVMValueRef most = LLVMConstNull(lanes_of_type(p, SCALAR_F32));
-    counted_loop l = counted_begin(e, start, end, LANES, 1, &most);
-    LLVMValueRef next = primitive2(e, P_MAXNUM, l.phis[0], magnitude(p, load_lanes(p, l.i)));
-    counted_end(e, &l, &next);
-    most = over_lanes(e, P_MAXNUM, l.phis[0]);
+    unsigned n = vectors_of(p, p->scale_group);
+    LLVMValueRef most = LLVMConstNull(lanes_of_type(p, SCALAR_F32)), each[MOST_VECTORS];
+    for (unsigned i = 0; i < n; i++)
+        each[i] = most;
+    counted_loop l = counted_begin(e, start, end, n * LANES, n, each);
+    for (unsigned i = 0; i < n; i++) {
+        LLVMValueRef x = load_lanes(p, index_add(e, l.i, constant64(p, i * LANES)));
+        each[i] = greater(e, magnitude(p, x), l.phis[i]);
+    }
+    counted_end(e, &l, each);
+    for (unsigned i = 1; i < n; i++)
+        each[0] = greater(e, each[i], each[0]);
+    most = over_lanes(e, P_MAXNUM, each[0]);
     LLVMValueRef full = constant_like(most, 127), zero = constant_like(most, 0);
     LLVMValueRef at = byte_at(e, byte_at_constant(e, p->to, p->row.scales), index_mul(e, group, 4));
     store_to(e, primitive2(e, P_FDIV, most, full), at, 4);
@@ -194,8 +217,11 @@ static void prepare_span(const preparation *p, LLVMValueRef start, LLVMValueRef 
     bool floats = p->form == ACTIVATION_FLOATS;
     LLVMValueRef end = end_of(p, start, p->sum_group);
     LLVMValueRef sum = LLVMConstNull(lanes_of_type(p, floats ? SCALAR_F32 : SCALAR_I32));
-    counted_loop l = counted_begin(e, start, end, LANES, 1, &sum);
-    LLVMValueRef next = forms[p->form](p, l.i, inverse, l.phis[0]);
+    unsigned n = vectors_of(p, p->sum_group);
+    counted_loop l = counted_begin(e, start, end, n * LANES, 1, &sum);
+    LLVMValueRef next = l.phis[0];
+    for (unsigned i = 0; i < n; i++)
+        next = forms[p->form](p, index_add(e, l.i, constant64(p, i * LANES)), inverse, next);
     counted_end(e, &l, &next);
     LLVMValueRef number = LLVMBuildUDiv(e->builder, start, constant64(p, p->sum_group), "");
     LLVMValueRef at = byte_at(e, byte_at_constant(e, p->to, p->row.sums), index_mul(e, number, 4));

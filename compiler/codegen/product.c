@@ -10,7 +10,7 @@ static LLVMValueRef constant64(const product *p, int64_t value)
     return int_constant(p->e, 64, value);
 }
 
-static LLVMValueRef least(emitter *e, LLVMValueRef x, LLVMValueRef y)
+LLVMValueRef least_index(emitter *e, LLVMValueRef x, LLVMValueRef y)
 {
     LLVMTypeRef i64 = int_type(e, 64);
     return call_intrinsic(e, "llvm.smin", 1, &i64, 2, (LLVMValueRef[]){x, y});
@@ -24,7 +24,7 @@ product_group group_at(const product *p, LLVMValueRef number)
     g.first_unit = index_mul(e, number, p->group_units);
     LLVMValueRef left = LLVMBuildNSWSub(e->builder, constant64(p, p->g.units), g.first_unit, "");
     bool even = p->g.units % p->group_units == 0;
-    g.units = even ? constant64(p, p->group_units) : least(e, constant64(p, p->group_units), left);
+    g.units = even ? constant64(p, p->group_units) : least_index(e, constant64(p, p->group_units), left);
     if (p->weight_group >= p->depth) {
         g.weight_group = constant64(p, 0);
     } else if (per_weight_group > 1) {
@@ -53,7 +53,7 @@ LLVMValueRef result_at(const product *p, LLVMValueRef row, LLVMValueRef part, un
     return byte_at_constant(e, at, vector * p->lanes * 4);
 }
 
-static LLVMTypeRef float_lanes(const product *p)
+LLVMTypeRef float_lanes(const product *p)
 {
     return LLVMVectorType(LLVMFloatTypeInContext(p->e->context), p->lanes);
 }
@@ -85,7 +85,7 @@ LLVMValueRef sum_of_group(const product *p, const product_group *g, LLVMValueRef
     if (each == 1)
         return load_as(e, type, byte_at(e, at, index_mul(e, from, 4)), 4);
     LLVMValueRef to = index_add(e, from, constant64(p, each));
-    to = least(e, to, constant64(p, p->row.sum_groups));
+    to = least_index(e, to, constant64(p, p->row.sum_groups));
     LLVMValueRef sum = LLVMConstNull(type);
     counted_loop l = counted_begin(e, from, to, 1, 1, &sum);
     LLVMValueRef x = load_as(e, type, byte_at(e, at, index_mul(e, l.i, 4)), 4);
@@ -124,68 +124,115 @@ LLVMValueRef signed_sum(const product *p, LLVMValueRef sum, LLVMValueRef of_acti
     return LLVMBuildSub(e->builder, twice, vector_of(e, shift, p->lanes), "");
 }
 
-// Integers: the exact sum, times both factors at once.
-static LLVMValueRef add_exact(const product *p, const product_group *g, LLVMValueRef sum,
-                              row_factors factors, LLVMValueRef y, LLVMValueRef part,
-                              unsigned vector)
+// ------------------------------------------------------------------------ spans
+
+static bool is_scaled(const product *p)
 {
-    emitter *e = p->e;
-    LLVMValueRef columns = column_values(p, g, false, part, vector);
-    LLVMValueRef x =
-        LLVMBuildSIToFP(e->builder, signed_sum(p, sum, factors.sum), float_lanes(p), "");
-    return primitive3(e, P_FMA, x, primitive2(e, P_FMUL, columns, factors.scale), y);
+    return !p->integer && p->form != ACTIVATION_FLOATS;
 }
 
-// Rounded activations: (2 sum - levels * sum of x) * scale, as one fma of floats, since CPUs add
-// elsewhere than they multiply.
-static LLVMValueRef add_rounded(const product *p, const product_group *g, LLVMValueRef sum,
-                                row_factors factors, LLVMValueRef y, LLVMValueRef part,
-                                unsigned vector)
+// NULL: the first group's product is the span's.
+LLVMValueRef span_begin(const product *p, LLVMValueRef row, LLVMValueRef part, unsigned vector)
 {
-    emitter *e = p->e;
-    bool entries = p->form == ACTIVATION_LOOKUPS;
-    LLVMTypeRef f32 = LLVMFloatTypeInContext(e->context);
-    LLVMValueRef scale = p->late_activation ? LLVMConstReal(f32, 1) : factors.scale;
-    LLVMValueRef x = LLVMBuildSIToFP(e->builder, sum, float_lanes(p), "");
-    if (entries && p->late_weight)
-        return primitive3(e, P_FMA, x, scale, y);
-    if (entries) {
-        x = primitive2(e, P_FMUL, x, scale);
-    } else {
-        LLVMValueRef s = LLVMBuildSIToFP(e->builder, factors.sum, f32, "");
-        LLVMValueRef less = primitive2(e, P_FMUL, LLVMConstReal(f32, -(double)p->g.levels), s);
-        x = primitive3(e, P_FMA, x, primitive2(e, P_FADD, scale, scale),
-                       primitive2(e, P_FMUL, less, scale));
-    }
-    if (p->late_weight)
-        return primitive2(e, P_FADD, x, y);
-    return primitive3(e, P_FMA, x, column_values(p, g, false, part, vector), y);
+    if (is_scaled(p) && !p->late_activation)
+        return NULL;
+    return load_as(p->e, float_lanes(p), result_at(p, row, part, vector), p->lanes * 4);
 }
 
-void add_group(const product *p, const product_group *g, LLVMValueRef sum, row_factors factors,
-               LLVMValueRef row, LLVMValueRef part, unsigned vector)
+void start_results(const product *p, LLVMValueRef *results, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (!results[i])
+            results[i] = LLVMConstNull(float_lanes(p));
+}
+
+void span_end(const product *p, const chunk *c, LLVMValueRef row, LLVMValueRef part,
+              unsigned vector, LLVMValueRef result)
 {
     emitter *e = p->e;
     LLVMValueRef at = result_at(p, row, part, vector);
-    unsigned align = p->lanes * 4;
-    LLVMValueRef y = load_as(e, float_lanes(p), at, align);
-    y = (p->integer ? add_exact : add_rounded)(p, g, sum, factors, y, part, vector);
-    if (p->format.offset) {
-        LLVMValueRef s =
-            LLVMBuildSIToFP(e->builder, factors.sum, LLVMFloatTypeInContext(e->context), "");
-        if (!p->late_activation)
-            s = primitive2(e, P_FMUL, s, factors.scale);
-        y = primitive3(e, P_FMA, s, column_values(p, g, true, part, vector), y);
+    if (is_scaled(p) && !p->late_activation) {
+        product_group g = {.number = c->first_group};
+        LLVMValueRef y = load_as(e, float_lanes(p), at, p->lanes * 4);
+        result = primitive3(e, P_FMA, result, factors_of(p, &g, row).scale, y);
     }
-    store_to(e, y, at, align);
+    store_to(e, result, at, p->lanes * 4);
+}
+
+// y + x * scale; x alone, or times the scale, where there is no y yet.
+static LLVMValueRef add_product(const product *p, LLVMValueRef x, LLVMValueRef scale,
+                                LLVMValueRef y)
+{
+    if (!scale)
+        return y ? primitive2(p->e, P_FADD, x, y) : x;
+    return y ? primitive3(p->e, P_FMA, x, scale, y) : primitive2(p->e, P_FMUL, x, scale);
+}
+
+// Integer activations have their scale in the product, as the emulator's instructions do.
+LLVMValueRef add_group(const product *p, LLVMValueRef sum, row_factors factors, LLVMValueRef scale,
+                       LLVMValueRef offset, LLVMValueRef y)
+{
+    emitter *e = p->e;
+    LLVMValueRef x = LLVMBuildSIToFP(e->builder, sum, float_lanes(p), "");
+    if (p->integer && scale)
+        scale = primitive2(e, P_FMUL, scale, factors.scale);
+    y = add_product(p, x, scale, y);
+    if (!offset)
+        return y;
+    LLVMTypeRef f32 = LLVMFloatTypeInContext(e->context);
+    LLVMValueRef s = LLVMBuildSIToFP(e->builder, factors.sum, f32, "");
+    if (p->integer)
+        s = primitive2(e, P_FMUL, s, factors.scale);
+    return primitive3(e, P_FMA, vector_of(e, s, p->lanes), offset, y);
+}
+
+enum { CHUNK = 256 }; // weights
+
+bool is_chunked(const product *p)
+{
+    return p->group_units > CHUNK / p->g.unit;
+}
+
+void for_parts(product *p, const chunk *c, on_part *emit)
+{
+    emitter *e = p->e;
+    if (p->parts == 1) {
+        emit(p, c, NULL);
+        return;
+    }
+    counted_loop parts = counted_begin(e, constant64(p, 0), constant64(p, p->parts), 1, 0, NULL);
+    emit(p, c, parts.i);
+    counted_end(e, &parts, NULL);
+}
+
+void for_spans(product *p, on_part *emit)
+{
+    emitter *e = p->e;
+    LLVMValueRef all = constant64(p, p->g.units);
+    counted_loop l = counted_begin(e, constant64(p, 0), all, p->span_units, 0, NULL);
+    LLVMValueRef units = constant64(p, p->span_units), each = constant64(p, p->group_units);
+    if (p->g.units % p->span_units)
+        units = least_index(e, units, LLVMBuildNSWSub(e->builder, all, l.i, ""));
+    LLVMValueRef up = index_add(e, units, constant64(p, p->group_units - 1));
+    chunk c = {.first = l.i,
+               .first_group = LLVMBuildUDiv(e->builder, l.i, each, ""),
+               .groups = LLVMBuildUDiv(e->builder, up, each, "")};
+    for_parts(p, &c, emit);
+    counted_end(e, &l, NULL);
+}
+
+static void choose_spans(product *p)
+{
+    int64_t most = CHUNK / p->g.unit;
+    p->span_units = most / p->group_units * p->group_units;
+    if (is_chunked(p) || p->activation_group == p->group)
+        p->span_units = p->group_units;
+    else if (is_scaled(p) && !p->late_activation)
+        p->span_units = p->activation_group / p->g.unit;
+    p->chunk_units = is_chunked(p) ? most : p->span_units;
 }
 
 // ------------------------------------------------------------------ before, after
-
-static LLVMTypeRef block_type(const product *p)
-{
-    return LLVMVectorType(LLVMFloatTypeInContext(p->e->context), p->lanes);
-}
 
 static void clear_results(product *p)
 {
@@ -193,7 +240,7 @@ static void clear_results(product *p)
     LLVMValueRef vectors = index_mul(e, p->rows, COLUMN_BLOCK / p->lanes);
     counted_loop l = counted_begin(e, constant64(p, 0), vectors, 1, 0, NULL);
     LLVMValueRef at = byte_at(e, p->to, index_mul(e, l.i, p->lanes * 4));
-    store_to(e, LLVMConstNull(block_type(p)), at, p->lanes * 4);
+    store_to(e, LLVMConstNull(float_lanes(p)), at, p->lanes * 4);
     counted_end(e, &l, NULL);
 }
 
@@ -208,7 +255,7 @@ static void multiply_late(product *p)
     row_factors f = factors_of(p, &g, rows.i);
     for (unsigned v = 0; v < COLUMN_BLOCK / p->lanes; v++) {
         LLVMValueRef at = result_at(p, rows.i, NULL, v);
-        LLVMValueRef y = load_as(e, block_type(p), at, p->lanes * 4);
+        LLVMValueRef y = load_as(e, float_lanes(p), at, p->lanes * 4);
         if (p->late_weight)
             y = primitive2(e, P_FMUL, y, column_values(p, &g, false, NULL, v));
         if (p->late_activation)
@@ -225,9 +272,9 @@ typedef struct direct_sums {
     byte_sum sums[PRODUCT_MOST_CLASSES][PRODUCT_MOST_VECTORS];
 } direct_sums;
 
-static unsigned class_of(const product *p, const direct_sums *s, unsigned field, bool in_place)
+static unsigned class_of(const product *p, const direct_sums *s, unsigned field)
 {
-    unsigned place = p->form == ACTIVATION_LOOKUPS ? 0 : field_place(p, field, in_place), i = 0;
+    unsigned place = p->form == ACTIVATION_LOOKUPS ? 0 : field_place(p, field, direct_place(p)), i = 0;
     while (s->places[i] != place)
         i++;
     return i;
@@ -236,22 +283,19 @@ static unsigned class_of(const product *p, const direct_sums *s, unsigned field,
 static void direct_unit(product *p, direct_sums *s, LLVMValueRef unit_at, LLVMValueRef unit,
                         LLVMValueRef part)
 {
-    emitter *e = p->e;
-    bool in_place = product_in_place(p);
-    LLVMValueRef lines[PRODUCT_MOST_VECTORS][4], row = p->entries;
+    LLVMValueRef lines[PRODUCT_MOST_VECTORS][COLUMN_MOST_LINES], row = p->entries;
     for (unsigned l = 0; l < p->g.lines; l++)
         for (unsigned v = 0; v < p->vectors; v++)
             lines[v][l] = load_line(p, unit_at, l, part, v);
     for (unsigned f = 0; f < p->fields; f++) {
         LLVMValueRef operand = step_operand(p, row, unit, f);
         for (unsigned v = 0; v < p->vectors; v++)
-            sum_step(p, &s->sums[class_of(p, s, f, in_place)][v],
-                     field_vector(p, lines[v], f, in_place), operand);
+            sum_step(p, &s->sums[class_of(p, s, f)][v],
+                     field_vector(p, lines[v], f, direct_place(p)), operand);
     }
     for (unsigned c = 0; c < s->classes; c++)
         for (unsigned v = 0; v < p->vectors; v++)
             sum_flush(p, &s->sums[c][v]);
-    (void)e;
 }
 
 static unsigned gather_sums(const product *p, direct_sums *s, LLVMValueRef *out)
@@ -284,43 +328,54 @@ static LLVMValueRef joined(const product *p, direct_sums *s, unsigned v)
     return sum;
 }
 
-static void direct_part(product *p, const product_group *g, row_factors factors, LLVMValueRef part)
+static void direct_group(product *p, LLVMValueRef number, LLVMValueRef part, LLVMValueRef *results)
 {
     emitter *e = p->e;
     direct_sums s = {.classes = 0};
-    s.classes = field_places(p, product_in_place(p), s.places);
+    s.classes = field_places(p, direct_place(p), s.places);
     LLVMValueRef sums[PRODUCT_MOST_CLASSES * PRODUCT_MOST_VECTORS];
     unsigned n = s.classes * p->vectors;
     for (unsigned i = 0; i < n; i++)
         sums[i] = LLVMConstNull(LLVMVectorType(int_type(e, 32), p->lanes));
-    counted_loop units = counted_begin(e, constant64(p, 0), g->units, 1, n, sums);
+    product_group g = group_at(p, number);
+    counted_loop units = counted_begin(e, constant64(p, 0), g.units, 1, n, sums);
     set_sums(p, &s, units.phis);
-    LLVMValueRef at = byte_at(e, g->units_at, index_mul(e, units.i, p->g.unit_bytes));
-    direct_unit(p, &s, at, index_add(e, g->first_unit, units.i), part);
+    LLVMValueRef at = byte_at(e, g.units_at, index_mul(e, units.i, p->g.unit_bytes));
+    direct_unit(p, &s, at, index_add(e, g.first_unit, units.i), part);
     gather_sums(p, &s, sums);
     counted_end(e, &units, sums);
     set_sums(p, &s, units.phis);
-    LLVMValueRef row = constant64(p, 0);
+    row_factors f = factors_of(p, &g, constant64(p, 0));
+    for (unsigned v = 0; v < p->vectors; v++) {
+        LLVMValueRef scale = p->late_weight ? NULL : column_values(p, &g, false, part, v);
+        LLVMValueRef offset = p->format.offset ? column_values(p, &g, true, part, v) : NULL;
+        LLVMValueRef sum = signed_sum(p, joined(p, &s, v), f.sum);
+        results[v] = add_group(p, sum, f, scale, offset, results[v]);
+    }
+}
+
+static void direct_part(product *p, const chunk *c, LLVMValueRef part)
+{
+    emitter *e = p->e;
+    LLVMValueRef results[PRODUCT_MOST_VECTORS], zero = constant64(p, 0);
     for (unsigned v = 0; v < p->vectors; v++)
-        add_group(p, g, joined(p, &s, v), factors, row, part, v);
+        results[v] = span_begin(p, zero, part, v);
+    if (p->span_units == p->group_units) {
+        direct_group(p, c->first_group, part, results);
+    } else {
+        start_results(p, results, p->vectors);
+        counted_loop l = counted_begin(e, zero, c->groups, 1, p->vectors, results);
+        memcpy(results, l.phis, p->vectors * sizeof *results);
+        direct_group(p, index_add(e, c->first_group, l.i), part, results);
+        counted_end(e, &l, results);
+    }
+    for (unsigned v = 0; v < p->vectors; v++)
+        span_end(p, c, zero, part, v, results[v]);
 }
 
 void emit_direct(product *p)
 {
-    emitter *e = p->e;
-    LLVMValueRef zero = constant64(p, 0);
-    int64_t groups = (p->g.units + p->group_units - 1) / p->group_units;
-    counted_loop loop = counted_begin(e, zero, constant64(p, groups), 1, 0, NULL);
-    product_group g = group_at(p, loop.i);
-    row_factors factors = factors_of(p, &g, zero);
-    if (p->parts == 1) {
-        direct_part(p, &g, factors, NULL);
-    } else {
-        counted_loop parts = counted_begin(e, zero, constant64(p, p->parts), 1, 0, NULL);
-        direct_part(p, &g, factors, parts.i);
-        counted_end(e, &parts, NULL);
-    }
-    counted_end(e, &loop, NULL);
+    for_spans(p, direct_part);
 }
 
 // --------------------------------------------------------------- the function
@@ -332,11 +387,6 @@ static void choose_blocks(product *p)
     p->bytes = level->vector_bits / 8;
     p->lanes = p->bytes / 4;
     p->vectors = 4;
-    p->block_rows = 2;
-    if (level->registers >= 32 && p->form == ACTIVATION_BYTES)
-        p->block_rows = 6;
-    else if (level->registers >= 32)
-        p->block_rows = 4;
     p->parts = COLUMN_BLOCK / (p->lanes * p->vectors);
     p->fields = p->form == ACTIVATION_LOOKUPS ? 2 : p->g.fields;
 }
@@ -355,8 +405,17 @@ static void choose_groups(product *p, int64_t activation_group, int64_t sum_grou
     p->group_units = p->group < p->depth ? p->group / p->g.unit : p->g.units;
     bool several = p->group < p->depth;
     p->late_weight = several && p->weight_group == p->depth && !p->format.offset;
-    bool scaled = !p->integer && p->form != ACTIVATION_FLOATS;
-    p->late_activation = several && p->activation_group == p->depth && scaled;
+    p->late_activation = several && p->activation_group == p->depth && is_scaled(p);
+    choose_spans(p);
+}
+
+// Sums of a block's rows stay in registers, and results where a span has several groups.
+static void choose_rows(product *p)
+{
+    bool results = p->span_units > p->group_units;
+    p->block_rows = 2;
+    if (p->e->level->registers >= 32)
+        p->block_rows = results || p->form == ACTIVATION_LOOKUPS ? 3 : 6;
 }
 
 static activation_form form_of(const ir_op *op)
@@ -383,6 +442,7 @@ static bool describe(product *p, const ir_op *op)
     p->row = activation_row_of(form, p->depth, group, sums);
     choose_blocks(p);
     choose_groups(p, group, sums);
+    choose_rows(p);
     return true;
 }
 

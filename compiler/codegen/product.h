@@ -11,6 +11,14 @@
 
 enum { PRODUCT_MOST_VECTORS = 4, PRODUCT_MOST_ROWS = 6, PRODUCT_MOST_CLASSES = 8 };
 enum { PRODUCT_ROWS = 128 }; // most rows of a call (compiler/passes/lower_native.c)
+enum { COLUMN_MOST_LINES = 4 };
+
+// Where the fields of a unit stand in the bytes that are multiplied.
+typedef enum field_form {
+    FIELD_IN_PLACE, // where they are stored; sums of unlike places are kept apart
+    FIELD_LOW,
+    FIELD_DOUBLED, // one bit up: sums are those of the levels, but for what they begin with
+} field_form;
 
 typedef struct product {
     emitter *e;
@@ -24,10 +32,12 @@ typedef struct product {
     int64_t weight_group;     // K: one
     int64_t group;            // of both: what is summed in integers
     int64_t group_units;
+    int64_t span_units;  // whole groups, at most one of the activations' scales
+    int64_t chunk_units; // of the panel: a span, or a part of a long group
     bool integer; // integer activations: their scales are the operand's, one a row
     bool late_weight, late_activation; // factors that multiply at the end
     LLVMValueRef entries, weights, to, rows, scales;
-    LLVMValueRef panel, sums; // of several rows
+    LLVMValueRef panel, values, sums; // of several rows
 
     unsigned bytes;   // of a vector
     unsigned lanes;   // columns of a vector
@@ -38,11 +48,11 @@ typedef struct product {
 } product;
 
 // ---- field.c
-// How far the fields of a unit are from the low end of their bytes: with `in_place` they stay
-// where they are, and sums of unlike places are kept apart.
-unsigned field_place(const product *p, unsigned field, bool in_place);
-unsigned field_places(const product *p, bool in_place, unsigned *places); // distinct ones
-LLVMValueRef field_vector(const product *p, LLVMValueRef *lines, unsigned field, bool in_place);
+// How far the fields of a unit are from the low end of their bytes.
+unsigned field_place(const product *p, unsigned field, field_form form);
+unsigned field_places(const product *p, field_form form, unsigned *places); // distinct ones
+LLVMValueRef field_vector(const product *p, LLVMValueRef *lines, unsigned field, field_form form);
+bool field_reads(const product *p, unsigned field, unsigned line);
 LLVMValueRef load_line(const product *p, LLVMValueRef unit, unsigned line, LLVMValueRef part,
                        unsigned vector);
 
@@ -57,7 +67,8 @@ LLVMValueRef operand_at(const product *p, LLVMValueRef at);
 int64_t operand_bytes(const product *p); // from one step's operand to the next
 void sum_step(const product *p, byte_sum *s, LLVMValueRef weights, LLVMValueRef operand);
 void sum_flush(const product *p, byte_sum *s);
-bool product_in_place(const product *p); // one row: fields stay where they are
+field_form direct_place(const product *p); // of one row
+field_form panel_place(const product *p);  // of several
 
 // ---- loops of generated code
 typedef struct counted_loop {
@@ -83,7 +94,9 @@ void leave_function(emitter *e, outer_function outer);
 LLVMValueRef byte_at(emitter *e, LLVMValueRef base, LLVMValueRef offset);
 LLVMValueRef byte_at_constant(emitter *e, LLVMValueRef base, int64_t offset);
 LLVMValueRef load_as(emitter *e, LLVMTypeRef type, LLVMValueRef at, unsigned align);
-void prefetch(emitter *e, LLVMValueRef at); // may lie anywhere
+// Into the caches up to the one named; may lie anywhere.
+typedef enum prefetch_cache { PREFETCH_SECOND = 2, PREFETCH_FIRST = 3 } prefetch_cache;
+void prefetch(emitter *e, LLVMValueRef at, prefetch_cache cache);
 void store_to(emitter *e, LLVMValueRef x, LLVMValueRef at, unsigned align);
 LLVMValueRef index_add(emitter *e, LLVMValueRef x, LLVMValueRef y);
 LLVMValueRef index_mul(emitter *e, LLVMValueRef x, int64_t y);
@@ -96,7 +109,8 @@ typedef struct product_group {
 product_group group_at(const product *p, LLVMValueRef number);
 LLVMValueRef row_at(const product *p, LLVMValueRef row);
 LLVMValueRef result_at(const product *p, LLVMValueRef row, LLVMValueRef part, unsigned vector);
-// y += the group's integer sum times its factors, for one row and vector.
+LLVMTypeRef float_lanes(const product *p);
+LLVMValueRef least_index(emitter *e, LLVMValueRef x, LLVMValueRef y);
 typedef struct row_factors {
     LLVMValueRef scale, sum; // of the activations; f32, i32
 } row_factors;
@@ -106,9 +120,27 @@ LLVMValueRef sum_of_group(const product *p, const product_group *g, LLVMValueRef
 row_factors factors_of(const product *p, const product_group *g, LLVMValueRef row);
 LLVMValueRef column_values(const product *p, const product_group *g, bool offset, LLVMValueRef part,
                            unsigned vector);
-void add_group(const product *p, const product_group *g, LLVMValueRef sum, row_factors factors,
-               LLVMValueRef row, LLVMValueRef part, unsigned vector);
 LLVMValueRef signed_sum(const product *p, LLVMValueRef sum, LLVMValueRef of_activations);
+
+// Groups under one scale of activations, or a part of a long group.
+typedef struct chunk {
+    const product_group *group; // the long one
+    LLVMValueRef first;         // unit of the row; of a long group: of that
+    LLVMValueRef units;         // of a long group
+    LLVMValueRef first_group, groups;
+} chunk;
+bool is_chunked(const product *p); // groups are longer than a chunk
+typedef void on_part(product *p, const chunk *c, LLVMValueRef part);
+void for_parts(product *p, const chunk *c, on_part *emit);
+void for_spans(product *p, on_part *emit);
+// What a span's groups are added to, for one row and vector, and where that goes: products of
+// rounded activations are scaled once a span.
+LLVMValueRef span_begin(const product *p, LLVMValueRef row, LLVMValueRef part, unsigned vector);
+void start_results(const product *p, LLVMValueRef *results, unsigned n); // zeros for NULL
+LLVMValueRef add_group(const product *p, LLVMValueRef sum, row_factors factors, LLVMValueRef scale,
+                       LLVMValueRef offset, LLVMValueRef y);
+void span_end(const product *p, const chunk *c, LLVMValueRef row, LLVMValueRef part,
+              unsigned vector, LLVMValueRef result);
 void emit_direct(product *p);
 void panel_allocate(product *p); // panel.c, at the function's head
 void emit_panel(product *p);

@@ -1,7 +1,6 @@
 // choose-activations: how products on CPUs take their activations, from what their consumers are.
 //
-// Activations of floats become bytes with a scale for every group of the weights, at most 128, or
-// 8-bit tables where looking up is measured to be faster; both round to 8 bits, with like errors.
+// Activations of floats become bytes with a scale for every 256, or 8-bit tables where looking up is measured to be faster; both round to 8 bits, with like errors.
 // `f16` keeps them exact.
 #include "compiler/passes/graph.h"
 #include "compiler/passes/native.h"
@@ -12,7 +11,7 @@
 const char pipeline_native[] = "fold,quantize-weights,split-precompute,choose-activations,"
                                "pack-weights,fuse,lower-to-tile,partition,plan-memory";
 
-enum { MOST = 128 }; // activations under one scale, unless rows are asked for
+enum { MOST = 256 }; // activations under one scale, unless rows are asked for
 
 typedef struct choice {
     int64_t group;   // the smallest of the consumers' groups; 0: rows
@@ -54,8 +53,7 @@ static const ir_type *chosen_type(ir_module *m, const pass_context *c, const ir_
         x->lookups = false;
         return ir_type_table(m, t->scalar, TABLE_SCALE_NONE, 0, x->group, t->rank, t->dims);
     }
-    int64_t most = x->group ? MOST : 2 * MOST;
-    int64_t group = x->group && (x->group < MOST || !strcmp(wish, "group")) ? x->group : most;
+    int64_t group = x->group && !strcmp(wish, "group") ? x->group : MOST;
     bool whole = group >= low_columns(t).value;
     if (whole || !strcmp(wish, "row") || (!strcmp(wish, "group") && !x->group))
         group = 0;
