@@ -102,6 +102,15 @@ static LLVMValueRef greater(emitter *e, LLVMValueRef x, LLVMValueRef y)
     return choose(e, compare_float(e, LLVMRealOGT, x, y), x, y);
 }
 
+// Rows begin on new pages, where the CPU's own prefetching stops.
+static void prefetch_ahead(const preparation *p, LLVMValueRef k)
+{
+    enum { AHEAD = 2048 };
+    int64_t size = (int64_t)scalar_size(p->type);
+    LLVMValueRef at = byte_at(p->e, p->from, index_mul(p->e, k, size));
+    prefetch(p->e, byte_at_constant(p->e, at, AHEAD), PREFETCH_FIRST);
+}
+
 // Stores the scale of what lies from `start` to `end`; gives its inverse.
 static LLVMValueRef find_scale(const preparation *p, LLVMValueRef group, LLVMValueRef start,
                                LLVMValueRef end)
@@ -113,7 +122,8 @@ static LLVMValueRef find_scale(const preparation *p, LLVMValueRef group, LLVMVal
         each[i] = most;
     counted_loop l = counted_begin(e, start, end, n * LANES, n, each);
     for (unsigned i = 0; i < n; i++) {
-        LLVMValueRef x = load_lanes(p, index_add(e, l.i, constant64(p, i * LANES)));
+        LLVMValueRef k = index_add(e, l.i, constant64(p, i * LANES)), x = load_lanes(p, k);
+        prefetch_ahead(p, k);
         each[i] = greater(e, magnitude(p, x), l.phis[i]);
     }
     counted_end(e, &l, each);

@@ -1,7 +1,7 @@
 // choose-activations: how products on CPUs take their activations, from what their consumers are.
 //
-// Activations of floats become bytes with a scale for every 256, or 8-bit tables where looking up is measured to be faster; both round to 8 bits, with like errors.
-// `f16` keeps them exact.
+// Activations of floats become bytes with a scale for every 256, or 8-bit tables where looking up
+// is measured to be faster; both round to 8 bits, with like errors. `f16` keeps them exact.
 #include "compiler/passes/graph.h"
 #include "compiler/passes/native.h"
 #include "compiler/target/method.h"
