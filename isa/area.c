@@ -65,9 +65,14 @@ double area_array(area_unit u)
     return area_array_counted(u, 0) * array_area / area_array_counted(published, 0);
 }
 
+double area_array_power(area_unit u)
+{
+    return area_array(u) / array_area * array_power;
+}
+
 double area_array_energy(area_unit u)
 {
-    return area_array(u) / array_area * array_power / array_clock;
+    return area_array_power(u) / array_clock;
 }
 
 // ----------------------------------------------------------------------- other parts

@@ -30,8 +30,10 @@ enum {
 // M2 N64 K4 to what is counted there, so that this array has exactly the published one.
 double area_array_counted(area_unit u, unsigned lacking);
 double area_array(area_unit u);
-// Joules of a cycle in which all lookups of a unit are made.
+// Joules of a cycle in which all lookups of a unit are made; watts if one follows the other at the
+// published clock.
 double area_array_energy(area_unit u);
+double area_array_power(area_unit u);
 // Of the table builder: additions for the 2^(k-1) entries of a group of k activations.
 unsigned area_table_additions(unsigned k);
 double area_group_energy(unsigned k); // joules

@@ -1,6 +1,7 @@
 // lutc list: the compiler's tables, as they are.
 #include "compiler/driver/driver.h"
 
+#include "compiler/explore/explore.h"
 #include "compiler/frontend/frontend.h"
 
 #include <stdio.h>
@@ -60,8 +61,13 @@ static const struct {
     const char *name;
     void (*print)(text *out);
 } lists[] = {
-    {"ops", list_ops},     {"passes", list_passes},     {"functions", frontend_list_functions},
-    {"insns", list_insns}, {"machines", list_machines}, {"formats", quant_format_list},
+    {"ops", list_ops},
+    {"passes", list_passes},
+    {"functions", frontend_list_functions},
+    {"insns", list_insns},
+    {"machines", list_machines},
+    {"formats", quant_format_list},
+    {"areas", explore_print_model},
 };
 enum { LISTS = sizeof lists / sizeof *lists };
 
@@ -83,6 +89,6 @@ int command_list(driver *d)
     const char *nearest = text_nearest(wanted, names, LISTS);
     fprintf(stderr, "lutc list: error: there is no list '%s'%s%s%s\n", wanted,
             nearest ? "; did you mean '" : "", nearest ? nearest : "",
-            nearest ? "'?" : ": ops, passes, functions, insns, machines, formats");
+            nearest ? "'?" : ": ops, passes, functions, insns, machines, formats, areas");
     return EXIT_USAGE;
 }

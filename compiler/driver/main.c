@@ -28,7 +28,7 @@ static const struct command {
     {"opt", OPT, 1, 1, command_opt, "opt FILE.lir [options]", "run passes over IR"},
     {"inspect", INSPECT, 1, 1, command_inspect, "inspect FILE",
      "describe a GGUF, packed, npy, IR or ELF file"},
-    {"list", LIST, 1, 1, command_list, "list ops|passes|functions|insns|machines|formats",
+    {"list", LIST, 1, 1, command_list, "list ops|passes|functions|insns|machines|formats|areas",
      "show a table of the compiler"},
     {"eval", EVAL, 1, 1, command_eval, "eval FILE.lut|FILE.lir [options]",
      "evaluate an entry in double precision (the oracle)"},

@@ -58,6 +58,9 @@ void explore_print_html(text *out, const char *title, const char *subtitle,
 // "M2 N64 K4 x1, tile m2 n64, 25.6 GB/s"
 const char *explore_name(arena *a, const explore_row *r);
 
+// Constants of the area model with their sources, steps of an array's design, areas of machines.
+void explore_print_model(text *out);
+
 // What a journal belongs to: names and values of its first lines.
 typedef struct explore_identity {
     const char *program, *machine, *options;

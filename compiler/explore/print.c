@@ -38,6 +38,11 @@ static void print_machine(text *out, const explore_row *r)
     text_printf(out, ",%.6g,%.6g,", r->density, r->weight_energy * 1e15);
 }
 
+static bool has_energy(const explore_row *r)
+{
+    return r->machine.parts & MACHINE_ENERGY;
+}
+
 void explore_print_row(text *out, const explore_row *r)
 {
     print_machine(out, r);
@@ -46,8 +51,10 @@ void explore_print_row(text *out, const explore_row *r)
         return;
     }
     const explore_result *x = &r->result;
-    text_printf(out, "%.6g,%.6g,%s,%.6g,%.6g", x->seconds * 1e3, x->joules * 1e3, x->bound,
-                x->lut * 100, x->memory * 100);
+    text_printf(out, "%.6g,", x->seconds * 1e3);
+    if (has_energy(r))
+        text_printf(out, "%.6g", x->joules * 1e3);
+    text_printf(out, ",%s,%.6g,%.6g", x->bound, x->lut * 100, x->memory * 100);
 }
 
 // One of the fields of results, up to the comma behind it or the end.
@@ -79,10 +86,18 @@ static bool read_bound(arena *a, const char **at, const char *end, const char **
     return read_field(a, at, end, out) && **out && strspn(*out, letters) == strlen(*out);
 }
 
-static bool read_result(arena *a, const char *at, const char *end, explore_result *x)
+// Empty where the machine has no figures of energy.
+static bool read_energy(arena *a, const char **at, const char *end, bool has, double *out)
+{
+    const char *field;
+    *out = 0;
+    return has ? read_number(a, at, end, 1e-3, out) : read_field(a, at, end, &field) && !*field;
+}
+
+static bool read_result(arena *a, const char *at, const char *end, bool energy, explore_result *x)
 {
     return read_number(a, &at, end, 1e-3, &x->seconds) &&
-           read_number(a, &at, end, 1e-3, &x->joules) && read_bound(a, &at, end, &x->bound) &&
+           read_energy(a, &at, end, energy, &x->joules) && read_bound(a, &at, end, &x->bound) &&
            read_number(a, &at, end, 1e-2, &x->lut) && read_number(a, &at, end, 1e-2, &x->memory) &&
            at == end + 1;
 }
@@ -94,7 +109,7 @@ bool explore_read_row(arena *a, const char *line, size_t length, explore_row *r)
     print_machine(&known, r);
     bool ok = length >= known.length && !memcmp(line, known.data, known.length);
     if (ok && r->estimated)
-        ok = read_result(a, line + known.length, line + length, &read.result);
+        ok = read_result(a, line + known.length, line + length, has_energy(r), &read.result);
     if (ok)
         explore_print_row(&again, &read);
     ok = ok && again.length == length && !memcmp(line, again.data, length);
@@ -112,7 +127,10 @@ void explore_print_csv(text *out, const explore_rows *rows)
         const explore_row *r = &rows->items[i];
         explore_print_row(out, r);
         for (unsigned front = 0; front < EXPLORE_FRONTS; front++)
-            text_append(out, !r->estimated ? "," : r->front[front] ? ",yes" : ",no");
+            text_append(out, !r->estimated                               ? ","
+                             : front == EXPLORE_ENERGY && !has_energy(r) ? ","
+                             : r->front[front]                           ? ",yes"
+                                                                         : ",no");
         text_char(out, '\n');
     }
 }
@@ -143,10 +161,13 @@ static void print_arrays(text *out, arena *a, const char *what, const explore_ro
 static void print_front_row(text *out, const explore_row *r)
 {
     const machine *m = &r->machine;
-    text_printf(out, "%-14s %4u %5u %2u %5u  m%u n%-3u %9.6g %10.4f %12.4f %12.4f  %-11s %s%s\n",
+    char energy[32] = "-";
+    if (has_energy(r))
+        snprintf(energy, sizeof energy, "%.4f", r->result.joules * 1e3);
+    text_printf(out, "%-14s %4u %5u %2u %5u  m%u n%-3u %9.6g %10.4f %12.4f %12s  %-11s %s%s\n",
                 r->phase, m->unit_m, m->unit_n, m->unit_k, m->units, m->tile_m, m->tile_n,
-                m->memory_bandwidth * 1e-9, r->area.total * 1e-6, r->result.seconds * 1e3,
-                r->result.joules * 1e3, r->result.bound, r->front[EXPLORE_LATENCY] ? "L" : " ",
+                m->memory_bandwidth * 1e-9, r->area.total * 1e-6, r->result.seconds * 1e3, energy,
+                r->result.bound, r->front[EXPLORE_LATENCY] ? "L" : " ",
                 r->front[EXPLORE_ENERGY] ? "E" : "");
 }
 
