@@ -3,11 +3,13 @@
 
 #include "runtime/hart/xlut_run.h"
 
+#include <string.h>
+
 // ------------------------------------------------------------------ preparation
 
 // What a register holds: the sum of two at the start of the round, and so much more.
 typedef struct term {
-    uint8_t base, index;
+    run_pair at;
     int32_t offset;
 } term;
 
@@ -25,12 +27,12 @@ typedef struct round_state {
 static run_span *span_of(run_loop *loop, term x)
 {
     for (unsigned i = 0; i < loop->spans; i++)
-        if (loop->span[i].base == x.base && loop->span[i].index == x.index)
+        if (memcmp(&loop->span[i].at, &x.at, sizeof x.at) == 0)
             return &loop->span[i];
     if (loop->spans == LUT_MOST_SPANS)
         return NULL;
     run_span *s = &loop->span[loop->spans++];
-    *s = (run_span){x.base, x.index, .alignment = 1, .low = INT32_MAX, .high = INT32_MIN};
+    *s = (run_span){.at = x.at, .alignment = 1, .low = INT32_MAX, .high = INT32_MIN};
     return s;
 }
 
@@ -144,18 +146,30 @@ static void follow_offset(round_state *r, run_op *op)
     step->column = op->place[1];
 }
 
-static void follow_addition(round_state *r, const run_op *op, term x, term y)
+// Adds a shifted register. False: there is no room for it.
+static bool add_register(run_pair *sum, uint8_t reg, uint8_t shift)
 {
-    const uint8_t registers[] = {x.base, x.index, y.base, y.index};
-    term sum = {.offset = x.offset + y.offset};
-    for (unsigned i = 0; i < 4; i++) {
-        if (registers[i] == 0)
-            continue;
-        if (sum.index)
-            r->understood = false;
-        *(sum.base ? &sum.index : &sum.base) = registers[i];
+    if (reg == 0)
+        return true;
+    if (sum->base == 0 && shift == 0) {
+        sum->base = reg;
+        return true;
     }
-    r->x[op->rd] = sum;
+    if (sum->index || shift > 31)
+        return false;
+    sum->index = reg;
+    sum->shift = shift;
+    return true;
+}
+
+// x << shift, plus y.
+static void follow_addition(round_state *r, const run_op *op, term x, uint8_t shift, term y)
+{
+    run_pair at = {0};
+    r->understood &= add_register(&at, y.at.base, 0) && add_register(&at, y.at.index, y.at.shift) &&
+                     add_register(&at, x.at.base, shift) &&
+                     add_register(&at, x.at.index, x.at.shift + shift);
+    r->x[op->rd] = (term){at, (int32_t)((uint32_t)x.offset << shift) + y.offset};
     r->written |= 1ull << op->rd;
 }
 
@@ -168,24 +182,34 @@ static void follow(round_state *r, run_op *op)
     case RUN_DEQUANTIZE: follow_dequantize(r, op); break;
     case RUN_OFFSET: follow_offset(r, op); break;
     case RUN_IDLE: break;
-    case RUN_ADDI: follow_addition(r, op, r->x[op->rs1], (term){.offset = op->value}); break;
-    case RUN_ADD: follow_addition(r, op, r->x[op->rs1], r->x[op->rs2]); break;
+    case RUN_ADDI: follow_addition(r, op, r->x[op->rs1], 0, (term){.offset = op->value}); break;
+    case RUN_ADD: follow_addition(r, op, r->x[op->rs1], 0, r->x[op->rs2]); break;
+    case RUN_SH1ADD: follow_addition(r, op, r->x[op->rs1], 1, r->x[op->rs2]); break;
+    case RUN_SH2ADD: follow_addition(r, op, r->x[op->rs1], 2, r->x[op->rs2]); break;
+    case RUN_SH3ADD: follow_addition(r, op, r->x[op->rs1], 3, r->x[op->rs2]); break;
     default: r->understood = false;
     }
 }
 
-// Adds what the register advances by in each round. False: not by the same in each.
-static bool add_advance(const round_state *r, unsigned reg, run_advance *advance)
+// Adds what the shifted register advances by in each round. False: not by the same in each.
+static bool add_advance(const round_state *r, uint8_t reg, uint8_t shift, run_advance *advance)
 {
     const term x = r->x[reg];
-    advance->constant += x.offset;
-    if (x.base == reg && x.index == 0)
+    advance->constant += (int32_t)((uint32_t)x.offset << shift);
+    if (x.at.base == reg && x.at.index == 0)
         return true;
-    const uint8_t other = x.base == reg ? x.index : x.base;
-    if ((x.base != reg && x.index != reg) || advance->reg || r->written >> other & 1)
+    const bool is_base = x.at.base == reg, is_index = x.at.index == reg && x.at.shift == 0;
+    const uint8_t other = is_base ? x.at.index : x.at.base;
+    if (!(is_base || is_index) || advance->reg || r->written >> other & 1)
         return false;
     advance->reg = other;
+    advance->shift = shift + (is_base ? x.at.shift : 0);
     return true;
+}
+
+static bool add_advances(const round_state *r, run_pair at, run_advance *advance)
+{
+    return add_advance(r, at.base, 0, advance) && add_advance(r, at.index, at.shift, advance);
 }
 
 static bool list_changes(const round_state *r, run_loop *loop)
@@ -197,8 +221,8 @@ static bool list_changes(const round_state *r, run_loop *loop)
         if (loop->changes == MOST_CHANGES)
             return false;
         run_change *c = &loop->change[loop->changes++];
-        *c = (run_change){reg, r->x[reg].base, r->x[reg].index, r->x[reg].offset, {0}};
-        even &= add_advance(r, c->base, &c->advance) && add_advance(r, c->index, &c->advance);
+        *c = (run_change){.reg = reg, .at = r->x[reg].at, .offset = r->x[reg].offset};
+        even &= add_advances(r, c->at, &c->advance);
     }
     return even;
 }
@@ -209,9 +233,10 @@ static bool advances_evenly(const round_state *r, run_loop *loop, const hart_op 
     bool even = (loop->loaded & (r->changed | r->read)) == 0;
     for (unsigned i = 0; i < loop->spans; i++) {
         run_span *s = &loop->span[i];
-        even &= add_advance(r, s->base, &s->advance) && add_advance(r, s->index, &s->advance);
+        even &= add_advances(r, s->at, &s->advance);
     }
-    even &= add_advance(r, branch->rs1, &compared) && compared.constant != 0 && compared.reg == 0;
+    even &=
+        add_advance(r, branch->rs1, 0, &compared) && compared.constant != 0 && compared.reg == 0;
     loop->advance = compared.constant;
     return even && !(r->written >> branch->rs2 & 1) && list_changes(r, loop);
 }
@@ -221,7 +246,7 @@ void hart_xlut_prepare_loop(hart_xlut_run *run, run_loop *loop, const lut_unit *
     round_state r = {.u = u, .loop = loop, .understood = true};
     hart_xlut_start_draft(&r.draft);
     for (uint8_t i = 0; i < 33; i++)
-        r.x[i] = (term){.base = i};
+        r.x[i] = (term){.at = {.base = i}};
     for (uint32_t i = loop->first; i < loop->branch && r.understood; i++)
         follow(&r, &run->ops[i]);
     loop->is_even = r.understood && advances_evenly(&r, loop, run->first + loop->branch);
@@ -238,13 +263,18 @@ typedef struct rounds {
 
 static inline int64_t advance_of(const hart *h, run_advance a)
 {
-    return a.constant + (int64_t)h->x[a.reg];
+    return a.constant + (int64_t)(h->x[a.reg] << a.shift);
+}
+
+static inline uint64_t sum_of(const hart *h, run_pair at)
+{
+    return h->x[at.base] + (h->x[at.index] << at.shift);
 }
 
 // False: not in one of the segments that are remembered, or misaligned.
 static inline bool find_span(const hart *h, const run_span *s, unsigned i, rounds *r)
 {
-    const uint64_t at = h->x[s->base] + h->x[s->index], first = at + (uint64_t)(int64_t)s->low;
+    const uint64_t at = sum_of(h, s->at), first = at + (uint64_t)(int64_t)s->low;
     const uint64_t advance = (uint64_t)advance_of(h, s->advance);
     const uint64_t last = first + (r->loop.count - 1) * advance;
     const uint32_t bytes = (uint32_t)(s->high - s->low);
@@ -364,7 +394,7 @@ static void change_registers(hart *h, const run_loop *loop, uint64_t count)
     uint64_t value[MOST_CHANGES];
     for (unsigned i = 0; i < loop->changes; i++) {
         const run_change *c = &loop->change[i];
-        value[i] = h->x[c->base] + h->x[c->index] + (uint64_t)(int64_t)c->offset +
+        value[i] = sum_of(h, c->at) + (uint64_t)(int64_t)c->offset +
                    (count - 1) * (uint64_t)advance_of(h, c->advance);
     }
     for (unsigned i = 0; i < loop->changes; i++)

@@ -39,18 +39,23 @@ typedef struct run_op {
 
 enum { NO_LOOP = 255, MOST_CHANGES = 8 };
 
-// What something advances by in each round: a constant, and a register (x0: nothing) that rounds do
-// not write.
+// What something advances by in each round: a constant, and a register (x0: nothing), shifted left,
+// that rounds do not write.
 typedef struct run_advance {
     int32_t constant;
-    uint8_t reg;
+    uint8_t reg, shift;
 } run_advance;
 
+// A register, and another one (x0: nothing) shifted left.
+typedef struct run_pair {
+    uint8_t base, index, shift;
+} run_pair;
+
 // Memory that a loop reads at addresses which advance by the same in each round: from `low` to
-// `high` behind the sum of two registers (of which x0 can be one) as they are at the start of the
-// round. `aligned` behind it is aligned.
+// `high` behind the sum of two registers as they are at the start of the round. `aligned` behind it
+// is aligned.
 typedef struct run_span {
-    uint8_t base, index;
+    run_pair at;
     uint32_t alignment;
     int32_t low, high, aligned;
     run_advance advance;
@@ -59,7 +64,8 @@ typedef struct run_span {
 
 // What a register holds after a round: such a sum, and so much more.
 typedef struct run_change {
-    uint8_t reg, base, index;
+    uint8_t reg;
+    run_pair at;
     int32_t offset;
     run_advance advance;
 } run_change;

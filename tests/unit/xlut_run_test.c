@@ -339,7 +339,7 @@ static void put_random_step(fixture *f, random_loop *r, unsigned i, bool late)
         put_random_scaling(f, r, sums, result);
 }
 
-// x8 weights, x9 table, x10 rounds left, x11 scales, x12 factors, x15 what x8 advances by.
+// x8 weights, x9 table, x10 rounds left, x11 scales, x12 factors, x13 and x15 what x8 advances by.
 static void put_random_loop(fixture *f, random_loop r)
 {
     const uint64_t start = f->end;
@@ -347,7 +347,10 @@ static void put_random_loop(fixture *f, random_loop r)
     const bool late = draw(&r, 3) == 0;
     for (unsigned i = 0; i < steps; i++)
         put_random_step(f, &r, i, late);
-    PUT(f, .opcode = ISA_ADD, .rd = 8, .rs1 = draw(&r, 2) ? 8 : 15, .rs2 = draw(&r, 2) ? 15 : 8);
+    if (draw(&r, 2))
+        PUT(f, .opcode = ISA_SH2ADD, .rd = 8, .rs1 = 13, .rs2 = 8);
+    else
+        PUT(f, .opcode = ISA_ADD, .rd = 8, .rs1 = draw(&r, 8) ? 8 : 15, .rs2 = 15);
     PUT(f, .opcode = ISA_ADDI, .rd = 9, .rs1 = 9, .imm = 256);
     PUT(f, .opcode = ISA_ADDI, .rd = 10, .rs1 = 10, .imm = -1);
     PUT(f, .opcode = ISA_BNE, .rs1 = 10, .rs2 = 0, .imm = (int32_t)(start - f->end));
@@ -367,6 +370,7 @@ static void set_up_random_loop(loop_machine *m, uint32_t seed)
     set_registers(m->f.h, WEIGHTS, TABLES, ROUNDS);
     m->f.h->x[12] = FACTORS;
     m->f.h->x[15] = 512;
+    m->f.h->x[13] = 512 / 4;
     for (unsigned tile = 16; tile < 20; tile++) // sums that have begun
         for (uint32_t i = 0; i < m->lut->tile_bytes / 4; i++) {
             const int32_t sum = (int32_t)(tile * i % 1000);
