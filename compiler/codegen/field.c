@@ -33,7 +33,7 @@ void prefetch(emitter *e, LLVMValueRef at, prefetch_cache cache)
 
 void emit_prefetch(emitter *e, ir_op *op)
 {
-    prefetch(e, value_of(e, ir_operand(op, 0)));
+    prefetch(e, value_of(e, ir_operand(op, 0)), PREFETCH_FIRST);
 }
 
 void store_to(emitter *e, LLVMValueRef x, LLVMValueRef at, unsigned align)
