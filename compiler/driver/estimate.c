@@ -111,7 +111,7 @@ static bool choose_precompute(driver *d, estimate_options *o)
         bool unfused;
     } rows[] = {{"fused", ESTIMATE_TABLES_COMPILED, false},
                 {"unfused", ESTIMATE_TABLES_COMPILED, true},
-                {"none", ESTIMATE_TABLES_FREE, false},
+                {"none", ESTIMATE_TABLES_FREE, true},
                 {"repeated", ESTIMATE_TABLES_REPEATED, false}};
     const char *word = d->estimate.precompute ? d->estimate.precompute : "fused";
     size_t i = 0, n = sizeof rows / sizeof *rows;

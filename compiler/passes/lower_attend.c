@@ -439,7 +439,13 @@ static bool is_one_row(ir_dim rows)
     return ir_dim_is_constant(rows) ? rows.value == 1 : ir_dim_maximum(rows) == 1;
 }
 
-// Sequence by sequence; single rows of many sequences, of which tables are built, together.
+// A row's heads that share keys are as many as go through the matrix unit.
+static bool fills_matrix(const attention *a)
+{
+    return ir_name_is(a->op, "unit", "matrix") && a->heads / a->groups >= attend_matrix_queries(a);
+}
+
+// Sequence by sequence; single rows of many sequences are shared as one.
 static bool attend_batches(attention *a)
 {
     lowering *l = a->l;
@@ -447,7 +453,7 @@ static bool attend_batches(attention *a)
     bool batched = q->rank == 4;
     low_loop batch;
     a->batch = low_index(l, 0);
-    if (a->panels.count && is_one_row(q->dims[q->rank - 3]))
+    if (is_one_row(q->dims[q->rank - 3]) && (batched || a->panels.count) && !fills_matrix(a))
         return attend_single_rows(a);
     if (batched) {
         low_for_begin(l, &batch, low_index(l, 0), low_dim(l, q->dims[0]), low_index(l, 1), 0, NULL);

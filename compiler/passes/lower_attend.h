@@ -58,7 +58,8 @@ void attend_block(const attention *a, ir_value *first, unsigned count);
 bool attend_prepare_tables(attention *a);
 // The rows of the batch element at work, which are all that there are and fit the panel.
 bool attend_few_rows(attention *a);
-// One row of each batch element: a row tile of one group of heads after the other.
+// One row of each batch element, a group of heads after the other; where tables are built, of whole
+// row tiles.
 bool attend_single_rows(attention *a);
 // The tables of the panel's rows from `row` of all rows on, `count` of them valid.
 bool attend_build_tables(const attention *a, ir_value *row, ir_value *count);

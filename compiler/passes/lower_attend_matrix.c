@@ -319,7 +319,9 @@ static matrix_attention matrix_attention_of(attention *a)
     for (unsigned h = 0; h < x.weight_parts; h++)
         x.weights[h] = low_scratch(l, x.half, x.rows, x.keys);
     x.scores = low_scratch(l, SCALAR_F32, x.rows, x.keys);
-    x.results = low_scratch(l, SCALAR_F32, x.rows, x.width);
+    bool in_panel =
+        a->panels.count && a->panel.buffer->type->scalar == SCALAR_F32 && x.width == a->width;
+    x.results = in_panel ? a->panel.buffer : low_scratch(l, SCALAR_F32, x.rows, x.width);
     x.sums = low_scratch(l, SCALAR_F32, 1, x.rows);
     return x;
 }

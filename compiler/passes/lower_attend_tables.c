@@ -40,6 +40,7 @@ bool attend_prepare_tables(attention *a)
         return false;
     }
     table_panels_allocate(l, &a->panels, rows, share * a->width);
+    a->panels.items[0].stored = true;
     ir_value *buffer = a->panels.items[0].buffer, *zero = low_index(l, 0);
     ir_dim dims[2] = {ir_dim_constant(rows * share), ir_dim_constant(a->width)};
     a->panel.type = a->op->results[0].type;
@@ -58,6 +59,7 @@ bool attend_build_tables(const attention *a, ir_value *row, ir_value *count)
     table_panels_clear(l, &a->panels, count, low_mul(l, tiles, m));
     table_block b = {.row_tile = low_div(l, row, m),
                      .row_tiles = tiles,
+                     .row = low_index(l, 0),
                      .depth = {low_mul(l, a->group, low_index(l, depth)), depth}};
     return lower_table_block(l, &a->panels, &b);
 }
@@ -98,10 +100,11 @@ bool attend_single_rows(attention *a)
 {
     lowering *l = a->l;
     const ir_type *q = a->q->type;
-    ir_value *m = low_index(l, l->m), *all = low_index(l, 1);
+    bool tables = a->panels.count > 0;
+    ir_value *m = low_index(l, tables ? l->m : 1), *all = low_index(l, 1);
     if (q->rank == 4)
         all = low_dim(l, q->dims[0]);
-    ir_value *tiles = low_div(l, low_add(l, all, low_index(l, l->m - 1)), m);
+    ir_value *tiles = low_div(l, low_add(l, all, low_sub(l, m, low_index(l, 1))), m);
     low_loop loop, rows;
     low_shared_begin(l, &loop, low_mul(l, tiles, low_index(l, a->groups)), "turns");
     a->group = low_div(l, loop.counter, tiles);
@@ -109,11 +112,11 @@ bool attend_single_rows(attention *a)
     ir_value *count = low_min(l, m, low_sub(l, all, first));
     low_for_begin(l, &rows, low_index(l, 0), count, low_index(l, 1), 0, NULL);
     a->batch = low_add(l, first, rows.counter);
-    a->panel_row = rows.counter;
+    a->panel_row = tables ? rows.counter : NULL;
     attend_find_position(a);
     attend_queries(a, low_index(l, share_of(a)));
     low_loop_end(l, &rows, NULL);
-    bool good = attend_build_tables(a, first, count);
+    bool good = !tables || attend_build_tables(a, first, count);
     low_loop_end(l, &loop, NULL);
     return good;
 }

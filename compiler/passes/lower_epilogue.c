@@ -4,6 +4,7 @@
 typedef struct epilogue_scope {
     const epilogue *e;
     ir_value *row, *column; // inside the block
+    ir_value *panel_row;
 } epilogue_scope;
 
 static ir_value *find_product(lowering *l, strip_scope *s, ir_value *v)
@@ -50,7 +51,7 @@ static void store_panels(lowering *l, strip_scope *s)
         if (p->stored)
             continue;
         ir_value *vector = low_cast(l, strip_value(l, s, p->value), p->value->type->scalar);
-        low_vstore(l, vector, p->buffer, scope->row, scope->column, 1);
+        low_vstore(l, vector, p->buffer, scope->panel_row, scope->column, 1);
     }
 }
 
@@ -75,7 +76,8 @@ void lower_epilogue(lowering *l, const epilogue *e)
         return;
     low_for_begin(l, &rows, low_index(l, 0), e->rows, low_index(l, 1), 0, NULL);
     low_strip_begin(l, &strip, e->columns, low_region_width(l->region), 0, NULL);
-    epilogue_scope inside = {e, rows.counter, strip.counter};
+    ir_value *row = e->block_row ? low_add(l, e->block_row, rows.counter) : rows.counter;
+    epilogue_scope inside = {e, row, strip.counter, rows.counter};
     strip_scope s = {.row = low_add(l, e->first_row, rows.counter),
                      .column = low_add(l, e->first_column, strip.counter),
                      .find = find_product,

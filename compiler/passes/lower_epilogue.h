@@ -16,6 +16,7 @@ typedef struct epilogue {
     ir_value *first_row, *rows;       // of the block, in the kernel's row space
     ir_value *first_column, *columns; // of the block
     bool direct;                      // products that are only yielded are in their outputs already
+    ir_value *block_row;              // where these rows begin in the products' blocks; NULL: 0
     const table_panels *panels;       // or NULL
 } epilogue;
 

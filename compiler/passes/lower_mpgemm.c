@@ -243,29 +243,63 @@ static bool needs_epilogue(const mpgemm *k, const row_range *r)
     return false;
 }
 
+// Of row tile `tile` of the block, or of the whole block where it has no tables.
+static epilogue epilogue_of(const mpgemm *k, const row_range *r, ir_value *tile)
+{
+    lowering *l = k->l;
+    ir_value *m = low_index(l, l->m);
+    epilogue e = {.products = k->products,
+                  .n_products = k->n_products,
+                  .first_row = low_mul(l, low_add(l, r->tile, tile), m),
+                  .block_row = low_mul(l, tile, m),
+                  .rows = k->panels.count && r->whole ? m : r->rows,
+                  .direct = r->whole || r->one_row,
+                  .panels = &k->panels};
+    return e;
+}
+
+// Row tile by row tile, so that what becomes tables stays near.
+static bool build_tables(mpgemm *k, const row_range *r, epilogue *e, ir_value *tile,
+                         depth_range depth)
+{
+    lowering *l = k->l;
+    lower_epilogue(l, e);
+    if (!r->whole && !r->one_row)
+        table_panels_clear(l, &k->panels, r->rows, low_index(l, l->m));
+    table_block b = {.row_tile = low_add(l, r->tile, tile),
+                     .row_tiles = low_index(l, 1),
+                     .row = e->block_row,
+                     .depth = depth,
+                     .one_row = r->one_row};
+    return lower_table_block(l, &k->panels, &b);
+}
+
 static bool build_epilogue(mpgemm *k, const row_range *r, ir_value *first_tile, unsigned tiles)
 {
     lowering *l = k->l;
     int64_t span = tiles * l->n;
+    bool loops = k->panels.count && r->tiles > 1;
     ir_value *first = low_mul(l, first_tile, low_index(l, l->n)), *columns = low_index(l, span);
     if (k->columns % l->n)
         columns = low_min(l, columns, low_sub(l, low_index(l, k->columns), first));
-    epilogue e = {.products = k->products,
-                  .n_products = k->n_products,
-                  .first_row = low_mul(l, r->tile, low_index(l, l->m)),
-                  .rows = r->rows,
-                  .first_column = first,
-                  .columns = columns,
-                  .direct = r->whole || r->one_row,
-                  .panels = &k->panels};
-    lower_epilogue(l, &e);
-    if (!k->panels.count)
-        return true;
-    if (!r->whole && !r->one_row)
-        table_panels_clear(l, &k->panels, r->rows, low_index(l, l->m));
-    table_block b = {r->tile, low_index(l, r->tiles), {NULL, span / l->depth}, r->one_row};
-    b.depth.first = low_mul(l, first_tile, low_index(l, l->n / l->depth));
-    return lower_table_block(l, &k->panels, &b);
+    depth_range depth = {low_mul(l, first_tile, low_index(l, l->n / l->depth)), span / l->depth};
+    ir_value *tile = low_index(l, 0);
+    low_loop rows;
+    if (loops) {
+        low_for_begin(l, &rows, tile, low_index(l, r->tiles), low_index(l, 1), 0, NULL);
+        tile = rows.counter;
+    }
+    epilogue e = epilogue_of(k, r, tile);
+    e.first_column = first;
+    e.columns = columns;
+    bool good = true;
+    if (k->panels.count)
+        good = build_tables(k, r, &e, tile, depth);
+    else
+        lower_epilogue(l, &e);
+    if (loops)
+        low_loop_end(l, &rows, NULL);
+    return good;
 }
 
 // `blocks` blocks of `size` column tiles from tile `first` on.
@@ -354,7 +388,8 @@ static bool choose_column_block(mpgemm *k)
     return true;
 }
 
-// Panels of what becomes tables: of a product that keeps its type, its block of results.
+// Panels of what becomes tables: of a product that keeps its type, its block of results, else one
+// that the epilogue fills row tile by row tile.
 static void prepare_panels(mpgemm *k)
 {
     lowering *l = k->l;
@@ -370,7 +405,7 @@ static void prepare_panels(mpgemm *k)
             *panel = (table_panel){panel->value, p->block, true};
         }
     }
-    table_panels_allocate(l, &k->panels, k->row_block * l->m, k->column_block * l->n);
+    table_panels_allocate(l, &k->panels, l->m, k->column_block * l->n);
 }
 
 bool lower_mpgemm_kernel(lowering *l)

@@ -49,7 +49,7 @@ void table_panels_clear(lowering *l, const table_panels *t, ir_value *from, ir_v
     }
 }
 
-// The tables of one row tile, whose rows in the panel begin at `row`.
+// The tables of one row tile, whose rows in the block begin at `row`.
 static bool build_row_tile(lowering *l, const table_panels *t, const table_block *b,
                            ir_value *row_tile, ir_value *row)
 {
@@ -59,8 +59,9 @@ static bool build_row_tile(lowering *l, const table_panels *t, const table_block
         if (table->type->kind != IR_TABLE)
             continue;
         const ir_value *x = ir_operand(table->op, 0);
-        table_source from = {.activations = find_panel(t, x)->buffer,
-                             .first_row = row,
+        const table_panel *panel = find_panel(t, x);
+        table_source from = {.activations = panel->buffer,
+                             .first_row = panel->stored ? row : low_index(l, 0),
                              .first_tile = b->depth.first,
                              .scalar = x->type->scalar,
                              .columns = low_columns(table->type).value};
@@ -75,11 +76,11 @@ bool lower_table_block(lowering *l, const table_panels *t, const table_block *b)
 {
     int64_t tiles;
     if (low_is_constant(b->row_tiles, &tiles) && tiles == 1)
-        return build_row_tile(l, t, b, b->row_tile, low_index(l, 0));
+        return build_row_tile(l, t, b, b->row_tile, b->row);
     low_loop loop;
     low_for_begin(l, &loop, low_index(l, 0), b->row_tiles, low_index(l, 1), 0, NULL);
     bool good = build_row_tile(l, t, b, low_add(l, b->row_tile, loop.counter),
-                               low_mul(l, loop.counter, low_index(l, l->m)));
+                               low_add(l, b->row, low_mul(l, loop.counter, low_index(l, l->m))));
     low_loop_end(l, &loop, NULL);
     return good;
 }

@@ -6,8 +6,8 @@
 // The block of a value that tables are built of.
 typedef struct table_panel {
     ir_value *value;
-    ir_value *buffer; // [rows, columns] of the block, of the value's element type
-    bool stored;      // by whoever computes the value; else the epilogue has to
+    ir_value *buffer; // [rows, columns] of the value's element type
+    bool stored;      // it is the whole block; else what the epilogue stores of one row tile
 } table_panel;
 
 typedef struct table_panels {
@@ -24,6 +24,7 @@ void table_panels_clear(lowering *l, const table_panels *t, ir_value *from, ir_v
 
 typedef struct table_block {
     ir_value *row_tile, *row_tiles; // the first one, and how many
+    ir_value *row;                  // where they begin in the block
     depth_range depth;              // of the panels' columns
     bool one_row;                   // a single row of the row tile is there
 } table_block;
