@@ -178,14 +178,7 @@ extern const char *const machine_builtin_names[]; // NULL-terminated
 uint64_t machine_hash(const machine *m);          // of the architectural part
 void machine_print(text *out, const machine *m);  // parses back
 
-// The tile shapes that exist (docs/xlut.md, "Tile shape").
-typedef struct machine_tile_shape {
-    uint32_t m, n;
-} machine_tile_shape;
-enum { MACHINE_TILE_SHAPES = 5 };
-extern const machine_tile_shape machine_tile_shapes[MACHINE_TILE_SHAPES];
-
-// Derived from the tile shape.
+// Derived from the tile shape (docs/xlut.md, "Tile shape").
 static inline uint32_t machine_tile_bytes(const machine *m)
 {
     return 4 * m->tile_m * m->tile_n;

@@ -66,8 +66,10 @@ static const setting settings[] = {
 };
 enum { SETTINGS = MACHINE_SETTINGS };
 
-const machine_tile_shape machine_tile_shapes[MACHINE_TILE_SHAPES] = {
-    {1, 64}, {2, 64}, {2, 128}, {4, 128}, {4, 256}};
+// The tile shapes that exist (docs/xlut.md, "Tile shape").
+static const struct {
+    uint32_t m, n;
+} shapes[] = {{1, 64}, {2, 64}, {2, 128}, {4, 128}, {4, 256}};
 
 static void store(machine *m, const setting *s, double value)
 {
@@ -296,8 +298,8 @@ static void check_architecture(machine_builder *b)
     if (m->vlen & (m->vlen - 1))
         diagnostic_error(b->diagnostics, seen_at(b, NULL, "vlen"),
                          "vlen is a power of two from 128 to 1024, found %" PRIu32, m->vlen);
-    for (size_t i = 0; i < MACHINE_TILE_SHAPES; i++)
-        if (machine_tile_shapes[i].m == m->tile_m && machine_tile_shapes[i].n == m->tile_n)
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        if (shapes[i].m == m->tile_m && shapes[i].n == m->tile_n)
             return;
     if (m->tile_m || m->tile_n)
         diagnostic_error(

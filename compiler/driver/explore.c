@@ -73,22 +73,18 @@ static bool read_widths_and_rows(driver *d, explore_space *s)
 
 static bool read_tiles(driver *d, explore_space *s)
 {
-    const char *list = d->explore.tiles ? d->explore.tiles : "m1n64,m2n64,m2n128,m4n128,m4n256";
+    const char *list = d->explore.tiles ? d->explore.tiles : explore_usual_tiles;
     for (const char *item; (item = next_item(d->arena, &list));) {
-        size_t i = 0;
-        for (; i < MACHINE_TILE_SHAPES; i++) {
-            machine_tile_shape t = machine_tile_shapes[i];
-            if (!strcmp(item, arena_format(d->arena, "m%un%u", t.m, t.n)))
-                break;
-        }
-        if (i == MACHINE_TILE_SHAPES) {
-            diagnostic_error(d->diagnostics, NOWHERE,
-                             "--tiles: there is no tile '%s'; there are m1n64, m2n64, m2n128, "
-                             "m4n128 and m4n256",
-                             item);
+        explore_tile tile;
+        if (!explore_read_tile(item, &tile)) {
+            diagnostic_error(
+                d->diagnostics, NOWHERE,
+                "--tiles: expected shapes like m2n64, powers of two, rows up to 16 and "
+                "columns from 32 times as many to 512, found '%s'",
+                item);
             return false;
         }
-        ARRAY_PUSH(d->arena, &s->tiles, machine_tile_shapes[i]);
+        ARRAY_PUSH(d->arena, &s->tiles, tile);
     }
     return true;
 }

@@ -170,7 +170,7 @@ static void build_options(driver *d, unsigned command, option_row *out)
           "units of a hart (default: as the machine)"}},
         {EXPLORE,
          {"--tiles", NULL, OPTION_STRING, &d->explore.tiles, "LIST",
-          "tile shapes (default m1n64,m2n64,m2n128,m4n128,m4n256)"}},
+          "tile shapes (default m1n64,m2n64,m2n128,m4n128,m4n256,m8n256)"}},
         {EXPLORE,
          {"--bandwidths", NULL, OPTION_STRING, &d->explore.bandwidths, "LIST",
           "of memory, 12.8GB/s,25.6GB/s for example (default: as the machine)"}},

@@ -7,13 +7,21 @@
 #include "isa/area.h"
 #include "support/file.h"
 
+// A shape of tiles. Five have an encoding (docs/xlut.md); the estimator takes others as well.
+typedef struct explore_tile {
+    uint32_t m, n;
+} explore_tile;
+extern const char explore_usual_tiles[]; // "m1n64,..."
+// "m2n64": powers of two, m up to 16, n from 64 and 32 m, for which tables fit, to 512.
+bool explore_read_tile(const char *word, explore_tile *out);
+
 // What is swept: all combinations of these.
 typedef struct explore_space {
     const machine *machine; // that everything else is like
     uint32_t budget;        // weights of a plane that a unit does in a cycle, about: m n k
     ARRAY_OF(uint32_t) rows, widths, units;
     ARRAY_OF(double) bandwidths; // of memory, bytes per second
-    ARRAY_OF(machine_tile_shape) tiles;
+    ARRAY_OF(explore_tile) tiles;
     ARRAY_OF(const char *) phases; // what is estimated of each: "prefill 512"
 } explore_space;
 

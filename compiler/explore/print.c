@@ -183,9 +183,9 @@ void explore_print_summary(text *out, const explore_rows *rows)
         if (rows->items[i].front[EXPLORE_LATENCY] || rows->items[i].front[EXPLORE_ENERGY])
             print_front_row(out, &rows->items[i]);
     text_printf(out,
-                "\n%zu rows estimated; L: none is faster and no larger, E: none takes less "
+                "\n%zu row%s estimated; L: none is faster and no larger, E: none takes less "
                 "energy and is no larger\n",
-                estimated);
+                estimated, estimated == 1 ? "" : "s");
     if (rows->count > estimated)
         text_printf(out, "%zu arrays that no tile holds, by formula alone\n",
                     rows->count - estimated);

@@ -2,8 +2,26 @@
 #include "compiler/explore/explore.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
-enum { MOST_COLUMNS_LOG2 = 16 };
+enum { MOST_COLUMNS_LOG2 = 16, MOST_TILE_ROWS = 16, MOST_TILE_COLUMNS = 512 };
+
+const char explore_usual_tiles[] = "m1n64,m2n64,m2n128,m4n128,m4n256,m8n256";
+
+bool explore_read_tile(const char *word, explore_tile *out)
+{
+    for (uint32_t m = 1; m <= MOST_TILE_ROWS; m *= 2)
+        for (uint32_t n = m == 1 ? 64 : 32 * m; n <= MOST_TILE_COLUMNS; n *= 2) {
+            char name[32];
+            snprintf(name, sizeof name, "m%un%u", m, n);
+            if (strcmp(word, name))
+                continue;
+            *out = (explore_tile){m, n};
+            return true;
+        }
+    return false;
+}
 
 uint32_t explore_columns(uint32_t budget, uint32_t m, uint32_t k)
 {
@@ -34,8 +52,8 @@ static void add_machine(arena *a, const explore_space *s, const machine *m, expl
         add_row(a, out, m, s->phases.items[i], (unsigned)i);
 }
 
-static void add_tile(arena *a, const explore_space *s, const machine *with_unit,
-                     machine_tile_shape tile, explore_rows *out)
+static void add_tile(arena *a, const explore_space *s, const machine *with_unit, explore_tile tile,
+                     explore_rows *out)
 {
     machine m = *with_unit;
     area_change_tile(&m, tile.m, tile.n);

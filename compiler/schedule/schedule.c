@@ -67,12 +67,18 @@ static int64_t row_tiles(const machine *target, const ir_type *t, bool smallest)
 static double plane_cycles(const machine *target)
 {
     double m = (double)target->tile_m / target->unit_m, n = (double)target->tile_n / target->unit_n;
-    return machine_tile_lookups(target) * m * n / target->units;
+    return (double)machine_tile_depth(target) / target->unit_k * m * n / target->units;
+}
+
+// Entries for a weight, of what the encoding has for it: 1 but for machines of sweeps.
+static double table_share(const machine *target)
+{
+    return target->unit_k ? (double)(1u << (target->unit_k - 1)) / target->unit_k / 2 : 1;
 }
 
 static double table_bytes(const machine *target, const ir_type *table)
 {
-    double tile = (double)machine_tile_bytes(target) * table->parts;
+    double tile = (double)machine_tile_bytes(target) * table->parts * table_share(target);
     return table->scalar == SCALAR_I8 && table->parts == 1 ? tile / 2 : tile;
 }
 

@@ -92,7 +92,7 @@ def main():
         "512 / (M K), so that arrays of K = 3, 5 and 6 do 384, 640 and 384 weights a cycle; areas and energies are of a weight.",
         "Arrays alone have no table builder, as in the paper, whose tables come from another kernel. Whole machines count it, "
         "4 groups of K activations in a cycle in f32, and everything else; there a layer of LLaMA-2 7B in 2 bits is compiled "
-        "and estimated for each machine. M = 8 is held by no tile of Xlut and has no estimate.")
+        "and estimated for each machine. Units of K other than 4, and of eight rows, have no encoding in Xlut: they are estimates only.")
 
 
 if __name__ == "__main__":

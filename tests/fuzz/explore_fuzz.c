@@ -15,8 +15,8 @@ static explore_rows rows_of(arena *a, const machine *m)
     ARRAY_PUSH(a, &s.widths, 4);
     ARRAY_PUSH(a, &s.units, 1);
     ARRAY_PUSH(a, &s.bandwidths, 25.6e9);
-    ARRAY_PUSH(a, &s.tiles, machine_tile_shapes[1]);
-    ARRAY_PUSH(a, &s.tiles, machine_tile_shapes[3]);
+    ARRAY_PUSH(a, &s.tiles, (explore_tile){2, 64});
+    ARRAY_PUSH(a, &s.tiles, (explore_tile){4, 128});
     ARRAY_PUSH(a, &s.phases, "prefill 64");
     ARRAY_PUSH(a, &s.phases, "decode 64");
     explore_list(a, &s, &rows);

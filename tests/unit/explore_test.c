@@ -20,8 +20,9 @@ static explore_space space_of(uint32_t budget)
         ARRAY_PUSH(a, &s.rows, rows[i]);
     for (uint32_t k = 2; k <= 6; k++)
         ARRAY_PUSH(a, &s.widths, k);
-    for (size_t i = 0; i < MACHINE_TILE_SHAPES; i++)
-        ARRAY_PUSH(a, &s.tiles, machine_tile_shapes[i]);
+    static const explore_tile tiles[] = {{1, 64}, {2, 64}, {2, 128}, {4, 128}, {4, 256}};
+    for (size_t i = 0; i < 5; i++)
+        ARRAY_PUSH(a, &s.tiles, tiles[i]);
     ARRAY_PUSH(a, &s.units, 1);
     ARRAY_PUSH(a, &s.bandwidths, 25.6e9);
     ARRAY_PUSH(a, &s.phases, "prefill 512");
@@ -46,6 +47,20 @@ static void test_columns_are_powers_of_two_near_the_budget(void **state)
     assert_int_equal(explore_columns(512, 2, 6), 32);
     assert_int_equal(explore_columns(1, 8, 8), 1);
     assert_int_equal(explore_columns(1 << 31, 1, 1), 1 << 16);
+}
+
+static void test_tiles_have_room_for_tables(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"m1n64", "m2n64", "m4n256", "m8n256", "m16n512"};
+    static const char *const bad[] = {"m1n32",    "m3n96",  "m4n64", "m8n128",
+                                      "m32n1024", "m2n64 ", ""};
+    explore_tile t;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_true(explore_read_tile(good[i], &t));
+    assert_true(t.m == 16 && t.n == 512);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(explore_read_tile(bad[i], &t));
 }
 
 static void test_units_stand_with_every_tile_that_holds_them(void **state)
@@ -234,6 +249,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_columns_are_powers_of_two_near_the_budget),
+        cmocka_unit_test(test_tiles_have_room_for_tables),
         cmocka_unit_test_setup_teardown(test_units_stand_with_every_tile_that_holds_them, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_the_machine_itself_is_unchanged, setup, teardown),
