@@ -125,9 +125,37 @@ static LLVMValueRef mask_or_all(emitter *e)
     return e->mask ? e->mask : all_lanes(e, e->lanes);
 }
 
+// Elements of two bytes at strides of whole words: of the aligned words that they lie in.
+static bool gathers_words(const emitter *e, const ir_op *op, scalar_type s)
+{
+    return e->level->vector_bits >= 512 && scalar_size(s) == 2 && ir_integer(op, "stride") % 2 == 0;
+}
+
+static LLVMValueRef load_words(emitter *e, const ir_op *op, LLVMValueRef at, scalar_type s)
+{
+    LLVMTypeRef i64 = int_type(e, 64), words = vector_type(e, int_type(e, 32), e->lanes);
+    LLVMTypeRef pointer = LLVMTypeOf(at), overloads[] = {pointer, i64};
+    LLVMValueRef aligned = call_intrinsic(e, "llvm.ptrmask", 2, overloads, 2,
+                                          (LLVMValueRef[]){at, int_constant(e, 64, ~INT64_C(3))});
+    LLVMValueRef low =
+        LLVMBuildTrunc(e->builder, LLVMBuildPtrToInt(e->builder, at, i64, ""), int_type(e, 32), "");
+    LLVMValueRef bits = primitive2(e, P_AND, primitive2(e, P_SHL, low, int_constant(e, 32, 3)),
+                                   int_constant(e, 32, 16));
+    LLVMValueRef all = lane_addresses(e, op, aligned, s);
+    LLVMTypeRef gather[] = {words, LLVMTypeOf(all)};
+    LLVMValueRef x = call_intrinsic(
+        e, "llvm.masked.gather", 2, gather, 4,
+        (LLVMValueRef[]){all, int_constant(e, 32, 4), mask_or_all(e), LLVMConstNull(words)});
+    x = LLVMBuildLShr(e->builder, x, vector_of(e, bits, e->lanes), "");
+    x = LLVMBuildTrunc(e->builder, x, vector_type(e, int_type(e, 16), e->lanes), "");
+    return LLVMBuildBitCast(e->builder, x, lanes_type(e, s), "");
+}
+
 static LLVMValueRef load_lanes(emitter *e, const ir_op *op, LLVMValueRef at, scalar_type s)
 {
     LLVMTypeRef type = lanes_type(e, s);
+    if (ir_integer(op, "stride") != 1 && gathers_words(e, op, s))
+        return load_words(e, op, at, s);
     if (!has_masks(e, op, s))
         return call_helper(e, op, at, s, NULL);
     LLVMValueRef align = int_constant(e, 32, (int64_t)scalar_size(s)), zero = LLVMConstNull(type);

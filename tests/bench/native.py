@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Products on this CPU: decode from memory and from cache, and prefill, against what was measured of the machine in the
 same rounds: read bandwidth, and the peaks of multiplying and of looking up. Times are of whole calls: activations are
-prepared, products scaled. Of one thread it is processor time.
+prepared, products scaled. Of one thread it is processor time. Then whole language models with random weights: decoding,
+against read bandwidth, and prefill.
 
-LUTRA_BENCH_SHAPES=4096x4096,11008x4096, LUTRA_BENCH_FORMATS=w2,w4g32 and LUTRA_BENCH_THREADS=1 choose others.
+LUTRA_BENCH_SHAPES=4096x4096,11008x4096, LUTRA_BENCH_FORMATS=w2,w4g32, LUTRA_BENCH_THREADS=1, LUTRA_BENCH_ROWS=128,512 and
+LUTRA_BENCH_MODELS=1.1e8,1.1e9 choose others; LUTRA_BENCH_ALL=1 takes everything.
 """
 import json
 import os
@@ -13,10 +15,26 @@ import tempfile
 import report
 import lutra
 
-SHAPES = os.environ.get("LUTRA_BENCH_SHAPES", "4096x4096").split(",")
-FORMATS = os.environ.get("LUTRA_BENCH_FORMATS", "w1,w2,w3,w4,ternary,w1g64,w2g64,w4g32,w4g128").split(",")
-THREADS = [int(t) for t in os.environ.get("LUTRA_BENCH_THREADS", "1,2").split(",")]
+
+
+def chosen(name, few, all_of_them=None):
+    usual = all_of_them or few if os.environ.get("LUTRA_BENCH_ALL") else few
+    return [word for word in os.environ.get(f"LUTRA_BENCH_{name}", usual).split(",") if word]
+
+
+BASES = ("w1", "w2", "w3", "w4", "ternary")
+SHAPES = chosen("SHAPES", "4096x4096", "4096x4096,11008x4096,4096x11008,2560x6912")
+FORMATS = chosen("FORMATS", "w1,w2,w3,w4,ternary,w1g64,w2g64,w4g32,w4g128",
+                 ",".join(base + group for base in BASES for group in ("", "g32", "g64", "g128")))
+THREADS = [int(t) for t in chosen("THREADS", "1,2")]
+ROWS = [int(m) for m in chosen("ROWS", "128", "128,512")]  # of prefills
+MODELS = chosen("MODELS", "1.1e8", "1.1e8,1.1e9")
 ROUNDS, SECONDS = 3, 0.3
+TABLES_WANTED = 1.5  # microseconds, at a depth of 4096
+SIZES = {  # width, hidden, layers, heads, heads of keys
+    "1.1e8": (768, 2048, 12, 12, 4), "1.1e9": (2048, 5632, 22, 32, 4),
+}
+VOCABULARY, POSITION = 32000, 63
 PROGRAM = """model kernel;
 dim T in 1..512;
 weights {{ w: w[{n}, {k}] = "w"; }}
@@ -69,18 +87,78 @@ def limit(limits, form, threads):
     return [threads * share * l["multiply_gops"] for l in limits]
 
 
+def limits_of(tools, threads):
+    return json.loads(report.execute(tools["limits"], "--threads", threads))
+
+
 def measure(out, folder, tools, n, k, form):
     kernel = Kernel(folder, tools, n, k, form)
     for threads in THREADS:
-        measures = [lambda: kernel.bandwidth(threads), lambda: kernel.rate(1, threads), lambda: kernel.rate(128, threads),
-                    lambda: json.loads(report.execute(tools["limits"], "--threads", threads))]
-        cold, hot, prefill, limits = report.repeat(*measures, times=ROUNDS)
+        measures = [lambda: limits_of(tools, threads), lambda: kernel.bandwidth(threads), lambda: kernel.rate(1, threads)]
+        measures += [lambda m=rows: kernel.rate(m, threads) for rows in ROWS]
+        limits, cold, hot, *prefills = report.repeat(*measures, times=ROUNDS)
         at = f"{form} {n}x{k}, {threads} thread{'s' if threads > 1 else ''}"
         out.add(f"native/decode from memory/{at}", "GB/s", cold, "memory read", [l["read_gbs"] for l in limits], goal=0.9)
         what = "lookups" if form.startswith("w1") else "multiplies"
         out.add(f"native/decode from cache/{at}", "GOP/s", hot, f"peak of {what}", limit(limits, form, threads))
-        out.add(f"native/prefill of 128/{at}", "GOP/s", prefill, f"peak of {what}", limit(limits, form, threads),
-                goal=None if form.startswith("w1") else 0.97)
+        for rows, prefill in zip(ROWS, prefills):
+            out.add(f"native/prefill of {rows}/{at}", "GOP/s", prefill, f"peak of {what}", limit(limits, form, threads),
+                    goal=None if form.startswith("w1") else 0.97)
+
+
+def measure_tables(out, folder, tools, k):
+    """What a row takes to prepare: two blocks of columns take twice the products, and prepare it once, too."""
+    for form, what in ("w1", "tables"), ("w2", "bytes"):
+        one, two = (Kernel(folder, tools, n, k, form) for n in (64, 128))
+        short, long = report.repeat(lambda: one.time(1, 1, False)[0], lambda: two.time(1, 1, False)[0], times=ROUNDS)
+        out.add(f"native/preparing a row as {what}/K = {k}", "us", [2 * s - l for s, l in zip(short, long)], "wanted",
+                TABLES_WANTED, larger=False, goal=1)
+
+
+class Model:
+    """A language model with random weights, that decodes."""
+
+    def __init__(self, folder, tools, size, form):
+        self.tools, self.size, self.stem = tools, size, folder / f"model-{size}-{form}"
+        width, hidden, layers, heads, keys = SIZES[size]
+        shape = self.stem.with_suffix(".json")
+        shape.write_text(json.dumps({
+            "general.architecture": "llama", "general.name": "bench", "llama.context_length": 1024,
+            "llama.embedding_length": width, "llama.feed_forward_length": hidden, "llama.block_count": layers,
+            "llama.attention.head_count": heads, "llama.attention.head_count_kv": keys,
+            "llama.attention.layer_norm_rms_epsilon": 1e-5, "llama.rope.dimension_count": width // heads,
+            "llama.rope.freq_base": 10000.0, "llama.vocab_size": VOCABULARY,
+        }))
+        lutra.run("lutc", lutra.SOURCE / "examples" / "models" / "llama.lut", "--metadata", shape, "--weights", "random:1",
+                  "--quant", f"{form},head={form}", "--target=native", "-o", self.stem.with_suffix(".so"))
+
+    def matrices(self):
+        width, hidden, layers, heads, keys = SIZES[self.size]
+        layer = [(width, width), (width * keys // heads, width), (width * keys // heads, width), (width, width),
+                 (hidden, width), (hidden, width), (width, hidden)]
+        return layers * layer + [(VOCABULARY, width)]
+
+    def microseconds(self, rows, threads):
+        return json.loads(report.execute(
+            self.tools["time_kernel"], self.stem.with_suffix(".so"), "llama", self.stem.with_suffix(".lutw"), "--entry",
+            "forward", "--rows", rows, "--threads", threads, "--integers", POSITION, "--seconds", 3 * SECONDS, "--cold"))["median_us"]
+
+    def bandwidth(self, threads):
+        """Of two-bit weights with a scale a row."""
+        return 1e-3 * sum(n * k / 4 + 4 * n for n, k in self.matrices()) / self.microseconds(1, threads)
+
+    def tokens(self, rows, threads):
+        return 1e6 * rows / self.microseconds(rows, threads)
+
+
+def measure_model(out, folder, tools, size):
+    model = Model(folder, tools, size, "w2")
+    for threads in THREADS:
+        limits, decode, prefill = report.repeat(lambda: limits_of(tools, threads), lambda: model.bandwidth(threads),
+                                                lambda: model.tokens(128, threads), times=ROUNDS)
+        at = f"w2, {size} parameters, {threads} thread{'s' if threads > 1 else ''}"
+        out.add(f"native/decoding/{at}", "GB/s", decode, "memory read", [l["read_gbs"] for l in limits], goal=0.85)
+        out.add(f"native/prefill of 128/{at}", "tokens/s", prefill)
 
 
 def peers(out, tools, n, k):
@@ -104,6 +182,10 @@ def main():
             for form in FORMATS:
                 measure(out, folder, tools, n, k, form)
             peers(out, tools, n, k)
+        if SHAPES:
+            measure_tables(out, folder, tools, 4096)
+        for size in MODELS:
+            measure_model(out, folder, tools, size)
     out.show()
 
 

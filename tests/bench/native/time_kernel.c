@@ -1,10 +1,11 @@
 // Times an entry of a library that lutc --target=native wrote: what `./dev bench native` runs.
 //
 //     time_kernel LIBRARY PROGRAM WEIGHTS [--entry NAME] [--rows M] [--threads N] [--cold]
-//                 [--features MASK] [--seconds S]
+//                 [--features MASK] [--integers V] [--seconds S]
 //
-// Every dimension of the program is M. Cold: the weights of each call lie in another copy, so many
-// of them that none is still in a cache. One line of JSON: microseconds per call.
+// Every dimension of the program is M, or the most it may be; elements of i32 inputs are V. Cold:
+// the weights of each call lie in another copy, so many of them that none is still in a cache. One
+// line of JSON: microseconds per call.
 #include "runtime/native/lutra.h"
 
 #include <dlfcn.h>
@@ -25,6 +26,7 @@ typedef struct settings {
     unsigned threads;
     bool cold;
     uint64_t features;
+    int32_t integers;
     double seconds;
 } settings;
 
@@ -128,7 +130,7 @@ static size_t element_size(const char *type)
     return 8;
 }
 
-static void fill(void *data, const char *type, int64_t count)
+static void fill(const session *b, void *data, const char *type, int64_t count)
 {
     uint32_t x = 1;
     for (int64_t i = 0; i < count; i++) {
@@ -137,6 +139,8 @@ static void fill(void *data, const char *type, int64_t count)
             ((float *)data)[i] = (float)(int32_t)x * 0x1p-31f;
         else if (!strcmp(type, "f16")) // within 1 and 2
             ((uint16_t *)data)[i] = (uint16_t)(0x3c00 | (x >> 22) | (x & 0x8000));
+        else if (!strcmp(type, "i32"))
+            ((int32_t *)data)[i] = b->s.integers;
         else if (!strcmp(type, "i8"))
             ((int8_t *)data)[i] = (int8_t)(x >> 24);
     }
@@ -146,7 +150,7 @@ static uint64_t array_for(session *b, const lutra_value *v)
 {
     int64_t count = CALL(b, lutra_count)(v, b->dims);
     void *data = memory((size_t)count * element_size(v->type) + 4096);
-    fill(data, v->type, count);
+    fill(b, data, v->type, count);
     return (uint64_t)(uintptr_t)data;
 }
 
@@ -154,7 +158,8 @@ static void prepare(session *b)
 {
     const lutra_entry *e = &b->program->entries[b->entry];
     for (uint64_t i = 0; i < b->program->dim_count && i < 16; i++)
-        b->dims[i] = b->s.rows;
+        b->dims[i] =
+            b->s.rows < b->program->dims[i].maximum ? b->s.rows : b->program->dims[i].maximum;
     for (uint64_t i = 0; i < e->input_count && i < 16; i++)
         b->inputs[i] = e->inputs[i].rank ? array_for(b, &e->inputs[i]) : 0;
     for (uint64_t i = 0; i < e->output_count && i < 16; i++)
@@ -209,7 +214,7 @@ int main(int argc, char **argv)
 {
     if (argc < 4) {
         fprintf(stderr, "usage: time_kernel LIBRARY PROGRAM WEIGHTS [--entry NAME] [--rows M] "
-                        "[--threads N] [--cold] [--features MASK] [--seconds S]\n");
+                        "[--threads N] [--cold] [--features MASK] [--integers V] [--seconds S]\n");
         return 2;
     }
     session b = {.s = {argv[1], argv[2], argv[3]}};
@@ -217,6 +222,7 @@ int main(int argc, char **argv)
     b.s.rows = atoll(value_of(argc, argv, "--rows", "1"));
     b.s.threads = (unsigned)atoi(value_of(argc, argv, "--threads", "1"));
     b.s.features = strtoull(value_of(argc, argv, "--features", "-1"), NULL, 0);
+    b.s.integers = atoi(value_of(argc, argv, "--integers", "0"));
     b.s.seconds = atof(value_of(argc, argv, "--seconds", "0.5"));
     for (int i = 4; i < argc; i++)
         b.s.cold = b.s.cold || !strcmp(argv[i], "--cold");
