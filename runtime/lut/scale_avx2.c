@@ -1,4 +1,4 @@
-// lut.deq and lut.off with AVX2: the defining operations on 8 columns at once.
+// lut.deq, lut.off and lut.lda with AVX2: the defining operations on 8 columns at once.
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 
 #include "runtime/lut/vectors_avx2.h"
@@ -49,6 +49,22 @@ void lut_avx2_off(lut_unit *u, const isa_instruction *in, const lut_operands *me
         for (uint32_t j = 0; j < u->n; j += 8)
             add_scaled(d + j, row_factor(factors, row), columns_at(in->scale_type, v, j));
     }
+}
+
+// Halves, eight at a time; everything else as defined.
+void lut_avx2_lda(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
+{
+    const lut_operand *rows = &memory->item[0];
+    const uint32_t columns = rows->bytes / lut_data_bytes(in);
+    if (in->type != XLUT_DATA_F16 || columns % 8 != 0) {
+        lut_reference_lda(u, in, memory);
+        return;
+    }
+    memset(lut_tile(u, in->rd), 0, u->tile_bytes);
+    for (uint32_t row = 0; row < rows->rows; row++)
+        for (uint32_t j = 0; j < columns; j += 8)
+            _mm256_store_ps(lut_tile_f32(u, in->rd) + row * u->n + j,
+                            canonical(columns_at(XLUT_SCALE_F16, rows->host[row], j)));
 }
 
 #else

@@ -136,6 +136,32 @@ void lut_avx512_zero(lut_unit *u, const isa_instruction *in, const lut_operands 
     u->half_zero |= 1u << in->rd;
 }
 
+// Masked loads touch nothing behind a row's end.
+INLINE __m512 loaded_columns(unsigned type, const uint8_t *from, uint32_t j, uint32_t columns)
+{
+    const __mmask16 mask = columns - j >= 16 ? 0xffff : (__mmask16)((1u << (columns - j)) - 1);
+    if (type == XLUT_DATA_F16)
+        return canonical(_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, from + 2 * j)));
+    return _mm512_maskz_loadu_ps(mask, from + 4 * j);
+}
+
+// From bf16 as defined.
+void lut_avx512_lda(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
+{
+    const lut_operand *rows = &memory->item[0];
+    const uint32_t columns = rows->bytes / lut_data_bytes(in);
+    if (in->type == XLUT_DATA_BF16) {
+        lut_reference_lda(u, in, memory);
+        return;
+    }
+    memset(lut_tile(u, in->rd), 0, u->tile_bytes);
+    u->half_zero &= ~(1u << in->rd);
+    for (uint32_t row = 0; row < rows->rows; row++)
+        for (uint32_t j = 0; j < columns; j += 16)
+            _mm512_store_ps(lut_tile_f32(u, in->rd) + row * u->n + j,
+                            loaded_columns(in->type, rows->host[row], j, columns));
+}
+
 INLINE __m256i halves_of(const tile_f32 *from)
 {
     return _mm512_cvtps_ph(canonical(_mm512_load_ps(from)),
