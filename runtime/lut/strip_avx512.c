@@ -39,8 +39,8 @@ INLINE uint32_t other_rows(const lut_unit *u, const uint8_t *numbers, unsigned r
     return all;
 }
 
-// lut.deq
-INLINE void scale_sums(shape k, const lut_step *step, const uint8_t *const *span,
+// lut.deq of rows from `first` on
+INLINE void scale_sums(shape k, const lut_step *step, const uint8_t *const *span, unsigned first,
                        const __m512i *sum, __m512 *result)
 {
     const unsigned parts = parts_of(k);
@@ -48,8 +48,9 @@ INLINE void scale_sums(shape k, const lut_step *step, const uint8_t *const *span
     load_columns(at(span, step->scales), step->wide_scales, scale);
     UNROLL for (unsigned row = 0; row < k.rows; row++)
     {
-        const __m512 factor =
-            step->has_factors ? number_at(at(span, step->factors) + 4 * row) : _mm512_set1_ps(1);
+        const __m512 factor = step->has_factors
+                                  ? number_at(at(span, step->factors) + 4 * (first + row))
+                                  : _mm512_set1_ps(1);
         UNROLL for (unsigned i = 0; i < VECTORS; i++)
         {
             const __m512 total = _mm512_cvtepi32_ps(total_of(k, sum + (i * k.rows + row) * parts));
@@ -59,14 +60,15 @@ INLINE void scale_sums(shape k, const lut_step *step, const uint8_t *const *span
     }
 }
 
-// lut.off
-INLINE void add_offsets(shape k, const lut_step *step, const uint8_t *const *span, __m512 *result)
+// lut.off, likewise
+INLINE void add_offsets(shape k, const lut_step *step, const uint8_t *const *span, unsigned first,
+                        __m512 *result)
 {
     __m512 column[VECTORS];
     load_columns(at(span, step->column), step->wide_offsets, column);
     UNROLL for (unsigned row = 0; row < k.rows; row++)
     {
-        const __m512 number = number_at(at(span, step->row) + 4 * row);
+        const __m512 number = number_at(at(span, step->row) + 4 * (first + row));
         UNROLL for (unsigned i = 0; i < VECTORS; i++)
         {
             __m512 *to = &result[i * k.rows + row];
@@ -141,12 +143,12 @@ INLINE void add_step(const lut_unit *u, const lut_step *step, const uint8_t *con
 INLINE void scale_step(const lut_unit *u, const lut_step *step, const uint8_t *const *span, shape k,
                        strip_state *t)
 {
-    scale_sums(k, step, span, t->sum, t->result);
+    scale_sums(k, step, span, 0, t->sum, t->result);
     if (k.rows < u->m)
         t->others |= step->has_factors ? other_rows(u, at(span, step->factors), k.rows) : 1;
     if (!step->offset)
         return;
-    add_offsets(k, step, span, t->result);
+    add_offsets(k, step, span, 0, t->result);
     t->others |= other_rows(u, at(span, step->row), k.rows);
 }
 
@@ -175,28 +177,57 @@ INLINE void do_rounds(lut_unit *u, const lut_strip *s, const lut_strip_loop *loo
     }
 }
 
-// Rows that lmma leaves out keep their results where these and the rows' numbers are 0 and column
-// scales and offsets are finite, which follows from the results that are computed.
+// What lut.deq and lut.off make of the second row where lmma leaves it out: its sums stay. False:
+// something is not finite; nothing was stored.
+__attribute__((noinline)) static bool add_second_row(lut_unit *u, const lut_strip *s,
+                                                     const lut_strip_loop *loop)
+{
+    const shape k = {.rows = 1};
+    uint8_t *const row = lut_tile(u, s->result) + 2 * PITCH;
+    const uint8_t *span[LUT_MOST_SPANS];
+    __m512i sum[VECTORS];
+    __m512 result[VECTORS];
+    load_results(k, row, result);
+    for (unsigned i = 0; i < loop->spans; i++)
+        span[i] = loop->span[i];
+    for (uint64_t round = 0; round < loop->count; round++) {
+        for (const lut_step *step = s->step; step < s->step + s->steps; step++) {
+            load_sums(k, sum, lut_tile(u, step->sums) + 2 * PITCH, PITCH, VECTORS, false);
+            if (step->scaled)
+                scale_sums(k, step, span, 1, sum, result);
+            if (step->offset)
+                add_offsets(k, step, span, 1, result);
+        }
+        for (unsigned i = 0; i < loop->spans; i++)
+            span[i] += loop->advance[i];
+    }
+    if (!is_finite(result, VECTORS))
+        return false;
+    store_results(k, result, row);
+    return true;
+}
+
+// A second row that lmma leaves out keeps its results where these and the row's numbers are 0 and
+// column scales and offsets are finite, which follows from the results that are computed.
 INLINE bool add_strip(lut_unit *u, const lut_strip *s, const lut_strip_loop *loop, shape k)
 {
     uint8_t *const sums = lut_tile(u, s->step->sums), *const results = lut_tile(u, s->result);
     strip_state t = {.exact = true};
     __m512i before[MOST_SUMS];
-    if (s->scaled && k.rows < u->m && !is_zero_from(u, results, k.rows))
-        return false;
     load_sums(k, before, sums, PITCH, VECTORS, s->step->start);
     UNROLL for (unsigned i = 0; i < VECTORS * k.rows * parts_of(k); i++) t.sum[i] = before[i];
     if (s->scaled)
         load_results(k, results, t.result);
     do_rounds(u, s, loop, k, &t);
-    if (!t.exact || t.others << 1 != 0 || (s->scaled && !is_finite(t.result, VECTORS * k.rows))) {
-        if (!s->step->start)
-            store_sums(k, before, sums, PITCH, VECTORS);
-        return false;
-    }
-    if (s->scaled)
+    bool good = t.exact && (!s->scaled || is_finite(t.result, VECTORS * k.rows));
+    if (good && s->scaled && k.rows < u->m &&
+        (t.others << 1 != 0 || !is_zero_from(u, results, k.rows)))
+        good = add_second_row(u, s, loop);
+    if (good && s->scaled)
         store_results(k, t.result, results);
-    return true;
+    else if (!good && !s->step->start)
+        store_sums(k, before, sums, PITCH, VECTORS);
+    return good;
 }
 
 #define EACH_SHAPE(DO)                                                                             \
