@@ -181,6 +181,7 @@ static void follow(round_state *r, run_op *op)
     case RUN_LMMA: follow_lmma(r, op); break;
     case RUN_DEQUANTIZE: follow_dequantize(r, op); break;
     case RUN_OFFSET: follow_offset(r, op); break;
+    case RUN_PREFETCH:
     case RUN_IDLE: break;
     case RUN_ADDI: follow_addition(r, op, r->x[op->rs1], 0, (term){.offset = op->value}); break;
     case RUN_ADD: follow_addition(r, op, r->x[op->rs1], 0, r->x[op->rs2]); break;

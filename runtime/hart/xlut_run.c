@@ -22,6 +22,7 @@ static run_kind kind_of(unsigned opcode)
     case ISA_LUT_OFF: return RUN_OFFSET;
     case ISA_LUT_ZERO: return RUN_ZERO;
     case ISA_LUT_PF: return RUN_IDLE;
+    case ISA_PREFETCH_R: return RUN_PREFETCH;
     case ISA_LUT_STA:
     case ISA_LUT_ST:
     case ISA_LUT_TBL: return RUN_WHOLE;
@@ -33,9 +34,10 @@ static run_kind kind_of(unsigned opcode)
 #define LOAD_FLOAT(E, bits, box)
 #define STORE_FLOAT(E, bits)
 #define BRANCH(E, condition)
-#define NOTHING(E)                                                                                 \
-    case ISA_##E: return RUN_IDLE;
+#define NOTHING(E)
 #include "runtime/hart/integer.def"
+    case ISA_PREFETCH_I:
+    case ISA_PREFETCH_W: return RUN_IDLE;
     default: return is_xlut(opcode) ? RUN_OTHER : RUN_NOTHING;
     }
 }
@@ -132,6 +134,13 @@ static inline void settle_passing(lut_unit *u, uint32_t *passing)
     *passing = 0;
 }
 
+// Rows of tiles come from far away, as those of caches of keys.
+static inline void prefetch(const hart *h, uint64_t address)
+{
+    if (address < h->memory_limit)
+        __builtin_prefetch(h->memory_base + address);
+}
+
 // Takes a branch back; false: it is left to whoever executes branches.
 static inline bool goes_back(hart *h, hart_op *branch, const hart_op *first)
 {
@@ -163,6 +172,7 @@ hart_op *hart_xlut_execute_run(hart *h, const hart_xlut_run *run)
         case RUN_LMMA: look_up_and_count(u, op->in, op->choice); break;
         case RUN_DEQUANTIZE: dequantize(h, u, op->in); break;
         case RUN_ZERO: clear(u, op->in); break;
+        case RUN_PREFETCH: prefetch(h, a + (uint64_t)op->value); break;
         case RUN_IDLE: break;
         case RUN_WHOLE:
             settle_passing(u, &passing);

@@ -11,10 +11,11 @@ typedef enum run_kind {
     RUN_DEQUANTIZE,
     RUN_OFFSET,
     RUN_ZERO,
-    RUN_WHOLE,  // lut.sta, lut.st, lut.tbl
-    RUN_IDLE,   // does nothing: prefetches
-    RUN_OTHER,  // Xlut
-    RUN_BRANCH, // back to an instruction of the run
+    RUN_WHOLE,    // lut.sta, lut.st, lut.tbl
+    RUN_PREFETCH, // prefetch.r
+    RUN_IDLE,     // does nothing: other prefetches
+    RUN_OTHER,    // Xlut
+    RUN_BRANCH,   // back to an instruction of the run
 // The arithmetic between them.
 #define REGISTER(E, result) RUN_##E,
 #define IMMEDIATE(E, result) RUN_##E,
