@@ -46,7 +46,7 @@ static void test_columns_are_powers_of_two_near_the_budget(void **state)
     assert_int_equal(explore_columns(512, 2, 3), 64);
     assert_int_equal(explore_columns(512, 2, 6), 32);
     assert_int_equal(explore_columns(1, 8, 8), 1);
-    assert_int_equal(explore_columns(1 << 31, 1, 1), 1 << 16);
+    assert_int_equal(explore_columns(1u << 31, 1, 1), 1 << 16);
 }
 
 static void test_tiles_have_room_for_tables(void **state)
