@@ -137,6 +137,11 @@ static bool read_canonical(void *context, diagnostics *d, const ir_global *g, in
     return weights_canonical(context, d, g, first, count, out);
 }
 
+static bool read_parts(void *context, diagnostics *d, const ir_global *g, uint8_t *part_of_block)
+{
+    return weights_parts(context, d, g, part_of_block);
+}
+
 static bool add_moments(eval_lockstep *s, int64_t k, quant_moments *sums)
 {
     for (size_t i = 0; i < eval_lockstep_calls(s); i++) {
@@ -169,26 +174,72 @@ static quant_moments *find_moments(calibration *c, eval_lockstep *s, const ir_op
     return NULL;
 }
 
-// Rows that the file holds exactly stay; so do those that calibration does not improve.
+// Rows from `start` on, into `rows`, which have one format. Rows that the file holds exactly stay;
+// so do those that calibration does not improve.
 static bool calibrate_rows(calibration *c, const ir_global *g, const weights_tensor *t,
-                           const quant_moments *sums, quant_rows *rows)
+                           const quant_moments *sums, int64_t start, quant_rows *rows)
 {
     enum { ROWS = 64 };
     driver *d = c->d;
     arena *a = arena_create();
     float *values = arena_alloc_array(a, ROWS, (size_t)t->columns * sizeof *values);
     bool ok = true;
-    for (int64_t first = 0; first < t->rows && ok; first += ROWS) {
-        int64_t count = t->rows - first < ROWS ? t->rows - first : ROWS;
+    for (int64_t first = 0; first < rows->n && ok; first += ROWS) {
+        int64_t count = rows->n - first < ROWS ? rows->n - first : ROWS, at = start + first;
         quant_rows some = quant_rows_slice(rows, first, count);
-        ok = weights_canonical(d->weights, d->diagnostics, g, first, some.n, &some) &&
-             weights_read_rows(d->weights, d->diagnostics, t, first, some.n, values);
+        ok = weights_canonical(d->weights, d->diagnostics, g, at, some.n, &some) &&
+             weights_read_rows(d->weights, d->diagnostics, t, at, some.n, values);
         if (ok)
             quant_calibrate(sums, &quant_calibration_usual, values, &some);
-        double part = (double)(first + some.n) / (double)t->rows;
+        double part = (double)(at + some.n) / (double)t->rows;
         progress_update(&c->progress, ((double)c->done + part) / (double)c->n_waiting, g->name);
     }
     arena_destroy(a);
+    return ok;
+}
+
+// The formats of the blocks of rows are chosen by what each costs the product.
+static bool choose_parts(calibration *c, const ir_global *g, const weights_tensor *t,
+                         const quant_moments *sums, const quant_mix *m, uint8_t *part_of_block)
+{
+    driver *d = c->d;
+    arena *a = arena_create();
+    int64_t blocks = quant_mix_blocks(m, t->rows);
+    double *errors = arena_alloc_array(a, (size_t)blocks, m->n_parts * sizeof *errors);
+    float *values = arena_alloc_array(a, (size_t)m->rows, (size_t)t->columns * sizeof *values);
+    bool ok = true;
+    for (int64_t b = 0; b < blocks && ok; b++) {
+        int64_t n = quant_mix_block_rows(m, t->rows, b);
+        ok = weights_read_rows(d->weights, d->diagnostics, t, b * m->rows, n, values);
+        for (unsigned i = 0; i < m->n_parts && ok; i++) {
+            quant_rows rows = quant_rows_create(a, &m->parts[i].format, n, t->columns);
+            quant_quantize_by(QUANT_CLIPPED, values, &rows);
+            errors[i * blocks + b] = quant_product_error(sums, values, &rows);
+        }
+    }
+    if (ok) {
+        quant_mix_choose(m, blocks, errors, part_of_block);
+        weights_place_parts(d->weights, t, g, part_of_block);
+    }
+    arena_destroy(a);
+    return ok;
+}
+
+static bool calibrate_blocks(calibration *c, const ir_global *g, const weights_tensor *t,
+                             const quant_moments *sums, const quant_mix *m)
+{
+    driver *d = c->d;
+    int64_t blocks = quant_mix_blocks(m, t->rows);
+    uint8_t *part_of_block = arena_alloc(d->arena, (size_t)blocks);
+    bool ok = !quant_is_mixed(m) || choose_parts(c, g, t, sums, m, part_of_block);
+    for (int64_t b = 0; b < blocks && ok; b++) {
+        unsigned part = quant_is_mixed(m) ? part_of_block[b] : 0;
+        int64_t n = quant_mix_block_rows(m, t->rows, b);
+        quant_rows rows = quant_rows_create(d->arena, &m->parts[part].format, n, t->columns);
+        ok = calibrate_rows(c, g, t, sums, b * m->rows, &rows);
+        if (ok)
+            weights_place_rows(d->weights, t, b * m->rows, &rows);
+    }
     return ok;
 }
 
@@ -196,14 +247,12 @@ static bool calibrate_weight(calibration *c, eval_lockstep *s, const ir_op *op, 
 {
     driver *d = c->d;
     weights_tensor t;
-    quant_format format;
-    if (!weights_resolve(d->weights, d->diagnostics, g, &t) || !weights_global_format(g, &format))
+    quant_mix mix;
+    if (!weights_resolve(d->weights, d->diagnostics, g, &t) || !weights_global_mix(g, &mix))
         return false;
     quant_moments *sums = find_moments(c, s, op, t.columns);
-    quant_rows rows = quant_rows_create(d->arena, &format, t.rows, t.columns);
-    if (!sums || !calibrate_rows(c, g, &t, sums, &rows))
+    if (!sums || !calibrate_blocks(c, g, &t, sums, &mix))
         return false;
-    weights_place_rows(d->weights, &t, &rows);
     eval_forget_weight(c->evaluator, g);
     c->done++;
     return true;
@@ -213,10 +262,10 @@ static bool calibrate_weight(calibration *c, eval_lockstep *s, const ir_op *op, 
 
 static const ir_global *weight_of(const ir_op *op)
 {
-    quant_format f;
+    quant_mix m;
     const ir_value *w = op->code == IR_LINEAR ? ir_operand_named(op, "w") : NULL;
-    bool known = w && w->kind == IR_VALUE_GLOBAL && weights_global_format(w->global, &f);
-    return known && quant_looks_up(&f) ? w->global : NULL;
+    bool known = w && w->kind == IR_VALUE_GLOBAL && weights_global_mix(w->global, &m);
+    return known && quant_looks_up(&m.parts[0].format) ? w->global : NULL;
 }
 
 static bool is_waiting(const calibration *c, const ir_global *g)
@@ -267,7 +316,7 @@ static bool run_calibration(calibration *c)
                            f->name);
         return true;
     }
-    eval_weights reader = {d->weights, read_values, read_canonical};
+    eval_weights reader = {d->weights, read_values, read_canonical, read_parts};
     eval_options options = {&reader, false, machine_tile_depth(&d->machine)};
     eval_watch watch = {c, before_op};
     c->evaluator = eval_create(d->diagnostics, d->module, &options);

@@ -41,6 +41,11 @@ static bool read_canonical(void *context, diagnostics *d, const ir_global *g, in
     return weights_canonical(context, d, g, first, count, out);
 }
 
+static bool read_parts(void *context, diagnostics *d, const ir_global *g, uint8_t *part_of_block)
+{
+    return weights_parts(context, d, g, part_of_block);
+}
+
 // ------------------------------------------------------------------ entry and dimensions
 
 static bool choose_entry(evaluation *v)
@@ -292,7 +297,7 @@ int command_eval(driver *d)
     if (!load_module(d) || !calibrate_weights(d) ||
         (passes && !(choose_pipeline(d, until) && run_pipeline(d))))
         return EXIT_USER_ERROR;
-    eval_weights reader = {d->weights, read_values, read_canonical};
+    eval_weights reader = {d->weights, read_values, read_canonical, read_parts};
     eval_options options = {&reader, d->rounded_tables, machine_tile_depth(&d->machine)};
     evaluation *v = ARENA_NEW(d->arena, evaluation);
     v->d = d;

@@ -1,6 +1,6 @@
 // --quant: which format each weight gets whose format is open ('w' or 'dense').
 //
-//    --quant w2g64,*.ffn_down=w4g32,blk.0.*=keep
+//    --quant w2g64,*.ffn_down=w4g32,blk.0.*=keep,head=w2_10%_w4
 //
 // A word alone is for all 'w'; of the patterns behind it ('*' stands for anything)
 // the last one that fits counts: a weight's name, its tensor's, or that of a weight
@@ -8,7 +8,10 @@
 // else dense. none: dense. A 'dense' weight is dense unless a pattern names it.
 #include "compiler/driver/driver.h"
 
+#include "compiler/quant/mix.h"
+
 #include <fnmatch.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char fallback[] = "w4g32";
@@ -38,10 +41,44 @@ static const char *nearest_format(driver *d, const char *name)
     return whole && quant_format_parse(whole, &format) ? whole : base;
 }
 
+// "_10%" of a name; 0: it is none.
+static double share_of(const char *part, size_t length)
+{
+    char *end;
+    double share = *part == '_' ? strtod(part + 1, &end) : 0;
+    return *part == '_' && *end == '%' && end + 1 == part + length && share > 0 ? share : 0;
+}
+
+// "w2_10%_w4": the shares of blocks as numbers of them, rounded, in a matrix of n rows; a format
+// without blocks is left out. NULL: a share is beyond all.
+static const char *with_blocks(driver *d, const char *name, int64_t n)
+{
+    text out = {0};
+    bool good = true;
+    int64_t rows = d->machine.tile_n, blocks = rows ? (n + rows - 1) / rows : 0;
+    for (size_t length; *name && good; name += length) {
+        length = 1 + strcspn(name + 1, "_");
+        double share = share_of(name, length);
+        int64_t count = (int64_t)((double)blocks * share / 100 + 0.5);
+        good = share <= 100;
+        if (share == 0)
+            text_printf(&out, "%.*s", (int)length, name);
+        else if (count)
+            text_printf(&out, "_%lldx%lld", (long long)count, (long long)rows);
+        else if (name[length])
+            length += 1 + strcspn(name + length + 1, "_");
+    }
+    const char *known = good ? ir_intern(d->module, text_string(&out)) : NULL;
+    text_free(&out);
+    return known;
+}
+
 static bool parse_format(driver *d, const char *name)
 {
-    quant_format format;
-    if (!strcmp(name, "keep") || !strcmp(name, "none") || quant_format_parse(name, &format))
+    quant_mix mix;
+    const char *counted = strchr(name, '%') ? with_blocks(d, name, INT32_MAX) : name;
+    if (!strcmp(name, "keep") || !strcmp(name, "none") ||
+        (counted && quant_mix_parse(counted, &mix)))
         return true;
     text known = {0};
     quant_format_list(&known);
@@ -106,7 +143,8 @@ static const char *lossless_planes(driver *d, const weights_tensor *t)
 {
     switch (weights_kind_of(d->weights)) {
     case WEIGHTS_GGUF: return weights_keep_format(d->weights, t);
-    case WEIGHTS_PACKED: return t->format.planes ? ir_intern(d->module, t->format.name) : NULL;
+    case WEIGHTS_PACKED:
+        return t->format.planes || t->mix ? ir_intern(d->module, t->format.name) : NULL;
     default: return NULL; // no values: nothing to keep
     }
 }
@@ -183,6 +221,8 @@ bool choose_formats(driver *d, const char *spec)
         if (g->kind == IR_GLOBAL_WEIGHT)
             note_uses(d, g, open, &rules);
         const char *format = open ? format_for(d, &rules, g) : NULL;
+        if (format && strchr(format, '%') && t->rank)
+            format = with_blocks(d, format, t->dims[0].value);
         if (format)
             g->value.type = ir_type_weight(d->module, format, t->rank, t->dims);
     }

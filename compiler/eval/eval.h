@@ -7,11 +7,10 @@
 #pragma once
 
 #include "compiler/ir/ir.h"
-#include "compiler/quant/quant.h"
+#include "compiler/quant/mix.h"
 #include "support/array.h"
 
-// Where the values of weight globals come from. Both functions are required and
-// report their own errors.
+// Where the values of weight globals come from. The functions report their own errors.
 typedef struct eval_weights {
     void *context;
     // Rows first .. first + count of the matrix (vectors and tensors: all but the last dimension
@@ -21,6 +20,9 @@ typedef struct eval_weights {
     // The same of a weight in a plane format, in canonical form; `out` was created.
     bool (*canonical)(void *context, diagnostics *d, const ir_global *g, int64_t first,
                       int64_t count, quant_rows *out);
+    // Which of several formats each block of rows has; NULL: there are no such weights. Rows of a
+    // block are asked for in its format.
+    bool (*parts)(void *context, diagnostics *d, const ir_global *g, uint8_t *part_of_block);
 } eval_weights;
 
 typedef struct eval_options {

@@ -15,6 +15,8 @@ typedef struct tensor {
 // A global's content once it was needed: a tensor (vectors, states, constants), or what could be
 // kept of a matrix.
 typedef struct eval_global {
+    struct eval_global *blocks; // of a matrix in several formats: the matrices of its blocks
+    uint8_t *part_of_block;
     bool loaded;
     tensor memory;    // in its largest shape: of a state, all slots
     tensor value;     // the same memory in its present shape
@@ -56,8 +58,8 @@ const tensor *eval_global_memory(evaluator *e, const ir_global *g); // in its la
 const tensor *eval_global_content(evaluator *e, const ir_global *g);
 // Room for a result, in its type and present shape; NULL: reported.
 tensor *eval_result(evaluator *e, const ir_op *op, unsigned index);
-// The weight global behind an operand, in a format that is decided; NULL: reported.
-const ir_global *eval_weight_of(evaluator *e, const ir_op *op, unsigned slot, quant_format *format);
+// The weight global behind an operand, in formats that are decided; NULL: reported.
+const ir_global *eval_weight_of(evaluator *e, const ir_op *op, unsigned slot, quant_mix *mix);
 bool eval_error(evaluator *e, const ir_op *op, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -123,6 +123,7 @@ bool eval_lockstep_operand(eval_lockstep *s, size_t index, const char *name, eva
 void eval_forget_weight(evaluator *e, const ir_global *g)
 {
     eval_global *content = &e->globals[g->value.mark];
+    content->blocks = NULL;
     content->rows = NULL;
     content->values = content->levels = NULL;
 }

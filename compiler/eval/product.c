@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { BLOCK_ROWS = 64 };
 #define MOST_KEPT (INT64_C(1) << 30) // bytes of weights kept between calls
@@ -16,10 +17,12 @@ typedef struct product {
     const ir_type *table; // the left operand is a table of x with rounded entries
     const ir_global *weight;
     eval_global *content; // the weight's
-    quant_format format;
-    int64_t n, k, rows;
-    double *entries; // rows * lookups * 8 (of a codebook QUANT_BOOK), with `table`
-    double *signs;   // of a codebook and a plane: rows * lookups * 8
+    quant_mix mix;
+    quant_format format;         // of the rows that are multiplied: all, or of a block
+    int64_t first;               // the first of them
+    int64_t n, k, rows, columns; // n of them, of `columns` in all
+    double *entries;             // rows * lookups * 8 (of a codebook QUANT_BOOK), with `table`
+    double *signs;               // of a codebook and a plane: rows * lookups * 8
     double levels[QUANT_TERMS][QUANT_CODES]; // of formats whose levels are known, by terms
 } product;
 
@@ -43,7 +46,8 @@ static bool read_planes(product *p, arena *a, weight_block *b)
 {
     const eval_weights *w = p->e->options.weights;
     b->rows = quant_rows_create(a, &p->format, b->count, p->k);
-    return w->canonical(w->context, p->e->diagnostics, p->weight, b->first, b->count, &b->rows);
+    return w->canonical(w->context, p->e->diagnostics, p->weight, p->first + b->first, b->count,
+                        &b->rows);
 }
 
 static bool read_dense(product *p, weight_block *b, double *out)
@@ -285,7 +289,7 @@ static bool multiply(product *p)
                                ? (p->format.codebook ? through_book : through_table)(p, &b, m, n)
                            : exact ? integer_exact(p, &b, m, n)
                                    : ideal(p, &b, m, n);
-                p->y->data[m * p->n + first + n] = scalar_round(p->y->type, y);
+                p->y->data[m * p->columns + p->first + first + n] = scalar_round(p->y->type, y);
             }
         }
         arena_destroy(scratch);
@@ -337,7 +341,7 @@ static bool with_entries(product *p)
 {
     const quant_codebook *book = p->format.codebook;
     arena *scratch = arena_create();
-    weight_block first = {.count = p->n > 0};
+    weight_block first = {.count = p->n > 0}; // of one format
     bool ok = !book || !book->learned || read_planes(p, scratch, &first);
     if (ok)
         build_entries(p, !book ? NULL : book->learned ? first.rows.book : book->levels);
@@ -345,13 +349,43 @@ static bool with_entries(product *p)
     return ok;
 }
 
+// A matrix in several formats is one for each of its blocks.
+static bool multiply_blocks(product *p)
+{
+    evaluator *e = p->e;
+    eval_global *g = p->content;
+    const eval_weights *w = e->options.weights;
+    int64_t blocks = quant_mix_blocks(&p->mix, p->n);
+    if (!w->parts)
+        return eval_error(e, p->op, "weight '%s' has several formats", p->weight->name);
+    if (!g->blocks) {
+        g->part_of_block = arena_alloc(e->arena, (size_t)blocks);
+        if (!w->parts(w->context, e->diagnostics, p->weight, g->part_of_block))
+            return false;
+        g->blocks = ARENA_ARRAY(e->arena, eval_global, (size_t)blocks);
+        memset(g->blocks, 0, (size_t)blocks * sizeof *g->blocks);
+    }
+    bool ok = true;
+    for (int64_t i = 0; i < blocks && ok; i++) {
+        product part = *p;
+        part.format = p->mix.parts[g->part_of_block[i]].format;
+        part.content = &g->blocks[i];
+        part.first = i * p->mix.rows;
+        part.n = quant_mix_block_rows(&p->mix, p->n, i);
+        find_levels(&part);
+        ok = multiply(&part);
+    }
+    return ok;
+}
+
 static bool find_weight(product *p)
 {
-    p->weight = eval_weight_of(p->e, p->op, 1, &p->format);
+    p->weight = eval_weight_of(p->e, p->op, 1, &p->mix);
     if (!p->weight)
         return false;
+    p->format = p->mix.parts[0].format;
     p->content = &p->e->globals[p->weight->value.mark];
-    p->n = p->weight->value.type->dims[0].value;
+    p->n = p->columns = p->weight->value.type->dims[0].value;
     p->k = p->weight->value.type->dims[1].value;
     if (eval_columns(p->x) != p->k)
         return eval_error(p->e, p->op, "x has %lld columns, weight '%s' %lld",
@@ -377,7 +411,7 @@ static bool eval_product(evaluator *e, const ir_op *op, bool with_table)
     bool rounds =
         p.table && e->options.quantize_tables && p.format.planes && !scalar_is_integer(p.x->type);
     bool ok = !rounds || with_entries(&p);
-    ok = ok && multiply(&p);
+    ok = ok && (quant_is_mixed(&p.mix) ? multiply_blocks(&p) : multiply(&p));
     free(p.entries);
     free(p.signs);
     return ok;

@@ -51,9 +51,9 @@ typedef struct row_table {
 static bool find_table(evaluator *e, const ir_op *op, row_table *t)
 {
     const ir_type *type = ir_operand(op, 0)->type;
-    quant_format format;
+    quant_mix mix;
     if (type->kind == IR_WEIGHT) {
-        t->weight = eval_weight_of(e, op, 0, &format);
+        t->weight = eval_weight_of(e, op, 0, &mix);
         t->rows = type->dims[0].value;
         t->columns = type->dims[1].value;
         return t->weight;

@@ -137,14 +137,13 @@ bool eval_optional(evaluator *e, const ir_op *op, const char *name, const tensor
     return !ir_operand_named(op, name) || (*out = eval_operand_named(e, op, name));
 }
 
-const ir_global *eval_weight_of(evaluator *e, const ir_op *op, unsigned slot_index,
-                                quant_format *format)
+const ir_global *eval_weight_of(evaluator *e, const ir_op *op, unsigned slot_index, quant_mix *mix)
 {
     const ir_value *w = ir_operand(op, slot_index);
     const ir_global *g = eval_global_of(e, w);
     if (!g)
         eval_error(e, op, "the matrix must be a weight of the module");
-    else if (!quant_format_parse(w->type->format, format))
+    else if (!quant_mix_parse(w->type->format, mix))
         eval_error(e, op, "weight '%s' has no format yet ('%s'); run quantize-weights first",
                    g->name, w->type->format);
     else

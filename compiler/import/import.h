@@ -10,7 +10,7 @@
 #pragma once
 
 #include "compiler/ir/ir.h"
-#include "compiler/quant/quant.h"
+#include "compiler/quant/mix.h"
 #include "support/metadata.h"
 
 typedef struct weights weights;
@@ -78,6 +78,7 @@ typedef struct weights_tensor {
     const char *origin;      // packed: the tensor it was made from, or NULL; otherwise the name
     const weight_type *type; // GGUF; NULL otherwise
     quant_format format;     // packed: of the bytes; otherwise the dense format that is exact
+    const pack_mix *mix;     // packed in several formats; `format` then has nothing but their name
     unsigned rank;
     int64_t shape[WEIGHTS_MAX_RANK]; // row-major: [N, K]
     int64_t rows, columns;           // of the matrix of all but the last dimension and the last
@@ -109,16 +110,25 @@ bool weights_read_rows(const weights *w, diagnostics *d, const weights_tensor *t
 // those of the global (leading dimensions of 1 aside). False: reported at the global.
 bool weights_resolve(const weights *w, diagnostics *d, const ir_global *g, weights_tensor *out);
 // The format of a global: of its type, or its element type as a dense format. False: not decided
-// yet ("w", "dense"), or an element type without a format.
+// yet ("w", "dense"), an element type without a format, or several formats.
 bool weights_global_format(const ir_global *g, quant_format *out);
+// The formats of a weight; false: not decided yet.
+bool weights_global_mix(const ir_global *g, quant_mix *out);
+// Which of them each block of rows has: those of the packed file, or those whose squared error is
+// worth it, unless they were placed.
+bool weights_parts(const weights *w, diagnostics *d, const ir_global *g, uint8_t *part_of_block);
+void weights_place_parts(weights *w, const weights_tensor *t, const ir_global *g,
+                         const uint8_t *part_of_block);
 
-// Rows of a plane-format global exactly as they are packed: a row that the source holds in a
-// canonical form which fits the format is converted exactly, every other one is quantized.
-// `out` comes from quant_rows_create with the global's format, `count` and K.
+// Rows of a plane-format global (of several formats: rows that have that of `out`) exactly as they
+// are packed: a row that the source holds in a canonical form which fits the format is converted
+// exactly, every other one is quantized. `out` comes from quant_rows_create with the global's
+// format, `count` and K.
 bool weights_canonical(const weights *w, diagnostics *d, const ir_global *g, int64_t first,
                        int64_t count, quant_rows *out);
-// From now on these are the rows of the global's tensor in their format. They live as long as w.
-void weights_place_rows(weights *w, const weights_tensor *t, const quant_rows *rows);
+// From now on these are the rows of the tensor from `first` on in their format. They live as long
+// as w.
+void weights_place_rows(weights *w, const weights_tensor *t, int64_t first, const quant_rows *rows);
 // The exact values of rows as packed, dense formats included (rounded to their type). The rows
 // of a vector or tensor are those of the matrix of all but its last dimension; a scalar has one.
 bool weights_values(const weights *w, diagnostics *d, const ir_global *g, int64_t first,

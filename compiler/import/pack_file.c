@@ -50,8 +50,41 @@ static bool report_unpackable(diagnostics *d, const ir_global *g, const quant_fo
     return false;
 }
 
+static int64_t mixed_blocks(const quant_mix *m)
+{
+    int64_t count = 0;
+    for (unsigned i = 1; i < m->n_parts; i++)
+        count += m->parts[i].blocks;
+    return count;
+}
+
+// Of a weight in several formats.
+static bool mixed_size(diagnostics *d, const ir_global *g, const quant_mix *m, pack_shape shape,
+                       uint64_t *size)
+{
+    int64_t n, k;
+    pack_mix p;
+    matrix_of(g, &n, &k);
+    bool packs =
+        g->value.type->rank == 2 && pack_mix_of(m, n, k, shape, &p) && p.size < UINT64_C(1) << 47;
+    *size = packs ? p.size : 0;
+    if (packs)
+        return true;
+    diagnostic_error(
+        d, g->where, "weight '%s': format %s cannot be packed: %s", g->name, g->value.type->format,
+        !shape.tile_m             ? "CPUs and machines without LUT tiles have no mixed rows"
+        : m->rows != shape.tile_n ? "its blocks must have as many rows as a tile has columns"
+        : n < 1 || quant_mix_blocks(m, n) < mixed_blocks(m)
+            ? "the matrix has fewer blocks"
+            : "it is too large, no matrix, or its groups are too small");
+    return false;
+}
+
 static bool size_of(diagnostics *d, const ir_global *g, pack_shape shape, uint64_t *size)
 {
+    quant_mix mix;
+    if (weights_global_mix(g, &mix) && quant_is_mixed(&mix))
+        return mixed_size(d, g, &mix, shape, size);
     quant_format f;
     int64_t n, k;
     pack_geometry geometry;
@@ -120,9 +153,8 @@ bool pack_file_check(const ir_module *m, diagnostics *d, pack_shape shape)
 // Hashes have a fixed width: the directory's size does not depend on them.
 static void directory_entry(text *out, const ir_global *g, uint64_t hash)
 {
-    quant_format f;
-    weights_global_format(g, &f);
     const ir_type *t = g->value.type;
+    const char *format = t->kind == IR_WEIGHT ? t->format : scalar_rows[t->scalar].name;
     char digits[17];
     snprintf(digits, sizeof digits, "%016llx", (unsigned long long)hash);
     json_t *shape = json_array();
@@ -130,7 +162,7 @@ static void directory_entry(text *out, const ir_global *g, uint64_t hash)
         json_array_append_new(shape, json_integer(t->dims[i].value));
     json_t *entry =
         json_pack("{s:s, s:s?, s:s, s:o, s:I, s:I, s:s}", "name", g->name, "source", g->source,
-                  "format", f.name, "shape", shape, "offset", (json_int_t)(g->address - PACK_BASE),
+                  "format", format, "shape", shape, "offset", (json_int_t)(g->address - PACK_BASE),
                   "size", (json_int_t)g->size, "hash", digits);
     char *line = entry ? json_dumps(entry, JSON_COMPACT) : NULL;
     if (!line)
@@ -393,10 +425,57 @@ static bool put_copy(writer *o, const weights_tensor *t)
     return XXH3_64bits_digest(o->hash) == t->hash || weights_verify(o->w, o->d, t);
 }
 
+// The map, then part by part its column tiles.
+static bool put_mix(writer *o, arena *a, const ir_global *g, const pack_mix *p,
+                    const weights_tensor *t)
+{
+    const int64_t step = p->mix.rows;
+    uint8_t *part_of_block = arena_alloc(a, (size_t)p->tiles);
+    uint8_t *map = arena_alloc(a, (size_t)p->map_bytes);
+    if (!weights_parts(o->w, o->d, g, part_of_block))
+        return false;
+    pack_mix_map(p, part_of_block, map);
+    bool good = put_weight(o, map, (uint64_t)p->map_bytes);
+    for (unsigned i = 0; i < p->mix.n_parts && good; i++) {
+        const quant_format *f = &p->mix.parts[i].format;
+        const uint64_t size = (uint64_t)p->parts[i].geometry.column_tile_bytes;
+        quant_rows rows = quant_rows_create(a, f, step, t->columns);
+        uint8_t *packed = arena_alloc(a, (size_t)size);
+        for (int64_t b = 0; b < p->tiles && good; b++) {
+            if (part_of_block[b] != i)
+                continue;
+            quant_rows tile = quant_rows_slice(&rows, 0, least(step, t->rows - b * step));
+            good = weights_canonical(o->w, o->d, g, b * step, tile.n, &tile);
+            pack_rows(&tile, o->shape, packed);
+            good = good && put_weight(o, packed, size);
+        }
+    }
+    return good;
+}
+
+// The same formats in the same tiles are copied.
+static bool put_mixed_global(writer *o, const ir_global *g, const quant_mix *m)
+{
+    weights_tensor t;
+    pack_mix p;
+    if (!weights_resolve(o->w, o->d, g, &t) || !pack_mix_of(m, t.rows, t.columns, o->shape, &p))
+        return false;
+    if (t.mix && strcmp(t.format.name, g->value.type->format) == 0 &&
+        o->shape.tile_m == o->w->shape.tile_m && o->shape.tile_n == o->w->shape.tile_n)
+        return put_copy(o, &t);
+    arena *a = arena_create();
+    bool good = put_mix(o, a, g, &p, &t);
+    arena_destroy(a);
+    return good;
+}
+
 static bool put_global(writer *o, const ir_global *g)
 {
     quant_format f;
+    quant_mix mix;
     weights_tensor t;
+    if (weights_global_mix(g, &mix) && quant_is_mixed(&mix))
+        return put_mixed_global(o, g, &mix);
     weights_global_format(g, &f);
     if (!weights_resolve(o->w, o->d, g, &t))
         return false;

@@ -84,6 +84,41 @@ static const weight_type *dense_type(const quant_format *f)
     return NULL;
 }
 
+// Several formats; which column tile has which stands in front of them.
+static bool entry_mix(parsing *p, weights_tensor *t, uint64_t at)
+{
+    pack_mix *m = (pack_mix *)t->mix;
+    const quant_mix formats = m->mix;
+    if (t->rank != 2 || !pack_mix_of(&formats, t->rows, t->columns, p->w->shape, m))
+        return bad_entry(p, "the format cannot be packed in this tile shape");
+    if (t->size != m->size)
+        return bad_entry(p, "the size is not that of the shape and format");
+    t->data = p->data + at;
+    p->at = at + t->size;
+    uint8_t *parts = arena_alloc(p->w->arena, (size_t)m->tiles);
+    return pack_mix_unmap(m, t->data, parts) ||
+           bad_entry(p, "its column tiles do not each have one format, in order");
+}
+
+// The format or formats of a name.
+static bool entry_format(parsing *p, const char *name, weights_tensor *t)
+{
+    quant_mix mix;
+    if (!name || strlen(name) >= sizeof t->format.name || !quant_mix_parse(name, &mix))
+        return bad_entry(p, "the format is unknown");
+    t->format = mix.parts[0].format;
+    if (!quant_is_mixed(&mix)) {
+        t->type = t->format.planes ? NULL : dense_type(&t->format);
+        return true;
+    }
+    pack_mix *m = ARENA_NEW(p->w->arena, pack_mix);
+    m->mix = mix;
+    t->mix = m;
+    t->format = (quant_format){.kind = QUANT_DENSE, .scale = SCALAR_F32};
+    memcpy(t->format.name, name, strlen(name));
+    return true;
+}
+
 static bool entry_place(parsing *p, const json_t *entry, weights_tensor *t)
 {
     json_t *offset = json_object_get(entry, "offset"), *size = json_object_get(entry, "size");
@@ -95,6 +130,8 @@ static bool entry_place(parsing *p, const json_t *entry, weights_tensor *t)
     if (at % PACK_ALIGN || at < p->at || at > p->end || t->size > p->end - at)
         return bad_entry(p, "the weight is misaligned, overlaps its neighbour or leaves the file");
     pack_geometry g;
+    if (t->mix)
+        return entry_mix(p, t, at);
     if (t->format.planes && !pack_geometry_of(&t->format, t->rows, t->columns, p->w->shape, &g))
         return bad_entry(p, "the format cannot be packed in this tile shape");
     if (t->size != pack_size(&t->format, t->rows, t->columns, p->w->shape))
@@ -125,13 +162,12 @@ static bool parse_entry(parsing *p, const json_t *entry)
         return bad_entry(p, "it has no name");
     if (!json_is_string(origin) && !json_is_null(origin))
         return bad_entry(p, "the source is neither a name nor null");
-    if (!format || !quant_format_parse(format, &t.format))
-        return bad_entry(p, "the format is unknown");
+    if (!entry_format(p, format, &t))
+        return false;
     t.name = arena_string(p->w->arena, name, strlen(name));
     t.origin = json_is_string(origin) ? arena_string(p->w->arena, json_string_value(origin),
                                                      json_string_length(origin))
                                       : t.name;
-    t.type = t.format.planes ? NULL : dense_type(&t.format);
     if (!entry_shape(p, json_object_get(entry, "shape"), &t) || !entry_place(p, entry, &t) ||
         !entry_hash(p, entry, &t))
         return false;

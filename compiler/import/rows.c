@@ -165,7 +165,7 @@ const char *weights_keep_format(const weights *w, const weights_tensor *t)
     if (t->type && weight_type_raw(t->type))
         return ternary_floats(w, t) ? "ternary" : NULL;
     if (!t->type)
-        return t->data && t->format.planes ? t->format.name : NULL;
+        return t->data && (t->format.planes || t->mix) ? t->format.name : NULL;
     for (size_t i = 0; i < sizeof t->type->keep / sizeof t->type->keep[0] && t->type->keep[i]; i++)
         if (convertible(w, t, t->type->keep[i]))
             return t->type->keep[i];
@@ -207,6 +207,8 @@ void tensor_rows(const weights *w, const weights_tensor *t, int64_t first, int64
     } else if (t->type) {
         int64_t row_bytes = t->columns / t->type->block * t->type->bytes;
         t->type->dequantize(t->type, t->data + first * row_bytes, count * t->columns, out);
+    } else if (t->mix) {
+        mixed_floats(w, t, first, count, out);
     } else {
         packed_rows(w, t, first, count, out);
     }
@@ -350,10 +352,10 @@ static bool rows_from_codes(const weights *w, diagnostics *d, arena *a, const we
     return good;
 }
 
-void weights_place_rows(weights *w, const weights_tensor *t, const quant_rows *rows)
+void weights_place_rows(weights *w, const weights_tensor *t, int64_t first, const quant_rows *rows)
 {
     placed_rows *p = ARENA_NEW(w->arena, placed_rows);
-    *p = (placed_rows){arena_string(w->arena, t->name, strlen(t->name)), *rows, w->placed};
+    *p = (placed_rows){arena_string(w->arena, t->name, strlen(t->name)), first, *rows, w->placed};
     w->placed = p;
 }
 
@@ -361,11 +363,12 @@ static bool copy_placed(const weights *w, const weights_tensor *t, int64_t first
 {
     const placed_rows *p = w->placed;
     while (p &&
-           (strcmp(p->tensor, t->name) != 0 || strcmp(p->rows.format.name, out->format.name) != 0))
+           (strcmp(p->tensor, t->name) != 0 || strcmp(p->rows.format.name, out->format.name) != 0 ||
+            first < p->first || first + out->n > p->first + p->rows.n))
         p = p->next;
     if (!p)
         return false;
-    quant_rows rows = quant_rows_slice(&p->rows, first, out->n);
+    quant_rows rows = quant_rows_slice(&p->rows, first - p->first, out->n);
     quant_rows_copy(&rows, out);
     return true;
 }
@@ -381,6 +384,10 @@ bool weights_canonical(const weights *w, diagnostics *d, const ir_global *g, int
         INTERNAL_ERROR("rows of '%s' do not fit what they are read into", g->name);
     if (copy_placed(w, &t, first, out))
         return true;
+    if (t.mix) {
+        mixed_canonical(w, &t, first, out);
+        return true;
+    }
     bool learned = out->format.codebook && out->format.codebook->learned;
     bool same = tensor_canonical_format(&t, &native) && native.codebook == out->format.codebook;
     if (learned && same)
@@ -427,11 +434,31 @@ static bool dense_values(const weights *w, diagnostics *d, const ir_global *g,
     return good;
 }
 
+// Block by block, whose rows have one format.
+static bool mixed_values(const weights *w, diagnostics *d, const ir_global *g, const quant_mix *m,
+                         const weights_tensor *t, int64_t first, int64_t count, double *out)
+{
+    arena *a = arena_create();
+    uint8_t *part_of_block = arena_alloc(a, (size_t)quant_mix_blocks(m, t->rows));
+    bool good = weights_parts(w, d, g, part_of_block);
+    for (int64_t n = first; n < first + count && good;) {
+        int64_t end = (n / m->rows + 1) * m->rows, step = end < first + count ? end : first + count;
+        good = canonical_values(w, d, g, &m->parts[part_of_block[n / m->rows]].format, t, n,
+                                step - n, out + (n - first) * t->columns);
+        n = step;
+    }
+    arena_destroy(a);
+    return good;
+}
+
 bool weights_values(const weights *w, diagnostics *d, const ir_global *g, int64_t first,
                     int64_t count, double *out)
 {
     quant_format format;
+    quant_mix mix;
     weights_tensor t;
+    if (weights_global_mix(g, &mix) && quant_is_mixed(&mix))
+        return weights_resolve(w, d, g, &t) && mixed_values(w, d, g, &mix, &t, first, count, out);
     if (!weights_global_format(g, &format))
         INTERNAL_ERROR("the format of '%s' is not decided", g->name);
     if (!weights_resolve(w, d, g, &t))

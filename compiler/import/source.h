@@ -17,14 +17,19 @@ struct learned_book {
     learned_book *next;
 };
 
+// Which blocks of a tensor's rows have which of a weight's formats (mixed.c).
+typedef struct known_parts known_parts;
+
 typedef struct learned_books {
     learned_book *first;
+    known_parts *parts;
 } learned_books;
 
 // Rows of a tensor that were found otherwise.
 typedef struct placed_rows placed_rows;
 struct placed_rows {
     const char *tensor;
+    int64_t first;
     quant_rows rows;
     placed_rows *next;
 };
@@ -76,6 +81,13 @@ bool tensor_canonical_format(const weights_tensor *t, quant_format *out);
 // Rows in that form, in `a`. exact[i]: the row has one, with finite values.
 quant_rows tensor_canonical(const weights *w, arena *a, const weights_tensor *t, int64_t first,
                             int64_t count, bool *exact);
+
+// Rows of a tensor of several formats, unchecked: the codes of a column tile, floats, and in the
+// format of `out`, exactly where that has their form.
+quant_rows mixed_tile(const weights *w, arena *a, const weights_tensor *t, int64_t tile);
+void mixed_floats(const weights *w, const weights_tensor *t, int64_t first, int64_t count,
+                  float *out);
+void mixed_canonical(const weights *w, const weights_tensor *t, int64_t first, quant_rows *out);
 
 // ------------------------------------------------------------ the packed file's frame
 

@@ -180,12 +180,16 @@ static const char *epilogue_obstacle(fusion *f, const ir_op *op, const unit *u)
     return reason ? reason : size_obstacle(u, 1, 0, 0);
 }
 
+static const ir_op *first_product(const unit *u);
+
 static const char *product_obstacle(fusion *f, const ir_op *op, const unit *u)
 {
     if (!f->products)
         return "it is switched off";
     if (!ir_type_same_dims(op->results[0].type, u->shape))
         return "their numbers of columns differ";
+    if (graph_is_mixed(ir_operand(op, 1)) || graph_is_mixed(ir_operand(first_product(u), 1)))
+        return "blocks of their rows differ in format";
     if (fuse_unit_of(f, ir_operand_named(op, "scale")) == u)
         return "its scale is computed there";
     return count_ops(u, is_mpgemm) == MAX_PRODUCTS ? "the kernel has enough products" : NULL;

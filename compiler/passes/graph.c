@@ -1,4 +1,5 @@
 #include "compiler/passes/graph.h"
+#include "compiler/quant/mix.h"
 
 #include <string.h>
 
@@ -25,6 +26,12 @@ int64_t graph_rows(const ir_type *t)
         if (__builtin_mul_overflow(rows, ir_dim_maximum(t->dims[i]), &rows))
             return INT64_MAX;
     return rows;
+}
+
+bool graph_is_mixed(const ir_value *weight)
+{
+    quant_mix m;
+    return quant_mix_parse(weight->type->format, &m) && quant_is_mixed(&m);
 }
 
 void graph_list_add(text *list, const char *name)

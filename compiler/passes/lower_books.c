@@ -2,11 +2,12 @@
 // A plane of a codebook looks up a quarter of the tile depth, one weight at a time, or, with codes
 // of 2 bits, a half, two weights at a time. Quarters of the depth are numbered through all tiles.
 #include "compiler/passes/lower_contract.h"
+#include "compiler/quant/mix.h"
 
 const quant_codebook *low_codebook(const ir_type *t)
 {
-    quant_format f;
-    return t->format && quant_format_parse(t->format, &f) ? f.codebook : NULL;
+    quant_mix m; // whose parts share their codebook
+    return t->format && quant_mix_parse(t->format, &m) ? m.parts[0].format.codebook : NULL;
 }
 
 void low_book(lowering *l, const quant_codebook *book, const place *weight,

@@ -4,6 +4,7 @@
 #include "compiler/passes/lower_epilogue.h"
 #include "compiler/passes/lower_matrix.h"
 #include "compiler/passes/native.h"
+#include "compiler/quant/mix.h"
 
 enum { COLUMN_BLOCK = 64, COLUMNS = 4 };
 
@@ -125,8 +126,11 @@ bool lower_dense_kernel(lowering *l)
     for (unsigned i = 0; i < k.n_products; i++) {
         ir_op *op = k.products[i].op;
         const ir_type *w = ir_operand(op, 1)->type;
-        quant_format format;
-        if (!quant_format_parse(w->format, &format) ||
+        quant_format format = {0};
+        quant_mix mix;
+        if (quant_mix_parse(w->format, &mix))
+            format = mix.parts[0].format;
+        if (!quant_format_parse(w->format, &(quant_format){0}) ||
             (format.kind != QUANT_DENSE && !all_on_matrix(&k))) {
             refuse_planes(l, op, &format);
             return false;

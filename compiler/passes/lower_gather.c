@@ -50,8 +50,13 @@ bool lower_gather_kernel(lowering *l)
     const place *table = &l->inputs[ir_operand(op, 0)->index];
     const place *indices = &l->inputs[ir_operand(op, 1)->index], *y = &l->outputs[0];
     quant_format format = {.kind = QUANT_DENSE};
-    if (table->type->kind == IR_WEIGHT && !quant_format_parse(table->type->format, &format))
-        INTERNAL_ERROR("weight format '%s' reached the lowering", table->type->format);
+    if (table->type->kind == IR_WEIGHT && !quant_format_parse(table->type->format, &format)) {
+        diagnostic_error(l->context->diagnostics, op->where,
+                         "rows of a weight in several formats (%s) cannot be read by number; give "
+                         "this one a format of its own",
+                         table->type->format);
+        return false;
+    }
     plane_table planes = {0};
     ir_value *scratch = NULL;
     if (format.planes && is_native(l->context))

@@ -1,6 +1,7 @@
 // A kernel becomes a function over buffers, vectors and tile registers.
 #include "compiler/passes/lower_kernel.h"
 #include "compiler/passes/native.h"
+#include "compiler/quant/mix.h"
 
 #include <string.h>
 
@@ -38,14 +39,15 @@ static unsigned table_parts(const lowering *l, const ir_type *t, const ir_type *
 
 static const ir_type *weight_buffer(const lowering *l, const ir_type *t)
 {
-    quant_format format;
-    if (!quant_format_parse(t->format, &format))
+    quant_mix mix;
+    pack_mix packed;
+    if (!quant_mix_parse(t->format, &mix))
         INTERNAL_ERROR("weight format '%s' reached the lowering", t->format);
-    if (format.kind == QUANT_DENSE)
-        return ir_type_buffer(l->module, format.scale, t->rank, t->dims);
-    pack_shape shape = pass_pack_shape(l->context);
-    uint64_t size = pack_size(&format, t->dims[0].value, t->dims[1].value, shape);
-    ir_dim dims[1] = {ir_dim_constant((int64_t)size)};
+    if (mix.parts[0].format.kind == QUANT_DENSE)
+        return ir_type_buffer(l->module, mix.parts[0].format.scale, t->rank, t->dims);
+    bool packs =
+        pack_mix_of(&mix, t->dims[0].value, t->dims[1].value, pass_pack_shape(l->context), &packed);
+    ir_dim dims[1] = {ir_dim_constant(packs ? (int64_t)packed.size : 0)};
     return ir_type_buffer(l->module, SCALAR_U8, 1, dims);
 }
 

@@ -5,15 +5,15 @@
 #include "compiler/passes/lower_epilogue.h"
 #include "compiler/passes/native.h"
 #include "compiler/passes/table_blocks.h"
+#include "compiler/quant/mix.h"
 
 typedef struct mpgemm {
     lowering *l;
     product *products;
     unsigned n_products;
     struct {
-        quant_format format;
-        pack_geometry geometry;
-        piece_list pieces;
+        pack_mix packed;
+        piece_list pieces[QUANT_PARTS];
         // Integer activations: scratch for the block's row scales [row_block, m], and for the
         // table's sums times them [row_block, sums * m]; NULL otherwise.
         ir_value *row_scales, *scaled_sums;
@@ -44,18 +44,25 @@ static bool describe(mpgemm *k)
     pack_shape shape = {(unsigned)l->m, (unsigned)l->n};
     for (unsigned i = 0; i < k->n_products; i++) {
         const ir_type *w = ir_operand(k->products[i].op, 1)->type;
+        pack_mix *p = &k->weights[i].packed;
         k->columns = w->dims[0].value;
-        if (!quant_format_parse(w->format, &k->weights[i].format) ||
-            !pack_geometry_of(&k->weights[i].format, w->dims[0].value, w->dims[1].value, shape,
-                              &k->weights[i].geometry)) {
+        if (!pack_mix_named(w->format, w->dims[0].value, w->dims[1].value, shape, p)) {
             diagnostic_error(l->context->diagnostics, k->products[i].op->where,
                              "weights of format %s cannot be packed for tile m%u n%u", w->format,
                              shape.tile_m, shape.tile_n);
             return false;
         }
         const ir_type *table = ir_operand(k->products[i].op, 0)->type;
-        k->weights[i].pieces = pieces_of(&k->weights[i].format, table);
-        prepare_pieces(l, &k->weights[i].pieces);
+        for (unsigned part = 0; part < p->mix.n_parts; part++) {
+            k->weights[i].pieces[part] = pieces_of(&p->mix.parts[part].format, table);
+            prepare_pieces(l, &k->weights[i].pieces[part]);
+        }
+        if (quant_is_mixed(&p->mix) && k->n_products > 1) {
+            diagnostic_error(
+                l->context->diagnostics, k->products[i].op->where,
+                "products of weights in several formats (%s) have kernels of their own", w->format);
+            return false;
+        }
     }
     return true;
 }
@@ -117,7 +124,7 @@ static void prepare_rows(mpgemm *k, const row_range *r)
         if (!ir_operand_named(k->products[i].op, "scale"))
             continue;
         gather_row_scales(k, i, r);
-        if (k->weights[i].format.offset)
+        if (k->weights[i].packed.mix.parts[0].format.offset)
             scale_sums(k, i, r);
     }
 }
@@ -138,10 +145,11 @@ static void prepare_block(mpgemm *k, product *p)
         p->block = low_scratch(l, t, k->row_block * l->m, k->column_block * l->n);
 }
 
-// Of the matrix, and its place in the block.
+// Of the matrix, its place in the block, and the stream of the formats' that it is.
 typedef struct column_tile {
     ir_value *number;
-    unsigned place;
+    unsigned place, part;
+    ir_value *stream;
 } column_tile;
 
 // A product's accumulators go to its output when nothing else happens to them, else to its block.
@@ -170,21 +178,21 @@ static void store_product(mpgemm *k, unsigned i, const row_range *r, ir_value *c
 }
 
 // A codebook's plane has a table of its own: a contraction behind that of the codes.
-static void contract(mpgemm *k, unsigned i, contraction *c, ir_value **d)
+static void contract(mpgemm *k, unsigned i, unsigned part, contraction *c, ir_value **d)
 {
     const ir_value *signs = ir_operand_named(k->products[i].op, "signs");
     if (!signs) {
         lower_contraction(k->l, c, d);
         return;
     }
-    c->pieces = pieces_of_term(&k->weights[i].pieces, 0);
+    c->pieces = pieces_of_term(&k->weights[i].pieces[part], 0);
     c->without_offsets = true;
     lower_contraction(k->l, c, d);
     const place *table = input_of(k->l, signs);
     c->table = table->type;
     c->tables = table->buffer;
     c->scales = table->scales;
-    c->pieces = pieces_of_term(&k->weights[i].pieces, 1);
+    c->pieces = pieces_of_term(&k->weights[i].pieces[part], 1);
     c->without_offsets = false;
     lower_contraction(k->l, c, d);
 }
@@ -204,7 +212,8 @@ static void build_product(mpgemm *k, unsigned i, const row_range *r, const colum
     lowering *l = k->l;
     ir_op *op = k->products[i].op;
     const place *table = input_of(l, ir_operand(op, 0)), *weight = input_of(l, ir_operand(op, 1));
-    int64_t bytes = k->weights[i].geometry.column_tile_bytes;
+    const pack_part *part = &k->weights[i].packed.parts[at->part];
+    int64_t bytes = part->geometry.column_tile_bytes;
     contraction c = {.table = table->type,
                      .tables = table->buffer,
                      .scales = table->scales,
@@ -214,18 +223,17 @@ static void build_product(mpgemm *k, unsigned i, const row_range *r, const colum
                      .row_tile = r->tile,
                      .row_tiles = r->tiles,
                      .one_row = r->one_row,
-                     .format = k->weights[i].format,
-                     .geometry = k->weights[i].geometry,
-                     .pieces = k->weights[i].pieces};
+                     .format = k->weights[i].packed.mix.parts[at->part].format,
+                     .geometry = part->geometry,
+                     .pieces = k->weights[i].pieces[at->part]};
     l->at.where = op->where;
-    c.stream = low_bytes(l, weight->buffer, low_index(l, 0),
-                         low_add(l, low_mul(l, at->number, low_index(l, bytes)),
-                                 low_index(l, k->weights[i].geometry.book_bytes)),
-                         bytes);
+    c.stream = low_bytes(
+        l, weight->buffer, low_index(l, 0),
+        low_add(l, low_mul(l, at->stream, low_index(l, bytes)), low_index(l, part->at)), bytes);
     ir_value *d[64];
     for (unsigned j = 0; j < r->tiles; j++)
         d[j] = low_tile_zero(l, TILE_F32);
-    contract(k, i, &c, d);
+    contract(k, i, at->part, &c, d);
     store_product(k, i, r, d, at, width_of(k, at->number));
 }
 
@@ -302,34 +310,59 @@ static bool build_epilogue(mpgemm *k, const row_range *r, ir_value *first_tile, 
     return good;
 }
 
-// `blocks` blocks of `size` column tiles from tile `first` on.
-static bool sweep_columns(mpgemm *k, const row_range *r, int64_t first, int64_t blocks,
-                          unsigned size)
+// The number in the matrix of a part's column tile: the map in front of the streams says it.
+static ir_value *tile_number(mpgemm *k, unsigned part, ir_value *counter)
+{
+    lowering *l = k->l;
+    const pack_mix *p = &k->weights[0].packed;
+    if (!p->map_bytes)
+        return counter;
+    ir_value *zero = low_index(l, 0);
+    ir_dim dims[1] = {ir_dim_constant(p->tiles)};
+    ir_value *stream = input_of(l, ir_operand(k->products[0].op, 1))->buffer;
+    ir_value *map = low_view(l, stream, zero, zero, ir_type_buffer(l->module, SCALAR_I32, 1, dims));
+    ir_value *at = low_add(l, counter, low_index(l, p->parts[part].first));
+    return low_to_index(l, low_load(l, map, zero, at));
+}
+
+// `blocks` blocks of `size` column tiles of a part from tile `first` on.
+static bool sweep_columns(mpgemm *k, const row_range *r, unsigned part, int64_t first,
+                          int64_t blocks, unsigned size)
 {
     lowering *l = k->l;
     bool good = true;
     low_loop loop;
     low_shared_begin(l, &loop, low_index(l, blocks), "parts");
     ir_value *tile = low_add(l, low_mul(l, loop.counter, low_index(l, size)), low_index(l, first));
+    ir_value *number = tile_number(k, part, tile);
     for (unsigned i = 0; i < size; i++) {
-        column_tile at = {low_add(l, tile, low_index(l, i)), i};
+        ir_value *next = low_index(l, i);
+        column_tile at = {low_add(l, number, next), i, part, low_add(l, tile, next)};
         for (unsigned j = 0; j < k->n_products; j++)
             build_product(k, j, r, &at);
     }
     if (needs_epilogue(k, r))
-        good = build_epilogue(k, r, tile, size);
+        good = build_epilogue(k, r, number, size);
     low_loop_end(l, &loop, NULL);
     return good;
 }
 
-static bool build_rows(mpgemm *k, const row_range *r)
+static bool build_part(mpgemm *k, const row_range *r, unsigned part)
 {
-    int64_t tiles = (k->columns + k->l->n - 1) / k->l->n, size = k->column_block;
-    prepare_rows(k, r);
-    if (tiles >= size && !sweep_columns(k, r, 0, tiles / size, (unsigned)size))
+    int64_t tiles = k->weights[0].packed.parts[part].tiles, size = k->column_block;
+    if (tiles >= size && !sweep_columns(k, r, part, 0, tiles / size, (unsigned)size))
         return false;
     return tiles % size == 0 ||
-           sweep_columns(k, r, tiles - tiles % size, 1, (unsigned)(tiles % size));
+           sweep_columns(k, r, part, tiles - tiles % size, 1, (unsigned)(tiles % size));
+}
+
+static bool build_rows(mpgemm *k, const row_range *r)
+{
+    bool good = true;
+    prepare_rows(k, r);
+    for (unsigned part = 0; part < k->weights[0].packed.mix.n_parts && good; part++)
+        good = build_part(k, r, part);
+    return good;
 }
 
 // Whole blocks of row tiles, then single row tiles, then the rows of a last partial tile.
@@ -385,7 +418,13 @@ static bool choose_column_block(mpgemm *k)
         return false;
     }
     k->column_block = (unsigned)(wish ? wish : least);
-    return true;
+    if (k->column_block == 1 || !quant_is_mixed(&k->weights[0].packed.mix))
+        return true;
+    diagnostic_error(l->context->diagnostics, l->kernel->where,
+                     "column_block %u: column tiles of a weight in several formats are taken one "
+                     "by one",
+                     k->column_block);
+    return false;
 }
 
 // Panels of what becomes tables: of a product that keeps its type, its block of results, else one

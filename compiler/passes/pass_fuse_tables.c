@@ -56,6 +56,16 @@ static bool is_read_once(const ir_value *v, const ir_op *kernel)
     return true;
 }
 
+static bool has_mixed_product(const ir_op *kernel)
+{
+    IR_FOR_OPS(op, kernel->regions[0])
+    {
+        if (op->code == IR_LUT_MPGEMM && graph_is_mixed(ir_operand(op, 1)))
+            return true;
+    }
+    return false;
+}
+
 static const char *obstacle(table_fusion *f, const table_kernel *t)
 {
     int64_t tiles;
@@ -70,7 +80,10 @@ static const char *obstacle(table_fusion *f, const table_kernel *t)
                             ir_name(t->producer, "kind"));
     if (t->reshaped)
         return "it is reshaped in between";
-    return product_table_obstacle(f->context, t->precompute, &tiles);
+    const char *reason = product_table_obstacle(f->context, t->precompute, &tiles);
+    if (!reason && tiles > 1 && has_mixed_product(t->producer))
+        return "its weight's column tiles are of several formats, and are taken one by one";
+    return reason;
 }
 
 // --------------------------------------------------------------------- moving

@@ -5,7 +5,7 @@
 // span grows with the square of its largest entry: auto takes slices, at the cost of a lut.deq for
 // each. Coarser scales are there to be asked for.
 #include "compiler/passes/graph.h"
-#include "compiler/quant/quant.h"
+#include "compiler/quant/mix.h"
 
 #include <string.h>
 
@@ -18,8 +18,8 @@ typedef struct table_choice {
 // The weight group of a consumer; 0: row scales.
 static int64_t weight_group(const ir_op *mpgemm)
 {
-    quant_format f;
-    return quant_format_parse(ir_operand(mpgemm, 1)->type->format, &f) ? f.group : 0;
+    quant_mix m; // whose parts share their groups
+    return quant_mix_parse(ir_operand(mpgemm, 1)->type->format, &m) ? m.parts[0].format.group : 0;
 }
 
 // The smallest weight group among the consumers (0 when all have row scales), and whether all

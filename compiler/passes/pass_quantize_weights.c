@@ -1,6 +1,6 @@
 // quantize-weights: formats for the weights whose format is open.
 #include "compiler/passes/graph.h"
-#include "compiler/quant/quant.h"
+#include "compiler/quant/mix.h"
 
 #include <string.h>
 
@@ -36,8 +36,8 @@ typedef ARRAY_OF(format_rule) format_rules;
 static bool parse_rule(pass_context *c, const char *rule, format_rules *out)
 {
     const char *equal = strchr(rule, '=');
-    quant_format format;
-    if (!equal || !quant_format_parse(equal + 1, &format)) {
+    quant_mix mix;
+    if (!equal || !quant_mix_parse(equal + 1, &mix)) {
         text grammar = {0};
         quant_format_list(&grammar);
         diagnostic_error(c->diagnostics, NOWHERE,

@@ -2,7 +2,7 @@
 // of its activations; the tables are built once per activation and table type.
 #include "compiler/passes/graph.h"
 #include "compiler/passes/native.h"
-#include "compiler/quant/quant.h"
+#include "compiler/quant/mix.h"
 
 #include <math.h>
 #include <string.h>
@@ -11,7 +11,8 @@
 typedef struct candidate {
     ir_op *op;
     ir_value *x; // the activations
-    quant_format format;
+    quant_mix mix;
+    quant_format format;  // of the first part, which decides about tables
     int64_t sums;         // activations per sum that its zero points need; 0: none
     const char *obstacle; // why it stays, or NULL
 } candidate;
@@ -32,8 +33,10 @@ static double macs(const ir_op *op)
 
 // ------------------------------------------------------------------- obstacles
 
-static const char *weight_obstacle(split *s, const ir_op *op, const quant_format *f)
+static const char *weight_obstacle(split *s, const ir_op *op, const quant_mix *m)
 {
+    const quant_format *f = &m->parts[0].format;
+    pack_mix packed;
     const machine *target = s->context->machine;
     const ir_type *w = ir_operand(op, 1)->type;
     pack_shape shape = pass_pack_shape(s->context);
@@ -49,6 +52,12 @@ static const char *weight_obstacle(split *s, const ir_op *op, const quant_format
         return "the matrix is empty";
     if (is_native(s->context) && !pack_size(f, w->dims[0].value, w->dims[1].value, shape))
         return arena_format(a, "weights of format %s have no layout for CPUs", f->name);
+    if (quant_is_mixed(m) && m->rows != shape.tile_n)
+        return arena_format(a, "blocks of %lld rows are no column tiles of %u", (long long)m->rows,
+                            shape.tile_n);
+    if (quant_is_mixed(m) && !pack_mix_of(m, w->dims[0].value, w->dims[1].value, shape, &packed))
+        return "there are fewer blocks of rows than have formats of their own, or groups are too "
+               "small";
     if (!pack_size(f, w->dims[0].value, w->dims[1].value, shape))
         return arena_format(a, "groups of %lld are less than a quarter of the tile depth %u",
                             (long long)f->group, machine_tile_depth(target));
@@ -91,15 +100,17 @@ static const char *depth_obstacle(split *s, const ir_op *op, const quant_format 
                         (long long)depth);
 }
 
-static const char *obstacle(split *s, const ir_op *op, const quant_format *f)
+static const char *obstacle(split *s, const ir_op *op, const quant_mix *m)
 {
     scalar_type x = ir_operand(op, 0)->type->scalar;
-    const char *reason = weight_obstacle(s, op, f);
-    if (!reason)
-        reason = quant_obstacle(f, x);
+    const char *reason = weight_obstacle(s, op, m);
+    for (unsigned i = 0; i < m->n_parts && !reason; i++)
+        reason = quant_obstacle(&m->parts[i].format, x);
     if (!reason && scalar_is_float(x) && ir_operand_named(op, "scale"))
         reason = "tables of floats take no row scales";
-    return reason ? reason : depth_obstacle(s, op, f, x);
+    for (unsigned i = 0; i < m->n_parts && !reason; i++)
+        reason = depth_obstacle(s, op, &m->parts[i].format, x);
+    return reason;
 }
 
 static int64_t sums_of(const ir_op *op, const quant_format *f)
@@ -121,7 +132,7 @@ static bool collect(split *s, ir_function *f)
         if (op->code != IR_LINEAR)
             continue;
         const char *format = ir_operand(op, 1)->type->format;
-        if (!quant_format_parse(format, &k.format)) {
+        if (!quant_mix_parse(format, &k.mix)) {
             diagnostic_error(s->context->diagnostics, op->where, "weight '%s' has %s format '%s'",
                              graph_value_name(ir_operand(op, 1)),
                              quant_format_is_open(format) ? "the open" : "the unknown", format);
@@ -129,8 +140,9 @@ static bool collect(split *s, ir_function *f)
             continue;
         }
         k.x = ir_operand(op, 0);
+        k.format = k.mix.parts[0].format;
         k.sums = sums_of(op, &k.format);
-        k.obstacle = obstacle(s, op, &k.format);
+        k.obstacle = obstacle(s, op, &k.mix);
         s->total += macs(op);
         ARRAY_PUSH(s->context->arena, &s->candidates, k);
     }

@@ -164,8 +164,13 @@ void quant_format_list(text *out)
     text_append(out, "with, for formats in planes:\n  ");
     for (size_t i = 0; i < N_GROUPS; i++)
         text_printf(out, "g%d ", groups[i]);
-    text_append(out, "  weights per scale (absent: one scale per row)\n"
-                     "  z        with offsets: zero points (w1..w8, bcq1..bcq4)\n"
-                     "  f        scales of groups in f32 instead of f16\n"
-                     "examples: w2g64, w4g32z, ternary, w3, bcq2g128, nf4g64, w4g128f, f16\n");
+    text_append(
+        out,
+        "  weights per scale (absent: one scale per row)\n"
+        "  z        with offsets: zero points (w1..w8, bcq1..bcq4)\n"
+        "  f        scales of groups in f32 instead of f16\n"
+        "examples: w2g64, w4g32z, ternary, w3, bcq2g128, nf4g64, w4g128f, f16\n"
+        "several in one matrix, by blocks of rows, if they differ in nothing but their base:\n"
+        "  w2g64_4x64_w4g64  all in w2g64 but 4 blocks of 64 rows, which gain most, in w4g64;\n"
+        "                    --quant also takes w2g64_10%_w4g64\n");
 }

@@ -51,7 +51,7 @@ typedef struct quant_codebook {
 // default is f16, and row scales are always f32, so that f needs a group). Every format has
 // exactly one name.
 typedef struct quant_format {
-    char name[24];
+    char name[64]; // a tensor of several formats has their mix's (mix.h)
     quant_kind kind;
     unsigned planes;                // bits of a code, but for BYTES index planes; 0 for dense
     int64_t group;                  // 0: one per row

@@ -1,6 +1,6 @@
 #include "compiler/schedule/schedule.h"
 
-#include "compiler/quant/quant.h"
+#include "compiler/quant/mix.h"
 
 enum { MAX_ROW_BLOCK = 16, SAMPLES = 64 };
 
@@ -17,13 +17,24 @@ typedef struct sweep {
     int64_t minimum, maximum; // row tiles
 } sweep;
 
-static bool product_geometry(const machine *target, const ir_op *op, quant_format *f,
-                             pack_geometry *g)
+static bool product_parts(const machine *target, const ir_op *op, pack_mix *p)
 {
     const ir_type *w = ir_operand(op, 1)->type;
     pack_shape shape = {target->tile_m, target->tile_n};
-    return quant_format_parse(w->format, f) &&
-           pack_geometry_of(f, w->dims[0].value, w->dims[1].value, shape, g);
+    return pack_mix_named(w->format, w->dims[0].value, w->dims[1].value, shape, p);
+}
+
+// For the rows of one format.
+static unsigned part_registers(const quant_format *f, const pack_geometry *g, const ir_type *table,
+                               unsigned rows)
+{
+    unsigned sums = quant_accumulators(f) * table->parts;
+    bool sliced = g->groups_per_tile > 1 || table->scale == TABLE_SCALE_SLICE;
+    if (f->codebook) // loaded for each lmma; a pair of tiles may leave one out
+        return rows * (1 + sums) + f->planes + 3;
+    unsigned tables = (sliced ? rows : 1) * table->parts, combined = sums > f->terms;
+    // Planes twice, and a table more: the next lookup's are loaded in the meantime.
+    return rows * (1 + sums) + 2 * f->planes + tables + table->parts + combined;
 }
 
 unsigned schedule_registers(const machine *target, const ir_op *kernel, int64_t row_block)
@@ -31,22 +42,14 @@ unsigned schedule_registers(const machine *target, const ir_op *kernel, int64_t 
     unsigned most = 0;
     IR_FOR_OPS(op, kernel->regions[0])
     {
-        quant_format f;
-        pack_geometry g;
-        if (op->code != IR_LUT_MPGEMM || !product_geometry(target, op, &f, &g))
+        pack_mix p;
+        if (op->code != IR_LUT_MPGEMM || !product_parts(target, op, &p))
             continue;
-        const ir_type *table = ir_operand(op, 0)->type;
-        unsigned rows = (unsigned)row_block, sums = quant_accumulators(&f) * table->parts;
-        bool sliced = g.groups_per_tile > 1 || table->scale == TABLE_SCALE_SLICE;
-        if (f.codebook) { // loaded for each lmma; a pair of tiles may leave one out
-            most =
-                rows * (1 + sums) + f.planes + 3 > most ? rows * (1 + sums) + f.planes + 3 : most;
-            continue;
+        for (unsigned i = 0; i < p.mix.n_parts; i++) {
+            unsigned n = part_registers(&p.mix.parts[i].format, &p.parts[i].geometry,
+                                        ir_operand(op, 0)->type, (unsigned)row_block);
+            most = n > most ? n : most;
         }
-        unsigned tables = (sliced ? rows : 1) * table->parts, combined = sums > f.terms;
-        // Planes twice, and a table more: the next lookup's are loaded in the meantime.
-        unsigned n = rows * (1 + sums) + 2 * f.planes + tables + table->parts + combined;
-        most = n > most ? n : most;
     }
     return most;
 }
@@ -82,24 +85,33 @@ static double table_bytes(const machine *target, const ir_type *table)
     return table->scalar == SCALAR_I8 && table->parts == 1 ? tile / 2 : tile;
 }
 
+static void add_part(sweep *s, const machine *target, const quant_format *f, const pack_part *p)
+{
+    double bytes = (double)p->geometry.column_tile_bytes;
+    double tiles = (double)p->tiles * (double)p->geometry.depth_tiles;
+    s->stream += (double)p->tiles * bytes / target->memory_bandwidth;
+    s->compute += tiles * f->planes * plane_cycles(target) / target->clock;
+    s->loads += tiles * f->planes * machine_tile_bytes(target) / target->tiles_load / target->clock;
+}
+
 static sweep describe(const machine *target, const ir_op *kernel)
 {
     sweep s = {.bandwidth = target->memory_bandwidth, .scratch = (double)target->scratch_size};
     IR_FOR_OPS(op, kernel->regions[0])
     {
-        quant_format f;
-        pack_geometry g;
-        if (op->code != IR_LUT_MPGEMM || !product_geometry(target, op, &f, &g))
+        pack_mix p;
+        int64_t widest = 0;
+        if (op->code != IR_LUT_MPGEMM || !product_parts(target, op, &p))
             continue;
         const ir_type *table = ir_operand(op, 0)->type;
-        double tiles = (double)g.column_tiles * (double)g.depth_tiles;
-        s.stream += (double)g.column_tiles * (double)g.column_tile_bytes / target->memory_bandwidth;
-        s.compute += tiles * f.planes * plane_cycles(target) / target->clock;
-        s.loads +=
-            tiles * f.planes * machine_tile_bytes(target) / target->tiles_load / target->clock;
-        s.columns = (double)g.column_tiles;
-        s.column_bytes += (double)g.column_tile_bytes;
-        s.table_bytes = table_bytes(target, table) * (double)g.depth_tiles;
+        for (unsigned i = 0; i < p.mix.n_parts; i++) {
+            int64_t bytes = p.parts[i].geometry.column_tile_bytes;
+            add_part(&s, target, &p.mix.parts[i].format, &p.parts[i]);
+            widest = bytes > widest ? bytes : widest;
+        }
+        s.columns = (double)p.tiles;
+        s.column_bytes += (double)widest;
+        s.table_bytes = table_bytes(target, table) * (double)p.parts[0].geometry.depth_tiles;
         s.epilogue_bytes += (double)machine_tile_bytes(target);
         s.minimum = row_tiles(target, table, true);
         s.maximum = row_tiles(target, table, false);

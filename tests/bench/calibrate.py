@@ -13,6 +13,8 @@ from perplexity import BOS, VOCAB, WINDOW
 from session import PROGRAMS, Program, perplexity, tokens_of
 
 FORMATS = ["w4g32", "w3g64", "w2g64", "w1"]
+# Blocks of 64 rows with more bits; the first model's matrices have one or, in front of the gate, three.
+MIXES = ["w2g64", "w2g64_34%_w3g64", "w2g64_34%_w4g64", "w2g64_67%_w4g64", "w3g64", "w3g64_67%_w4g64", "w4g64"]
 MODELS = [
     ("stories260K", "llama.lut", "stories260k/stories260K-F32.gguf", 6.8981),
     ("bit3M", "bitnet.lut", "bitnet-3m/bit3M-bitnet-F16.gguf", 5.2546),
@@ -34,12 +36,12 @@ def measure(folder, data, program, file, quant, options):
     return perplexity(model, text, BOS, WINDOW, VOCAB)[0]
 
 
-def table(out, data, folder, model):
+def table(out, data, folder, model, formats, rows):
     name, program, file, full = model
-    print(f"\n| {name} | " + " | ".join(FORMATS) + " |\n|---|" + "---:|" * len(FORMATS), flush=True)
-    for method, options in methods(data):
+    print(f"\n| {name} | " + " | ".join(formats) + " |\n|---|" + "---:|" * len(formats), flush=True)
+    for method, options in rows:
         cells = []
-        for quant in FORMATS:
+        for quant in formats:
             value = measure(folder, data, program, file, quant, options)
             out.add(f"{name}, {quant}, {method}", "perplexity", [value], "full precision", full, larger=False)
             cells.append(f"{value:.2f}" if value < 100 else f"{value:.0f}")
@@ -52,7 +54,8 @@ def main():
         sys.exit("bench: error: no real models here ($LUTRA_TEST_DATA or ../shared/data)")
     with tempfile.TemporaryDirectory() as folder:
         for model in MODELS:
-            table(out, data, pathlib.Path(folder), model)
+            table(out, data, pathlib.Path(folder), model, FORMATS, methods(data))
+        table(out, data, pathlib.Path(folder), MODELS[0], MIXES, [methods(data)[1], methods(data)[4]])
     out.save()
 
 

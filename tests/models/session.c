@@ -74,6 +74,11 @@ static bool read_canonical(void *w, diagnostics *d, const ir_global *g, int64_t 
     return weights_canonical(w, d, g, first, count, out);
 }
 
+static bool read_parts(void *w, diagnostics *d, const ir_global *g, uint8_t *part_of_block)
+{
+    return weights_parts(w, d, g, part_of_block);
+}
+
 static bool open_oracle(session *s, const char *path, const char *weights_spec, bool rounded)
 {
     mapped_file f;
@@ -86,7 +91,7 @@ static bool open_oracle(session *s, const char *path, const char *weights_spec, 
     if (!s->module)
         return false;
     eval_weights *reader = ARENA_NEW(s->arena, eval_weights);
-    *reader = (eval_weights){w, read_values, read_canonical};
+    *reader = (eval_weights){w, read_values, read_canonical, read_parts};
     machine m = {0};
     if (rounded && !machine_load(s->arena, s->diagnostics, s->module->machine, &m))
         return false;

@@ -6,6 +6,7 @@ usage: formats.py [--only BASE]
 Integers must agree bit for bit, floats within the bound of their tables. What the list marks with
 '-' must be refused, with the list. Formats for matrix units are multiplied by one: given elements of
 the same type bit for bit, floats with what the graph says behind use-matrix, which quantizes them.
+Formats that look up the same tables are mixed in one matrix, block of rows by block of rows.
 """
 import argparse
 import pathlib
@@ -119,6 +120,44 @@ def refuse(folder, row):
     return wrong
 
 
+MIXES = ["w2g64_2x64_w4g64", "w1_1x64_ternary_1x64_w3_1x64_w4", "w2z_1x64_w4z_1x64_w8z", "bcq2g32_1x64_w4g32",
+         "w3g128f_3x64_bcq3g128f", "bitmod4_2x64_bitmod4", "nf4g64_1x64_nf4g64"]
+
+
+def check_mix(folder, number, weight, bases):
+    """A matrix of several formats: what the activations of all of them allow, and one hart as three."""
+    n, k, tables = [(300, 136), (256, 65), (217, 300)][number % 3] + (("f16", "i8")[number % 2],)
+    formats = [part for part in weight.split("_") if "x64" not in part]
+    known = [bases[max((b for b in bases if f.startswith(b)), key=len)] for f in formats]
+    good = [a for a in [*FLOATS, "i8", "i16"] if all(t[a] != "-" for t in known)]
+    source = folder / "p.lut"
+    source.write_text(program("w", n, k, good))
+    options = ["--weights", "random:1", "--quant", weight]
+    lutra.run("lutc", source, *options, "--tables", tables, "-o", folder / "p.elf")
+    wrong = []
+    for activation in good:
+        rows = 1 + (number + len(activation)) % 5
+        largest = integers(folder, activation, rows, k, number) if activation[0] == "i" else None
+        common = call(activation, rows, largest)
+        lutra.run("lutc", "eval", source, *options, *common, "--output", f"result=@{folder / 'want.npy'}")
+        book = BOOK_NOISE if weight[:2] in ("nf", "bi") else 1
+        for harts in ([], ["--harts", "3"]):
+            problem = compare(folder, common + harts, activation[0] == "i", BOUND[tables] * book)
+            if problem:
+                wrong.append(f"{weight}[{n}, {k}] {activation} {tables} {' '.join(harts)}: {problem}")
+    return wrong, len(good)
+
+
+def check_mixes(folder, rows, only):
+    wrong, count = [], 0
+    bases = {base: tables for base, _, tables in rows}
+    for number, weight in enumerate(MIXES[:3] if lutra.QUICK else MIXES):
+        if only is None:
+            problems, products = check_mix(folder, number, weight, bases)
+            wrong, count = wrong + problems, count + products
+    return wrong, count
+
+
 MATRIX_SHAPES = [(70, 300, "m2n64k4"), (1, 17, "m1n64k4"), (257, 64, "a100-int8"), (64, 129, "h100-fp8")]
 # Sums of up to 300 products in f32; of activations and weights rounded to so few bits.
 MATRIX_BOUND = {"i8": (0, 2e-4), "e4m3": (1e-12, 3e-3), "e5m2": (1e-12, 1e-2)}
@@ -184,8 +223,8 @@ def main():
             problems, products = check(folder, number, row, "f16" if number % 2 else "i8")
             wrong += problems + refuse(folder, row)
             count += products
-        problems, products = check_matrix_units(folder, args.only)
-        wrong, count = wrong + problems, count + products
+        for more in (check_matrix_units(folder, args.only), check_mixes(folder, rows, args.only)):
+            wrong, count = wrong + more[0], count + more[1]
     print("\n".join(wrong) or f"{count} products of {len(rows)} formats agree with the oracle")
     return 1 if wrong else 0
 

@@ -57,7 +57,16 @@ static void assert_same_values(const weights *x, const weights *y, const ir_modu
 static void packed_files_hold_what_they_were_made_from(void **state)
 {
     (void)state;
-    static const char *const formats[] = {"w2g64", "w4g32z", "ternary", "w1", "w3g16zf", "f16"};
+    static const char *const formats[] = {"w2g64",
+                                          "w4g32z",
+                                          "ternary",
+                                          "w1",
+                                          "w3g16zf",
+                                          "f16",
+                                          "i8",
+                                          "e4m3",
+                                          "w2g64_1x64_w4g64",
+                                          "w1z_1x64_w3z_1x64_w8z"};
     weights *w = small_model();
     for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
         ir_module *m = small_program(formats[i]);
@@ -304,6 +313,53 @@ static void wrong_directories_are_explained(void **state)
     }
 }
 
+// Of three blocks one is w4, the second: column tiles 0, 2, 1.
+static void wrong_maps_are_refused(void **state)
+{
+    (void)state;
+    static const int32_t wrong[][3] = {{2, 0, 1}, {0, 1, 1}, {0, 3, 1}, {0, -1, 1}, {1, 2, 1}};
+    text file = packed(small_model(), small_program("w2g64_1x64_w4g64"), tiles);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        uint8_t *copy = arena_copy(a, file.data, file.length);
+        memcpy(copy + 4096, wrong[i], sizeof wrong[i]);
+        size_t start = strlen(messages());
+        assert_null(weights_parse(a, d, "bad.lutw", copy, file.length));
+        assert_string_equal(messages() + start,
+                            "bad.lutw: error: directory entry 1: its column tiles do not each "
+                            "have one format, in order\n");
+    }
+}
+
+// The blocks with the largest errors have more bits; placed ones count instead.
+static void blocks_of_rows_have_formats(void **state)
+{
+    (void)state;
+    const weights *w = small_model();
+    ir_global *g = declare(ir_module_create(a, "m"), "up", "w2g64_1x64_w4g64", 150, 70);
+    ir_global *low = declare(ir_module_create(a, "l"), "up", "w2g64", 150, 70);
+    ir_global *high = declare(ir_module_create(a, "h"), "up", "w4g64", 150, 70);
+    static double mixed[150 * 70], all_low[150 * 70], all_high[150 * 70];
+    uint8_t parts[3];
+    assert_true(weights_parts(w, d, g, parts));
+    assert_int_equal(parts[0] + parts[1] + parts[2], 1);
+    assert_true(weights_values(w, d, g, 0, 150, mixed));
+    assert_true(weights_values(w, d, low, 0, 150, all_low));
+    assert_true(weights_values(w, d, high, 0, 150, all_high));
+    for (int i = 0; i < 150 * 70; i++)
+        assert_true(mixed[i] == (parts[i / 70 / 64] ? all_high : all_low)[i]);
+    weights *again = small_model();
+    weights_tensor t;
+    assert_true(weights_resolve(again, d, g, &t));
+    memcpy(parts, (uint8_t[]){0, 0, 1}, 3);
+    weights_place_parts(again, &t, g, parts);
+    assert_true(weights_values(again, d, g, 0, 150, mixed));
+    assert_true(weights_values(again, d, low, 0, 150, all_low));
+    assert_true(weights_values(again, d, high, 0, 150, all_high));
+    for (int i = 0; i < 150 * 70; i++)
+        assert_true(mixed[i] == (i / 70 / 64 == 2 ? all_high : all_low)[i]);
+    assert_silent();
+}
+
 static void wrong_headers_are_explained(void **state)
 {
     (void)state;
@@ -351,6 +407,8 @@ int main(void)
         TEST(what_cannot_be_packed_is_explained),
         TEST(full_disks_are_reported),
         TEST(wrong_directories_are_explained),
+        TEST(wrong_maps_are_refused),
+        TEST(blocks_of_rows_have_formats),
         TEST(wrong_headers_are_explained),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
