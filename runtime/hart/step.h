@@ -126,7 +126,6 @@ typedef struct bad_access {
         uint64_t b = h->x[op->rs2];                                                                \
         return condition;                                                                          \
     }
-#define NOTHING(E)
 #include "runtime/hart/integer.def"
 
 #undef s

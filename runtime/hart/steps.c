@@ -25,7 +25,6 @@
             FOLLOW(op);                                                                            \
         GO(op + 1);                                                                                \
     }
-#define NOTHING(E)
 #include "runtime/hart/integer.def"
 
 STEP(NOTHING)

@@ -29,12 +29,6 @@ static run_kind kind_of(unsigned opcode)
 #define REGISTER(E, result)                                                                        \
     case ISA_##E: return RUN_##E;
 #define IMMEDIATE(E, result) REGISTER(E, result)
-#define LOAD(E, bits, type)
-#define STORE(E, bits)
-#define LOAD_FLOAT(E, bits, box)
-#define STORE_FLOAT(E, bits)
-#define BRANCH(E, condition)
-#define NOTHING(E)
 #include "runtime/hart/integer.def"
     case ISA_PREFETCH_I:
     case ISA_PREFETCH_W: return RUN_IDLE;
@@ -190,12 +184,6 @@ hart_op *hart_xlut_execute_run(hart *h, const hart_xlut_run *run)
 #define REGISTER(E, result)                                                                        \
     case RUN_##E: do_##E(at, h, NULL, 0, a, NULL); break;
 #define IMMEDIATE(E, result) REGISTER(E, result)
-#define LOAD(E, bits, type)
-#define STORE(E, bits)
-#define LOAD_FLOAT(E, bits, box)
-#define STORE_FLOAT(E, bits)
-#define BRANCH(E, condition)
-#define NOTHING(E)
 #include "runtime/hart/integer.def"
         default: settle_passing(u, &passing); at->execute(h, op->in);
         }

@@ -19,12 +19,6 @@ typedef enum run_kind {
 // The arithmetic between them.
 #define REGISTER(E, result) RUN_##E,
 #define IMMEDIATE(E, result) RUN_##E,
-#define LOAD(E, bits, type)
-#define STORE(E, bits)
-#define LOAD_FLOAT(E, bits, box)
-#define STORE_FLOAT(E, bits)
-#define BRANCH(E, condition)
-#define NOTHING(E)
 #include "runtime/hart/integer.def"
 } run_kind;
 
