@@ -50,6 +50,7 @@ typedef struct driver {
     } estimate;
     struct explore_settings {
         long long budget, limit;
+        double area;
         const char *rows, *widths, *units, *tiles, *bandwidths, *csv, *html;
     } explore;
 

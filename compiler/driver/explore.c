@@ -132,10 +132,16 @@ static void name_phases(driver *d, explore_space *s)
 static bool read_space(driver *d, explore_space *s)
 {
     s->machine = &d->machine;
+    s->most_area = d->explore.area;
     s->budget = (uint32_t)(d->explore.budget ? d->explore.budget : USUAL_BUDGET);
     if (!machine_has(&d->machine, ISA_UNIT_LUT)) {
         diagnostic_error(d->diagnostics, NOWHERE, "--machine: %s has no LUT unit to sweep",
                          d->machine.name);
+        return false;
+    }
+    if (d->explore.area < 0) {
+        diagnostic_error(d->diagnostics, NOWHERE, "--area: expected mm2, found %g",
+                         d->explore.area);
         return false;
     }
     if (!read_widths_and_rows(d, s) || !read_tiles(d, s) || !read_bandwidths(d, s))
@@ -159,7 +165,7 @@ static const char *or_usual(const char *given)
 
 static void print_space(text *out, const explore_space *s)
 {
-    text_printf(out, " budget %u rows", s->budget);
+    text_printf(out, " budget %u area %.17g rows", s->budget, s->most_area);
     for (size_t i = 0; i < s->rows.count; i++)
         text_printf(out, " %u", s->rows.items[i]);
     text_append(out, " widths");
@@ -441,7 +447,10 @@ int command_explore(driver *d)
         return EXIT_USER_ERROR;
     ir_print_module(&s.graph, d->module);
     explore_list(d->arena, &s.space, &s.rows);
-    bool ok = run_sweep(&s);
+    if (!s.rows.count)
+        diagnostic_error(d->diagnostics, NOWHERE,
+                         "--area: no machine of the sweep has %g mm2 or less", s.space.most_area);
+    bool ok = s.rows.count && run_sweep(&s);
     text_free(&s.graph);
     return ok ? EXIT_OK : EXIT_USER_ERROR;
 }

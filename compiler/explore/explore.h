@@ -11,7 +11,7 @@
 typedef struct explore_tile {
     uint32_t m, n;
 } explore_tile;
-extern const char explore_usual_tiles[]; // "m1n64,..."
+extern const char explore_usual_tiles[]; // "m1n64,...": those
 // "m2n64": powers of two, m up to 16, n from 64 and 32 m, for which tables fit, to 512.
 bool explore_read_tile(const char *word, explore_tile *out);
 
@@ -19,6 +19,7 @@ bool explore_read_tile(const char *word, explore_tile *out);
 typedef struct explore_space {
     const machine *machine; // that everything else is like
     uint32_t budget;        // weights of a plane that a unit does in a cycle, about: m n k
+    double most_area;       // mm2 of a machine; 0: any
     ARRAY_OF(uint32_t) rows, widths, units;
     ARRAY_OF(double) bandwidths; // of memory, bytes per second
     ARRAY_OF(explore_tile) tiles;

@@ -7,7 +7,7 @@
 
 enum { MOST_COLUMNS_LOG2 = 16, MOST_TILE_ROWS = 16, MOST_TILE_COLUMNS = 512 };
 
-const char explore_usual_tiles[] = "m1n64,m2n64,m2n128,m4n128,m4n256,m8n256";
+const char explore_usual_tiles[] = "m1n64,m2n64,m2n128,m4n128,m4n256";
 
 bool explore_read_tile(const char *word, explore_tile *out)
 {
@@ -48,6 +48,8 @@ static void add_row(arena *a, explore_rows *out, const machine *m, const char *p
 
 static void add_machine(arena *a, const explore_space *s, const machine *m, explore_rows *out)
 {
+    if (s->most_area > 0 && area_of_machine(m).total * 1e-6 > s->most_area)
+        return;
     for (size_t i = 0; i < s->phases.count; i++)
         add_row(a, out, m, s->phases.items[i], (unsigned)i);
 }
@@ -68,15 +70,18 @@ static void add_tile(arena *a, const explore_space *s, const machine *with_unit,
 static void add_unit(arena *a, const explore_space *s, area_unit u, explore_rows *out)
 {
     machine m = *s->machine;
-    size_t before = out->count;
+    bool held = false;
     area_change_unit(&m, u);
-    for (size_t i = 0; i < s->tiles.count; i++)
-        if (u.m <= s->tiles.items[i].m && u.n <= s->tiles.items[i].n)
-            add_tile(a, s, &m, s->tiles.items[i], out);
-    if (out->count > before)
-        return;
+    for (size_t i = 0; i < s->tiles.count; i++) {
+        explore_tile tile = s->tiles.items[i];
+        if (u.m > tile.m || u.n > tile.n)
+            continue;
+        held = true;
+        add_tile(a, s, &m, tile, out);
+    }
     m.units = 1;
-    add_row(a, out, &m, NULL, 0);
+    if (!held)
+        add_row(a, out, &m, NULL, 0);
 }
 
 void explore_list(arena *a, const explore_space *s, explore_rows *out)

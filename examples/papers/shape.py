@@ -10,6 +10,7 @@ import shapes
 
 MODEL, MACHINE, TOKENS = "llama-2-7b", "m2n64k4", 512
 ROWS = "1,2,4,8"
+TILES = "m1n64,m2n64,m2n128,m4n128,m4n256,m8n256"
 WIDTHS = "3,4" if claims.QUICK else "2,3,4,5,6"
 PHASES = {f"decode {TOKENS}": ("--decode", TOKENS)} | ({} if claims.QUICK else {f"prefill {TOKENS}": ("--prefill", TOKENS)})
 CLOCK, PASSES_OF_16_BITS = 1.41e9, 2
@@ -21,7 +22,7 @@ def sweep(layers):
         out = pathlib.Path(folder) / "sweep.csv"
         phases = [word for words in PHASES.values() for word in words]
         lutra.run("lutc", "explore", *shapes.program(MODEL), "-D", f"L={layers}", "--quant", "w2", "--tables", "i8,row",
-                  "--machine", MACHINE, "--rows", ROWS, "--widths", WIDTHS, *phases, "--csv", out,
+                  "--machine", MACHINE, "--rows", ROWS, "--widths", WIDTHS, "--tiles", TILES, *phases, "--csv", out,
                   "--html", out.with_suffix(".html"))
         with open(out, encoding="utf-8") as stream:
             return {tuple(row.values())[:9]: row for row in csv.DictReader(stream)}
