@@ -35,15 +35,6 @@ static LLVMValueRef load_lanes(const preparation *p, LLVMValueRef k)
     return cast_scalar_type(e, x, p->type, SCALAR_F32);
 }
 
-static LLVMValueRef load_one(const preparation *p, LLVMValueRef k)
-{
-    emitter *e = p->e;
-    unsigned size = (unsigned)scalar_size(p->type);
-    LLVMValueRef at = byte_at(e, p->from, index_mul(e, k, size));
-    return cast_scalar_type(e, load_as(e, scalar_llvm_type(e, p->type), at, size), p->type,
-                            SCALAR_F32);
-}
-
 static LLVMValueRef rotated(emitter *e, LLVMValueRef x, unsigned by)
 {
     LLVMValueRef lanes[LANES];
@@ -90,7 +81,7 @@ static LLVMValueRef magnitude(const preparation *p, LLVMValueRef x)
 // Vectors that a round takes from spans of `length`, the last one of which may be short.
 static unsigned vectors_of(const preparation *p, int64_t length)
 {
-    unsigned n = p->form == ACTIVATION_BYTES ? MOST_VECTORS : 1;
+    unsigned n = p->form == ACTIVATION_FLOATS ? 1 : MOST_VECTORS;
     while (length % (n * LANES) || p->row.padded % (n * LANES))
         n /= 2;
     return n;
@@ -111,9 +102,15 @@ static void prefetch_ahead(const preparation *p, LLVMValueRef k)
     prefetch(p->e, byte_at_constant(p->e, at, AHEAD), PREFETCH_FIRST);
 }
 
-// Stores the scale of what lies from `start` to `end`; gives its inverse.
-static LLVMValueRef find_scale(const preparation *p, LLVMValueRef group, LLVMValueRef start,
-                               LLVMValueRef end)
+static LLVMValueRef scale_at(const preparation *p, LLVMValueRef start)
+{
+    LLVMValueRef group = LLVMBuildUDiv(p->e->builder, start, constant64(p, p->scale_group), "");
+    LLVMValueRef at = byte_at_constant(p->e, p->to, p->row.scales);
+    return byte_at(p->e, at, index_mul(p->e, group, 4));
+}
+
+// Stores the scale of what lies from `start` to `end`.
+static void find_scale(const preparation *p, LLVMValueRef start, LLVMValueRef end)
 {
     emitter *e = p->e;
     unsigned n = vectors_of(p, p->scale_group);
@@ -129,12 +126,20 @@ static LLVMValueRef find_scale(const preparation *p, LLVMValueRef group, LLVMVal
     counted_end(e, &l, each);
     for (unsigned i = 1; i < n; i++)
         each[0] = greater(e, each[i], each[0]);
-    most = over_lanes(e, P_MAXNUM, each[0]);
-    LLVMValueRef full = constant_like(most, 127), zero = constant_like(most, 0);
-    LLVMValueRef at = byte_at(e, byte_at_constant(e, p->to, p->row.scales), index_mul(e, group, 4));
-    store_to(e, primitive2(e, P_FDIV, most, full), at, 4);
-    LLVMValueRef nothing = compare_float(e, LLVMRealOEQ, most, zero);
-    return choose(e, nothing, zero, primitive2(e, P_FDIV, full, most));
+    for (unsigned by = LANES / 2; by; by /= 2)
+        each[0] = greater(e, each[0], rotated(e, each[0], by));
+    most = first_lane(e, each[0]);
+    store_to(e, primitive2(e, P_FDIV, most, constant_like(most, 127)), scale_at(p, start), 4);
+}
+
+// What activations are multiplied by; 0 where nothing is as large as a normal number.
+static LLVMValueRef inverse_scale(const preparation *p, LLVMValueRef start)
+{
+    emitter *e = p->e;
+    LLVMValueRef scale = load_as(e, LLVMFloatTypeInContext(e->context), scale_at(p, start), 4);
+    LLVMValueRef normal = compare_float(e, LLVMRealOGE, scale, constant_like(scale, 0x1p-126));
+    LLVMValueRef inverse = primitive2(e, P_FDIV, constant_like(scale, 1), scale);
+    return choose(e, normal, inverse, constant_like(scale, 0));
 }
 
 // --------------------------------------------------------------- the three forms
@@ -177,33 +182,73 @@ static LLVMValueRef prepare_floats(const preparation *p, LLVMValueRef k, LLVMVal
     return primitive2(e, P_FADD, sum, x);
 }
 
+static LLVMValueRef shuffled(emitter *e, LLVMValueRef x, LLVMValueRef y, const unsigned *from,
+                             unsigned n)
+{
+    LLVMValueRef numbers[4 * LANES];
+    for (unsigned i = 0; i < n; i++)
+        numbers[i] = int_constant(e, 32, from[i]);
+    return LLVMBuildShuffleVector(e->builder, x, y, LLVMConstVector(numbers, n), "");
+}
+
+enum { HALF = 8 }; // entries of a table that are computed: the others are their negatives
+
 // Bit i of an entry's number is the sign of activation 4 i + table.
 static LLVMValueRef signs(emitter *e, unsigned bit)
 {
     LLVMValueRef lanes[LANES];
-    for (unsigned entry = 0; entry < LANES; entry++)
-        lanes[entry] =
-            LLVMConstReal(LLVMFloatTypeInContext(e->context), entry >> bit & 1 ? 1.0 : -1.0);
+    for (unsigned i = 0; i < LANES; i++)
+        lanes[i] = LLVMConstReal(LLVMFloatTypeInContext(e->context), i % HALF >> bit & 1 ? 1 : -1);
     return LLVMConstVector(lanes, LANES);
 }
 
-// Four tables of 16 entries; the sums are those of the entries that add everything.
+// The lower halves of tables 2 `pair` and 2 `pair` + 1.
+static LLVMValueRef half_tables(const preparation *p, LLVMValueRef x, unsigned pair)
+{
+    emitter *e = p->e;
+    LLVMValueRef entry = NULL;
+    for (unsigned bit = 0; bit < 4; bit++) {
+        unsigned from[LANES];
+        for (unsigned i = 0; i < LANES; i++)
+            from[i] = 4 * bit + 2 * pair + i / HALF;
+        LLVMValueRef each = shuffled(e, x, LLVMGetPoison(LLVMTypeOf(x)), from, LANES);
+        entry = entry ? primitive3(e, P_FMA, signs(e, bit), each, entry)
+                      : primitive2(e, P_FMUL, signs(e, bit), each);
+    }
+    return entry;
+}
+
+// Four whole tables from the low bytes of the halves: entry 15 - i is that of i with the other
+// sign.
+static LLVMValueRef whole_tables(emitter *e, LLVMValueRef first, LLVMValueRef second)
+{
+    LLVMTypeRef bytes = LLVMVectorType(int_type(e, 8), 4 * LANES);
+    LLVMValueRef turned[4 * LANES];
+    unsigned from[4 * LANES];
+    for (unsigned i = 0; i < 4 * LANES; i++) {
+        unsigned table = i / LANES, entry = i % LANES;
+        from[i] = 4 * (HALF * table + (entry < HALF ? entry : LANES - 1 - entry));
+        turned[i] = int_constant(e, 1, entry >= HALF);
+    }
+    first = LLVMBuildBitCast(e->builder, first, bytes, "");
+    second = LLVMBuildBitCast(e->builder, second, bytes, "");
+    LLVMValueRef all = shuffled(e, first, second, from, 4 * LANES);
+    return LLVMBuildSelect(e->builder, LLVMConstVector(turned, 4 * LANES),
+                           LLVMBuildNeg(e->builder, all, ""), all, "");
+}
+
+// Four tables of 16 entries; the sums are those of the entries that subtract everything.
 static LLVMValueRef prepare_lookups(const preparation *p, LLVMValueRef k, LLVMValueRef inverse,
                                     LLVMValueRef sum)
 {
     emitter *e = p->e;
-    for (unsigned table = 0; table < 4; table++) {
-        LLVMValueRef entry = NULL;
-        for (unsigned bit = 0; bit < 4; bit++) {
-            LLVMValueRef x = load_one(p, index_add(e, k, constant64(p, 4 * bit + table)));
-            entry = entry ? primitive3(e, P_FMA, signs(e, bit), x, entry)
-                          : primitive2(e, P_FMUL, signs(e, bit), x);
-        }
-        LLVMValueRef q = rounded(e, entry, inverse);
-        LLVMValueRef at = byte_at(e, p->to, index_mul(e, k, 4));
-        store_to(e, narrowed(e, q), byte_at_constant(e, at, LANES * table), LANES);
-        sum = primitive2(e, P_ADD, sum, q);
+    LLVMValueRef x = load_lanes(p, k), halves[2];
+    for (unsigned pair = 0; pair < 2; pair++) {
+        halves[pair] = rounded(e, half_tables(p, x, pair), inverse);
+        sum = primitive2(e, P_ADD, sum, halves[pair]);
     }
+    LLVMValueRef at = byte_at(e, p->to, index_mul(e, k, 4));
+    store_to(e, whole_tables(e, halves[0], halves[1]), at, 4 * LANES);
     return sum;
 }
 
@@ -216,7 +261,8 @@ static LLVMValueRef total(const preparation *p, LLVMValueRef sum)
     switch (p->form) {
     case ACTIVATION_FLOATS: return over_lanes(p->e, P_FADD, sum);
     case ACTIVATION_LOOKUPS:
-        return LLVMBuildExtractElement(p->e->builder, sum, constant64(p, LANES - 1), "");
+        sum = primitive2(p->e, P_ADD, sum, rotated(p->e, sum, HALF));
+        return LLVMBuildNeg(p->e->builder, first_lane(p->e, sum), "");
     default: return over_lanes(p->e, P_ADD, sum);
     }
 }
@@ -238,16 +284,26 @@ static void prepare_span(const preparation *p, LLVMValueRef start, LLVMValueRef 
     store_to(e, total(p, l.phis[0]), at, 4);
 }
 
+// All scales come first: what waits for one would keep the next one waiting.
+static void find_scales(const preparation *p)
+{
+    LLVMValueRef all = constant64(p, p->row.padded), zero = constant64(p, 0);
+    counted_loop groups = counted_begin(p->e, zero, all, p->scale_group, 0, NULL);
+    find_scale(p, groups.i, end_of(p, groups.i, p->scale_group));
+    counted_end(p->e, &groups, NULL);
+}
+
 static void prepare_row(preparation *p)
 {
     emitter *e = p->e;
     bool scaled = p->form != ACTIVATION_FLOATS && p->type != SCALAR_I8;
     LLVMValueRef all = constant64(p, p->row.padded), zero = constant64(p, 0);
+    if (scaled)
+        find_scales(p);
     counted_loop groups = counted_begin(e, zero, all, p->scale_group, 0, NULL);
     LLVMValueRef end = end_of(p, groups.i, p->scale_group), inverse = NULL;
-    LLVMValueRef number = LLVMBuildUDiv(e->builder, groups.i, constant64(p, p->scale_group), "");
     if (scaled)
-        inverse = find_scale(p, number, groups.i, end);
+        inverse = inverse_scale(p, groups.i);
     counted_loop spans = counted_begin(e, groups.i, end, p->sum_group, 0, NULL);
     prepare_span(p, spans.i, inverse);
     counted_end(e, &spans, NULL);
