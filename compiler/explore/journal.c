@@ -38,18 +38,19 @@ typedef struct first_lines {
 
 static const char *const mismatches[FIRST_LINES] = {
     "this is no journal of a sweep",
-    "the journal is of another program",
     "the journal is of another machine",
+    "the journal is of another program",
     "the journal is of a sweep with other options",
     "the journal was made with another area model",
     "the journal has other columns",
 };
 
+// The machine stands first: programs name theirs.
 static first_lines lines_of(arena *a, const explore_identity *id)
 {
     return (first_lines){
-        {"lutra sweep 1", arena_format(a, "program %s", id->program),
-         arena_format(a, "machine %s", id->machine), arena_format(a, "options %s", id->options),
+        {"lutra sweep 1", arena_format(a, "machine %s", id->machine),
+         arena_format(a, "program %s", id->program), arena_format(a, "options %s", id->options),
          arena_format(a, "model %016" PRIx64, hash_of_model()), explore_columns_line}};
 }
 

@@ -206,8 +206,8 @@ static void test_journals_of_others_are_refused(void **state)
     static const struct {
         explore_identity id;
         const char *message;
-    } others[] = {{{"q", "m", "o"}, "journal:2:1: error: the journal is of another program"},
-                  {{"p", "n", "o"}, "journal:3:1: error: the journal is of another machine"},
+    } others[] = {{{"q", "m", "o"}, "journal:3:1: error: the journal is of another program"},
+                  {{"p", "n", "o"}, "journal:2:1: error: the journal is of another machine"},
                   {{"p", "m", "x"}, "journal:4:1: error: the journal is of a sweep with other"}};
     write_two_rows();
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
