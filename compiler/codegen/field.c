@@ -196,6 +196,11 @@ LLVMValueRef field_vector(const product *p, LLVMValueRef *lines, unsigned field,
 
 // ------------------------------------------------------------------------- sums
 
+bool fields_are_signed(const product *p)
+{
+    return p->e->level->dot == DOT_NEON && p->format.planes == 8;
+}
+
 field_form direct_place(const product *p)
 {
     unsigned places[PRODUCT_MOST_CLASSES];
@@ -205,10 +210,11 @@ field_form direct_place(const product *p)
     return few ? FIELD_IN_PLACE : FIELD_LOW;
 }
 
-// Sums of 16 bits have no room for doubled fields.
+// Sums of 16 bits have no room for doubled fields, nor have bytes for those of 7 bits and more,
+// where they may be signed.
 field_form panel_place(const product *p)
 {
-    return p->e->level->dot == DOT_MADD ? FIELD_LOW : FIELD_DOUBLED;
+    return p->e->level->dot == DOT_MADD || p->format.planes > 6 ? FIELD_LOW : FIELD_DOUBLED;
 }
 
 int64_t operand_bytes(const product *p)
@@ -275,14 +281,39 @@ static LLVMValueRef generic_dot(const product *p, LLVMValueRef sum, LLVMValueRef
     return sum;
 }
 
-// How many sums of two products stay in 16 bits.
+static unsigned greatest_field(const product *p)
+{
+    return (1u << p->format.planes) - 1;
+}
+
+// How many sums of two products stay in 16 bits; 0: not even one does.
 static unsigned most_pending(const product *p)
 {
-    return 32767 / (2 * 128 * ((1u << p->g.bits) - 1));
+    return 32767 / (2 * 128 * greatest_field(p));
+}
+
+static LLVMValueRef add_pairs(const product *p, LLVMValueRef sum, LLVMValueRef pairs, int64_t by)
+{
+    LLVMValueRef all = vector_of(p->e, int_constant(p->e, 16, by), p->bytes / 2);
+    LLVMValueRef fours = call3(p->e, "llvm.x86.avx2.pmadd.wd", pairs, all, NULL);
+    return LLVMBuildAdd(p->e->builder, sum, fours, "");
+}
+
+// Fields of 8 bits: their upper bits alone.
+static void madd_halves(const product *p, byte_sum *s, LLVMValueRef x, LLVMValueRef y)
+{
+    LLVMValueRef low = masked(p, x, 0x0f), high = masked(p, moved_down(p, x, 4), 0x0f);
+    const char *name = "llvm.x86.avx2.pmadd.ub.sw";
+    s->sum = add_pairs(p, s->sum, call3(p->e, name, low, y, NULL), 1);
+    s->sum = add_pairs(p, s->sum, call3(p->e, name, high, y, NULL), 16);
 }
 
 static void madd(const product *p, byte_sum *s, LLVMValueRef x, LLVMValueRef y)
 {
+    if (!most_pending(p)) {
+        madd_halves(p, s, x, y);
+        return;
+    }
     LLVMValueRef pairs = call3(p->e, "llvm.x86.avx2.pmadd.ub.sw", x, y, NULL);
     s->partial = s->partial ? LLVMBuildAdd(p->e->builder, s->partial, pairs, "") : pairs;
     if (++s->pending == most_pending(p))
@@ -293,15 +324,16 @@ void sum_flush(const product *p, byte_sum *s)
 {
     if (!s->pending)
         return;
-    LLVMValueRef ones = vector_of(p->e, int_constant(p->e, 16, 1), p->bytes / 2);
-    LLVMValueRef fours = call3(p->e, "llvm.x86.avx2.pmadd.wd", s->partial, ones, NULL);
-    s->sum = LLVMBuildAdd(p->e->builder, s->sum, fours, "");
+    s->sum = add_pairs(p, s->sum, s->partial, 1);
     s->partial = NULL;
     s->pending = 0;
 }
 
+// Fields of 8 bits less 128, as signed_sum knows.
 static LLVMValueRef neon(const product *p, LLVMValueRef sum, LLVMValueRef x, LLVMValueRef y)
 {
+    if (fields_are_signed(p))
+        x = LLVMBuildXor(p->e->builder, x, splat_byte(p, 0x80), "");
     LLVMTypeRef overloads[] = {LLVMTypeOf(sum), LLVMTypeOf(x)};
     return call_intrinsic(p->e, "llvm.aarch64.neon.sdot", 2, overloads, 3,
                           (LLVMValueRef[]){sum, x, y});

@@ -6,7 +6,61 @@ static LLVMValueRef constant64(const product *p, int64_t value)
     return int_constant(p->e, 64, value);
 }
 
-// Byte `i` of every lane as its level: 2 f - n.
+// -------------------------------------------------------------------- codebooks
+
+LLVMValueRef codebook_vector(emitter *e, const quant_codebook *book, unsigned first, unsigned count)
+{
+    LLVMValueRef numbers[QUANT_BOOK];
+    for (unsigned i = 0; i < count; i++)
+        numbers[i] = LLVMConstReal(LLVMFloatTypeInContext(e->context), book->levels[first + i]);
+    return LLVMConstVector(numbers, count);
+}
+
+LLVMValueRef codebook_address(emitter *e, const quant_codebook *book)
+{
+    const char *name = arena_format(e->arena, "codebook.%s", book->name);
+    LLVMValueRef found = LLVMGetNamedGlobal(e->llvm, name);
+    if (found)
+        return found;
+    LLVMValueRef numbers = codebook_vector(e, book, 0, QUANT_BOOK);
+    found = LLVMAddGlobal(e->llvm, LLVMTypeOf(numbers), name);
+    LLVMSetInitializer(found, numbers);
+    LLVMSetGlobalConstant(found, true);
+    LLVMSetLinkage(found, LLVMPrivateLinkage);
+    LLVMSetAlignment(found, COLUMN_LINE);
+    return found;
+}
+
+// Numbers of a codebook: all in one register, in two, or read one by one.
+static LLVMValueRef look_up(const product *p, LLVMValueRef index)
+{
+    emitter *e = p->e;
+    LLVMValueRef half[2], book = codebook_vector(e, p->format.codebook, 0, QUANT_BOOK);
+    LLVMTypeRef f32 = LLVMFloatTypeInContext(e->context);
+    if (p->lanes == QUANT_BOOK)
+        return call_intrinsic(e, "llvm.x86.avx512.permvar.sf.512", 0, NULL, 2,
+                              (LLVMValueRef[]){book, index});
+    if (p->lanes == QUANT_BOOK / 2) {
+        for (unsigned i = 0; i < 2; i++) {
+            book = codebook_vector(e, p->format.codebook, i * p->lanes, p->lanes);
+            half[i] = call_intrinsic(e, "llvm.x86.avx2.permps", 0, NULL, 2,
+                                     (LLVMValueRef[]){book, index});
+        }
+        LLVMValueRef upper = compare_int(e, LLVMIntUGE, index, bits_like(index, p->lanes));
+        return choose(e, upper, half[1], half[0]);
+    }
+    LLVMValueRef all = LLVMGetUndef(float_lanes(p)), base = codebook_address(e, p->format.codebook);
+    for (unsigned i = 0; i < p->lanes; i++) {
+        LLVMValueRef lane = int_constant(e, 32, i);
+        LLVMValueRef number = LLVMBuildExtractElement(e->builder, index, lane, "");
+        number = LLVMBuildZExt(e->builder, number, int_type(e, 64), "");
+        LLVMValueRef x = load_as(e, f32, byte_at(e, base, index_mul(e, number, 4)), 4);
+        all = LLVMBuildInsertElement(e->builder, all, x, lane, "");
+    }
+    return all;
+}
+
+// Byte `i` of every lane as its level: 2 f - n, or a number of the codebook.
 static LLVMValueRef level_of(const product *p, LLVMValueRef field, unsigned i)
 {
     emitter *e = p->e;
@@ -15,6 +69,8 @@ static LLVMValueRef level_of(const product *p, LLVMValueRef field, unsigned i)
     if (i)
         x = primitive2(e, P_LSHR, x, int_constant(e, 32, 8 * i));
     x = primitive2(e, P_AND, x, int_constant(e, 32, 255));
+    if (p->format.codebook)
+        return look_up(p, x);
     x = primitive2(e, P_SUB, primitive2(e, P_ADD, x, x), int_constant(e, 32, p->g.levels));
     return LLVMBuildSIToFP(e->builder, x, float_lanes(p), "");
 }
@@ -61,7 +117,7 @@ static void float_part(product *p, const product_group *g, LLVMValueRef row, LLV
     LLVMValueRef number = index_add(e, g->first_unit, units.i);
     LLVMValueRef at = byte_at(e, row_at(p, row), index_mul(e, number, p->g.unit * 4));
     for (unsigned v = 0; v < p->vectors; v++) {
-        LLVMValueRef lines[4];
+        LLVMValueRef lines[COLUMN_MOST_LINES];
         for (unsigned l = 0; l < p->g.lines; l++)
             lines[l] = load_line(p, unit, l, part, v);
         sums[v] = add_unit(p, lines, at, units.phis[v]);

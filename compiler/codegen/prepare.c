@@ -409,18 +409,31 @@ static LLVMValueRef group_value(const unpacking *u, LLVMValueRef header, bool of
     return cast_scalar_type(e, load_as(e, scalar_llvm_type(e, t), at, size), t, SCALAR_F32);
 }
 
+static LLVMValueRef level_value(const unpacking *u, LLVMValueRef field)
+{
+    emitter *e = u->e;
+    LLVMTypeRef f32 = LLVMFloatTypeInContext(e->context);
+    if (u->format.codebook) {
+        LLVMValueRef index = LLVMBuildZExt(e->builder, field, int_type(e, 64), "");
+        LLVMValueRef book = codebook_address(e, u->format.codebook);
+        return load_as(e, f32, byte_at(e, book, index_mul(e, index, 4)), 4);
+    }
+    field = primitive2(e, P_ADD, field, field);
+    field = primitive2(e, P_SUB, field, int_constant(e, 32, u->g.levels));
+    return LLVMBuildSIToFP(e->builder, field, f32, "");
+}
+
 // fma(scale, level, offset): the exact value, rounded once.
 static void unpack_unit(const unpacking *u, LLVMValueRef unit, LLVMValueRef to, LLVMValueRef scale,
                         LLVMValueRef offset)
 {
     emitter *e = u->e;
-    LLVMValueRef words[4];
+    LLVMValueRef words[COLUMN_MOST_LINES];
     for (unsigned l = 0; l < u->g.lines; l++)
         words[l] = load_word(u, unit, l);
     for (unsigned k = 0; k < u->g.unit; k++) {
         LLVMValueRef x = field_value(u, words, k / COLUMN_FIELD, k % COLUMN_FIELD);
-        x = primitive2(e, P_SUB, primitive2(e, P_ADD, x, x), int_constant(e, 32, u->g.levels));
-        x = LLVMBuildSIToFP(e->builder, x, LLVMFloatTypeInContext(e->context), "");
+        x = level_value(u, x);
         x = offset ? primitive3(e, P_FMA, scale, x, offset) : primitive2(e, P_FMUL, scale, x);
         store_to(e, x, byte_at_constant(e, to, 4 * (int64_t)k), 4);
     }

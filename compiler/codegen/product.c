@@ -118,10 +118,10 @@ LLVMValueRef signed_sum(const product *p, LLVMValueRef sum, LLVMValueRef of_acti
     emitter *e = p->e;
     if (p->form == ACTIVATION_LOOKUPS)
         return sum;
+    int64_t levels = (int64_t)p->g.levels - (fields_are_signed(p) ? 256 : 0);
     LLVMValueRef twice =
         LLVMBuildShl(e->builder, sum, vector_of(e, int_constant(e, 32, 1), p->lanes), "");
-    LLVMValueRef shift =
-        LLVMBuildMul(e->builder, of_activations, int_constant(e, 32, p->g.levels), "");
+    LLVMValueRef shift = LLVMBuildMul(e->builder, of_activations, int_constant(e, 32, levels), "");
     return LLVMBuildSub(e->builder, twice, vector_of(e, shift, p->lanes), "");
 }
 
@@ -295,14 +295,15 @@ static void prefetch_tables(const product *p, LLVMValueRef row, LLVMValueRef uni
 static void direct_unit(product *p, direct_sums *s, LLVMValueRef unit_at, LLVMValueRef unit,
                         LLVMValueRef part)
 {
-    LLVMValueRef lines[PRODUCT_MOST_VECTORS][COLUMN_MOST_LINES], row = p->entries;
-    for (unsigned l = 0; l < p->g.lines; l++)
-        for (unsigned v = 0; v < p->vectors; v++)
-            lines[v][l] = load_line(p, unit_at, l, part, v);
+    LLVMValueRef lines[PRODUCT_MOST_VECTORS][COLUMN_MOST_LINES] = {{NULL}}, row = p->entries;
     if (p->form == ACTIVATION_LOOKUPS)
         prefetch_tables(p, row, unit);
     for (unsigned f = 0; f < p->fields; f++) {
         LLVMValueRef operand = step_operand(p, row, unit, f);
+        for (unsigned l = 0; l < p->g.lines; l++)
+            for (unsigned v = 0; v < p->vectors && field_reads(p, f, l); v++)
+                if (!lines[v][l])
+                    lines[v][l] = load_line(p, unit_at, l, part, v);
         for (unsigned v = 0; v < p->vectors; v++)
             sum_step(p, &s->sums[class_of(p, s, f)][v],
                      field_vector(p, lines[v], f, direct_place(p)), operand);

@@ -11,7 +11,7 @@
 
 enum { PRODUCT_MOST_VECTORS = 4, PRODUCT_MOST_ROWS = 6, PRODUCT_MOST_CLASSES = 8 };
 enum { PRODUCT_ROWS = 128 }; // most rows of a call (compiler/passes/lower_native.c)
-enum { COLUMN_MOST_LINES = 4 };
+enum { COLUMN_MOST_LINES = 8 };
 
 // Where the fields of a unit stand in the bytes that are multiplied.
 typedef enum field_form {
@@ -69,6 +69,12 @@ void sum_step(const product *p, byte_sum *s, LLVMValueRef weights, LLVMValueRef 
 void sum_flush(const product *p, byte_sum *s);
 field_form direct_place(const product *p); // of one row
 field_form panel_place(const product *p);  // of several
+bool fields_are_signed(const product *p);  // less 128
+
+// ---- floats.c
+LLVMValueRef codebook_vector(emitter *e, const quant_codebook *book, unsigned first,
+                             unsigned count);
+LLVMValueRef codebook_address(emitter *e, const quant_codebook *book); // of its QUANT_BOOK numbers
 
 // ---- loops of generated code
 typedef struct counted_loop {

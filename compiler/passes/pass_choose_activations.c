@@ -17,6 +17,7 @@ typedef struct choice {
     int64_t group;   // the smallest of the consumers' groups; 0: rows
     unsigned planes; // of all consumers; 0: they differ
     bool lookups;
+    bool books; // a consumer has a codebook
     const method_cost *why;
 } choice;
 
@@ -26,6 +27,7 @@ static void add_consumer(choice *c, const ir_op *op, bool first)
     if (!quant_format_parse(ir_operand(op, 1)->type->format, &f))
         return;
     unsigned planes = f.kind == QUANT_TERNARY ? 2 : f.planes;
+    c->books = c->books || f.codebook;
     c->planes = first || c->planes == planes ? planes : 0;
     if (f.group && (!c->group || f.group < c->group))
         c->group = f.group;
@@ -48,7 +50,7 @@ static choice look_at(const pass_context *c, const ir_value *table)
 static const ir_type *chosen_type(ir_module *m, const pass_context *c, const ir_type *t, choice *x)
 {
     const char *wish = pass_argument_text(c, "scale");
-    bool exact = !strcmp(pass_argument_text(c, "type"), "f16");
+    bool exact = x->books || !strcmp(pass_argument_text(c, "type"), "f16");
     if (t->scalar == SCALAR_I16 || exact) {
         x->lookups = false;
         return ir_type_table(m, t->scalar, TABLE_SCALE_NONE, 0, x->group, t->rank, t->dims);
@@ -66,7 +68,8 @@ static const ir_type *chosen_type(ir_module *m, const pass_context *c, const ir_
 static const char *reason(const pass_context *c, const choice *x, const ir_type *table)
 {
     if (native_form(table) == ACTIVATION_FLOATS)
-        return "exact, as f32";
+        return x->books ? "exact, as f32: numbers of codebooks are multiplied as such"
+                        : "exact, as f32";
     const char *how = x->lookups ? "looked up" : "multiplied";
     if (!x->why)
         return how;
@@ -78,17 +81,37 @@ static const char *reason(const pass_context *c, const choice *x, const ir_type 
                         x->planes, x->why->lookup, x->why->multiply);
 }
 
+// Why a product of integer activations cannot be summed as integers; NULL: it can.
+static const char *integer_obstacle(const ir_op *product)
+{
+    quant_format f;
+    if (!quant_format_parse(ir_operand(product, 1)->type->format, &f))
+        return NULL;
+    if (f.codebook)
+        return "products of integers with codebooks are for --target=riscv64 alone";
+    int64_t most = INT32_MAX / (2 * 128 * ((1 << f.planes) - 1));
+    int64_t depth = ir_operand(product, 1)->type->dims[1].value;
+    return depth > most && (!f.group || f.group > most)
+               ? "sums of so many products of integers are for --target=riscv64 alone"
+               : NULL;
+}
+
 // Tables of i16 are in two parts, high and low bytes; bytes and lookups of CPUs have one.
 static bool has_products(const pass_context *c, const ir_op *op)
 {
-    if (ir_operand(op, 0)->type->scalar != SCALAR_I16)
-        return true;
-    diagnostic_error(
-        c->diagnostics, op->where,
-        "products of i16 activations with weights of few bits are for --target=riscv64 "
-        "alone, not for CPUs (%s); use i8 or floats",
-        c->target->name);
-    return false;
+    const char *obstacle = NULL;
+    scalar_type s = ir_operand(op, 0)->type->scalar;
+    if (s == SCALAR_I16)
+        obstacle = "products of i16 activations with weights of few bits are for --target=riscv64 "
+                   "alone";
+    const ir_use *use = s == SCALAR_I8 ? op->results[0].uses : NULL;
+    for (; use && !obstacle; use = use->next)
+        if (use->op->code == IR_LUT_MPGEMM)
+            obstacle = integer_obstacle(use->op);
+    if (obstacle)
+        diagnostic_error(c->diagnostics, op->where, "%s, not for CPUs (%s); use %s", obstacle,
+                         c->target->name, s == SCALAR_I16 ? "i8 or floats" : "floats");
+    return !obstacle;
 }
 
 static void choose(ir_module *m, pass_context *c, ir_op *op)

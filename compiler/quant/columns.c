@@ -17,12 +17,15 @@ static int64_t least(int64_t a, int64_t b)
 static unsigned field_bits(const quant_format *f)
 {
     unsigned bits = f->kind == QUANT_TERNARY ? 2 : f->planes;
+    if (bits > 4)
+        return 8;
     return f->group == 16 && (bits & 1) ? bits + 1 : bits;
 }
 
 static bool has_columns(const quant_format *f)
 {
-    return (f->kind == QUANT_UNIFORM || f->kind == QUANT_TERNARY) && f->planes <= 4;
+    return f->kind == QUANT_UNIFORM || f->kind == QUANT_TERNARY ||
+           (f->kind == QUANT_CODEBOOK && !f->codebook->learned);
 }
 
 bool column_geometry_of(const quant_format *f, int64_t n, int64_t k, column_geometry *out)

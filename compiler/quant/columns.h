@@ -15,8 +15,8 @@
 enum { COLUMN_BLOCK = 64, COLUMN_LINE = 64, COLUMN_TILES = 4, COLUMN_FIELD = 4 };
 
 typedef struct column_geometry {
-    unsigned bits;       // of a field; of groups of 16 the next power of two
-    unsigned levels;     // value = scale (2 field - levels) + offset
+    unsigned bits;       // of a field; of groups of 16 the next power of two, above 4 a byte
+    unsigned levels;     // value = scale (2 field - levels) + offset, but for codebooks
     int64_t unit;        // weights of a unit: 32 or 16
     unsigned fields;     // of a unit: 8 or 4, of 4 weights each
     unsigned lines;      // of a unit

@@ -8,7 +8,8 @@
 
 static const char *const formats[] = {
     "w1",      "w2",    "w3",     "w4",     "ternary", "w1g16",  "w2g16z", "w3g16",
-    "w4g16zf", "w1g32", "w2g32f", "w3g64z", "w4g128z", "w2g256", "w3z",    "ternaryg32"};
+    "w4g16zf", "w1g32", "w2g32f", "w3g64z", "w4g128z", "w2g256", "w3z",    "ternaryg32",
+    "w5",      "w6g64", "w7g16z", "w8",     "w8g32",   "nf4g64", "fp4",    "iq4nlg32"};
 enum { N = 70, K = 150 };
 
 static quant_rows random_rows(arena *a, const char *name)
