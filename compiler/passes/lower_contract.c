@@ -137,35 +137,59 @@ static bool is_used(const piece_list *pieces, unsigned plane)
     return false;
 }
 
-tile_operands load_tile(lowering *l, const contraction *c, ir_value *tile, ir_value *offset)
+static unsigned count_results(const contraction *c)
 {
-    tile_operands loaded = {.tile = tile};
-    if (c->constant_plane) {
-        loaded.plane[0] = c->constant_plane;
-        return loaded;
-    }
+    return c->row_tiles * c->column_tiles;
+}
+
+static unsigned row_of(const contraction *c, unsigned result)
+{
+    return result % c->row_tiles;
+}
+
+static unsigned column_of(const contraction *c, unsigned result)
+{
+    return result / c->row_tiles;
+}
+
+static void load_planes(lowering *l, const contraction *c, unsigned column, ir_value *offset,
+                        ir_value **planes)
+{
     for (unsigned i = 0; i < c->format.planes; i++) {
         if (!is_used(&c->pieces, i))
             continue;
         ir_value *at = low_add(l, offset, low_index(l, i * c->geometry.plane_bytes));
-        ir_value *bytes = low_bytes(l, c->stream, low_index(l, 0), at, c->geometry.plane_bytes);
-        loaded.plane[i] = low_tile_load(l, TILE_PLANE, bytes, false);
+        ir_value *bytes =
+            low_bytes(l, c->stream[column], low_index(l, 0), at, c->geometry.plane_bytes);
+        planes[i] = low_tile_load(l, TILE_PLANE, bytes, false);
     }
+}
+
+tile_operands load_tile(lowering *l, const contraction *c, ir_value *tile, ir_value *offset)
+{
+    tile_operands loaded = {.tile = tile};
+    if (c->constant_plane) {
+        loaded.plane[0][0] = c->constant_plane;
+        return loaded;
+    }
+    for (unsigned i = 0; i < c->column_tiles; i++)
+        load_planes(l, c, i, offset, loaded.plane[i]);
     return loaded;
 }
 
-static ir_value *table_at(lowering *l, const contraction *c, unsigned j, tile_operands *loaded,
-                          unsigned part)
+static ir_value *table_at(lowering *l, const contraction *c, unsigned row_tile,
+                          tile_operands *loaded, unsigned part)
 {
-    if (loaded->table[j][part])
-        return loaded->table[j][part];
+    ir_value **table = &loaded->table[row_tile][part];
     int64_t bytes = table_entry_bytes(l, c->table), size = bytes / c->table->parts;
-    ir_value *row = low_add(l, c->row_tile, low_index(l, j));
+    if (*table)
+        return *table;
+    ir_value *row = low_add(l, c->row_tile, low_index(l, row_tile));
     ir_value *at =
         low_add(l, low_mul(l, loaded->tile, low_index(l, bytes)), low_index(l, part * size));
-    loaded->table[j][part] = low_tile_load(l, TILE_TABLE, low_bytes(l, c->tables, row, at, size),
-                                           c->table->scalar == SCALAR_I8);
-    return loaded->table[j][part];
+    *table = low_tile_load(l, TILE_TABLE, low_bytes(l, c->tables, row, at, size),
+                           c->table->scalar == SCALAR_I8);
+    return *table;
 }
 
 // The codes of one plane: each has a full table of its own.
@@ -173,7 +197,7 @@ static ir_value *look_up_codes(lowering *l, const contraction *c, unsigned plane
                                tile_operands *loaded, ir_value *accumulator, const char *slice)
 {
     int64_t size = book_table_bytes(l, c->table), wide = size > l->tile_bytes;
-    ir_value *row = low_add(l, c->row_tile, low_index(l, j)), *tile[2] = {NULL};
+    ir_value *row = low_add(l, c->row_tile, low_index(l, row_of(c, j))), *tile[2] = {NULL};
     ir_value *at =
         low_add(l, low_mul(l, loaded->tile, low_index(l, table_entry_bytes(l, c->table))),
                 low_index(l, plane * size));
@@ -182,8 +206,8 @@ static ir_value *look_up_codes(lowering *l, const contraction *c, unsigned plane
         tile[i] =
             low_tile_load(l, TILE_TABLE, low_bytes(l, c->tables, row, from, l->tile_bytes), false);
     }
-    return low_mma(l, c->table, tile[0], tile[1], accumulator, 1, &loaded->plane[plane], "full",
-                   slice, c->one_row);
+    return low_mma(l, c->table, tile[0], tile[1], accumulator, 1,
+                   &loaded->plane[column_of(c, j)][plane], "full", slice, c->one_row);
 }
 
 // Each plane of a codebook covers its part of the depth: a quarter, or with codes of 2 bits a half.
@@ -206,8 +230,9 @@ static ir_value *look_up(lowering *l, const contraction *c, const piece *p, unsi
     if (p->form == QUANT_BOOKED)
         return look_up_booked(l, c, p, j, loaded, accumulator, slice);
     const char *form = p->form == QUANT_EQUAL ? "ternary" : "planes";
-    return low_mma(l, c->table, table_at(l, c, j, loaded, p->part), NULL, accumulator, p->planes,
-                   loaded->plane + p->first, form, slice_name(slice), c->one_row);
+    return low_mma(l, c->table, table_at(l, c, row_of(c, j), loaded, p->part), NULL, accumulator,
+                   p->planes, loaded->plane[column_of(c, j)] + p->first, form, slice_name(slice),
+                   c->one_row);
 }
 
 static ir_value *f32_view(lowering *l, ir_value *buffer, ir_value *row, ir_value *column)
@@ -238,17 +263,18 @@ static ir_value *table_scale_of(lowering *l, const contraction *c, unsigned j, i
     return f32_view(l, c->scales, row, low_mul(l, index, low_index(l, l->m)));
 }
 
-static ir_value *stream_numbers(lowering *l, const contraction *c, ir_value *offset)
+static ir_value *stream_numbers(lowering *l, const contraction *c, unsigned column,
+                                ir_value *offset)
 {
     ir_dim dims[1] = {ir_dim_constant(l->n)};
-    return low_view(l, c->stream, low_index(l, 0), offset,
+    return low_view(l, c->stream[column], low_index(l, 0), offset,
                     ir_type_buffer(l->module, c->format.scale, 1, dims));
 }
 
 // ------------------------------------------------------------------- scaling
 
-// Accumulators of all pieces, for each row tile.
-typedef ir_value *accumulators[MOST_PIECES][MOST_ROW_TILES];
+// Accumulators of all pieces, for each result.
+typedef ir_value *accumulators[MOST_PIECES][MOST_RESULTS];
 
 static ir_value *scale_into(lowering *l, ir_value *d, ir_value *sum, ir_value *weight_scale,
                             ir_value *row_scale)
@@ -259,6 +285,18 @@ static ir_value *scale_into(lowering *l, ir_value *d, ir_value *sum, ir_value *w
     if (weight_scale->type->scalar == SCALAR_F32)
         ir_set_name(op, "scale", "f32");
     return ir_result(op, 0);
+}
+
+// A result that nothing was added to takes no register before.
+static ir_value *begun(lowering *l, ir_value *d)
+{
+    return d ? d : low_tile_zero(l, TILE_F32);
+}
+
+static void begin_all(lowering *l, const contraction *c, ir_value **d)
+{
+    for (unsigned j = 0; j < count_results(c); j++)
+        d[j] = begun(l, d[j]);
 }
 
 // A term's sum in f32, rounded once: the sums of pieces are below 2^24 in magnitude where they are
@@ -285,11 +323,14 @@ static void dequantize(lowering *l, const contraction *c, ir_value **d, accumula
     for (unsigned first = 0; first < c->pieces.count;) {
         unsigned count = pieces_in_term(&c->pieces, first);
         int64_t behind = c->pieces.items[first].term * c->geometry.scale_bytes;
-        ir_value *at = low_add(l, scale_offset, low_index(l, behind));
-        ir_value *scales = c->ones ? c->ones : stream_numbers(l, c, at);
-        for (unsigned j = 0; j < c->row_tiles; j++)
-            d[j] = scale_into(l, d[j], combined(l, c, acc, first, count, j), scales,
-                              table_scale_of(l, c, j, tile, quarter));
+        ir_value *at = low_add(l, scale_offset, low_index(l, behind)), *scales = c->ones;
+        for (unsigned j = 0; j < count_results(c); j++) {
+            if (!c->ones && row_of(c, j) == 0)
+                scales = stream_numbers(l, c, column_of(c, j), at);
+            ir_value *sum = combined(l, c, acc, first, count, j), *begin = begun(l, d[j]);
+            d[j] = scale_into(l, begin, sum, scales,
+                              table_scale_of(l, c, row_of(c, j), tile, quarter));
+        }
         first += count;
     }
 }
@@ -300,9 +341,11 @@ static void add_offsets(lowering *l, const contraction *c, ir_value **d, ir_valu
 {
     if (c->constant_plane || !c->format.offset || c->without_offsets)
         return;
-    ir_value *v = stream_numbers(l, c, offset);
-    for (unsigned j = 0; j < c->row_tiles; j++) {
-        ir_value *row = low_index(l, j);
+    ir_value *v = NULL;
+    for (unsigned j = 0; j < count_results(c); j++) {
+        ir_value *row = low_index(l, row_of(c, j));
+        if (row_of(c, j) == 0)
+            v = stream_numbers(l, c, column_of(c, j), offset);
         if (!c->row_scales)
             row = low_add(l, c->row_tile, row);
         ir_value *u = f32_view(l, c->sums, row, low_mul(l, sum_index, low_index(l, l->m)));
@@ -341,7 +384,7 @@ static unsigned flatten(const contraction *c, accumulators acc, ir_value **tiles
 {
     unsigned n = 0;
     for (unsigned i = 0; i < c->pieces.count; i++)
-        for (unsigned j = 0; j < c->row_tiles; j++)
+        for (unsigned j = 0; j < count_results(c); j++)
             tiles[n++] = acc[i][j];
     return n;
 }
@@ -350,8 +393,14 @@ static void unflatten(const contraction *c, ir_value *const *tiles, accumulators
 {
     unsigned n = 0;
     for (unsigned i = 0; i < c->pieces.count; i++)
-        for (unsigned j = 0; j < c->row_tiles; j++)
+        for (unsigned j = 0; j < count_results(c); j++)
             acc[i][j] = tiles[n++];
+}
+
+// The result that is looked up as the k-th: all column tiles of a row tile, whose table is loaded.
+static unsigned in_turn(const contraction *c, unsigned k)
+{
+    return k % c->column_tiles * c->row_tiles + k / c->column_tiles;
 }
 
 // acc (NULL: start afresh) += lookups of one depth tile.
@@ -359,10 +408,12 @@ static void accumulate_tile(lowering *l, const contraction *c, accumulators acc,
                             ir_value *offset)
 {
     tile_operands loaded = load_tile(l, c, tile, offset);
-    for (unsigned j = 0; j < c->row_tiles; j++)
+    for (unsigned k = 0; k < count_results(c); k++) {
+        unsigned j = in_turn(c, k);
         for (unsigned i = 0; i < c->pieces.count; i++)
             acc[i][j] = look_up(l, c, &c->pieces.items[i], j, &loaded, acc[i][j],
                                 (depth_slice){0, QUARTERS});
+    }
 }
 
 static int64_t planes_bytes(const contraction *c)
@@ -383,13 +434,13 @@ static void accumulate_tiles(lowering *l, const contraction *c, accumulators acc
 static void accumulate_span(lowering *l, const contraction *c, accumulators acc, ir_value *first,
                             int64_t count, ir_value *offset)
 {
-    ir_value *carried[MOST_ROW_TILES];
+    ir_value *carried[MOST_RESULTS];
     if (count <= UNROLL) {
         accumulate_tiles(l, c, acc, first, count, offset);
         return;
     }
     for (unsigned i = 0; i < c->pieces.count; i++)
-        for (unsigned j = 0; j < c->row_tiles; j++)
+        for (unsigned j = 0; j < count_results(c); j++)
             acc[i][j] = low_tile_zero(l, low_accumulator_kind(c->table));
     low_loop rounds;
     int64_t whole = count / TURNS;
@@ -410,9 +461,11 @@ static void lookup_slice(lowering *l, const contraction *c, ir_value **d, tile_o
                          depth_slice slice, ir_value *scale_offset)
 {
     accumulators acc = {{0}};
-    for (unsigned j = 0; j < c->row_tiles; j++)
+    for (unsigned k = 0; k < count_results(c); k++) {
+        unsigned j = in_turn(c, k);
         for (unsigned i = 0; i < c->pieces.count; i++)
             acc[i][j] = look_up(l, c, &c->pieces.items[i], j, loaded, NULL, slice);
+    }
     dequantize(l, c, d, acc, loaded->tile, slice.first, scale_offset);
 }
 
@@ -452,7 +505,8 @@ void contract_group(lowering *l, const contraction *c, ir_value **d, ir_value *g
                      low_add(l, offset, low_index(l, i * span * bytes)), scale_offset);
     } else {
         low_loop spans;
-        sweep_begin(l, &spans, low_index(l, full), c->row_tiles, d);
+        begin_all(l, c, d);
+        sweep_begin(l, &spans, low_index(l, full), count_results(c), d);
         ir_value *tile = low_mul(l, spans.counter, low_index(l, span));
         one_span(l, c, d, low_add(l, first, tile), span,
                  low_add(l, offset, low_mul(l, tile, low_index(l, bytes))), scale_offset);
@@ -499,7 +553,8 @@ static void contract_groups(lowering *l, const contraction *c, ir_value **d)
             rounds = full > 1 ? full / turns : 0;
     if (rounds > 0) {
         low_loop groups;
-        sweep_begin(l, &groups, low_index(l, rounds), c->row_tiles, d);
+        begin_all(l, c, d);
+        sweep_begin(l, &groups, low_index(l, rounds), count_results(c), d);
         contract_row(l, c, d, low_mul(l, groups.counter, low_index(l, turns)), turns,
                      g->tiles_per_group);
         sweep_end(l, &groups, d);
@@ -528,7 +583,8 @@ static void contract_slices(lowering *l, const contraction *c, ir_value **d)
     int64_t tiles = c->geometry.depth_tiles, rounds = tiles / TURNS;
     low_loop loop;
     if (rounds > 0) {
-        sweep_begin(l, &loop, low_index(l, rounds), c->row_tiles, d);
+        begin_all(l, c, d);
+        sweep_begin(l, &loop, low_index(l, rounds), count_results(c), d);
         contract_tiles(l, c, d, low_mul(l, loop.counter, low_index(l, TURNS)), TURNS);
         sweep_end(l, &loop, d);
     }
@@ -541,4 +597,5 @@ void lower_contraction(lowering *l, const contraction *c, ir_value **d)
         contract_slices(l, c, d);
     else
         contract_groups(l, c, d);
+    begin_all(l, c, d);
 }

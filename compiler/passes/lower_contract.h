@@ -14,7 +14,7 @@ typedef struct piece {
     unsigned part;          // of the table: 1 are the high bytes
     int factor;
 } piece;
-enum { MOST_PIECES = 8, MOST_ROW_TILES = 64 };
+enum { MOST_PIECES = 8, MOST_RESULTS = 64, MOST_COLUMN_TILES = 8 };
 typedef struct piece_list {
     unsigned count;
     piece items[MOST_PIECES]; // by terms
@@ -22,7 +22,8 @@ typedef struct piece_list {
 piece_list pieces_of(const quant_format *f, const ir_type *table);
 piece_list pieces_of_term(const piece_list *pieces, unsigned term);
 
-// What is contracted with what, for `row_tiles` row tiles of one column tile.
+// What is contracted with what, for `row_tiles` row tiles and some column tiles side by side: their
+// results are numbered column tile by column tile.
 typedef struct contraction {
     const ir_type *table;
     ir_value *tables, *scales, *sums; // buffers of the table's place; scales, sums may be NULL
@@ -36,14 +37,15 @@ typedef struct contraction {
     pack_geometry geometry;
     piece_list pieces;
     bool without_offsets; // another contraction of the same stream adds them
-    ir_value *stream;     // u8 bytes of the column tile
+    unsigned column_tiles;
+    ir_value *stream[MOST_COLUMN_TILES]; // u8 bytes of each column tile
     // Set for sums: this plane and these scales stand for the stream's.
     ir_value *constant_plane, *ones;
 } contraction;
 
 // Fills what combining pieces needs; called at the kernel's start, for every list used in it.
 void prepare_pieces(lowering *l, const piece_list *pieces);
-// d[j] += the whole depth. d holds row_tiles f32 tiles and is updated.
+// d[j] += the whole depth. d holds an f32 tile for each result, NULL for 0, and is updated.
 void lower_contraction(lowering *l, const contraction *c, ir_value **d);
 // One group of at least the tile depth: `count` depth tiles from tile `first` on, its planes at
 // byte `offset` of the stream, its scales behind them.
@@ -53,7 +55,7 @@ void contract_group(lowering *l, const contraction *c, ir_value **d, ir_value *g
 // The planes of one depth tile, and of its tables those that were loaded: once for all its slices.
 typedef struct tile_operands {
     ir_value *tile;
-    ir_value *plane[8], *table[MOST_ROW_TILES][2];
+    ir_value *plane[MOST_COLUMN_TILES][8], *table[MOST_RESULTS][2];
 } tile_operands;
 tile_operands load_tile(lowering *l, const contraction *c, ir_value *tile, ir_value *offset);
 // One group smaller than the tile depth: slice `slice` of the loaded depth tile.

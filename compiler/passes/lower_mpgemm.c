@@ -6,6 +6,7 @@
 #include "compiler/passes/native.h"
 #include "compiler/passes/table_blocks.h"
 #include "compiler/quant/mix.h"
+#include "compiler/schedule/schedule.h"
 
 typedef struct mpgemm {
     lowering *l;
@@ -207,13 +208,24 @@ static ir_value *width_of(const mpgemm *k, ir_value *tile)
     return low_min(l, n, low_sub(l, low_index(l, k->columns), low_mul(l, tile, n)));
 }
 
-static void build_product(mpgemm *k, unsigned i, const row_range *r, const column_tile *at)
+static ir_value *stream_of(mpgemm *k, unsigned i, const column_tile *tile)
+{
+    lowering *l = k->l;
+    const pack_part *part = &k->weights[i].packed.parts[tile->part];
+    int64_t bytes = part->geometry.column_tile_bytes;
+    return low_bytes(
+        l, input_of(l, ir_operand(k->products[i].op, 1))->buffer, low_index(l, 0),
+        low_add(l, low_mul(l, tile->stream, low_index(l, bytes)), low_index(l, part->at)), bytes);
+}
+
+// `count` column tiles side by side.
+static void build_product(mpgemm *k, unsigned i, const row_range *r, const column_tile *at,
+                          unsigned count)
 {
     lowering *l = k->l;
     ir_op *op = k->products[i].op;
-    const place *table = input_of(l, ir_operand(op, 0)), *weight = input_of(l, ir_operand(op, 1));
+    const place *table = input_of(l, ir_operand(op, 0));
     const pack_part *part = &k->weights[i].packed.parts[at->part];
-    int64_t bytes = part->geometry.column_tile_bytes;
     contraction c = {.table = table->type,
                      .tables = table->buffer,
                      .scales = table->scales,
@@ -222,19 +234,27 @@ static void build_product(mpgemm *k, unsigned i, const row_range *r, const colum
                      .row_scales = k->weights[i].row_scales,
                      .row_tile = r->tile,
                      .row_tiles = r->tiles,
+                     .column_tiles = count,
                      .one_row = r->one_row,
                      .format = k->weights[i].packed.mix.parts[at->part].format,
                      .geometry = part->geometry,
                      .pieces = k->weights[i].pieces[at->part]};
+    ir_value *d[MOST_RESULTS] = {NULL};
     l->at.where = op->where;
-    c.stream = low_bytes(
-        l, weight->buffer, low_index(l, 0),
-        low_add(l, low_mul(l, at->stream, low_index(l, bytes)), low_index(l, part->at)), bytes);
-    ir_value *d[64];
-    for (unsigned j = 0; j < r->tiles; j++)
-        d[j] = low_tile_zero(l, TILE_F32);
+    for (unsigned j = 0; j < count; j++)
+        c.stream[j] = stream_of(k, i, &at[j]);
     contract(k, i, at->part, &c, d);
-    store_product(k, i, r, d, at, width_of(k, at->number));
+    for (unsigned j = 0; j < count; j++)
+        store_product(k, i, r, d + j * r->tiles, &at[j], width_of(k, at[j].number));
+}
+
+// Column tiles whose results fit the registers beside each other: those of the block, or one.
+static unsigned columns_at_once(const mpgemm *k, const row_range *r, unsigned size)
+{
+    const machine *target = k->l->context->machine;
+    bool fit = r->tiles * size <= MOST_RESULTS &&
+               schedule_registers(target, k->l->kernel, r->tiles, size) <= ISA_TILE_REGISTERS;
+    return fit ? size : 1;
 }
 
 static bool needs_epilogue(const mpgemm *k, const row_range *r)
@@ -325,35 +345,50 @@ static ir_value *tile_number(mpgemm *k, unsigned part, ir_value *counter)
     return low_to_index(l, low_load(l, map, zero, at));
 }
 
-// `blocks` blocks of `size` column tiles of a part from tile `first` on.
-static bool sweep_columns(mpgemm *k, const row_range *r, unsigned part, int64_t first,
-                          int64_t blocks, unsigned size)
+// `size` column tiles of a part from `first` on.
+static bool build_block(mpgemm *k, const row_range *r, unsigned part, ir_value *first,
+                        unsigned size)
 {
     lowering *l = k->l;
-    bool good = true;
-    low_loop loop;
-    low_shared_begin(l, &loop, low_index(l, blocks), "parts");
-    ir_value *tile = low_add(l, low_mul(l, loop.counter, low_index(l, size)), low_index(l, first));
-    ir_value *number = tile_number(k, part, tile);
+    unsigned count = columns_at_once(k, r, size);
+    ir_value *number = tile_number(k, part, first);
+    column_tile at[MOST_COLUMN_TILES];
     for (unsigned i = 0; i < size; i++) {
         ir_value *next = low_index(l, i);
-        column_tile at = {low_add(l, number, next), i, part, low_add(l, tile, next)};
-        for (unsigned j = 0; j < k->n_products; j++)
-            build_product(k, j, r, &at);
+        at[i] = (column_tile){low_add(l, number, next), i, part, low_add(l, first, next)};
     }
-    if (needs_epilogue(k, r))
-        good = build_epilogue(k, r, number, size);
-    low_loop_end(l, &loop, NULL);
-    return good;
+    for (unsigned i = 0; i < size; i += count) {
+        for (unsigned j = 0; j < k->n_products; j++)
+            build_product(k, j, r, at + i, count);
+    }
+    return !needs_epilogue(k, r) || build_epilogue(k, r, number, size);
 }
 
+// The last block may have fewer column tiles: it is one of those that are shared all the same.
 static bool build_part(mpgemm *k, const row_range *r, unsigned part)
 {
+    lowering *l = k->l;
     int64_t tiles = k->weights[0].packed.parts[part].tiles, size = k->column_block;
-    if (tiles >= size && !sweep_columns(k, r, part, 0, tiles / size, (unsigned)size))
-        return false;
-    return tiles % size == 0 ||
-           sweep_columns(k, r, part, tiles - tiles % size, 1, (unsigned)(tiles % size));
+    int64_t full = tiles / size, rest = tiles % size;
+    bool good = true;
+    low_loop loop;
+    low_if whole, last;
+    low_shared_begin(l, &loop, low_index(l, full + (rest > 0)), "parts");
+    ir_value *first = low_mul(l, loop.counter, low_index(l, size));
+    if (full && rest)
+        low_if_begin(l, &whole, low_compare(l, "lt", loop.counter, low_index(l, full)));
+    if (full)
+        good = build_block(k, r, part, first, (unsigned)size);
+    if (full && rest) {
+        low_if_end(l, &whole);
+        low_if_begin(l, &last, low_compare(l, "eq", loop.counter, low_index(l, full)));
+    }
+    if (rest)
+        good = good && build_block(k, r, part, first, (unsigned)rest);
+    if (full && rest)
+        low_if_end(l, &last);
+    low_loop_end(l, &loop, NULL);
+    return good;
 }
 
 static bool build_rows(mpgemm *k, const row_range *r)

@@ -223,6 +223,7 @@ static contraction sum_contraction(lowering *l, const place *table, ir_value *ro
                      .scales = table->scales,
                      .row_tile = row_tile,
                      .row_tiles = 1,
+                     .column_tiles = 1,
                      .format = {.kind = QUANT_UNIFORM, .planes = 1, .terms = 1}};
     c.format.group = table->type->sums;
     c.pieces = pieces_of(&c.format, table->type);

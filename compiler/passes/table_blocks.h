@@ -2,9 +2,7 @@
 // folder.
 #pragma once
 
-#include "compiler/passes/passes.h"
-
-enum { MOST_COLUMN_TILES = 8 }; // of a block
+#include "compiler/passes/lower_contract.h"
 
 // Why the table that `precompute` builds cannot be built from blocks of its columns; NULL: it can,
 // and *columns is what a block has a multiple of.

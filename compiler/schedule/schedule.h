@@ -12,11 +12,16 @@ typedef struct kernel_schedule {
     double seconds;       // the model's estimate for the mean number of rows
 } kernel_schedule;
 
-// The best schedule of an mpgemm kernel whose register demand fits the register file. `wish`: a
-// row_block to take if it fits, 0: free choice. `columns`: the column tiles that a block must have
-// a multiple of.
-kernel_schedule schedule_mpgemm(const machine *target, const ir_op *kernel, int64_t columns,
-                                int64_t wish);
-// Tile registers for a row block: accumulators and a result tile per row tile, the planes, and
-// the table (one per row tile where a tile is looked up in slices).
-unsigned schedule_registers(const machine *target, const ir_op *kernel, int64_t row_block);
+typedef struct schedule_wish {
+    int64_t row_block; // to take if it fits; 0: free choice
+    int64_t columns;   // column tiles that a block must have a multiple of
+    int64_t rows;      // of activations, to be fastest for; 0: the mean of those that can be
+} schedule_wish;
+
+// The best schedule of an mpgemm kernel whose register demand fits the register file.
+kernel_schedule schedule_mpgemm(const machine *target, const ir_op *kernel,
+                                const schedule_wish *wish);
+// Tile registers for blocks of row tiles and column tiles: accumulators and result tiles, the
+// planes, and the table (one per row tile where a tile is looked up in slices).
+unsigned schedule_registers(const machine *target, const ir_op *kernel, int64_t row_block,
+                            int64_t column_block);

@@ -19,7 +19,7 @@ import shapes
 
 QUICK = lutra.QUICK
 WIDTH = 150
-ROW_BLOCKS = (0, 8)  # schedules that are tried: the compiler's choice, and 8 rows at a time
+ROW_BLOCKS = (0, 8)  # schedules that are tried: the compiler's choice, and 8 row tiles at most
 
 
 class Claim:
@@ -86,7 +86,7 @@ def estimate(*words):
 def forward(model, machine, *words, batch, tokens, layers=None, row_block=0, tables="type=i8,scale=row"):
     """A call of `forward` of a published model, or of a program and its metadata: `tokens` new ones of each of `batch`
     sequences, nothing before them. 16-bit attention takes the matrix unit, as on a GPU, also beside lookups."""
-    passes = pipeline(quantize_tables=tables, use_matrix="precision=rounded", choose_tiles=f"row_block={row_block}")
+    passes = pipeline(quantize_tables=tables, use_matrix="precision=rounded", choose_tiles=f"row_block={row_block},rows={batch * tokens}")
     sizes = {"BATCH": batch, "TOKENS": tokens, "S": tokens, "CONTEXT": max(tokens, 2048), **({"L": layers} if layers else {})}
     defines = [word for name, value in sizes.items() for word in ("-D", f"{name}={value}")]
     program = shapes.program(model) if isinstance(model, str) else model
