@@ -10,7 +10,7 @@
 typedef struct line {
     uint64_t key; // 0: free
     double clock, common;
-    double arrival; // cycle
+    double arrival; // cycle, skipped ones included: what was under way before arrives in them
     bool dirty;
 } line;
 
@@ -237,6 +237,7 @@ static double touch(hart *h, const access *a, int64_t number, bool whole, double
     const root *r = &h->roots[a->root < MAX_ROOTS ? a->root : MAX_ROOTS];
     if (where != IN_SCRATCH) {
         l->arrival = a->write && whole ? *request : fetch(h, where, r, a, request);
+        l->arrival += h->counts.skipped;
         l->dirty = false;
     }
     if (a->write && !l->dirty)
@@ -244,7 +245,21 @@ static double touch(hart *h, const access *a, int64_t number, bool whole, double
     l->dirty = l->dirty || a->write;
     l->clock = h->counts.clock;
     l->common = h->counts.common;
-    return l->arrival;
+    return l->arrival - h->counts.skipped;
+}
+
+void hart_have(hart *h, const access *a)
+{
+    const counts before = h->counts;
+    for (int64_t l = a->offset >> 6; l << 6 < a->offset + a->bytes; l++) {
+        level where;
+        line *x = find_line(h, a, l, &where);
+        if (where != IN_SCRATCH)
+            x->arrival = hart_time(h);
+        x->clock = before.clock;
+        x->common = before.common;
+    }
+    h->counts = before;
 }
 
 typedef struct reach {
@@ -270,7 +285,7 @@ static reach reach_memory(hart *h, unsigned n, const access *accesses, double at
                 if (a->write)
                     h->lines[slot_of(h, ((uint64_t)(a->root + 1) << 44) ^
                                             ((uint64_t)l & 0xfffffffffff))]
-                        .arrival = fmax(there, end);
+                        .arrival = fmax(there, end) + h->counts.skipped;
                 else
                     r.arrival = fmax(r.arrival, there);
                 bytes += last - first;

@@ -130,6 +130,8 @@ typedef struct operands {
     unsigned n;
     result items[MOST_OPERANDS];
 } operands;
+// The lines of an access are in scratch: rounds that were counted, not executed, brought them.
+void hart_have(hart *h, const access *a);
 // Issues an instruction as soon as its operands are ready, its unit free, and all before issued.
 result hart_issue(hart *h, const isa_instruction *in, const isa_shape *shape, const operands *x,
                   unsigned n, const access *accesses);

@@ -523,6 +523,22 @@ static bool run_tile(walker *w, ir_op *op)
     return true;
 }
 
+void walk_prefetched(walker *w, ir_block *b)
+{
+    IR_FOR_OPS(op, b)
+    {
+        bool address = op->n_results == 1 && (op->results[0].type->kind == IR_INDEX ||
+                                              op->results[0].type->kind == IR_BUFFER);
+        if (address && (ir_op_rows[op->code].traits & IR_PURE))
+            walk_operation(w, op);
+        if (op->code != IR_XLUT_PF)
+            continue;
+        int64_t bytes = machine_tile_bytes(w->frame->options->machine);
+        access a = tile_access(w, op, "from", bytes, 1, false);
+        hart_have(w->hart, &a);
+    }
+}
+
 // -------------------------------------------------------------------------- operations
 
 void walk_operation(walker *w, ir_op *op)

@@ -118,9 +118,42 @@ static void note_steps(walker *w, ir_block *b, bool first, int64_t *previous, si
     }
 }
 
+// The last rounds before `end`, which were counted only, prefetched what the next ones read.
+static void note_prefetched(walker *w, const rounds *r, int64_t end, int64_t counted)
+{
+    enum { MOST = 32 };
+    value_info *counter = info(w, r->op->regions[0]->arguments.items[0]);
+    if (!r->info->innermost || r->op->code != IR_FOR)
+        return;
+    for (int64_t i = end - (counted < MOST ? counted : MOST); i < end; i++) {
+        counter->known = true;
+        counter->value = r->lower + i * r->step;
+        walk_prefetched(w, r->op->regions[0]);
+    }
+}
+
+static bool prefetches(const ir_block *b)
+{
+    IR_FOR_OPS(op, b)
+    {
+        if (op->code == IR_XLUT_PF)
+            return true;
+    }
+    return false;
+}
+
+// Until what the loop prefetches itself arrives, it reads what was prefetched before, and what was
+// not.
+static int64_t warm_rounds(const rounds *r)
+{
+    if (!r->info->innermost)
+        return 1;
+    return prefetches(r->op->regions[0]) ? 16 : 4;
+}
+
 static void run_equal(walker *w, const rounds *r)
 {
-    int64_t warm = r->info->innermost ? 4 : 1, period = r->info->innermost ? 4 : 2;
+    int64_t warm = warm_rounds(r), period = r->info->innermost ? 4 : 2;
     int64_t addresses[64], tail = r->op->code == IR_STRIP && r->total % r->step ? 1 : 0, i = 0;
     size_t n = 0;
     counts before = {0};
@@ -139,6 +172,7 @@ static void run_equal(walker *w, const rounds *r)
     if (left > 0) {
         repeat(w, &before, time, (double)left / (double)period);
         i += left;
+        note_prefetched(w, r, i, left);
     }
     for (; i < r->count; i++)
         run_round(w, r, i);

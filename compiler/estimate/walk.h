@@ -37,6 +37,8 @@ void walk_block(walker *w, ir_block *b); // walk.c
 
 // operations.c: everything that has no regions.
 void walk_operation(walker *w, ir_op *op);
+// What a round of a loop without others inside prefetches is there, without executing it.
+void walk_prefetched(walker *w, ir_block *b);
 // Instructions that wait for nothing.
 void walk_plain(walker *w, isa_opcode opcode, unsigned n);
 operands walk_operand(const walker *w, const ir_value *v);
