@@ -222,8 +222,14 @@ static bool show_noise(evaluation *v, const ir_op *mpgemm)
         if (x->name && x->kind == IR_VALUE_ARGUMENT && !strcmp(v->inputs[i].name, x->name))
             given = &v->inputs[i];
     quant_format format;
-    if (!given || !quant_format_parse(weight->type->format, &format))
+    if (!given)
         return true;
+    if (!quant_format_parse(weight->type->format, &format)) {
+        diagnostic_error(v->d->diagnostics, mpgemm->where,
+                         "--table-noise is for weights of one format, '%s' is %s",
+                         weight->global->name, weight->type->format);
+        return false;
+    }
     int64_t n = weight->type->dims[0].value, k = weight->type->dims[1].value;
     quant_rows rows = quant_rows_create(v->d->arena, &format, n, k);
     if (!weights_canonical(v->d->weights, v->d->diagnostics, weight->global, 0, n, &rows))
