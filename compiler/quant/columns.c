@@ -77,27 +77,38 @@ static unsigned code_of(const quant_format *f, unsigned field)
     return f->kind == QUANT_TERNARY ? ternary[field] : field & ((1u << f->planes) - 1);
 }
 
-static void put_field(uint8_t *unit, int64_t column, unsigned bits, int64_t k, unsigned value)
+enum { MOST_FIELDS = 8, LINE_BYTES = COLUMN_TILES * COLUMN_LINE };
+
+// Byte `at` of a line, of the four that belong to the column.
+static void put_field(uint8_t *at, column_field field, unsigned value)
 {
-    column_field at = column_field_of(bits, (unsigned)(k / COLUMN_FIELD));
-    int64_t byte = column / 16 * COLUMN_LINE + column % 16 * 4 + k % COLUMN_FIELD;
-    uint8_t *line = unit + at.line * COLUMN_TILES * COLUMN_LINE + byte;
-    if (!at.split) {
-        *line |= (uint8_t)(value << at.shift);
+    uint8_t *line = at + field.line * LINE_BYTES;
+    if (!field.split) {
+        *line |= (uint8_t)(value << field.shift);
         return;
     }
-    *line |= (uint8_t)(value >> 1 << at.shift);
-    unit[2 * COLUMN_TILES * COLUMN_LINE + byte] |= (uint8_t)((value & 1) << at.low);
+    *line |= (uint8_t)(value >> 1 << field.shift);
+    at[2 * LINE_BYTES] |= (uint8_t)((value & 1) << field.low);
 }
 
-static unsigned get_field(const uint8_t *unit, int64_t column, unsigned bits, int64_t k)
+static unsigned get_field(const uint8_t *at, column_field field, unsigned bits)
 {
-    column_field at = column_field_of(bits, (unsigned)(k / COLUMN_FIELD));
-    int64_t byte = column / 16 * COLUMN_LINE + column % 16 * 4 + k % COLUMN_FIELD;
-    unsigned x = unit[at.line * COLUMN_TILES * COLUMN_LINE + byte] >> at.shift;
-    if (!at.split)
+    unsigned x = at[field.line * LINE_BYTES] >> field.shift;
+    if (!field.split)
         return x & ((1u << bits) - 1);
-    return (x & 3) << 1 | (unit[2 * COLUMN_TILES * COLUMN_LINE + byte] >> at.low & 1);
+    return (x & 3) << 1 | (at[2 * LINE_BYTES] >> field.low & 1);
+}
+
+static void list_fields(const column_geometry *g, column_field fields[MOST_FIELDS])
+{
+    for (unsigned f = 0; f < g->fields; f++)
+        fields[f] = column_field_of(g->bits, f);
+}
+
+// Of a unit: the first byte of a column.
+static int64_t column_offset(int64_t column)
+{
+    return column / 16 * COLUMN_LINE + column % 16 * COLUMN_FIELD;
 }
 
 // --------------------------------------------------------------------- packing
@@ -124,11 +135,14 @@ static void put_unit(const quant_rows *q, const column_geometry *g, int64_t firs
                      uint8_t *unit)
 {
     int64_t count = least(q->k - start, g->unit);
+    column_field fields[MOST_FIELDS];
+    list_fields(g, fields);
     memset(unit, 0, (size_t)g->unit_bytes);
     for (int64_t c = 0; c < COLUMN_BLOCK && first + c < q->n; c++) {
         const uint8_t *codes = q->codes + (first + c) * q->k + start;
         for (int64_t k = 0; k < count; k++)
-            put_field(unit, c, g->bits, k, field_of(&q->format, codes[k]));
+            put_field(unit + column_offset(c) + k % COLUMN_FIELD, fields[k / COLUMN_FIELD],
+                      field_of(&q->format, codes[k]));
     }
 }
 
@@ -175,10 +189,14 @@ static void get_unit(quant_rows *q, const column_geometry *g, int64_t first, int
                      const uint8_t *unit)
 {
     int64_t count = least(q->k - start, g->unit);
+    column_field fields[MOST_FIELDS];
+    list_fields(g, fields);
     for (int64_t c = 0; c < COLUMN_BLOCK && first + c < q->n; c++) {
         uint8_t *codes = q->codes + (first + c) * q->k + start;
         for (int64_t k = 0; k < count; k++)
-            codes[k] = (uint8_t)code_of(&q->format, get_field(unit, c, g->bits, k));
+            codes[k] =
+                (uint8_t)code_of(&q->format, get_field(unit + column_offset(c) + k % COLUMN_FIELD,
+                                                       fields[k / COLUMN_FIELD], g->bits));
     }
 }
 
