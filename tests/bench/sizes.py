@@ -6,7 +6,8 @@ import tempfile
 import report
 import shapes
 
-LIMIT = 10  # seconds
+LIMITS = {"llama-2-7b": 2}  # seconds
+LIMIT = 5  # of the others
 MEMORY = 1024  # MiB
 REPETITIONS = 3
 
@@ -17,7 +18,7 @@ def main():
         output = pathlib.Path(folder) / "program.elf"
         for name in shapes.names():
             runs = [shapes.compile(name, "-o", output) for _ in range(REPETITIONS)]
-            out.add(f"sizes/{name}/processor time", "s", [r.seconds for r in runs], "limit", LIMIT, larger=False, goal=1)
+            out.add(f"sizes/{name}/processor time", "s", [r.seconds for r in runs], "limit", LIMITS.get(name, LIMIT), larger=False, goal=1)
             out.add(f"sizes/{name}/peak memory", "MiB", [r.peak / (1 << 20) for r in runs], "limit", MEMORY, larger=False,
                     goal=1)
     out.show()
