@@ -288,10 +288,12 @@ static epilogue epilogue_of(const mpgemm *k, const row_range *r, ir_value *tile)
 
 // Row tile by row tile, so that what becomes tables stays near.
 static bool build_tables(mpgemm *k, const row_range *r, epilogue *e, ir_value *tile,
-                         depth_range depth)
+                         depth_range depth, int64_t columns)
 {
     lowering *l = k->l;
     lower_epilogue(l, e);
+    if (columns % l->depth)
+        table_panels_pad(l, &k->panels, e->block_row, columns, depth.count * l->depth);
     if (!r->whole && !r->one_row)
         table_panels_clear(l, &k->panels, r->rows, low_index(l, l->m));
     table_block b = {.row_tile = low_add(l, r->tile, tile),
@@ -302,7 +304,9 @@ static bool build_tables(mpgemm *k, const row_range *r, epilogue *e, ir_value *t
     return lower_table_block(l, &k->panels, &b);
 }
 
-static bool build_epilogue(mpgemm *k, const row_range *r, ir_value *first_tile, unsigned tiles)
+// `wide`: the columns that the tiles have, where the kernel builds tables.
+static bool build_epilogue(mpgemm *k, const row_range *r, ir_value *first_tile, unsigned tiles,
+                           int64_t wide)
 {
     lowering *l = k->l;
     int64_t span = tiles * l->n;
@@ -310,7 +314,8 @@ static bool build_epilogue(mpgemm *k, const row_range *r, ir_value *first_tile, 
     ir_value *first = low_mul(l, first_tile, low_index(l, l->n)), *columns = low_index(l, span);
     if (k->columns % l->n)
         columns = low_min(l, columns, low_sub(l, low_index(l, k->columns), first));
-    depth_range depth = {low_mul(l, first_tile, low_index(l, l->n / l->depth)), span / l->depth};
+    depth_range depth = {low_mul(l, first_tile, low_index(l, l->n / l->depth)),
+                         (wide + l->depth - 1) / l->depth};
     ir_value *tile = low_index(l, 0);
     low_loop rows;
     if (loops) {
@@ -322,7 +327,7 @@ static bool build_epilogue(mpgemm *k, const row_range *r, ir_value *first_tile, 
     e.columns = columns;
     bool good = true;
     if (k->panels.count)
-        good = build_tables(k, r, &e, tile, depth);
+        good = build_tables(k, r, &e, tile, depth, wide);
     else
         lower_epilogue(l, &e);
     if (loops)
@@ -347,7 +352,7 @@ static ir_value *tile_number(mpgemm *k, unsigned part, ir_value *counter)
 
 // `size` column tiles of a part from `first` on.
 static bool build_block(mpgemm *k, const row_range *r, unsigned part, ir_value *first,
-                        unsigned size)
+                        unsigned size, int64_t wide)
 {
     lowering *l = k->l;
     unsigned count = columns_at_once(k, r, size);
@@ -361,7 +366,7 @@ static bool build_block(mpgemm *k, const row_range *r, unsigned part, ir_value *
         for (unsigned j = 0; j < k->n_products; j++)
             build_product(k, j, r, at + i, count);
     }
-    return !needs_epilogue(k, r) || build_epilogue(k, r, number, size);
+    return !needs_epilogue(k, r) || build_epilogue(k, r, number, size, wide);
 }
 
 // The last block may have fewer column tiles: it is one of those that are shared all the same.
@@ -369,7 +374,10 @@ static bool build_part(mpgemm *k, const row_range *r, unsigned part)
 {
     lowering *l = k->l;
     int64_t tiles = k->weights[0].packed.parts[part].tiles, size = k->column_block;
-    int64_t full = tiles / size, rest = tiles % size;
+    int64_t wide = size * l->n, full = tiles / size;
+    if (k->panels.count && full * wide > k->columns) // the last one has not all columns
+        full--;
+    int64_t rest = tiles - full * size;
     bool good = true;
     low_loop loop;
     low_if whole, last;
@@ -378,13 +386,13 @@ static bool build_part(mpgemm *k, const row_range *r, unsigned part)
     if (full && rest)
         low_if_begin(l, &whole, low_compare(l, "lt", loop.counter, low_index(l, full)));
     if (full)
-        good = build_block(k, r, part, first, (unsigned)size);
+        good = build_block(k, r, part, first, (unsigned)size, wide);
     if (full && rest) {
         low_if_end(l, &whole);
         low_if_begin(l, &last, low_compare(l, "eq", loop.counter, low_index(l, full)));
     }
     if (rest)
-        good = good && build_block(k, r, part, first, (unsigned)rest);
+        good = good && build_block(k, r, part, first, (unsigned)rest, k->columns - full * wide);
     if (full && rest)
         low_if_end(l, &last);
     low_loop_end(l, &loop, NULL);
@@ -453,7 +461,8 @@ static bool choose_column_block(mpgemm *k)
         return false;
     }
     k->column_block = (unsigned)(wish ? wish : least);
-    if (k->column_block == 1 || !quant_is_mixed(&k->weights[0].packed.mix))
+    bool parted = k->columns % l->n && k->panels.count;
+    if ((k->column_block == 1 && !parted) || !quant_is_mixed(&k->weights[0].packed.mix))
         return true;
     diagnostic_error(l->context->diagnostics, l->kernel->where,
                      "column_block %u: column tiles of a weight in several formats are taken one "
@@ -467,7 +476,6 @@ static bool choose_column_block(mpgemm *k)
 static void prepare_panels(mpgemm *k)
 {
     lowering *l = k->l;
-    k->panels = table_panels_of(l);
     for (unsigned i = 0; i < k->panels.count; i++) {
         table_panel *panel = &k->panels.items[i];
         scalar_type t = panel->value->type->scalar;
@@ -499,6 +507,7 @@ bool lower_mpgemm_kernel(lowering *l)
         return false;
     }
     k.row_block = block ? (unsigned)block : 1;
+    k.panels = table_panels_of(l);
     if (!choose_column_block(&k))
         return false;
     l->rows = low_row_count(l, table);

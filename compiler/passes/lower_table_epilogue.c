@@ -49,6 +49,18 @@ void table_panels_clear(lowering *l, const table_panels *t, ir_value *from, ir_v
     }
 }
 
+void table_panels_pad(lowering *l, const table_panels *t, ir_value *row, int64_t from, int64_t to)
+{
+    for (unsigned i = 0; i < t->count; i++) {
+        const table_panel *p = &t->items[i];
+        low_loop rows;
+        low_for_begin(l, &rows, low_index(l, 0), low_index(l, l->m), low_index(l, 1), 0, NULL);
+        ir_value *at = p->stored ? low_add(l, row, rows.counter) : rows.counter;
+        low_fill(l, p->buffer, at, low_index(l, from), low_index(l, to), 0);
+        low_loop_end(l, &rows, NULL);
+    }
+}
+
 // The tables of one row tile, whose rows in the block begin at `row`.
 static bool build_row_tile(lowering *l, const table_panels *t, const table_block *b,
                            ir_value *row_tile, ir_value *row)

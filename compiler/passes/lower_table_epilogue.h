@@ -22,6 +22,9 @@ void table_panels_allocate(lowering *l, table_panels *t, int64_t rows, int64_t c
 // Rows from .. to become 0.
 void table_panels_clear(lowering *l, const table_panels *t, ir_value *from, ir_value *to);
 
+// Columns from .. to of a row tile become 0; `row`: where it begins in the block.
+void table_panels_pad(lowering *l, const table_panels *t, ir_value *row, int64_t from, int64_t to);
+
 typedef struct table_block {
     ir_value *row_tile, *row_tiles; // the first one, and how many
     ir_value *row;                  // where they begin in the block

@@ -81,7 +81,9 @@ static const char *obstacle(table_fusion *f, const table_kernel *t)
     if (t->reshaped)
         return "it is reshaped in between";
     const char *reason = product_table_obstacle(f->context, t->precompute, &tiles);
-    if (!reason && tiles > 1 && has_mixed_product(t->producer))
+    int64_t columns = t->x->type->dims[t->x->type->rank - 1].value;
+    bool whole = !reason && tiles == 1 && columns % f->context->machine->tile_n == 0;
+    if (!reason && !whole && has_mixed_product(t->producer))
         return "its weight's column tiles are of several formats, and are taken one by one";
     return reason;
 }

@@ -32,16 +32,11 @@ const char *table_block_obstacle(pass_context *c, const ir_op *precompute, int64
         *columns = least_multiple(*columns, t->group);
     if (t->sums)
         *columns = least_multiple(*columns, whole(t->sums, depth));
-    int64_t width = t->dims[t->rank - 1].value;
-    if (width % *columns)
-        return arena_format(c->arena, "%lld columns are no multiple of the %lld that it needs",
-                            (long long)width, (long long)*columns);
     return NULL;
 }
 
 const char *product_table_obstacle(pass_context *c, const ir_op *precompute, int64_t *tiles)
 {
-    const ir_type *t = precompute->results[0].type;
     int64_t columns, n = c->machine->tile_n;
     const char *reason = table_block_obstacle(c, precompute, &columns);
     if (reason)
@@ -51,9 +46,6 @@ const char *product_table_obstacle(pass_context *c, const ir_op *precompute, int
     if (*tiles > MOST_COLUMN_TILES)
         return arena_format(c->arena, "it needs blocks of %lld columns, %d at most are built",
                             (long long)columns, MOST_COLUMN_TILES * (int)n);
-    if (t->dims[t->rank - 1].value % columns)
-        return arena_format(c->arena, "%lld columns are no multiple of the %lld of a block",
-                            (long long)t->dims[t->rank - 1].value, (long long)columns);
     return NULL;
 }
 
@@ -119,18 +111,11 @@ bool check_table_blocks(pass_context *c, const ir_op *kernel, int64_t *tiles)
         if (op->code == IR_LUT_PRECOMPUTE)
             good = check_table(c, op, tiles) && good;
     }
-    IR_FOR_OPS(op, kernel->regions[0])
-    {
-        bool table = op->code == IR_LUT_PRECOMPUTE && good;
-        if (!table || op->results[0].type->dims[op->results[0].type->rank - 1].value %
-                              (*tiles * c->machine->tile_n) ==
-                          0)
-            continue;
-        diagnostic_error(c->diagnostics, op->where,
-                         "a product's kernel cannot build all of its tables: blocks of %lld column "
-                         "tiles do not divide the columns",
-                         (long long)*tiles);
-        good = false;
-    }
-    return good;
+    if (!good || *tiles <= MOST_COLUMN_TILES)
+        return good;
+    diagnostic_error(c->diagnostics, kernel->where,
+                     "a product's kernel cannot build all of its tables: they need blocks of %lld "
+                     "column tiles, %d at most are built",
+                     (long long)*tiles, MOST_COLUMN_TILES);
+    return false;
 }
