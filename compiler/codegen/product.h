@@ -107,7 +107,7 @@ void store_to(emitter *e, LLVMValueRef x, LLVMValueRef at, unsigned align);
 LLVMValueRef index_add(emitter *e, LLVMValueRef x, LLVMValueRef y);
 LLVMValueRef index_mul(emitter *e, LLVMValueRef x, int64_t y);
 
-// ---- product.c
+// ---- span.c
 // What is known of group `group`: where it lies, its units, the columns' factors.
 typedef struct product_group {
     LLVMValueRef number, weight_group, header, units_at, first_unit, units;
@@ -135,6 +135,8 @@ typedef struct chunk {
     LLVMValueRef units;         // of a long group
     LLVMValueRef first_group, groups;
 } chunk;
+bool is_scaled(const product *p); // activations have scales of their own
+void choose_spans(product *p);
 bool is_chunked(const product *p); // groups are longer than a chunk
 typedef void on_part(product *p, const chunk *c, LLVMValueRef part);
 void for_parts(product *p, const chunk *c, on_part *emit);
@@ -147,7 +149,8 @@ LLVMValueRef add_group(const product *p, LLVMValueRef sum, row_factors factors, 
                        LLVMValueRef offset, LLVMValueRef y);
 void span_end(const product *p, const chunk *c, LLVMValueRef row, LLVMValueRef part,
               unsigned vector, LLVMValueRef result);
-void emit_direct(product *p);
+// ---- what makes a product
+void emit_direct(product *p);    // product.c: of one row
 void panel_allocate(product *p); // panel.c, at the function's head
 void emit_panel(product *p);
 void emit_floats(product *p); // floats.c

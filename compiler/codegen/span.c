@@ -1,0 +1,232 @@
+// Groups of packed weights, and spans of them under one scale of activations.
+#include "compiler/codegen/product.h"
+
+// ---------------------------------------------------------------------- groups
+
+static LLVMValueRef constant64(const product *p, int64_t value)
+{
+    return int_constant(p->e, 64, value);
+}
+
+LLVMValueRef least_index(emitter *e, LLVMValueRef x, LLVMValueRef y)
+{
+    LLVMTypeRef i64 = int_type(e, 64);
+    return call_intrinsic(e, "llvm.smin", 1, &i64, 2, (LLVMValueRef[]){x, y});
+}
+
+product_group group_at(const product *p, LLVMValueRef number)
+{
+    emitter *e = p->e;
+    int64_t per_weight_group = p->weight_group / p->group;
+    product_group g = {.number = number, .weight_group = number};
+    g.first_unit = index_mul(e, number, p->group_units);
+    LLVMValueRef left = LLVMBuildNSWSub(e->builder, constant64(p, p->g.units), g.first_unit, "");
+    bool even = p->g.units % p->group_units == 0;
+    g.units =
+        even ? constant64(p, p->group_units) : least_index(e, constant64(p, p->group_units), left);
+    if (p->weight_group >= p->depth) {
+        g.weight_group = constant64(p, 0);
+    } else if (per_weight_group > 1) {
+        g.weight_group = LLVMBuildUDiv(e->builder, number, constant64(p, per_weight_group), "");
+    }
+    LLVMValueRef header = index_mul(e, g.weight_group, p->g.group_bytes);
+    LLVMValueRef before = index_mul(e, g.weight_group, p->g.per_group * p->g.unit_bytes);
+    g.header = byte_at(e, p->weights, index_add(e, header, before));
+    LLVMValueRef units = index_mul(e, g.first_unit, p->g.unit_bytes);
+    LLVMValueRef groups = index_add(e, header, constant64(p, p->g.group_bytes));
+    g.units_at = byte_at(e, p->weights, index_add(e, groups, units));
+    return g;
+}
+
+LLVMValueRef row_at(const product *p, LLVMValueRef row)
+{
+    return byte_at(p->e, p->entries, index_mul(p->e, row, p->row.bytes));
+}
+
+LLVMValueRef result_at(const product *p, LLVMValueRef row, LLVMValueRef part, unsigned vector)
+{
+    emitter *e = p->e;
+    LLVMValueRef at = byte_at(e, p->to, index_mul(e, row, COLUMN_BLOCK * 4));
+    if (part)
+        at = byte_at(e, at, index_mul(e, part, p->vectors * p->lanes * 4));
+    return byte_at_constant(e, at, vector * p->lanes * 4);
+}
+
+LLVMTypeRef float_lanes(const product *p)
+{
+    return LLVMVectorType(LLVMFloatTypeInContext(p->e->context), p->lanes);
+}
+
+// Scales or offsets of a vector's columns, as f32.
+LLVMValueRef column_values(const product *p, const product_group *g, bool offset, LLVMValueRef part,
+                           unsigned vector)
+{
+    emitter *e = p->e;
+    scalar_type t = p->format.scale;
+    int64_t size = (int64_t)scalar_size(t);
+    LLVMValueRef at =
+        byte_at_constant(e, g->header, (offset ? p->g.value_bytes : 0) + vector * p->lanes * size);
+    if (part)
+        at = byte_at(e, at, index_mul(e, part, p->vectors * p->lanes * size));
+    LLVMTypeRef type = LLVMVectorType(scalar_llvm_type(e, t), p->lanes);
+    LLVMValueRef x = load_as(e, type, at, (unsigned)(p->lanes * size));
+    return cast_scalar_type(e, x, t, SCALAR_F32);
+}
+
+LLVMValueRef sum_of_group(const product *p, const product_group *g, LLVMValueRef row,
+                          LLVMTypeRef type)
+{
+    emitter *e = p->e;
+    bool floating = type == LLVMFloatTypeInContext(e->context);
+    int64_t each = (p->group + p->sum_group - 1) / p->sum_group;
+    LLVMValueRef at = byte_at_constant(e, row_at(p, row), p->row.sums);
+    LLVMValueRef from = index_mul(e, g->number, each);
+    if (each == 1)
+        return load_as(e, type, byte_at(e, at, index_mul(e, from, 4)), 4);
+    LLVMValueRef to = index_add(e, from, constant64(p, each));
+    to = least_index(e, to, constant64(p, p->row.sum_groups));
+    LLVMValueRef sum = LLVMConstNull(type);
+    counted_loop l = counted_begin(e, from, to, 1, 1, &sum);
+    LLVMValueRef x = load_as(e, type, byte_at(e, at, index_mul(e, l.i, 4)), 4);
+    x = primitive2(e, floating ? P_FADD : P_ADD, l.phis[0], x);
+    counted_end(e, &l, &x);
+    return l.phis[0];
+}
+
+row_factors factors_of(const product *p, const product_group *g, LLVMValueRef row)
+{
+    emitter *e = p->e;
+    LLVMTypeRef f32 = LLVMFloatTypeInContext(e->context), i32 = int_type(e, 32);
+    LLVMValueRef at = row_at(p, row), index = g->number;
+    int64_t each = p->activation_group / p->group;
+    if (each > 1)
+        index = p->row.scale_groups == 1
+                    ? constant64(p, 0)
+                    : LLVMBuildUDiv(e->builder, index, constant64(p, each), "");
+    LLVMValueRef scales =
+        byte_at(e, byte_at_constant(e, at, p->row.scales), index_mul(e, index, 4));
+    if (p->integer)
+        scales = byte_at(e, p->scales, index_mul(e, row, 4));
+    return (row_factors){.scale = load_as(e, f32, scales, 4), .sum = sum_of_group(p, g, row, i32)};
+}
+
+// Of levels 2 f - n: 2 sum(f x) - n sum(x). Entries of tables have their signs.
+LLVMValueRef signed_sum(const product *p, LLVMValueRef sum, LLVMValueRef of_activations)
+{
+    emitter *e = p->e;
+    if (p->form == ACTIVATION_LOOKUPS)
+        return sum;
+    int64_t levels = (int64_t)p->g.levels - (fields_are_signed(p) ? 256 : 0);
+    LLVMValueRef twice =
+        LLVMBuildShl(e->builder, sum, vector_of(e, int_constant(e, 32, 1), p->lanes), "");
+    LLVMValueRef shift = LLVMBuildMul(e->builder, of_activations, int_constant(e, 32, levels), "");
+    return LLVMBuildSub(e->builder, twice, vector_of(e, shift, p->lanes), "");
+}
+
+// ------------------------------------------------------------------------ spans
+
+bool is_scaled(const product *p)
+{
+    return !p->integer && p->form != ACTIVATION_FLOATS;
+}
+
+// NULL: the first group's product is the span's.
+LLVMValueRef span_begin(const product *p, LLVMValueRef row, LLVMValueRef part, unsigned vector)
+{
+    if (is_scaled(p) && !p->late_activation)
+        return NULL;
+    return load_as(p->e, float_lanes(p), result_at(p, row, part, vector), p->lanes * 4);
+}
+
+void start_results(const product *p, LLVMValueRef *results, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (!results[i])
+            results[i] = LLVMConstNull(float_lanes(p));
+}
+
+void span_end(const product *p, const chunk *c, LLVMValueRef row, LLVMValueRef part,
+              unsigned vector, LLVMValueRef result)
+{
+    emitter *e = p->e;
+    LLVMValueRef at = result_at(p, row, part, vector);
+    if (is_scaled(p) && !p->late_activation) {
+        product_group g = {.number = c->first_group};
+        LLVMValueRef y = load_as(e, float_lanes(p), at, p->lanes * 4);
+        result = primitive3(e, P_FMA, result, factors_of(p, &g, row).scale, y);
+    }
+    store_to(e, result, at, p->lanes * 4);
+}
+
+// y + x * scale; x alone, or times the scale, where there is no y yet.
+static LLVMValueRef add_product(const product *p, LLVMValueRef x, LLVMValueRef scale,
+                                LLVMValueRef y)
+{
+    if (!scale)
+        return y ? primitive2(p->e, P_FADD, x, y) : x;
+    return y ? primitive3(p->e, P_FMA, x, scale, y) : primitive2(p->e, P_FMUL, x, scale);
+}
+
+// Integer activations have their scale in the product, as the emulator's instructions do.
+LLVMValueRef add_group(const product *p, LLVMValueRef sum, row_factors factors, LLVMValueRef scale,
+                       LLVMValueRef offset, LLVMValueRef y)
+{
+    emitter *e = p->e;
+    LLVMValueRef x = LLVMBuildSIToFP(e->builder, sum, float_lanes(p), "");
+    if (p->integer && scale)
+        scale = primitive2(e, P_FMUL, scale, factors.scale);
+    y = add_product(p, x, scale, y);
+    if (!offset)
+        return y;
+    LLVMTypeRef f32 = LLVMFloatTypeInContext(e->context);
+    LLVMValueRef s = LLVMBuildSIToFP(e->builder, factors.sum, f32, "");
+    if (p->integer)
+        s = primitive2(e, P_FMUL, s, factors.scale);
+    return primitive3(e, P_FMA, vector_of(e, s, p->lanes), offset, y);
+}
+
+enum { CHUNK = 256 }; // weights
+
+bool is_chunked(const product *p)
+{
+    return p->group_units > CHUNK / p->g.unit;
+}
+
+void for_parts(product *p, const chunk *c, on_part *emit)
+{
+    emitter *e = p->e;
+    if (p->parts == 1) {
+        emit(p, c, NULL);
+        return;
+    }
+    counted_loop parts = counted_begin(e, constant64(p, 0), constant64(p, p->parts), 1, 0, NULL);
+    emit(p, c, parts.i);
+    counted_end(e, &parts, NULL);
+}
+
+void for_spans(product *p, on_part *emit)
+{
+    emitter *e = p->e;
+    LLVMValueRef all = constant64(p, p->g.units);
+    counted_loop l = counted_begin(e, constant64(p, 0), all, p->span_units, 0, NULL);
+    LLVMValueRef units = constant64(p, p->span_units), each = constant64(p, p->group_units);
+    if (p->g.units % p->span_units)
+        units = least_index(e, units, LLVMBuildNSWSub(e->builder, all, l.i, ""));
+    LLVMValueRef up = index_add(e, units, constant64(p, p->group_units - 1));
+    chunk c = {.first = l.i,
+               .first_group = LLVMBuildUDiv(e->builder, l.i, each, ""),
+               .groups = LLVMBuildUDiv(e->builder, up, each, "")};
+    for_parts(p, &c, emit);
+    counted_end(e, &l, NULL);
+}
+
+void choose_spans(product *p)
+{
+    int64_t most = CHUNK / p->g.unit;
+    p->span_units = most / p->group_units * p->group_units;
+    if (is_chunked(p) || p->activation_group == p->group)
+        p->span_units = p->group_units;
+    else if (is_scaled(p) && !p->late_activation)
+        p->span_units = p->activation_group / p->g.unit;
+    p->chunk_units = is_chunked(p) ? most : p->span_units;
+}
