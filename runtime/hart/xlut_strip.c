@@ -56,6 +56,8 @@ static bool goes_on(const strip_draft *d, uint8_t group)
 
 lut_step *hart_xlut_draft_lmma(strip_draft *d, const run_op *op)
 {
+    if (d->failed)
+        return NULL;
     const isa_instruction *in = op->in;
     uint8_t group = d->open[in->rd];
     if (in->start || group == NONE)
@@ -95,6 +97,8 @@ static uint8_t add_chain(strip_draft *d, uint8_t result, bool scaled)
 
 lut_step *hart_xlut_draft_dequantize(strip_draft *d, const run_op *op)
 {
+    if (d->failed)
+        return NULL;
     const isa_instruction *in = op->in;
     uint8_t group = d->open[in->rs3], *chain = &d->chain_of[op->rd];
     if (group == NONE) // sums of the round before
@@ -115,6 +119,8 @@ lut_step *hart_xlut_draft_dequantize(strip_draft *d, const run_op *op)
 
 lut_step *hart_xlut_draft_offset(strip_draft *d, const run_op *op)
 {
+    if (d->failed)
+        return NULL;
     const uint8_t chain = d->chain_of[op->rd];
     if (chain == NONE)
         return no_strip(d);

@@ -313,8 +313,8 @@ static random_loop draw_loop(uint32_t seed)
 static void put_random_scaling(fixture *f, random_loop *r, uint8_t sums, uint8_t result)
 {
     PUT(f, .opcode = ISA_LUT_DEQ, .rd = result, .rs3 = sums, .rs1 = 11,
-        .rs2 = draw(r, 3) || r->rows == ONE ? 12 : 0, .type = XLUT_SUM_I32,
-        .scale_type = XLUT_SCALE_F32);
+        .rs2 = draw(r, 3) || r->rows == ONE ? 12 : 0,
+        .type = draw(r, 16) ? XLUT_SUM_I32 : XLUT_SUM_F32, .scale_type = XLUT_SCALE_F32);
     if (draw(r, 4) == 0)
         PUT(f, .opcode = ISA_LUT_OFF, .rd = result, .rs1 = 12, .rs2 = 11,
             .scale_type = XLUT_SCALE_F32);
