@@ -113,35 +113,12 @@ static const ir_op *shared_loop_around(const ir_op *op)
     return op;
 }
 
-static double rounds_of(const ir_op *loop)
-{
-    const ir_value *from = ir_operand_named(loop, "lower"), *to = ir_operand_named(loop, "upper");
-    bool known = is_op(from, IR_CONSTANT) && is_op(to, IR_CONSTANT) && loop_step(loop) > 0;
-    return known ? (ir_number(to->op, "value") - ir_number(from->op, "value")) /
-                       (double)loop_step(loop)
-                 : 1;
-}
-
-// What a block loads into tiles, with the loops in it.
-static double bytes_loaded(const ir_block *b)
-{
-    double bytes = 0;
-    IR_FOR_OPS(op, b)
-    {
-        if (op->code == IR_XLUT_LD)
-            bytes += (double)buffer_bytes(ir_operand_named(op, "from")->type);
-        if (op->code == IR_FOR)
-            bytes += rounds_of(op) * bytes_loaded(op->regions[0]);
-    }
-    return bytes;
-}
-
 // Scratch keeps what a loop around comes back to, if a round of it leaves room.
 static bool comes_from_memory(const prefetching *p, const stream *s)
 {
     const ir_op *around = shared_loop_around(p->loop);
     return !around || address_factor(&s->at, around->regions[0]->arguments.items[0]) ||
-           bytes_loaded(around->regions[0]) > 0.75 * (double)p->machine->scratch_size;
+           bytes_loaded(around->regions[0]) > 0.9 * (double)p->machine->scratch_size;
 }
 
 // Lines that a round reads from memory.
@@ -262,18 +239,33 @@ static ir_op *load_at(const stream *s, int64_t offset)
     return lookup && lookup->next->next && scales(load->block) ? lookup : load;
 }
 
+static bool loads_planes_for(const ir_op *lookup)
+{
+    const ir_op *op = lookup->previous;
+    while (op && op->code != IR_XLUT_MMA &&
+           !(op->code == IR_XLUT_LD && op->results[0].type->tile == TILE_PLANE))
+        op = op->previous;
+    return op && op->code == IR_XLUT_LD;
+}
+
 // In front of the lookups by turns, behind the loads of their operands: prefetch `i` of `count`.
+// Not where planes were loaded as well, which takes as long as a lookup, if others are left.
 static ir_op *before_lookup(const prefetching *p, const stream *s, unsigned i, unsigned count)
 {
-    unsigned lookups = 0;
+    unsigned lookups = 0, others = 0;
     bool read = false;
     IR_FOR_OPS(op, p->loop->regions[0])
-    lookups += op->code == IR_XLUT_MMA;
-    unsigned skip = i * lookups / count;
+    if (op->code == IR_XLUT_MMA) {
+        lookups++;
+        others += !loads_planes_for(op);
+    }
+    bool all = others < count;
+    unsigned skip = i * (all ? lookups : others) / count;
     IR_FOR_OPS(op, p->loop->regions[0])
     {
         read |= op == s->reader;
-        if (op->next && op->next->code == IR_XLUT_MMA && skip-- == 0)
+        if (op->next && op->next->code == IR_XLUT_MMA && (all || !loads_planes_for(op->next)) &&
+            skip-- == 0)
             return read ? op : s->reader;
     }
     return s->reader;
@@ -325,7 +317,7 @@ static void prefetch_behind(prefetching *p)
 static void visit(ir_op *op, void *context)
 {
     prefetching *p = context;
-    if (op->code != IR_FOR)
+    if (op->code != IR_FOR && op->code != IR_STRIP)
         return;
     p->loop = op;
     p->count = 0;
@@ -337,6 +329,8 @@ static void visit(ir_op *op, void *context)
     }
     if (!prefetches && !looks_up)
         prefetch_rows(p->module, p->machine, op);
+    if (!prefetches && !looks_up && op->code == IR_FOR)
+        prefetch_short_rows(p->module, p->machine, op);
     if (!looks_up || prefetches)
         return;
     collect(p);

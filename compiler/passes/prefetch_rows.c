@@ -1,4 +1,5 @@
-// Rows of matrices that tiles are loaded from: keys and values of attention.
+// Rows of matrices that tiles are loaded from, keys and values of attention, and long rows that
+// strips of lanes read.
 //
 // Each load takes a piece of several rows, which lie far apart, so that lut.pf would bring mostly
 // what nobody asks for. Lines are prefetched one by one, in the order in which they are needed,
@@ -15,7 +16,7 @@ typedef struct span {
     const ir_value *root;
     address at;
     int64_t rows, stride, bytes, advance;
-    ir_value *view;      // of its first byte
+    const ir_op *place;  // its first reader: a buffer and indices
     unsigned first_work; // behind which that is known
 } span;
 
@@ -26,13 +27,16 @@ typedef struct row_reads {
     unsigned count, work_count;
     span spans[MOST_SPANS];
     ir_op *work[MOST_WORK]; // what takes the round's time
+    ir_value *counter;      // of a round whose rows are asked for; NULL: of the first
 } row_reads;
 
 // --------------------------------------------------------------------- what is read
 
 static bool is_work(const ir_op *op)
 {
-    return op->code == IR_XLUT_MAC || op->code == IR_XLUT_DEQ;
+    bool lanes = op->n_results == 1 && op->results[0].type->kind == IR_VECTOR;
+    return op->code == IR_XLUT_MAC || op->code == IR_XLUT_DEQ || op->code == IR_XLUT_TBL ||
+           (lanes && op->code != IR_VLOAD && op->code != IR_BROADCAST);
 }
 
 static int64_t constant_operand(const ir_op *op, const char *name, int64_t without)
@@ -61,6 +65,15 @@ static bool accumulator_span(const machine *m, const ir_op *op, span *s)
     s->stride = constant_operand(op, "stride", 1);
     s->bytes = constant_operand(op, "columns", m->tile_n) * (int64_t)scalar_size(type->scalar);
     return s->stride > 0 && s->bytes > 0;
+}
+
+static bool table_span(const machine *m, const ir_op *op, span *s)
+{
+    const ir_type *type = ir_operand_named(op, "from")->type;
+    s->rows = ir_operand_named(op, "stride") ? m->tile_m : 1;
+    s->stride = constant_operand(op, "stride", 1);
+    s->bytes = (int64_t)machine_tile_depth(m) * (int64_t)scalar_size(type->scalar);
+    return s->stride > 0;
 }
 
 static bool is_written(const ir_value *root, const ir_block *b)
@@ -92,29 +105,88 @@ static bool extend(span *s, const span *next)
     return true;
 }
 
+// Of a strip on registers in groups of four.
+static int64_t lanes_of(const row_reads *r)
+{
+    scalar_type width = SCALAR_F32;
+    scalar_by_name(ir_name(r->loop, "width"), &width);
+    return 4 * (int64_t)r->machine->vlen / scalar_rows[width].bits;
+}
+
+static bool lanes_span(const row_reads *r, const ir_op *op, span *s)
+{
+    s->place = op;
+    s->rows = s->stride = 1;
+    s->bytes = lanes_of(r) * (int64_t)scalar_size(ir_operand(op, 0)->type->scalar);
+    return ir_integer(op, "stride") == 1;
+}
+
+static bool is_known(const row_reads *r, const ir_op *op, span *s)
+{
+    const machine *m = r->machine;
+    if (op->code == IR_VLOAD)
+        return lanes_span(r, op, s);
+    const ir_value *from = ir_operand_named(op, "from");
+    s->place = from->kind == IR_VALUE_RESULT ? from->op : NULL;
+    return is_op(from, IR_VIEW) && (op->code == IR_XLUT_LDM   ? matrix_span(m, op, s)
+                                    : op->code == IR_XLUT_TBL ? table_span(m, op, s)
+                                                              : accumulator_span(m, op, s));
+}
+
+static int64_t step_of(const row_reads *r)
+{
+    return r->loop->code == IR_STRIP ? lanes_of(r) : loop_step(r->loop);
+}
+
+static bool reads_from(const ir_block *b, const ir_value *root)
+{
+    bool reads = false;
+    IR_FOR_OPS(op, b)
+    {
+        const ir_value *from = op->code == IR_PREFETCH ? ir_operand(op, 0) : NULL;
+        while (from && is_op(from, IR_VIEW))
+            from = ir_operand(from->op, 0);
+        reads |= from == root;
+    }
+    return reads;
+}
+
+// A loop before it reads the same and brought what follows.
+static bool follows_another(const row_reads *r, const ir_value *root)
+{
+    for (const ir_op *op = r->loop->previous; op; op = op->previous)
+        if (op->n_regions && reads_from(op->regions[0], root))
+            return true;
+    return false;
+}
+
 static void add_span(row_reads *r, const ir_op *op)
 {
-    span s = {.view = ir_operand_named(op, "from")};
-    bool known = op->code == IR_XLUT_LDM ? matrix_span(r->machine, op, &s)
-                                         : accumulator_span(r->machine, op, &s);
-    if (!known || !is_op(s.view, IR_VIEW) || !address_of(s.view, &s.root, &s.at))
+    span s = {.first_work = r->work_count};
+    if (!is_known(r, op, &s) || !address_of_place(s.place, &s.root, &s.at))
         return;
-    s.advance = address_factor(&s.at, r->loop->regions[0]->arguments.items[0]) * loop_step(r->loop);
-    if (s.advance <= 0 || is_written(s.root, r->loop->block->function->body))
+    s.advance = address_factor(&s.at, r->loop->regions[0]->arguments.items[0]) * step_of(r);
+    if (s.advance <= 0 || is_written(s.root, r->loop->block->function->body) ||
+        follows_another(r, s.root))
         return; // what the kernel wrote lies near
     for (unsigned i = 0; i < r->count; i++)
         if (extend(&r->spans[i], &s))
             return;
-    s.first_work = r->work_count;
     if (r->count < MOST_SPANS)
         r->spans[r->count++] = s;
+}
+
+static bool reads_rows(const row_reads *r, const ir_op *op)
+{
+    return op->code == IR_XLUT_LDM || op->code == IR_XLUT_LDA || op->code == IR_XLUT_TBL ||
+           (op->code == IR_VLOAD && r->loop->code == IR_STRIP);
 }
 
 static void collect(row_reads *r)
 {
     IR_FOR_OPS(op, r->loop->regions[0])
     {
-        if (op->code == IR_XLUT_LDM || op->code == IR_XLUT_LDA)
+        if (reads_rows(r, op))
             add_span(r, op);
         if (is_work(op) && r->work_count < MOST_WORK)
             r->work[r->work_count++] = op;
@@ -163,7 +235,7 @@ static const span *line_at(const row_reads *r, int64_t k, int64_t *at)
     for (k %= all; k >= s->rows * lines_of_row(s); s++)
         k -= s->rows * lines_of_row(s);
     int64_t line = k / s->rows, row = k % s->rows;
-    int64_t size = (int64_t)scalar_size(ir_operand(s->view->op, 0)->type->scalar);
+    int64_t size = (int64_t)scalar_size(ir_operand(s->place, 0)->type->scalar);
     const span *leader = leader_of(r, s);
     *at = s->at.constant - leader->at.constant + round * s->advance + row * s->stride +
           (line + 1 == lines_of_row(s) ? s->bytes - size : line * LINE);
@@ -180,35 +252,17 @@ static ir_value *index_plus(ir_module *m, ir_builder *b, ir_value *x, int64_t mo
     return ir_build1(b, IR_ADD, index, x, y, NULL);
 }
 
-// The value in the loop's first round, computed in front of it.
-static ir_value *in_first_round(ir_builder *b, const ir_op *loop, ir_value *v)
-{
-    if (v == loop->regions[0]->arguments.items[0])
-        return ir_operand_named(loop, "lower");
-    if (v->kind != IR_VALUE_RESULT || v->op->block != loop->regions[0])
-        return v;
-    ir_value *x[2] = {NULL};
-    if (is_op(v, IR_CONSTANT)) {
-        ir_value *y = ir_build1(b, IR_CONSTANT, v->type, NULL, NULL, NULL);
-        ir_set_number(y->op, "value", ir_number(v->op, "value"));
-        return y;
-    }
-    for (unsigned i = 0; i < 2; i++)
-        x[i] = in_first_round(b, loop, ir_operand(v->op, i));
-    return ir_build1(b, v->op->code, v->type, x[0], x[1], NULL);
-}
-
 static bool is_sum(const ir_op *op)
 {
     return op->code == IR_ADD || op->code == IR_MUL || op->code == IR_SUB;
 }
 
-// Whether in_first_round can compute it, and it does not need what `op` gives.
+// Whether value_in_round can compute it, and it does not need what `op` gives.
 static bool moves_before(const ir_op *loop, const ir_op *op, const ir_value *v)
 {
     if (v->kind != IR_VALUE_RESULT)
-        return true;
-    if (v->op->block != loop->regions[0] || v->op->code == IR_CONSTANT)
+        return v->index == 0 || !is_inside(v->block, loop);
+    if (!is_inside(v->op->block, loop) || v->op->code == IR_CONSTANT)
         return v->op != op;
     return is_sum(v->op) && moves_before(loop, op, ir_operand(v->op, 0)) &&
            moves_before(loop, op, ir_operand(v->op, 1));
@@ -216,12 +270,13 @@ static bool moves_before(const ir_op *loop, const ir_op *op, const ir_value *v)
 
 static void prefetch_line(row_reads *r, ir_builder *b, const span *s, bool first, int64_t bytes)
 {
-    const ir_op *from = s->view->op;
+    const ir_op *from = s->place;
     ir_value *operands[4];
     unsigned last = from->n_operands - 1;
     for (unsigned i = 0; i <= last; i++)
-        operands[i] =
-            first && i ? in_first_round(b, r->loop, ir_operand(from, i)) : ir_operand(from, i);
+        operands[i] = first && i
+                          ? value_in_round(b, r->loop, ir_operand(from, i), r->loop, r->counter)
+                          : ir_operand(from, i);
     int64_t size = (int64_t)scalar_size(operands[0]->type->scalar);
     operands[last] = index_plus(r->module, b, operands[last], bytes / size);
     ir_dim dims[1] = {ir_dim_constant(1)};
@@ -244,9 +299,11 @@ static void prefetch_in_rounds(row_reads *r)
     }
 }
 
+// Reads from afar, or keeps a unit busy that others would be waiting for.
 static bool has_work(const ir_op *op)
 {
-    bool has = is_work(op) || op->code == IR_XLUT_MMA;
+    bool has = op->code == IR_PREFETCH || op->code == IR_XLUT_MMA || op->code == IR_XLUT_MAC ||
+               op->code == IR_XLUT_DEQ;
     for (unsigned i = 0; i < op->n_regions; i++)
         IR_FOR_OPS(inner, op->regions[i])
     has = has || has_work(inner);
@@ -257,56 +314,134 @@ static bool views_move_before(const row_reads *r, const ir_op *op)
 {
     bool good = true;
     for (unsigned i = 0; i < r->count; i++)
-        for (unsigned j = 0; j < r->spans[i].view->op->n_operands; j++)
-            good = good && moves_before(r->loop, op, ir_operand(r->spans[i].view->op, j));
-    const ir_value *lower = ir_operand_named(r->loop, "lower");
+        for (unsigned j = 0; j < r->spans[i].place->n_operands; j++)
+            good = good && moves_before(r->loop, op, ir_operand(r->spans[i].place, j));
+    const ir_value *lower = ir_operand(r->loop, 0); // of a strip the count
     return good && !(lower->kind == IR_VALUE_RESULT && lower->op == op);
 }
 
-static void prefetch_first_rounds(row_reads *r)
+// In front of the loop, and of what stands before it up to what stops it.
+static void prefetch_before(row_reads *r, int64_t lines, bool (*stops)(const ir_op *op))
 {
     ir_op *at = r->loop;
     if (!views_move_before(r, r->loop))
         return;
-    while (at->previous && !has_work(at->previous) && views_move_before(r, at->previous))
+    while (at->previous && !stops(at->previous) && views_move_before(r, at->previous))
         at = at->previous;
     ir_builder b = ir_builder_before(at);
     b.where = r->loop->where;
-    for (int64_t k = 0, bytes; k < lines_ahead(r->machine); k++) {
+    for (int64_t k = 0, bytes; k < lines; k++) {
         const span *s = line_at(r, k, &bytes);
         prefetch_line(r, &b, s, true, bytes);
     }
 }
 
-static bool reads_from(const ir_block *b, const ir_value *root)
+// A strip that ends before what it asks for is there.
+static bool is_short(const row_reads *r)
 {
-    bool reads = false;
-    IR_FOR_OPS(op, b)
-    {
-        const ir_value *from = op->code == IR_PREFETCH ? ir_operand(op, 0) : NULL;
-        while (from && is_op(from, IR_VIEW))
-            from = ir_operand(from->op, 0);
-        reads |= from == root;
-    }
-    return reads;
+    enum { ROUNDS = 8 };
+    const ir_value *count = ir_operand(r->loop, 0);
+    return r->loop->code == IR_STRIP && is_op(count, IR_CONSTANT) &&
+           (int64_t)ir_number(count->op, "value") < ROUNDS * lanes_of(r);
 }
 
-// A loop before it reads the same and brought what follows.
-static bool follows_another(const row_reads *r)
+// ------------------------------------------------------------------------ epilogues
+
+static int64_t constant_of(const ir_value *v, int64_t without)
 {
-    for (const ir_op *op = r->loop->previous; op; op = op->previous)
-        for (unsigned i = 0; i < r->count && op->code == IR_FOR; i++)
-            if (reads_from(op->regions[0], r->spans[i].root))
-                return true;
+    return is_op(v, IR_CONSTANT) ? (int64_t)ir_number(v->op, "value") : without;
+}
+
+static bool never(const ir_op *op)
+{
+    (void)op;
     return false;
+}
+
+// Rows that short strips in the loop read, a row of each in a round.
+static void collect_short(row_reads *r)
+{
+    IR_FOR_OPS(strip, r->loop->regions[0])
+    {
+        const row_reads inner = {.machine = r->machine, .loop = strip};
+        if (strip->code != IR_STRIP || !is_short(&inner))
+            continue;
+        IR_FOR_OPS(op, strip->regions[0])
+        {
+            span s = {.place = op, .rows = 1, .stride = 1};
+            if (op->code != IR_VLOAD || ir_integer(op, "stride") != 1 ||
+                !address_of_place(op, &s.root, &s.at) ||
+                is_written(s.root, r->loop->block->function->body))
+                continue;
+            s.bytes = constant_of(ir_operand(strip, 0), 0) *
+                      (int64_t)scalar_size(ir_operand(op, 0)->type->scalar);
+            s.advance = address_factor(&s.at, r->loop->regions[0]->arguments.items[0]);
+            if (s.advance > 0 && r->count < MOST_SPANS)
+                r->spans[r->count++] = s;
+        }
+    }
+}
+
+static bool looks_up(const ir_op *op)
+{
+    bool does = op->code == IR_XLUT_MMA;
+    for (unsigned i = 0; i < op->n_regions; i++)
+        IR_FOR_OPS(inner, op->regions[i])
+    does = does || looks_up(inner);
+    return does;
+}
+
+// Rows lie so far apart that they share few sets of scratch: only a few at once. Those behind the
+// last row are not asked for.
+enum { ROWS_AHEAD = 4 };
+
+static void prefetch_next_rows(row_reads *r, int64_t rows)
+{
+    ir_op *first = r->loop->regions[0]->first;
+    ir_builder b = ir_builder_before(first);
+    b.where = r->loop->where;
+    const ir_type *index = ir_type_index(r->module);
+    ir_value *next = index_plus(r->module, &b, r->loop->regions[0]->arguments.items[0], ROWS_AHEAD);
+    ir_value *last = ir_build1(&b, IR_CONSTANT, index, NULL, NULL, NULL);
+    ir_set_number(last->op, "value", (double)(rows - 1));
+    r->counter = ir_build1(&b, IR_MIN, index, next, last, NULL);
+    for (int64_t k = 0, bytes; k < lines_of_round(r); k++) {
+        const span *s = line_at(r, k, &bytes);
+        prefetch_line(r, &b, s, true, bytes);
+    }
+    r->counter = NULL;
+}
+
+// Behind products their epilogue reads few rows, whose place is known long before. The first ones
+// are asked for in front of the epilogue, or of the products, if these leave scratch what they
+// were.
+void prefetch_short_rows(ir_module *m, const machine *target, ir_op *loop)
+{
+    row_reads r = {.module = m, .machine = target, .loop = loop};
+    const ir_op *product = loop->previous;
+    while (product && !looks_up(product))
+        product = product->previous;
+    if (!product)
+        return;
+    collect_short(&r);
+    if (!r.count || !views_move_before(&r, loop))
+        return;
+    int64_t rows = constant_of(ir_operand(loop, 1), 1);
+    int64_t ahead = rows < ROWS_AHEAD ? rows : ROWS_AHEAD;
+    bool early = bytes_loaded(loop->block) < 0.5 * (double)target->scratch_size;
+    prefetch_before(&r, ahead * lines_of_round(&r), early ? never : has_work);
+    if (rows > ROWS_AHEAD)
+        prefetch_next_rows(&r, rows);
 }
 
 void prefetch_rows(ir_module *m, const machine *target, ir_op *loop)
 {
     row_reads r = {.module = m, .machine = target, .loop = loop};
+    if (is_short(&r))
+        return;
     collect(&r);
-    if (!r.count || !r.work_count || follows_another(&r))
+    if (!r.count || !r.work_count)
         return;
     prefetch_in_rounds(&r);
-    prefetch_first_rounds(&r);
+    prefetch_before(&r, lines_ahead(target), has_work);
 }
