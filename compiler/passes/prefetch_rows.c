@@ -244,12 +244,11 @@ static const span *line_at(const row_reads *r, int64_t k, int64_t *at)
 
 // ---------------------------------------------------------------------------- code
 
-static ir_value *index_plus(ir_module *m, ir_builder *b, ir_value *x, int64_t more)
+static ir_value *constant_index(ir_module *m, ir_builder *b, int64_t value)
 {
-    const ir_type *index = ir_type_index(m);
-    ir_value *y = ir_build1(b, IR_CONSTANT, index, NULL, NULL, NULL);
-    ir_set_number(y->op, "value", (double)more);
-    return ir_build1(b, IR_ADD, index, x, y, NULL);
+    ir_value *x = ir_build1(b, IR_CONSTANT, ir_type_index(m), NULL, NULL, NULL);
+    ir_set_number(x->op, "value", (double)value);
+    return x;
 }
 
 static bool is_sum(const ir_op *op)
@@ -278,10 +277,12 @@ static void prefetch_line(row_reads *r, ir_builder *b, const span *s, bool first
                           ? value_in_round(b, r->loop, ir_operand(from, i), r->loop, r->counter)
                           : ir_operand(from, i);
     int64_t size = (int64_t)scalar_size(operands[0]->type->scalar);
-    operands[last] = index_plus(r->module, b, operands[last], bytes / size);
     ir_dim dims[1] = {ir_dim_constant(1)};
     const ir_type *type = ir_type_buffer(r->module, operands[0]->type->scalar, 1, dims);
-    ir_value *at = ir_result(ir_build(b, IR_VIEW, last + 1, operands, 1, &type), 0);
+    // The constant stands apart, so that all lines share what is before it.
+    ir_value *parts[2] = {ir_result(ir_build(b, IR_VIEW, last + 1, operands, 1, &type), 0),
+                          constant_index(r->module, b, bytes / size)};
+    ir_value *at = ir_result(ir_build(b, IR_VIEW, 2, parts, 1, &type), 0);
     ir_build(b, IR_PREFETCH, 1, &at, 0, NULL);
 }
 
@@ -401,9 +402,9 @@ static void prefetch_next_rows(row_reads *r, int64_t rows)
     ir_builder b = ir_builder_before(first);
     b.where = r->loop->where;
     const ir_type *index = ir_type_index(r->module);
-    ir_value *next = index_plus(r->module, &b, r->loop->regions[0]->arguments.items[0], ROWS_AHEAD);
-    ir_value *last = ir_build1(&b, IR_CONSTANT, index, NULL, NULL, NULL);
-    ir_set_number(last->op, "value", (double)(rows - 1));
+    ir_value *next = ir_build1(&b, IR_ADD, index, r->loop->regions[0]->arguments.items[0],
+                               constant_index(r->module, &b, ROWS_AHEAD), NULL);
+    ir_value *last = constant_index(r->module, &b, rows - 1);
     r->counter = ir_build1(&b, IR_MIN, index, next, last, NULL);
     for (int64_t k = 0, bytes; k < lines_of_round(r); k++) {
         const span *s = line_at(r, k, &bytes);
