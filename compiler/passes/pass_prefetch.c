@@ -321,7 +321,7 @@ static void visit(ir_op *op, void *context)
         return;
     p->loop = op;
     p->count = 0;
-    bool looks_up = false, prefetches = false; // a module that was dumped comes again
+    bool looks_up = false, prefetches = false;
     IR_FOR_OPS(inner, op->regions[0])
     {
         looks_up |= inner->code == IR_XLUT_MMA;
@@ -341,12 +341,26 @@ static void visit(ir_op *op, void *context)
     prefetch_behind(p);
 }
 
+static void find_prefetch(ir_op *op, void *context)
+{
+    *(bool *)context |= op->code == IR_XLUT_PF || op->code == IR_PREFETCH;
+}
+
+// A module that was dumped comes again.
+static bool is_prefetched(const ir_function *f)
+{
+    bool found = false;
+    ir_walk(f->body, find_prefetch, &found);
+    return found;
+}
+
 bool pass_prefetch(ir_module *m, pass_context *c)
 {
     if (!machine_has(c->machine, ISA_UNIT_LUT))
         return true;
     prefetching p = {.module = m, .machine = c->machine};
     for (ir_function *f = m->functions; f; f = f->next)
-        ir_walk(f->body, visit, &p);
+        if (!is_prefetched(f))
+            ir_walk(f->body, visit, &p);
     return true;
 }
