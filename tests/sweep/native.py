@@ -28,7 +28,7 @@ CASES += [(f, 64, 300, 5, "f32", t) for t in ("i8,row", "i8,group", "f16") for f
 CASES += [(f, 70, 296, rows, "f16", None) for rows in (1, 8) for f in ("w5", "w6g64z", "w7g16", "w8", "w8g32z")]
 CASES += [(f, 70, 296, rows, "i8", None) for rows in (1, 8) for f in ("w5g32", "w6", "w7z", "w8", "w8g64")]
 CASES += [(f, 70, 296, rows, "f32", None) for rows in (1, 8) for f in ("nf4g64", "fp4", "iq4nlg32", "bitmod3g128")]
-CASES += [("w4g32", 1, 32, 1, "f32", None), ("w2", 65, 4, 3, "f32", None), ("w1", 3, 2000, 2, "f32", None),
+CASES += [("w4g32", 1, 32, 1, "i8", None), ("w4g32", 1, 32, 64, "f32", None), ("w2", 65, 4, 3, "f32", None), ("w1", 3, 2000, 2, "f32", None),
           ("w4g64", 200, 1000, 97, "f16", None), ("none", 70, 300, 5, "i16", None), ("none", 70, 300, 5, "i8", None)]
 
 INTEGERS = """model {name};
