@@ -49,18 +49,21 @@ static double share_of(const char *part, size_t length)
     return *part == '_' && *end == '%' && end + 1 == part + length && share > 0 ? share : 0;
 }
 
-// "w2_10%_w4": the shares of blocks as numbers of them, rounded, in a matrix of n rows; a format
-// without blocks is left out. NULL: a share is beyond all.
+// "w2_10%_w4": the shares of blocks as numbers of them in a matrix of n rows, their sums rounded,
+// so that they are never more than there are; a format without blocks is left out. NULL: the shares
+// are more than all.
 static const char *with_blocks(driver *d, const char *name, int64_t n)
 {
     text out = {0};
-    bool good = true;
+    double shares = 0;
+    int64_t counted = 0;
     int64_t rows = d->machine.tile_n, blocks = rows ? (n + rows - 1) / rows : 0;
-    for (size_t length; *name && good; name += length) {
+    for (size_t length; *name && shares <= 100; name += length) {
         length = 1 + strcspn(name + 1, "_");
         double share = share_of(name, length);
-        int64_t count = (int64_t)((double)blocks * share / 100 + 0.5);
-        good = share <= 100;
+        shares += share;
+        int64_t count = (int64_t)((double)blocks * shares / 100 + 0.5) - counted;
+        counted += count;
         if (share == 0)
             text_printf(&out, "%.*s", (int)length, name);
         else if (count)
@@ -68,7 +71,7 @@ static const char *with_blocks(driver *d, const char *name, int64_t n)
         else if (name[length])
             length += 1 + strcspn(name + length + 1, "_");
     }
-    const char *known = good ? ir_intern(d->module, text_string(&out)) : NULL;
+    const char *known = shares <= 100 ? ir_intern(d->module, text_string(&out)) : NULL;
     text_free(&out);
     return known;
 }
@@ -80,6 +83,11 @@ static bool parse_format(driver *d, const char *name)
     if (!strcmp(name, "keep") || !strcmp(name, "none") ||
         (counted && quant_mix_parse(counted, &mix)))
         return true;
+    if (!counted) {
+        diagnostic_error(d->diagnostics, NOWHERE, "--quant: the shares of '%s' are more than 100%%",
+                         name);
+        return false;
+    }
     text known = {0};
     quant_format_list(&known);
     const char *nearest = nearest_format(d, name);
