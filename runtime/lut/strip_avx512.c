@@ -152,7 +152,14 @@ INLINE void scale_step(const lut_unit *u, const lut_step *step, const uint8_t *c
     t->others |= other_rows(u, at(span, step->row), k.rows);
 }
 
-// Sums that stay in their tiles are stored in the last round.
+INLINE void advance(const lut_strip_loop *loop, const uint8_t **span)
+{
+    for (unsigned i = 0; i < loop->spans; i++)
+        span[i] += loop->advance[i];
+}
+
+// Sums that stay in their tiles are stored in the last round. Rounds of one lookup that nobody
+// scales, as those of weights with row scales, are a loop of their own.
 INLINE void do_rounds(lut_unit *u, const lut_strip *s, const lut_strip_loop *loop, shape k,
                       strip_state *t)
 {
@@ -163,7 +170,14 @@ INLINE void do_rounds(lut_unit *u, const lut_strip *s, const lut_strip_loop *loo
     for (unsigned i = 0; i < loop->spans; i++)
         span[i] = loop->span[i];
     load_weights(k, s->in, weight);
-    for (uint64_t left = loop->count; left > 0; left--) {
+    if (s->steps == 1 && !s->scaled) {
+        for (uint64_t left = loop->count; left > 0; left--, advance(loop, span))
+            add_step(u, s->step, span, k, weight, m, t);
+        if (s->step->kept)
+            store_sums(k, t->sum, lut_tile(u, s->step->sums), PITCH, VECTORS);
+        return;
+    }
+    for (uint64_t left = loop->count; left > 0; left--, advance(loop, span))
         for (const lut_step *step = s->step; step < end; step++) {
             if (step->adds)
                 add_step(u, step, span, k, weight, m, t);
@@ -172,9 +186,6 @@ INLINE void do_rounds(lut_unit *u, const lut_strip *s, const lut_strip_loop *loo
             if (step->kept && left == 1)
                 store_sums(k, t->sum, lut_tile(u, step->sums), PITCH, VECTORS);
         }
-        for (unsigned i = 0; i < loop->spans; i++)
-            span[i] += loop->advance[i];
-    }
 }
 
 // What lut.deq and lut.off make of the second row where lmma leaves it out: its sums stay. False:
@@ -190,7 +201,7 @@ __attribute__((noinline)) static bool add_second_row(lut_unit *u, const lut_stri
     load_results(k, row, result);
     for (unsigned i = 0; i < loop->spans; i++)
         span[i] = loop->span[i];
-    for (uint64_t round = 0; round < loop->count; round++) {
+    for (uint64_t left = loop->count; left > 0; left--, advance(loop, span))
         for (const lut_step *step = s->step; step < s->step + s->steps; step++) {
             load_sums(k, sum, lut_tile(u, step->sums) + 2 * PITCH, PITCH, VECTORS, false);
             if (step->scaled)
@@ -198,9 +209,6 @@ __attribute__((noinline)) static bool add_second_row(lut_unit *u, const lut_stri
             if (step->offset)
                 add_offsets(k, step, span, 1, result);
         }
-        for (unsigned i = 0; i < loop->spans; i++)
-            span[i] += loop->advance[i];
-    }
     if (!is_finite(result, VECTORS))
         return false;
     store_results(k, result, row);
