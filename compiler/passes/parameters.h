@@ -7,6 +7,7 @@ typedef struct parameter {
     char name[32], value[32]; // value: the default
     const char *words;        // "a b c}..." or NULL
     bool integer, boolean;
+    long long least, greatest; // of integers
 } parameter;
 
 // Steps through "name:kind = default, ..."; false at the end.

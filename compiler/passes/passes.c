@@ -62,7 +62,7 @@ bool parameter_next(const char **at, parameter *out)
     snprintf(out->name, sizeof out->name, "%.*s", (int)length, s);
     s += length + 1;
     out->words = *s == '{' ? s + 1 : NULL;
-    out->integer = text_starts_with(s, "integer");
+    out->integer = sscanf(s, "integer %lld..%lld", &out->least, &out->greatest) == 2;
     out->boolean = text_starts_with(s, "boolean");
     s = strstr(s, " = ") + 3;
     length = strcspn(s, ",");

@@ -120,9 +120,11 @@ static bool check_value(pipeline_parser *p, location where, const parameter *row
     else if (row->boolean && strcmp(value, "true") && strcmp(value, "false"))
         diagnostic_error(p->diagnostics, where, "'%s' is true or false, not '%s'", row->name,
                          value);
-    else if (row->integer && !text_to_int64(value, &number))
-        diagnostic_error(p->diagnostics, where, "'%s' is a whole number, not '%s'", row->name,
-                         value);
+    else if (row->integer &&
+             (!text_to_int64(value, &number) || number < row->least || number > row->greatest))
+        diagnostic_error(p->diagnostics, where,
+                         "'%s' is a whole number from %lld to %lld, not '%s'", row->name,
+                         row->least, row->greatest, value);
     else
         return true;
     return false;
