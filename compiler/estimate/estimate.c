@@ -248,7 +248,10 @@ static int64_t given_dimension(run *r, const ir_op *op, const char *name)
     for (size_t i = 0; i < r->options->dims.count; i++)
         if (!strcmp(r->options->dims.items[i].name, name))
             return r->options->dims.items[i].value;
-    fail(r, op->where, "estimate: the size of '%s' is not given", name);
+    fail(r, op->where,
+         "estimate: the size of '%s' is not given; give it with --dim, or with --prefill or "
+         "--decode of a language model",
+         name);
     return 1;
 }
 
