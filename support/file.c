@@ -217,11 +217,34 @@ static int create_temporary(char *name)
     return descriptor;
 }
 
+// The status of the folder of `path`; *name is what stands behind it.
+static bool stat_folder(const char *path, const char **name, struct stat *out)
+{
+    const char *slash = strrchr(path, '/');
+    *name = slash ? slash + 1 : path;
+    char *folder = slash ? strndup(path, (size_t)(*name - path)) : strdup(".");
+    if (!folder)
+        INTERNAL_ERROR("out of memory");
+    bool found = stat(folder, out) == 0;
+    free(folder);
+    return found;
+}
+
+// As files that are not there yet.
+static bool same_place(const char *a, const char *b)
+{
+    const char *name_a, *name_b;
+    struct stat x, y;
+    if (!stat_folder(a, &name_a, &x) || !stat_folder(b, &name_b, &y))
+        return strcmp(a, b) == 0;
+    return x.st_dev == y.st_dev && x.st_ino == y.st_ino && strcmp(name_a, name_b) == 0;
+}
+
 bool same_file(const char *a, const char *b)
 {
     struct stat x, y;
     if (stat(a, &x) < 0 || stat(b, &y) < 0)
-        return strcmp(a, b) == 0;
+        return same_place(a, b);
     return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 

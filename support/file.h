@@ -18,7 +18,7 @@ typedef struct mapped_file {
 bool file_map(diagnostics *d, const char *path, mapped_file *out);
 void file_unmap(mapped_file *f);
 
-// Whether both names lead to one regular file, or are equal where there is none.
+// Whether both names lead to one regular file, or would: the same name in one folder.
 bool same_file(const char *a, const char *b);
 
 // An output file that appears under its name only when committed: written to a

@@ -277,31 +277,16 @@ static bool finish(build *b)
     return ok;
 }
 
-// No output takes the place of a file that is read, or of another output.
-static bool has_own_place(driver *d, const char *output, const char *other)
-{
-    if (!output || !other || strcmp(output, "-") == 0 || !same_file(output, other))
-        return true;
-    diagnostic_error(d->diagnostics, NOWHERE,
-                     "'%s' would be written over '%s'; choose another name", output, other);
-    return false;
-}
-
-static bool outputs_have_place(driver *d, const char *program)
+static bool outputs_fit(driver *d, const char *program)
 {
     const char *outputs[] = {program, d->packed};
-    const char *inputs[] = {d->files.items[0], d->weights_spec, d->metadata, d->machine_name};
-    bool ok = has_own_place(d, d->packed, program);
-    for (size_t i = 0; i < 2; i++)
-        for (size_t j = 0; j < sizeof inputs / sizeof *inputs; j++)
-            ok = has_own_place(d, outputs[i], inputs[j]) && ok;
-    return ok;
+    return outputs_have_places(d, outputs, 2);
 }
 
 static bool compile(build *b)
 {
     driver *d = b->d;
-    if (!outputs_have_place(d, output_name(d, stages[b->stage].extension)))
+    if (!outputs_fit(d, output_name(d, stages[b->stage].extension)))
         return false;
     if (b->stage == AST)
         return write_tree(d);
@@ -351,7 +336,7 @@ int command_pack(driver *d)
 {
     if (!choose_target(d))
         return EXIT_USER_ERROR;
-    bool ok = outputs_have_place(d, output_name(d, ".lutw")) && load_module(d);
+    bool ok = outputs_fit(d, output_name(d, ".lutw")) && load_module(d);
     if (ok && weights_kind_of(d->weights) == WEIGHTS_NONE) {
         diagnostic_error(d->diagnostics, NOWHERE, "nothing to pack: give --weights");
         ok = false;

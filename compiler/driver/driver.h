@@ -50,8 +50,7 @@ typedef struct driver {
     } estimate;
     struct explore_settings {
         long long budget, limit;
-        double area;
-        const char *rows, *widths, *units, *tiles, *bandwidths, *csv, *html;
+        const char *area, *rows, *widths, *units, *tiles, *bandwidths, *csv, *html;
     } explore;
 
     // found on the way
@@ -92,6 +91,9 @@ void show_times(driver *d);
 
 // Writes a text under the --output name (default: stdout), whole or not at all.
 bool write_output(driver *d, const char *path, const text *content);
+
+// places.c: reports outputs that would take the place of an input or of another output. NULL: none.
+bool outputs_have_places(driver *d, const char *const *outputs, size_t count);
 
 // evaluate_text.c: prompts and perplexities through the oracle. False: reported.
 bool evaluate_text(driver *d, evaluator *e);

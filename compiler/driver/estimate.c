@@ -163,8 +163,9 @@ int command_estimate(driver *d)
 {
     estimate_options options;
     estimate result;
-    if (!load_machine(d) || !load_module(d) || !read_estimate_options(d, &options) ||
-        !lower_for_estimate(d, &options))
+    const char *outputs[] = {d->estimate.json};
+    if (!outputs_have_places(d, outputs, 1) || !load_machine(d) || !load_module(d) ||
+        !read_estimate_options(d, &options) || !lower_for_estimate(d, &options))
         return EXIT_USER_ERROR;
     return estimate_module(d->arena, d->diagnostics, d->module, &options, &result) &&
                    write_estimate(d, &result)

@@ -5,6 +5,7 @@
 #include "compiler/explore/explore.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@ typedef struct sweep {
     text graph; // the program, its formats chosen
     size_t done;
     explore_journal *journal;
-    const char *csv, *html;
+    const char *csv, *html, *journal_path;
 } sweep;
 
 // ------------------------------------------------------------------------- what to sweep
@@ -33,7 +34,33 @@ static const char *next_item(arena *a, const char **list)
     return item;
 }
 
+// In lists, what stands twice counts once.
 typedef ARRAY_OF(uint32_t) numbers;
+
+static void add_number(arena *a, numbers *list, uint32_t value)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i] == value)
+            return;
+    ARRAY_PUSH(a, list, value);
+}
+
+static void add_tile(arena *a, explore_space *s, explore_tile tile)
+{
+    for (size_t i = 0; i < s->tiles.count; i++)
+        if (s->tiles.items[i].m == tile.m && s->tiles.items[i].n == tile.n)
+            return;
+    ARRAY_PUSH(a, &s->tiles, tile);
+}
+
+// 25.6GB/s and 25600MB/s are equal but for rounding.
+static void add_bandwidth(arena *a, explore_space *s, double bandwidth)
+{
+    for (size_t i = 0; i < s->bandwidths.count; i++)
+        if (fabs(s->bandwidths.items[i] - bandwidth) <= 1e-9 * bandwidth)
+            return;
+    ARRAY_PUSH(a, &s->bandwidths, bandwidth);
+}
 
 static bool read_numbers(driver *d, const char *option, const char *list, long long least,
                          long long greatest, numbers *out)
@@ -47,7 +74,7 @@ static bool read_numbers(driver *d, const char *option, const char *list, long l
                              option, least, greatest, item);
             return false;
         }
-        ARRAY_PUSH(d->arena, out, (uint32_t)value);
+        add_number(d->arena, out, (uint32_t)value);
     }
     return true;
 }
@@ -84,9 +111,20 @@ static bool read_tiles(driver *d, explore_space *s)
                 item);
             return false;
         }
-        ARRAY_PUSH(d->arena, &s->tiles, tile);
+        add_tile(d->arena, s, tile);
     }
     return true;
+}
+
+static bool read_area(driver *d, explore_space *s)
+{
+    const char *given = d->explore.area;
+    if (!given || (strspn(given, "0123456789.eE+-") == strlen(given) &&
+                   text_to_double(given, &s->most_area) && s->most_area > 0))
+        return true;
+    diagnostic_error(d->diagnostics, NOWHERE, "--area: expected mm2, more than 0, found '%s'",
+                     given);
+    return false;
 }
 
 // As settings of machines are read, with their units and ranges.
@@ -102,7 +140,7 @@ static bool read_bandwidths(driver *d, explore_space *s)
             diagnostic_note(d->diagnostics, NOWHERE, "this is of --bandwidths");
             return false;
         }
-        ARRAY_PUSH(d->arena, &s->bandwidths, m.memory_bandwidth);
+        add_bandwidth(d->arena, s, m.memory_bandwidth);
     }
     return true;
 }
@@ -132,19 +170,14 @@ static void name_phases(driver *d, explore_space *s)
 static bool read_space(driver *d, explore_space *s)
 {
     s->machine = &d->machine;
-    s->most_area = d->explore.area;
     s->budget = (uint32_t)(d->explore.budget ? d->explore.budget : USUAL_BUDGET);
     if (!machine_has(&d->machine, ISA_UNIT_LUT)) {
         diagnostic_error(d->diagnostics, NOWHERE, "--machine: %s has no LUT unit to sweep",
                          d->machine.name);
         return false;
     }
-    if (d->explore.area < 0) {
-        diagnostic_error(d->diagnostics, NOWHERE, "--area: expected mm2, found %g",
-                         d->explore.area);
-        return false;
-    }
-    if (!read_widths_and_rows(d, s) || !read_tiles(d, s) || !read_bandwidths(d, s))
+    if (!read_area(d, s) || !read_widths_and_rows(d, s) || !read_tiles(d, s) ||
+        !read_bandwidths(d, s))
         return false;
     name_phases(d, s);
     double most = (double)s->rows.count * (double)s->widths.count * (double)s->units.count *
@@ -362,8 +395,8 @@ static bool check_first(const sweep *s)
     if (!same)
         diagnostic_error(s->driver->diagnostics, NOWHERE,
                          "the journal's first estimate is '%s', that of this compiler '%s'; remove "
-                         "'%s.journal' to begin anew",
-                         text_string(&before), text_string(&now), s->csv);
+                         "'%s' to begin anew",
+                         text_string(&before), text_string(&now), s->journal_path);
     text_free(&before);
     text_free(&now);
     return same;
@@ -412,9 +445,8 @@ static bool run_sweep(sweep *s)
     output_file *csv = output_open(d->diagnostics, s->csv);
     output_file *html = csv ? output_open(d->diagnostics, s->html) : NULL;
     if (html)
-        s->journal = explore_journal_open(d->arena, d->diagnostics,
-                                          arena_format(d->arena, "%s.journal", s->csv), &id,
-                                          &s->rows, &s->done);
+        s->journal = explore_journal_open(d->arena, d->diagnostics, s->journal_path, &id, &s->rows,
+                                          &s->done);
     bool complete = false, ok = s->journal && check_first(s) && run_rows(s);
     if (ok)
         ok = finish(s, csv, html, &complete);
@@ -432,24 +464,28 @@ static bool choose_outputs(sweep *s)
     const char *path = d->files.items[0];
     s->csv = d->explore.csv ? d->explore.csv : derived_name(d, path, ".csv");
     s->html = d->explore.html ? d->explore.html : derived_name(d, path, ".html");
-    const bool streams = !strcmp(s->csv, "-") || !strcmp(s->html, "-");
-    if (streams || same_file(s->csv, s->html))
+    s->journal_path = arena_format(d->arena, "%s.journal", s->csv);
+    if (!strcmp(s->csv, "-") || !strcmp(s->html, "-")) {
         diagnostic_error(d->diagnostics, NOWHERE,
                          "--csv and --html: expected the names of two files, found '%s' and '%s'",
                          s->csv, s->html);
-    return !streams && !diagnostics_errors(d->diagnostics);
+        return false;
+    }
+    const char *outputs[] = {s->csv, s->html, s->journal_path};
+    return outputs_have_places(d, outputs, 3);
 }
 
 int command_explore(driver *d)
 {
     sweep s = {.driver = d};
-    if (!load_machine(d) || !load_module(d) || !read_space(d, &s.space) || !choose_outputs(&s))
+    if (!choose_outputs(&s) || !load_machine(d) || !load_module(d) || !read_space(d, &s.space))
         return EXIT_USER_ERROR;
     ir_print_module(&s.graph, d->module);
     explore_list(d->arena, &s.space, &s.rows);
-    if (!s.rows.count)
+    if (!s.rows.count) // rounded up, so that it can be given
         diagnostic_error(d->diagnostics, NOWHERE,
-                         "--area: no machine of the sweep has %g mm2 or less", s.space.most_area);
+                         "--area: no machine of the sweep is that small; the smallest has %.6f mm2",
+                         1e-6 * ceil(explore_least_area(d->arena, &s.space)));
     bool ok = s.rows.count && run_sweep(&s);
     text_free(&s.graph);
     return ok ? EXIT_OK : EXIT_USER_ERROR;

@@ -175,7 +175,7 @@ static void build_options(driver *d, unsigned command, option_row *out)
          {"--bandwidths", NULL, OPTION_STRING, &d->explore.bandwidths, "LIST",
           "of memory, 12.8GB/s,25.6GB/s for example (default: as the machine)"}},
         {EXPLORE,
-         {"--area", NULL, OPTION_NUMBER, &d->explore.area, "MM2",
+         {"--area", NULL, OPTION_STRING, &d->explore.area, "MM2",
           "leave out machines that are larger"}},
         {EXPLORE,
          {"--limit", NULL, OPTION_INTEGER, &d->explore.limit, "N",

@@ -49,8 +49,11 @@ typedef ARRAY_OF(explore_row) explore_rows;
 
 // N of a unit: the power of two nearest to budget / (m k), up to 2^16.
 uint32_t explore_columns(uint32_t budget, uint32_t m, uint32_t k);
-// Rows of one machine stand together.
+// Rows of one machine stand together. A unit that no tile of the sweep holds is as large as the
+// machine with the least one that would.
 void explore_list(arena *a, const explore_space *s, explore_rows *out);
+// um2 of the smallest, whatever most_area is.
+double explore_least_area(arena *a, const explore_space *s);
 // Rows that no other one of their phase and bandwidth beats: less of one and no more of the other
 // of latency (or energy) and area. Bandwidth has no area in the model, so it does not compete.
 void explore_mark_fronts(explore_rows *rows);

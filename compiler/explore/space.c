@@ -9,10 +9,16 @@ enum { MOST_COLUMNS_LOG2 = 16, MOST_TILE_ROWS = 16, MOST_TILE_COLUMNS = 512 };
 
 const char explore_usual_tiles[] = "m1n64,m2n64,m2n128,m4n128,m4n256";
 
+// Whose registers hold a table.
+static uint32_t least_columns(uint32_t tile_rows)
+{
+    return tile_rows == 1 ? 64 : 32 * tile_rows;
+}
+
 bool explore_read_tile(const char *word, explore_tile *out)
 {
     for (uint32_t m = 1; m <= MOST_TILE_ROWS; m *= 2)
-        for (uint32_t n = m == 1 ? 64 : 32 * m; n <= MOST_TILE_COLUMNS; n *= 2) {
+        for (uint32_t n = least_columns(m); n <= MOST_TILE_COLUMNS; n *= 2) {
             char name[32];
             snprintf(name, sizeof name, "m%un%u", m, n);
             if (strcmp(word, name))
@@ -46,9 +52,14 @@ static void add_row(arena *a, explore_rows *out, const machine *m, const char *p
     ARRAY_PUSH(a, out, r);
 }
 
+static bool is_too_large(const explore_space *s, const machine *m)
+{
+    return s->most_area > 0 && area_of_machine(m).total * 1e-6 > s->most_area;
+}
+
 static void add_machine(arena *a, const explore_space *s, const machine *m, explore_rows *out)
 {
-    if (s->most_area > 0 && area_of_machine(m).total * 1e-6 > s->most_area)
+    if (is_too_large(s, m))
         return;
     for (size_t i = 0; i < s->phases.count; i++)
         add_row(a, out, m, s->phases.items[i], (unsigned)i);
@@ -67,6 +78,26 @@ static void add_tile(arena *a, const explore_space *s, const machine *with_unit,
         }
 }
 
+static explore_tile least_tile(const machine *m)
+{
+    explore_tile t = {1, least_columns(1)};
+    while (t.m < m->unit_m)
+        t.m *= 2;
+    while (t.n < m->unit_n || t.n < least_columns(t.m))
+        t.n *= 2;
+    return t;
+}
+
+static void add_array(arena *a, const explore_space *s, const machine *with_unit, explore_rows *out)
+{
+    machine m = *with_unit;
+    explore_tile tile = least_tile(&m);
+    area_change_tile(&m, tile.m, tile.n);
+    m.units = 1;
+    if (!is_too_large(s, &m))
+        add_row(a, out, &m, NULL, 0);
+}
+
 static void add_unit(arena *a, const explore_space *s, area_unit u, explore_rows *out)
 {
     machine m = *s->machine;
@@ -79,9 +110,8 @@ static void add_unit(arena *a, const explore_space *s, area_unit u, explore_rows
         held = true;
         add_tile(a, s, &m, tile, out);
     }
-    m.units = 1;
     if (!held)
-        add_row(a, out, &m, NULL, 0);
+        add_array(a, s, &m, out);
 }
 
 void explore_list(arena *a, const explore_space *s, explore_rows *out)
@@ -92,6 +122,18 @@ void explore_list(arena *a, const explore_space *s, explore_rows *out)
             u.n = explore_columns(s->budget, u.m, u.k);
             add_unit(a, s, u, out);
         }
+}
+
+double explore_least_area(arena *a, const explore_space *s)
+{
+    explore_space all = *s;
+    explore_rows rows = {0};
+    double least = INFINITY;
+    all.most_area = 0;
+    explore_list(a, &all, &rows);
+    for (size_t i = 0; i < rows.count; i++)
+        least = fmin(least, rows.items[i].area.total);
+    return least;
 }
 
 // ------------------------------------------------------------------------------- best
