@@ -7,6 +7,14 @@
 
 // ------------------------------------------------------------------ preparation
 
+// Of offsets and advances: sums of a few of them, and as many as a loop has rounds, never overflow.
+enum { MOST_OFFSET = 1 << 30 };
+
+static inline bool is_moderate(int64_t offset)
+{
+    return -MOST_OFFSET <= offset && offset <= MOST_OFFSET;
+}
+
 // What a register holds: the sum of two at the start of the round, and so much more.
 typedef struct term {
     run_pair at;
@@ -166,10 +174,12 @@ static bool add_register(run_pair *sum, uint8_t reg, uint8_t shift)
 static void follow_addition(round_state *r, const run_op *op, term x, uint8_t shift, term y)
 {
     run_pair at = {0};
-    r->understood &= add_register(&at, y.at.base, 0) && add_register(&at, y.at.index, y.at.shift) &&
+    const int64_t offset = x.offset * ((int64_t)1 << shift) + y.offset;
+    r->understood &= is_moderate(offset) && add_register(&at, y.at.base, 0) &&
+                     add_register(&at, y.at.index, y.at.shift) &&
                      add_register(&at, x.at.base, shift) &&
                      add_register(&at, x.at.index, x.at.shift + shift);
-    r->x[op->rd] = (term){at, (int32_t)((uint32_t)x.offset << shift) + y.offset};
+    r->x[op->rd] = (term){at, (int32_t)offset};
     r->written |= 1ull << op->rd;
 }
 
@@ -196,7 +206,10 @@ static void follow(round_state *r, run_op *op)
 static bool add_advance(const round_state *r, uint8_t reg, uint8_t shift, run_advance *advance)
 {
     const term x = r->x[reg];
-    advance->constant += (int32_t)((uint32_t)x.offset << shift);
+    const int64_t constant = advance->constant + x.offset * ((int64_t)1 << shift);
+    if (!is_moderate(constant))
+        return false;
+    advance->constant = (int32_t)constant;
     if (x.at.base == reg && x.at.index == 0)
         return true;
     const bool is_base = x.at.base == reg, is_index = x.at.index == reg && x.at.shift == 0;
@@ -272,14 +285,16 @@ static inline uint64_t sum_of(const hart *h, run_pair at)
     return h->x[at.base] + (h->x[at.index] << at.shift);
 }
 
-// False: not in one of the segments that are remembered, or misaligned.
+// False: not in one of the segments that are remembered, misaligned, or so far from round to round
+// that where the last one is says nothing of those before it.
 static inline bool find_span(const hart *h, const run_span *s, unsigned i, rounds *r)
 {
     const uint64_t at = sum_of(h, s->at), first = at + (uint64_t)(int64_t)s->low;
     const uint64_t advance = (uint64_t)advance_of(h, s->advance);
     const uint64_t last = first + (r->loop.count - 1) * advance;
     const uint32_t bytes = (uint32_t)(s->high - s->low);
-    if ((((at + (uint64_t)(int64_t)s->aligned) | advance) & (s->alignment - 1)) != 0)
+    if (!is_moderate((int64_t)advance) ||
+        (((at + (uint64_t)(int64_t)s->aligned) | advance) & (s->alignment - 1)) != 0)
         return false;
     r->loop.span[i] = h->memory_base + at;
     r->loop.advance[i] = (int64_t)advance;

@@ -393,6 +393,48 @@ static void random_loops_do_what_single_instructions_do(void **state)
     }
 }
 
+// x8 loads, x15 what it advances by: 0 at first, until all is decoded and remembered, then x17.
+static void put_leaping_loop(fixture *f, bool shifted)
+{
+    const uint64_t outer = f->end;
+    PUT(f, .opcode = ISA_ADDI, .rd = 8, .rs1 = 18);
+    PUT(f, .opcode = ISA_ADDI, .rd = 10, .rs1 = 19);
+    const uint64_t inner = f->end;
+    PUT(f, .opcode = ISA_LUT_LD, .rd = 8, .rs1 = 8);
+    PUT(f, .opcode = ISA_LUT_LD, .rd = 4, .rs1 = 9, .half = 1);
+    PUT(f, .opcode = ISA_LMMA, .rd = 16, .rs1 = 4, .rs2 = 8, .table = I8, .rows = BOTH);
+    PUT(f, .opcode = shifted ? ISA_SH2ADD : ISA_ADD, .rd = 8, .rs1 = 15, .rs2 = 8);
+    PUT(f, .opcode = ISA_ADDI, .rd = 10, .rs1 = 10, .imm = -1);
+    PUT(f, .opcode = ISA_BNE, .rs1 = 10, .rs2 = 0, .imm = (int32_t)(inner - f->end));
+    PUT(f, .opcode = ISA_ADDI, .rd = 15, .rs1 = 17);
+    PUT(f, .opcode = ISA_ADDI, .rd = 16, .rs1 = 16, .imm = -1);
+    PUT(f, .opcode = ISA_BNE, .rs1 = 16, .rs2 = 0, .imm = (int32_t)(outer - f->end));
+}
+
+// The first round and the last one load from the same place, those between from beyond all memory.
+static void leaps_across_all_addresses_fault(void **state)
+{
+    (void)state;
+    for (unsigned shifted = 0; shifted < 2; shifted++) {
+        loop_machine m[2] = {loop_machine_create(), loop_machine_create()};
+        for (unsigned k = 0; k < 2; k++) {
+            hart *h = m[k].f.h;
+            put_leaping_loop(&m[k].f, shifted);
+            hart_set_return(h, m[k].f.end);
+            set_registers(h, WEIGHTS, TABLES, 0);
+            h->x[15] = 0;
+            h->x[16] = 8;
+            h->x[17] = 1ull << (shifted ? 61 : 63);
+            h->x[18] = WEIGHTS;
+            h->x[19] = ROUNDS;
+        }
+        compare(&m[0], &m[1], 10000);
+        assert_int_equal(m[0].f.h->cause, HART_LOAD_FAULT);
+        loop_machine_destroy(&m[0]);
+        loop_machine_destroy(&m[1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +442,7 @@ int main(void)
         cmocka_unit_test(entries_without_negatives_are_looked_up),
         cmocka_unit_test(layers_do_what_single_instructions_do),
         cmocka_unit_test(random_loops_do_what_single_instructions_do),
+        cmocka_unit_test(leaps_across_all_addresses_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
