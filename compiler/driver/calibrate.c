@@ -125,23 +125,6 @@ static bool read_text(calibration *c)
 
 // --------------------------------------------------------------------------- the weights
 
-static bool read_values(void *context, diagnostics *d, const ir_global *g, int64_t first,
-                        int64_t count, double *out)
-{
-    return weights_values(context, d, g, first, count, out);
-}
-
-static bool read_canonical(void *context, diagnostics *d, const ir_global *g, int64_t first,
-                           int64_t count, quant_rows *out)
-{
-    return weights_canonical(context, d, g, first, count, out);
-}
-
-static bool read_parts(void *context, diagnostics *d, const ir_global *g, uint8_t *part_of_block)
-{
-    return weights_parts(context, d, g, part_of_block);
-}
-
 static bool add_moments(eval_lockstep *s, int64_t k, quant_moments *sums)
 {
     for (size_t i = 0; i < eval_lockstep_calls(s); i++) {
@@ -316,7 +299,7 @@ static bool run_calibration(calibration *c)
                            f->name);
         return true;
     }
-    eval_weights reader = {d->weights, read_values, read_canonical, read_parts};
+    eval_weights reader = oracle_weights(d);
     eval_options options = {&reader, false, machine_tile_depth(&d->machine)};
     eval_watch watch = {c, before_op};
     c->evaluator = eval_create(d->diagnostics, d->module, &options);

@@ -95,6 +95,9 @@ bool write_output(driver *d, const char *path, const text *content);
 // places.c: reports outputs that would take the place of an input or of another output. NULL: none.
 bool outputs_have_places(driver *d, const char *const *outputs, size_t count);
 
+// evaluate.c: d->weights, as the oracle asks for them.
+eval_weights oracle_weights(const driver *d);
+
 // evaluate_text.c: prompts and perplexities through the oracle. False: reported.
 bool evaluate_text(driver *d, evaluator *e);
 // What makes a language model of the program and the weights' vocabulary. NULL: reported.

@@ -46,6 +46,11 @@ static bool read_parts(void *context, diagnostics *d, const ir_global *g, uint8_
     return weights_parts(context, d, g, part_of_block);
 }
 
+eval_weights oracle_weights(const driver *d)
+{
+    return (eval_weights){d->weights, read_values, read_canonical, read_parts};
+}
+
 // ------------------------------------------------------------------ entry and dimensions
 
 static bool choose_entry(evaluation *v)
@@ -303,7 +308,7 @@ int command_eval(driver *d)
     if (!load_module(d) || !calibrate_weights(d) ||
         (passes && !(choose_pipeline(d, until) && run_pipeline(d))))
         return EXIT_USER_ERROR;
-    eval_weights reader = {d->weights, read_values, read_canonical, read_parts};
+    eval_weights reader = oracle_weights(d);
     eval_options options = {&reader, d->rounded_tables, machine_tile_depth(&d->machine)};
     evaluation *v = ARENA_NEW(d->arena, evaluation);
     v->d = d;
