@@ -10,7 +10,7 @@
 #include "compiler/target/activation.h"
 
 enum { PRODUCT_MOST_VECTORS = 4, PRODUCT_MOST_ROWS = 6, PRODUCT_MOST_CLASSES = 8 };
-enum { PRODUCT_ROWS = 128 }; // most rows of a call (compiler/passes/lower_native.c)
+enum { PRODUCT_ROWS = 128 }; // most rows of a call (compiler/passes/lower/native.c)
 enum { COLUMN_MOST_LINES = 8 };
 
 // Where the fields of a unit stand in the bytes that are multiplied.

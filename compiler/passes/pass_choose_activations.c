@@ -3,7 +3,7 @@
 // Activations of floats become bytes with a scale for every 256, or 8-bit tables where looking up
 // is measured to be faster; both round to 8 bits, with like errors. `f16` keeps them exact.
 #include "compiler/passes/graph.h"
-#include "compiler/passes/native.h"
+#include "compiler/passes/lower/native.h"
 #include "compiler/target/method.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 // pack-weights: every weight's place in the packed file (docs/program.md).
 #include "compiler/import/import.h"
-#include "compiler/passes/native.h"
+#include "compiler/passes/lower/native.h"
 
 bool pass_pack_weights(ir_module *m, pass_context *c)
 {

@@ -5,7 +5,7 @@
 // those that write other memory outside of them, are called by rank 0 alone. A barrier stands in
 // front of a call that touches what the calls since the last one wrote, or writes what they read.
 // Nothing here knows what a rank is: a hart, or a thread.
-#include "compiler/passes/lower.h"
+#include "compiler/passes/lower/lower.h"
 
 // What a kernel does with the memory behind an argument.
 typedef struct argument_use {

@@ -1,7 +1,7 @@
 // split-precompute: a linear whose weight has planes becomes lookups in tables
 // of its activations; the tables are built once per activation and table type.
 #include "compiler/passes/graph.h"
-#include "compiler/passes/native.h"
+#include "compiler/passes/lower/native.h"
 #include "compiler/quant/mix.h"
 
 #include <math.h>

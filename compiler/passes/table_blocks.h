@@ -2,7 +2,7 @@
 // folder.
 #pragma once
 
-#include "compiler/passes/lower_contract.h"
+#include "compiler/passes/lower/contract.h"
 
 // Why the table that `precompute` builds cannot be built from blocks of its columns; NULL: it can,
 // and *columns is what a block has a multiple of.

@@ -1,0 +1,163 @@
+// Matrix products that stay off the LUT path: dense weights times activations, by the matrix unit
+// (dense_matrix.c) or as vector dot products, a block of columns of one row at a time, a few
+// columns side by side.
+#include "compiler/passes/lower/epilogue.h"
+#include "compiler/passes/lower/matrix.h"
+#include "compiler/passes/lower/native.h"
+#include "compiler/quant/mix.h"
+
+enum { COLUMN_BLOCK = 64, COLUMNS = 4 };
+
+typedef struct dense {
+    lowering *l;
+    product *products;
+    unsigned n_products;
+} dense;
+
+// Row `row` of x times `count` neighbouring columns of w, which share its loads.
+static void dots(lowering *l, ir_op *op, ir_value *row, ir_value *column, unsigned count,
+                 ir_value **sums)
+{
+    ir_value *x = l->inputs[ir_operand(op, 0)->index].buffer;
+    ir_value *w = l->inputs[ir_operand(op, 1)->index].buffer;
+    ir_value *zero = low_index(l, 0), *initial[COLUMNS], *next[COLUMNS];
+    int64_t depth = ir_operand(op, 1)->type->dims[1].value;
+    for (unsigned i = 0; i < count; i++)
+        initial[i] = low_broadcast(l, low_number(l, SCALAR_F32, 0));
+    low_loop strip;
+    low_strip_begin(l, &strip, low_index(l, depth), "f32", count, initial);
+    ir_value *a = low_cast(l, low_vload(l, x, row, strip.counter, 1), SCALAR_F32);
+    ir_value *at = low_add(l, low_mul(l, column, low_index(l, depth)), strip.counter);
+    for (unsigned i = 0; i < count; i++) {
+        ir_value *b = low_vload(l, w, zero, low_add(l, at, low_index(l, i * depth)), 1);
+        b = low_cast(l, b, SCALAR_F32);
+        next[i] = ir_build1(&l->at, IR_FMA, a->type, a, b, strip.carried[i]);
+    }
+    low_loop_end(l, &strip, next);
+    for (unsigned i = 0; i < count; i++)
+        sums[i] = low_reduce(l, ir_result(strip.op, i), "add");
+}
+
+// Columns from .. to of the block that starts at column `first`, `count` at once.
+static void build_columns(lowering *l, const product *p, ir_value *row, ir_value *first,
+                          ir_value *from, ir_value *to, unsigned count)
+{
+    ir_value *scale = ir_operand_named(p->op, "scale"), *zero = low_index(l, 0), *y[COLUMNS];
+    low_loop columns;
+    low_for_begin(l, &columns, from, to, low_index(l, count), 0, NULL);
+    dots(l, p->op, row, low_add(l, first, columns.counter), count, y);
+    for (unsigned i = 0; i < count; i++) {
+        if (scale)
+            y[i] =
+                low_binary(l, IR_MUL, y[i], low_load(l, l->inputs[scale->index].buffer, zero, row));
+        low_store(l, low_cast(l, y[i], p->op->results[0].type->scalar), p->block, zero,
+                  low_add(l, columns.counter, low_index(l, i)));
+    }
+    low_loop_end(l, &columns, NULL);
+}
+
+static void build_product(dense *k, unsigned i, ir_value *row, ir_value *first, ir_value *width)
+{
+    lowering *l = k->l;
+    const product *p = &k->products[i];
+    l->at.where = p->op->where;
+    ir_value *whole = low_sub(l, width, low_rem(l, width, low_index(l, COLUMNS)));
+    if (ir_operand(p->op, 1)->type->dims[0].value % COLUMNS == 0)
+        whole = width;
+    build_columns(l, p, row, first, low_index(l, 0), whole, COLUMNS);
+    if (whole != width)
+        build_columns(l, p, row, first, whole, width, 1);
+}
+
+static bool all_on_matrix(const dense *k)
+{
+    for (unsigned i = 0; i < k->n_products; i++) {
+        if (!ir_name_is(k->products[i].op, "unit", "matrix"))
+            return false;
+    }
+    return true;
+}
+
+// Lookups have products of these weights for other activations, or other machines have them.
+static void refuse_planes(lowering *l, const ir_op *op, const quant_format *f)
+{
+    scalar_type x = ir_operand(op, 0)->type->scalar;
+    if (f->kind == QUANT_BYTES) {
+        diagnostic_error(l->context->diagnostics, op->where,
+                         "weights of format %s need a matrix unit, and activations that are floats "
+                         "or %s; %s; use another --quant",
+                         f->name, f->name,
+                         l->context->machine->parts & MACHINE_MATRIX && !is_native(l->context)
+                             ? "pass use-matrix could not or did not run (--remarks says why)"
+                             : "this target has none");
+        return;
+    }
+    const char *reason = quant_obstacle(f, x);
+    bool lookups = is_native(l->context) || l->context->machine->parts & MACHINE_LUT;
+    if (!reason && lookups) {
+        diagnostic_error(l->context->diagnostics, op->where,
+                         "weights of format %s need lookups, and pass split-precompute, which "
+                         "makes them, did not run or could not (--remarks=lut says why); use "
+                         "another --quant",
+                         f->name);
+        return;
+    }
+    if (!reason) {
+        diagnostic_error(l->context->diagnostics, op->where,
+                         "weights of format %s need lookups, which machine '%s' does not have "
+                         "for them; use another --quant or --machine",
+                         f->name, l->context->machine->name);
+        return;
+    }
+    text supported = {0};
+    quant_support_list(&supported);
+    diagnostic_error(l->context->diagnostics, op->where,
+                     "weights of format %s have no products with %s activations: %s. What goes "
+                     "together:\n%s",
+                     f->name, scalar_rows[x].name, reason, text_string(&supported));
+    text_free(&supported);
+}
+
+bool lower_dense_kernel(lowering *l)
+{
+    dense k = {.l = l};
+    k.n_products = kernel_products(l, IR_LINEAR, &k.products);
+    int64_t n = 0;
+    for (unsigned i = 0; i < k.n_products; i++) {
+        ir_op *op = k.products[i].op;
+        const ir_type *w = ir_operand(op, 1)->type;
+        quant_format format = {0};
+        quant_mix mix;
+        if (quant_mix_parse(w->format, &mix))
+            format = mix.parts[0].format;
+        if (!quant_format_parse(w->format, &(quant_format){0}) ||
+            (format.kind != QUANT_DENSE && !all_on_matrix(&k))) {
+            refuse_planes(l, op, &format);
+            return false;
+        }
+        n = w->dims[0].value;
+    }
+    l->rows = low_row_count(l, ir_operand(k.products[0].op, 0)->type);
+    if (all_on_matrix(&k)) {
+        lower_dense_matrix(l, k.products, k.n_products);
+        return true;
+    }
+    for (unsigned i = 0; i < k.n_products; i++)
+        k.products[i].block =
+            low_scratch(l, k.products[i].op->results[0].type->scalar, 1, COLUMN_BLOCK);
+    ir_value *zero = low_index(l, 0), *one = low_index(l, 1), *block = low_index(l, COLUMN_BLOCK);
+    low_loop columns, rows;
+    low_for_begin(l, &columns, zero, low_index(l, n), block, 0, NULL);
+    ir_set_name(columns.op, "share", "parts");
+    ir_value *width = block;
+    if (n % COLUMN_BLOCK)
+        width = low_min(l, block, low_sub(l, low_index(l, n), columns.counter));
+    low_for_begin(l, &rows, zero, l->rows, one, 0, NULL);
+    for (unsigned i = 0; i < k.n_products; i++)
+        build_product(&k, i, rows.counter, columns.counter, width);
+    epilogue e = {k.products, k.n_products, rows.counter, one, columns.counter, width, false};
+    lower_epilogue(l, &e);
+    low_loop_end(l, &rows, NULL);
+    low_loop_end(l, &columns, NULL);
+    return true;
+}

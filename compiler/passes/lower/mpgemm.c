@@ -1,0 +1,516 @@
+// Mixed-precision matrix products through tables. For a block of row tiles, the
+// column tiles are swept once: of a block of column tiles each product contracts its weight
+// stream with the block's tables, then the epilogue runs on the block, and makes tables of it.
+#include "compiler/passes/lower/contract.h"
+#include "compiler/passes/lower/epilogue.h"
+#include "compiler/passes/lower/native.h"
+#include "compiler/passes/table_blocks.h"
+#include "compiler/quant/mix.h"
+#include "compiler/schedule/schedule.h"
+
+typedef struct mpgemm {
+    lowering *l;
+    product *products;
+    unsigned n_products;
+    struct {
+        pack_mix packed;
+        piece_list pieces[QUANT_PARTS];
+        // Integer activations: scratch for the block's row scales [row_block, m], and for the
+        // table's sums times them [row_block, sums * m]; NULL otherwise.
+        ir_value *row_scales, *scaled_sums;
+    } *weights;
+    int64_t columns; // N
+    unsigned row_block, column_block;
+    table_panels panels; // of what becomes tables
+} mpgemm;
+
+// Which rows a body works on.
+typedef struct row_range {
+    ir_value *tile;      // first row tile
+    unsigned tiles;      // row tiles, their count known when compiling
+    ir_value *rows;      // valid rows
+    bool whole, one_row; // all rows of all tiles are valid; a single row is
+} row_range;
+
+static const place *input_of(lowering *l, const ir_value *v)
+{
+    return &l->inputs[v->index];
+}
+
+static bool describe(mpgemm *k)
+{
+    lowering *l = k->l;
+    k->n_products = kernel_products(l, IR_LUT_MPGEMM, &k->products);
+    k->weights = arena_alloc_array(l->arena, k->n_products, sizeof *k->weights);
+    pack_shape shape = {(unsigned)l->m, (unsigned)l->n};
+    for (unsigned i = 0; i < k->n_products; i++) {
+        const ir_type *w = ir_operand(k->products[i].op, 1)->type;
+        pack_mix *p = &k->weights[i].packed;
+        k->columns = w->dims[0].value;
+        if (!pack_mix_named(w->format, w->dims[0].value, w->dims[1].value, shape, p)) {
+            diagnostic_error(l->context->diagnostics, k->products[i].op->where,
+                             "weights of format %s cannot be packed for tile m%u n%u", w->format,
+                             shape.tile_m, shape.tile_n);
+            return false;
+        }
+        const ir_type *table = ir_operand(k->products[i].op, 0)->type;
+        for (unsigned part = 0; part < p->mix.n_parts; part++) {
+            k->weights[i].pieces[part] = pieces_of(&p->mix.parts[part].format, table);
+            prepare_pieces(l, &k->weights[i].pieces[part]);
+        }
+        if (quant_is_mixed(&p->mix) && k->n_products > 1) {
+            diagnostic_error(
+                l->context->diagnostics, k->products[i].op->where,
+                "products of weights in several formats (%s) have kernels of their own", w->format);
+            return false;
+        }
+    }
+    return true;
+}
+
+// Copies the block's row scales next to each other; rows that do not exist get 0.
+static void gather_row_scales(mpgemm *k, unsigned i, const row_range *r)
+{
+    lowering *l = k->l;
+    if (!k->weights[i].row_scales)
+        k->weights[i].row_scales = low_scratch(l, SCALAR_F32, k->row_block, l->m);
+    ir_value *to = k->weights[i].row_scales, *zero = low_index(l, 0);
+    ir_value *from = input_of(l, ir_operand_named(k->products[i].op, "scale"))->buffer;
+    ir_value *first = low_mul(l, r->tile, low_index(l, l->m));
+    low_loop rows;
+    low_for_begin(l, &rows, zero, r->rows, low_index(l, 1), 0, NULL);
+    low_store(l, low_load(l, from, zero, low_add(l, first, rows.counter)), to, zero, rows.counter);
+    low_loop_end(l, &rows, NULL);
+    if (r->whole)
+        return;
+    low_for_begin(l, &rows, r->rows, low_index(l, r->tiles * l->m), low_index(l, 1), 0, NULL);
+    low_store(l, low_number(l, SCALAR_F32, 0), to, zero, rows.counter);
+    low_loop_end(l, &rows, NULL);
+}
+
+static const place *place_of_sums(mpgemm *k, unsigned i)
+{
+    const ir_op *op = k->products[i].op;
+    const ir_value *signs = ir_operand_named(op, "signs");
+    return input_of(k->l, signs ? signs : ir_operand(op, 0));
+}
+
+// Offsets take sums of the activations' values: the table's integer sums times the row scales.
+static void scale_sums(mpgemm *k, unsigned i, const row_range *r)
+{
+    lowering *l = k->l;
+    const place *table = place_of_sums(k, i);
+    int64_t sums = table_sum_count(l, table->type);
+    if (!k->weights[i].scaled_sums)
+        k->weights[i].scaled_sums = low_scratch(l, SCALAR_F32, k->row_block, sums * l->m);
+    for (unsigned j = 0; j < r->tiles; j++) {
+        low_loop rows, strip;
+        low_for_begin(l, &rows, low_index(l, 0), low_index(l, l->m), low_index(l, 1), 0, NULL);
+        ir_value *tile = low_index(l, j), *from = low_add(l, r->tile, tile);
+        ir_value *scale = low_load(l, k->weights[i].row_scales, tile, rows.counter);
+        low_strip_begin(l, &strip, low_index(l, sums), "f32", 0, NULL);
+        ir_value *at = low_mul(l, strip.counter, low_index(l, l->m));
+        at = low_add(l, at, rows.counter);
+        ir_value *sum = low_vload(l, table->sums, from, at, l->m);
+        ir_value *scaled = low_binary(l, IR_MUL, sum, low_broadcast(l, scale));
+        low_vstore(l, scaled, k->weights[i].scaled_sums, tile, at, l->m);
+        low_loop_end(l, &strip, NULL);
+        low_loop_end(l, &rows, NULL);
+    }
+}
+
+static void prepare_rows(mpgemm *k, const row_range *r)
+{
+    for (unsigned i = 0; i < k->n_products; i++) {
+        if (!ir_operand_named(k->products[i].op, "scale"))
+            continue;
+        gather_row_scales(k, i, r);
+        if (k->weights[i].packed.mix.parts[0].format.offset)
+            scale_sums(k, i, r);
+    }
+}
+
+static void store_accumulator(lowering *l, ir_value *d, ir_value *to, int64_t stride,
+                              ir_value *columns, bool one_row)
+{
+    ir_value *operands[4] = {d, to, one_row ? NULL : low_index(l, stride), columns};
+    ir_op *op = ir_build(&l->at, IR_XLUT_STA, 4, operands, 0, NULL);
+    ir_set_name(op, "type", scalar_rows[to->type->scalar].name);
+}
+
+static void prepare_block(mpgemm *k, product *p)
+{
+    lowering *l = k->l;
+    scalar_type t = product_stored_type(p->op->results[0].type->scalar);
+    if (!p->block)
+        p->block = low_scratch(l, t, k->row_block * l->m, k->column_block * l->n);
+}
+
+// Of the matrix, its place in the block, and the stream of the formats' that it is.
+typedef struct column_tile {
+    ir_value *number;
+    unsigned place, part;
+    ir_value *stream;
+} column_tile;
+
+// A product's accumulators go to its output when nothing else happens to them, else to its block.
+static void store_product(mpgemm *k, unsigned i, const row_range *r, ir_value *const *d,
+                          const column_tile *at, ir_value *width)
+{
+    lowering *l = k->l;
+    const place *out = r->whole || r->one_row ? product_direct_output(l, k->products[i].op) : NULL;
+    scalar_type t = product_stored_type(k->products[i].op->results[0].type->scalar);
+    int64_t row_elements = out ? k->columns : k->column_block * l->n, known;
+    bool whole_width = !out || (low_is_constant(width, &known) && known == l->n);
+    if (!out)
+        prepare_block(k, &k->products[i]);
+    for (unsigned j = 0; j < r->tiles; j++) {
+        ir_value *row = low_index(l, j * l->m), *column = low_index(l, at->place * l->n);
+        if (out) {
+            row = low_mul(l, low_add(l, r->tile, low_index(l, j)), low_index(l, l->m));
+            column = low_mul(l, at->number, low_index(l, l->n));
+        }
+        ir_dim dims[1] = {ir_dim_constant(l->n)};
+        ir_value *to = low_view(l, out ? out->buffer : k->products[i].block, row, column,
+                                ir_type_buffer(l->module, t, 1, dims));
+        store_accumulator(l, d[j], to, row_elements * (int64_t)scalar_size(t),
+                          whole_width ? NULL : width, r->one_row);
+    }
+}
+
+// A codebook's plane has a table of its own: a contraction behind that of the codes.
+static void contract(mpgemm *k, unsigned i, unsigned part, contraction *c, ir_value **d)
+{
+    const ir_value *signs = ir_operand_named(k->products[i].op, "signs");
+    if (!signs) {
+        lower_contraction(k->l, c, d);
+        return;
+    }
+    c->pieces = pieces_of_term(&k->weights[i].pieces[part], 0);
+    c->without_offsets = true;
+    lower_contraction(k->l, c, d);
+    const place *table = input_of(k->l, signs);
+    c->table = table->type;
+    c->tables = table->buffer;
+    c->scales = table->scales;
+    c->pieces = pieces_of_term(&k->weights[i].pieces[part], 1);
+    c->without_offsets = false;
+    lower_contraction(k->l, c, d);
+}
+
+// The columns that a tile has.
+static ir_value *width_of(const mpgemm *k, ir_value *tile)
+{
+    lowering *l = k->l;
+    ir_value *n = low_index(l, l->n);
+    if (k->columns % l->n == 0)
+        return n;
+    return low_min(l, n, low_sub(l, low_index(l, k->columns), low_mul(l, tile, n)));
+}
+
+static ir_value *stream_of(mpgemm *k, unsigned i, const column_tile *tile)
+{
+    lowering *l = k->l;
+    const pack_part *part = &k->weights[i].packed.parts[tile->part];
+    int64_t bytes = part->geometry.column_tile_bytes;
+    return low_bytes(
+        l, input_of(l, ir_operand(k->products[i].op, 1))->buffer, low_index(l, 0),
+        low_add(l, low_mul(l, tile->stream, low_index(l, bytes)), low_index(l, part->at)), bytes);
+}
+
+// `count` column tiles side by side.
+static void build_product(mpgemm *k, unsigned i, const row_range *r, const column_tile *at,
+                          unsigned count)
+{
+    lowering *l = k->l;
+    ir_op *op = k->products[i].op;
+    const place *table = input_of(l, ir_operand(op, 0));
+    const pack_part *part = &k->weights[i].packed.parts[at->part];
+    contraction c = {.table = table->type,
+                     .tables = table->buffer,
+                     .scales = table->scales,
+                     .sums = k->weights[i].scaled_sums ? k->weights[i].scaled_sums
+                                                       : place_of_sums(k, i)->sums,
+                     .row_scales = k->weights[i].row_scales,
+                     .row_tile = r->tile,
+                     .row_tiles = r->tiles,
+                     .column_tiles = count,
+                     .one_row = r->one_row,
+                     .format = k->weights[i].packed.mix.parts[at->part].format,
+                     .geometry = part->geometry,
+                     .pieces = k->weights[i].pieces[at->part]};
+    ir_value *d[MOST_RESULTS] = {NULL};
+    l->at.where = op->where;
+    for (unsigned j = 0; j < count; j++)
+        c.stream[j] = stream_of(k, i, &at[j]);
+    contract(k, i, at->part, &c, d);
+    for (unsigned j = 0; j < count; j++)
+        store_product(k, i, r, d + j * r->tiles, &at[j], width_of(k, at[j].number));
+}
+
+// Column tiles whose results fit the registers beside each other: those of the block, or one.
+static unsigned columns_at_once(const mpgemm *k, const row_range *r, unsigned size)
+{
+    const machine *target = k->l->context->machine;
+    bool fit = r->tiles * size <= MOST_RESULTS &&
+               schedule_registers(target, k->l->kernel, r->tiles, size) <= ISA_TILE_REGISTERS;
+    return fit ? size : 1;
+}
+
+static bool needs_epilogue(const mpgemm *k, const row_range *r)
+{
+    const ir_op *yield = k->l->region->last;
+    for (unsigned i = 0; i < k->n_products; i++) {
+        if (!(r->whole || r->one_row) || !product_direct_output(k->l, k->products[i].op))
+            return true;
+    }
+    for (unsigned i = 0; i < yield->n_operands; i++) {
+        if (ir_operand(yield, i)->type->kind == IR_TABLE)
+            return true;
+    }
+    return false;
+}
+
+// Of row tile `tile` of the block, or of the whole block where it has no tables.
+static epilogue epilogue_of(const mpgemm *k, const row_range *r, ir_value *tile)
+{
+    lowering *l = k->l;
+    ir_value *m = low_index(l, l->m);
+    epilogue e = {.products = k->products,
+                  .n_products = k->n_products,
+                  .first_row = low_mul(l, low_add(l, r->tile, tile), m),
+                  .block_row = low_mul(l, tile, m),
+                  .rows = k->panels.count && r->whole ? m : r->rows,
+                  .direct = r->whole || r->one_row,
+                  .panels = &k->panels};
+    return e;
+}
+
+// Row tile by row tile, so that what becomes tables stays near.
+static bool build_tables(mpgemm *k, const row_range *r, epilogue *e, ir_value *tile,
+                         depth_range depth, int64_t columns)
+{
+    lowering *l = k->l;
+    lower_epilogue(l, e);
+    if (columns % l->depth)
+        table_panels_pad(l, &k->panels, e->block_row, columns, depth.count * l->depth);
+    if (!r->whole && !r->one_row)
+        table_panels_clear(l, &k->panels, r->rows, low_index(l, l->m));
+    table_block b = {.row_tile = low_add(l, r->tile, tile),
+                     .row_tiles = low_index(l, 1),
+                     .row = e->block_row,
+                     .depth = depth,
+                     .one_row = r->one_row};
+    return lower_table_block(l, &k->panels, &b);
+}
+
+// `wide`: the columns that the tiles have, where the kernel builds tables.
+static bool build_epilogue(mpgemm *k, const row_range *r, ir_value *first_tile, unsigned tiles,
+                           int64_t wide)
+{
+    lowering *l = k->l;
+    int64_t span = tiles * l->n;
+    bool loops = k->panels.count && r->tiles > 1;
+    ir_value *first = low_mul(l, first_tile, low_index(l, l->n)), *columns = low_index(l, span);
+    if (k->columns % l->n)
+        columns = low_min(l, columns, low_sub(l, low_index(l, k->columns), first));
+    depth_range depth = {low_mul(l, first_tile, low_index(l, l->n / l->depth)),
+                         (wide + l->depth - 1) / l->depth};
+    ir_value *tile = low_index(l, 0);
+    low_loop rows;
+    if (loops) {
+        low_for_begin(l, &rows, tile, low_index(l, r->tiles), low_index(l, 1), 0, NULL);
+        tile = rows.counter;
+    }
+    epilogue e = epilogue_of(k, r, tile);
+    e.first_column = first;
+    e.columns = columns;
+    bool good = true;
+    if (k->panels.count)
+        good = build_tables(k, r, &e, tile, depth, wide);
+    else
+        lower_epilogue(l, &e);
+    if (loops)
+        low_loop_end(l, &rows, NULL);
+    return good;
+}
+
+// The number in the matrix of a part's column tile: the map in front of the streams says it.
+static ir_value *tile_number(mpgemm *k, unsigned part, ir_value *counter)
+{
+    lowering *l = k->l;
+    const pack_mix *p = &k->weights[0].packed;
+    if (!p->map_bytes)
+        return counter;
+    ir_value *zero = low_index(l, 0);
+    ir_dim dims[1] = {ir_dim_constant(p->tiles)};
+    ir_value *stream = input_of(l, ir_operand(k->products[0].op, 1))->buffer;
+    ir_value *map = low_view(l, stream, zero, zero, ir_type_buffer(l->module, SCALAR_I32, 1, dims));
+    ir_value *at = low_add(l, counter, low_index(l, p->parts[part].first));
+    return low_to_index(l, low_load(l, map, zero, at));
+}
+
+// `size` column tiles of a part from `first` on.
+static bool build_block(mpgemm *k, const row_range *r, unsigned part, ir_value *first,
+                        unsigned size, int64_t wide)
+{
+    lowering *l = k->l;
+    unsigned count = columns_at_once(k, r, size);
+    ir_value *number = tile_number(k, part, first);
+    column_tile at[MOST_COLUMN_TILES];
+    for (unsigned i = 0; i < size; i++) {
+        ir_value *next = low_index(l, i);
+        at[i] = (column_tile){low_add(l, number, next), i, part, low_add(l, first, next)};
+    }
+    for (unsigned i = 0; i < size; i += count) {
+        for (unsigned j = 0; j < k->n_products; j++)
+            build_product(k, j, r, at + i, count);
+    }
+    return !needs_epilogue(k, r) || build_epilogue(k, r, number, size, wide);
+}
+
+// The last block may have fewer column tiles: it is one of those that are shared all the same.
+static bool build_part(mpgemm *k, const row_range *r, unsigned part)
+{
+    lowering *l = k->l;
+    int64_t tiles = k->weights[0].packed.parts[part].tiles, size = k->column_block;
+    int64_t wide = size * l->n, full = tiles / size;
+    if (k->panels.count && full * wide > k->columns) // the last one has not all columns
+        full--;
+    int64_t rest = tiles - full * size;
+    bool good = true;
+    low_loop loop;
+    low_if whole, last;
+    low_shared_begin(l, &loop, low_index(l, full + (rest > 0)), "parts");
+    ir_value *first = low_mul(l, loop.counter, low_index(l, size));
+    if (full && rest)
+        low_if_begin(l, &whole, low_compare(l, "lt", loop.counter, low_index(l, full)));
+    if (full)
+        good = build_block(k, r, part, first, (unsigned)size, wide);
+    if (full && rest) {
+        low_if_end(l, &whole);
+        low_if_begin(l, &last, low_compare(l, "eq", loop.counter, low_index(l, full)));
+    }
+    if (rest)
+        good = good && build_block(k, r, part, first, (unsigned)rest, k->columns - full * wide);
+    if (full && rest)
+        low_if_end(l, &last);
+    low_loop_end(l, &loop, NULL);
+    return good;
+}
+
+static bool build_rows(mpgemm *k, const row_range *r)
+{
+    bool good = true;
+    prepare_rows(k, r);
+    for (unsigned part = 0; part < k->weights[0].packed.mix.n_parts && good; part++)
+        good = build_part(k, r, part);
+    return good;
+}
+
+// Whole blocks of row tiles, then single row tiles, then the rows of a last partial tile.
+static bool build_ranges(mpgemm *k, int64_t most_rows)
+{
+    lowering *l = k->l;
+    bool good = true;
+    ir_value *m = low_index(l, l->m), *zero = low_index(l, 0), *one = low_index(l, 1);
+    ir_value *tiles = low_div(l, l->rows, m), *done = zero;
+    if (k->row_block > 1 && most_rows >= k->row_block * l->m) {
+        ir_value *block = low_index(l, k->row_block);
+        ir_value *blocks = low_div(l, tiles, block);
+        low_loop loop;
+        low_for_begin(l, &loop, zero, blocks, one, 0, NULL);
+        row_range r = {low_mul(l, loop.counter, block), k->row_block,
+                       low_index(l, k->row_block * l->m), true, false};
+        good = build_rows(k, &r);
+        low_loop_end(l, &loop, NULL);
+        done = low_mul(l, blocks, block);
+    }
+    if (good && most_rows >= l->m) {
+        low_loop loop;
+        low_for_begin(l, &loop, done, tiles, one, 0, NULL);
+        row_range r = {loop.counter, 1, m, true, l->m == 1};
+        good = build_rows(k, &r);
+        low_loop_end(l, &loop, NULL);
+    }
+    ir_value *rest = low_rem(l, l->rows, m);
+    int64_t known = -1;
+    if (!good || (low_is_constant(rest, &known) && known == 0))
+        return good;
+    low_if branch;
+    if (known < 0)
+        low_if_begin(l, &branch, low_compare(l, "gt", rest, zero));
+    row_range r = {tiles, 1, rest, false, l->m == 2};
+    good = build_rows(k, &r);
+    if (known < 0)
+        low_if_end(l, &branch);
+    return good;
+}
+
+static bool choose_column_block(mpgemm *k)
+{
+    lowering *l = k->l;
+    int64_t wish = ir_integer(l->kernel, "column_block"), least = 1;
+    if (!check_table_blocks(l->context, l->kernel, &least))
+        return false;
+    if (wish % least || wish > MOST_COLUMN_TILES) {
+        diagnostic_error(l->context->diagnostics, l->kernel->where,
+                         "column_block %lld: expected a multiple of %lld, which its tables need, "
+                         "up to %d, or 0 to leave it open",
+                         (long long)wish, (long long)least, MOST_COLUMN_TILES);
+        return false;
+    }
+    k->column_block = (unsigned)(wish ? wish : least);
+    bool parted = k->columns % l->n && k->panels.count;
+    if ((k->column_block == 1 && !parted) || !quant_is_mixed(&k->weights[0].packed.mix))
+        return true;
+    diagnostic_error(l->context->diagnostics, l->kernel->where,
+                     "column_block %u: column tiles of a weight in several formats are taken one "
+                     "by one",
+                     k->column_block);
+    return false;
+}
+
+// Panels of what becomes tables: of a product that keeps its type, its block of results, else one
+// that the epilogue fills row tile by row tile.
+static void prepare_panels(mpgemm *k)
+{
+    lowering *l = k->l;
+    for (unsigned i = 0; i < k->panels.count; i++) {
+        table_panel *panel = &k->panels.items[i];
+        scalar_type t = panel->value->type->scalar;
+        for (unsigned j = 0; j < k->n_products; j++) {
+            product *p = &k->products[j];
+            if (panel->value != &p->op->results[0] || product_stored_type(t) != t)
+                continue;
+            prepare_block(k, p);
+            *panel = (table_panel){panel->value, p->block, true};
+        }
+    }
+    table_panels_allocate(l, &k->panels, l->m, k->column_block * l->n);
+}
+
+bool lower_mpgemm_kernel(lowering *l)
+{
+    if (is_native(l->context))
+        return lower_native_mpgemm(l);
+    mpgemm k = {.l = l};
+    if (!describe(&k))
+        return false;
+    const ir_type *table = ir_operand(k.products[0].op, 0)->type;
+    int64_t block = ir_integer(l->kernel, "row_block");
+    if (block < 0 || block > ISA_TILE_REGISTERS) {
+        diagnostic_error(
+            l->context->diagnostics, l->kernel->where,
+            "row_block %lld: expected 1 to %d row tiles per sweep, or 0 to leave it open",
+            (long long)block, ISA_TILE_REGISTERS);
+        return false;
+    }
+    k.row_block = block ? (unsigned)block : 1;
+    k.panels = table_panels_of(l);
+    if (!choose_column_block(&k))
+        return false;
+    l->rows = low_row_count(l, table);
+    prepare_panels(&k);
+    return build_ranges(&k, graph_rows(table));
+}
