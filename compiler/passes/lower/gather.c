@@ -1,7 +1,7 @@
 // Rows of a table by number: of a tensor or dense weight copied, of a weight in planes put together
 // from its packed stream.
-#include "compiler/passes/lower/unpack.h"
 #include "compiler/passes/lower/native.h"
+#include "compiler/passes/lower/unpack.h"
 
 // Columns of a row, converted.
 static void copy_row(lowering *l, ir_value *from, ir_value *first, const place *y, ir_value *row)

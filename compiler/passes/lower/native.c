@@ -1,6 +1,6 @@
 // Products on CPUs: prepared rows of activations, blocks of 64 columns, epilogues behind them.
-#include "compiler/passes/lower/epilogue.h"
 #include "compiler/passes/lower/native.h"
+#include "compiler/passes/lower/epilogue.h"
 #include "compiler/quant/columns.h"
 
 enum { BLOCK_ROWS = 128 }; // of activations at once, PRODUCT_ROWS of code generation
