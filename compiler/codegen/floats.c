@@ -1,6 +1,8 @@
 // Products with activations as they are: weights become f32 and are multiplied as such.
 #include "compiler/codegen/product.h"
 
+#include <string.h>
+
 static LLVMValueRef constant64(const product *p, int64_t value)
 {
     return int_constant(p->e, 64, value);
@@ -8,7 +10,8 @@ static LLVMValueRef constant64(const product *p, int64_t value)
 
 // -------------------------------------------------------------------- codebooks
 
-LLVMValueRef codebook_vector(emitter *e, const quant_codebook *book, unsigned first, unsigned count)
+static LLVMValueRef codebook_vector(emitter *e, const quant_codebook *book, unsigned first,
+                                    unsigned count)
 {
     LLVMValueRef numbers[QUANT_BOOK];
     for (unsigned i = 0; i < count; i++)
@@ -16,7 +19,7 @@ LLVMValueRef codebook_vector(emitter *e, const quant_codebook *book, unsigned fi
     return LLVMConstVector(numbers, count);
 }
 
-LLVMValueRef codebook_address(emitter *e, const quant_codebook *book)
+static LLVMValueRef codebook_address(emitter *e, const quant_codebook *book)
 {
     const char *name = arena_format(e->arena, "codebook.%s", book->name);
     LLVMValueRef found = LLVMGetNamedGlobal(e->llvm, name);
@@ -31,52 +34,92 @@ LLVMValueRef codebook_address(emitter *e, const quant_codebook *book)
     return found;
 }
 
+// Where the numbers of the product's codebook are: a constant, or in front of the weights.
+static LLVMValueRef book_address(const product *p)
+{
+    const quant_codebook *book = p->format.codebook;
+    return book->learned ? p->book : codebook_address(p->e, book);
+}
+
+// Numbers first .. first + lanes of it.
+static LLVMValueRef book_vector(const product *p, unsigned first)
+{
+    emitter *e = p->e;
+    if (!p->format.codebook->learned)
+        return codebook_vector(e, p->format.codebook, first, p->lanes);
+    LLVMValueRef at = byte_at_constant(e, p->book, 4 * (int64_t)first);
+    return load_as(e, float_lanes(p), at, 4);
+}
+
+static LLVMValueRef read_number(const product *p, LLVMValueRef index)
+{
+    emitter *e = p->e;
+    index = LLVMBuildZExt(e->builder, index, int_type(e, 64), "");
+    LLVMValueRef at = byte_at(e, book_address(p), index_mul(e, index, 4));
+    return load_as(e, LLVMFloatTypeInContext(e->context), at, 4);
+}
+
 // Numbers of a codebook: all in one register, in two, or read one by one.
 static LLVMValueRef look_up(const product *p, LLVMValueRef index)
 {
     emitter *e = p->e;
-    LLVMValueRef half[2], book = codebook_vector(e, p->format.codebook, 0, QUANT_BOOK);
-    LLVMTypeRef f32 = LLVMFloatTypeInContext(e->context);
+    if (p->lanes == 1)
+        return read_number(p, index);
     if (p->lanes == QUANT_BOOK)
         return call_intrinsic(e, "llvm.x86.avx512.permvar.sf.512", 0, NULL, 2,
-                              (LLVMValueRef[]){book, index});
+                              (LLVMValueRef[]){book_vector(p, 0), index});
     if (p->lanes == QUANT_BOOK / 2) {
-        for (unsigned i = 0; i < 2; i++) {
-            book = codebook_vector(e, p->format.codebook, i * p->lanes, p->lanes);
+        LLVMValueRef half[2];
+        for (unsigned i = 0; i < 2; i++)
             half[i] = call_intrinsic(e, "llvm.x86.avx2.permps", 0, NULL, 2,
-                                     (LLVMValueRef[]){book, index});
-        }
+                                     (LLVMValueRef[]){book_vector(p, i * p->lanes), index});
         LLVMValueRef upper = compare_int(e, LLVMIntUGE, index, bits_like(index, p->lanes));
         return choose(e, upper, half[1], half[0]);
     }
-    LLVMValueRef all = LLVMGetUndef(float_lanes(p)), base = codebook_address(e, p->format.codebook);
+    LLVMValueRef all = LLVMGetUndef(float_lanes(p));
     for (unsigned i = 0; i < p->lanes; i++) {
         LLVMValueRef lane = int_constant(e, 32, i);
-        LLVMValueRef number = LLVMBuildExtractElement(e->builder, index, lane, "");
-        number = LLVMBuildZExt(e->builder, number, int_type(e, 64), "");
-        LLVMValueRef x = load_as(e, f32, byte_at(e, base, index_mul(e, number, 4)), 4);
+        LLVMValueRef x = read_number(p, LLVMBuildExtractElement(e->builder, index, lane, ""));
         all = LLVMBuildInsertElement(e->builder, all, x, lane, "");
     }
     return all;
 }
 
-// Byte `i` of every lane as its level: 2 f - n, or a number of the codebook.
-static LLVMValueRef level_of(const product *p, LLVMValueRef field, unsigned i)
+LLVMValueRef term_level(const product *p, LLVMValueRef field, unsigned term)
+{
+    emitter *e = p->e;
+    if (p->format.kind == QUANT_BYTES && !p->g.step) {
+        LLVMValueRef element = convert(e, C_TRUNC, field, int_type(e, 8));
+        return cast_scalar_type(e, element, p->format.element, SCALAR_F32);
+    }
+    quant_term t = quant_term_of(&p->format, term);
+    int64_t step = p->g.step, levels = p->g.levels;
+    if (!step) { // bits of a code
+        field = primitive2(e, P_LSHR, field, bits_like(field, t.first));
+        field = primitive2(e, P_AND, field, bits_like(field, (1 << t.planes) - 1));
+        step = 2;
+        levels = (1 << t.planes) - 1;
+    }
+    if (t.form == QUANT_BOOKED)
+        return look_up(p, field);
+    field = primitive2(e, P_MUL, field, bits_like(field, step));
+    field = primitive2(e, P_SUB, field, bits_like(field, levels));
+    return convert(e, C_SITOFP, field, LLVMFloatTypeInContext(e->context));
+}
+
+// Byte `i` of every lane.
+static LLVMValueRef field_lanes(const product *p, LLVMValueRef field, unsigned i)
 {
     emitter *e = p->e;
     LLVMTypeRef words = LLVMVectorType(int_type(e, 32), p->lanes);
     LLVMValueRef x = LLVMBuildBitCast(e->builder, field, words, "");
     if (i)
         x = primitive2(e, P_LSHR, x, int_constant(e, 32, 8 * i));
-    x = primitive2(e, P_AND, x, int_constant(e, 32, 255));
-    if (p->format.codebook)
-        return look_up(p, x);
-    x = primitive2(e, P_SUB, primitive2(e, P_ADD, x, x), int_constant(e, 32, p->g.levels));
-    return LLVMBuildSIToFP(e->builder, x, float_lanes(p), "");
+    return primitive2(e, P_AND, x, int_constant(e, 32, 255));
 }
 
-static LLVMValueRef add_unit(const product *p, LLVMValueRef *lines, LLVMValueRef at,
-                             LLVMValueRef sum)
+// Adds a unit's products to the sums of all terms.
+static void add_unit(const product *p, LLVMValueRef *lines, LLVMValueRef at, LLVMValueRef *sums)
 {
     emitter *e = p->e;
     LLVMTypeRef f32 = LLVMFloatTypeInContext(e->context);
@@ -84,21 +127,23 @@ static LLVMValueRef add_unit(const product *p, LLVMValueRef *lines, LLVMValueRef
         LLVMValueRef field = field_vector(p, lines, f, FIELD_LOW);
         for (unsigned i = 0; i < COLUMN_FIELD; i++) {
             int64_t k = f * COLUMN_FIELD + i;
+            LLVMValueRef code = field_lanes(p, field, i);
             LLVMValueRef x = load_as(e, f32, byte_at_constant(e, at, 4 * k), 4);
-            sum = primitive3(e, P_FMA, level_of(p, field, i), x, sum);
+            for (unsigned term = 0; term < p->format.terms; term++)
+                sums[term] = primitive3(e, P_FMA, term_level(p, code, term), x, sums[term]);
         }
     }
-    return sum;
 }
 
-static void add_float_group(product *p, const product_group *g, LLVMValueRef sum, LLVMValueRef row,
-                            LLVMValueRef part, unsigned vector)
+static void add_float_group(product *p, const product_group *g, const LLVMValueRef *sums,
+                            LLVMValueRef row, LLVMValueRef part, unsigned vector)
 {
     emitter *e = p->e;
     LLVMTypeRef f32 = LLVMFloatTypeInContext(e->context);
     LLVMValueRef at = result_at(p, row, part, vector);
     LLVMValueRef y = load_as(e, float_lanes(p), at, p->bytes);
-    y = primitive3(e, P_FMA, sum, column_values(p, g, false, part, vector), y);
+    for (unsigned term = 0; term < p->format.terms; term++)
+        y = primitive3(e, P_FMA, sums[term], group_values(p, g, term, part, vector), y);
     if (p->format.offset) {
         LLVMValueRef of_row = sum_of_group(p, g, row, f32);
         y = primitive3(e, P_FMA, of_row, column_values(p, g, true, part, vector), y);
@@ -109,10 +154,12 @@ static void add_float_group(product *p, const product_group *g, LLVMValueRef sum
 static void float_part(product *p, const product_group *g, LLVMValueRef row, LLVMValueRef part)
 {
     emitter *e = p->e;
-    LLVMValueRef sums[PRODUCT_MOST_VECTORS];
-    for (unsigned v = 0; v < p->vectors; v++)
-        sums[v] = LLVMConstNull(float_lanes(p));
-    counted_loop units = counted_begin(e, constant64(p, 0), g->units, 1, p->vectors, sums);
+    LLVMValueRef sums[PRODUCT_MOST_VECTORS * QUANT_TERMS];
+    const unsigned terms = p->format.terms, n = p->vectors * terms;
+    for (unsigned i = 0; i < n; i++)
+        sums[i] = LLVMConstNull(float_lanes(p));
+    counted_loop units = counted_begin(e, constant64(p, 0), g->units, 1, n, sums);
+    memcpy(sums, units.phis, n * sizeof *sums);
     LLVMValueRef unit = byte_at(e, g->units_at, index_mul(e, units.i, p->g.unit_bytes));
     LLVMValueRef number = index_add(e, g->first_unit, units.i);
     LLVMValueRef at = byte_at(e, row_at(p, row), index_mul(e, number, p->g.unit * 4));
@@ -120,11 +167,11 @@ static void float_part(product *p, const product_group *g, LLVMValueRef row, LLV
         LLVMValueRef lines[COLUMN_MOST_LINES];
         for (unsigned l = 0; l < p->g.lines; l++)
             lines[l] = load_line(p, unit, l, part, v);
-        sums[v] = add_unit(p, lines, at, units.phis[v]);
+        add_unit(p, lines, at, sums + v * terms);
     }
     counted_end(e, &units, sums);
     for (unsigned v = 0; v < p->vectors; v++)
-        add_float_group(p, g, units.phis[v], row, part, v);
+        add_float_group(p, g, units.phis + v * terms, row, part, v);
 }
 
 void emit_floats(product *p)

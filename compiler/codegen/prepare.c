@@ -368,8 +368,13 @@ typedef struct unpacking {
     emitter *e;
     quant_format format;
     column_geometry g;
-    LLVMValueRef column, to;
+    LLVMValueRef column, to, book;
 } unpacking;
+
+// Of a group: a scale for each term, an offset or NULL.
+typedef struct group_numbers {
+    LLVMValueRef scale[QUANT_TERMS], offset;
+} group_numbers;
 
 // The word of the column's four weights in each field of a line.
 static LLVMValueRef load_word(const unpacking *u, LLVMValueRef unit, unsigned line)
@@ -399,43 +404,51 @@ static LLVMValueRef field_value(const unpacking *u, LLVMValueRef *words, unsigne
     return primitive2(e, P_OR, primitive2(e, P_ADD, x, x), low);
 }
 
-static LLVMValueRef group_value(const unpacking *u, LLVMValueRef header, bool offset)
+static LLVMValueRef group_value(const unpacking *u, LLVMValueRef header, unsigned which)
 {
     emitter *e = u->e;
     scalar_type t = u->format.scale;
     unsigned size = (unsigned)scalar_size(t);
-    LLVMValueRef at = byte_at(e, byte_at_constant(e, header, offset ? u->g.value_bytes : 0),
+    LLVMValueRef at = byte_at(e, byte_at_constant(e, header, which * u->g.value_bytes),
                               index_mul(e, u->column, size));
     return cast_scalar_type(e, load_as(e, scalar_llvm_type(e, t), at, size), t, SCALAR_F32);
 }
 
-static LLVMValueRef level_value(const unpacking *u, LLVMValueRef field)
+static group_numbers numbers_of(const unpacking *u, LLVMValueRef header)
 {
-    emitter *e = u->e;
-    LLVMTypeRef f32 = LLVMFloatTypeInContext(e->context);
-    if (u->format.codebook) {
-        LLVMValueRef index = LLVMBuildZExt(e->builder, field, int_type(e, 64), "");
-        LLVMValueRef book = codebook_address(e, u->format.codebook);
-        return load_as(e, f32, byte_at(e, book, index_mul(e, index, 4)), 4);
-    }
-    field = primitive2(e, P_ADD, field, field);
-    field = primitive2(e, P_SUB, field, int_constant(e, 32, u->g.levels));
-    return LLVMBuildSIToFP(e->builder, field, f32, "");
+    group_numbers n = {.offset = NULL};
+    const unsigned terms = u->format.terms;
+    for (unsigned term = 0; term < terms; term++)
+        n.scale[term] = group_value(u, header, term);
+    if (u->format.offset)
+        n.offset = group_value(u, header, terms);
+    return n;
 }
 
-// fma(scale, level, offset): the exact value, rounded once.
-static void unpack_unit(const unpacking *u, LLVMValueRef unit, LLVMValueRef to, LLVMValueRef scale,
-                        LLVMValueRef offset)
+// The sum of scales times levels and the offset, in f32: of one term exact but for one rounding.
+static LLVMValueRef weight_value(const unpacking *u, LLVMValueRef field, const group_numbers *n)
+{
+    emitter *e = u->e;
+    const product p = {.e = e, .format = u->format, .g = u->g, .lanes = 1, .book = u->book};
+    LLVMValueRef x = n->offset;
+    for (unsigned term = 0; term < u->format.terms; term++) {
+        LLVMValueRef level = term_level(&p, field, term);
+        x = x ? primitive3(e, P_FMA, n->scale[term], level, x)
+              : primitive2(e, P_FMUL, n->scale[term], level);
+    }
+    return x;
+}
+
+static void unpack_unit(const unpacking *u, LLVMValueRef unit, LLVMValueRef to,
+                        const group_numbers *n)
 {
     emitter *e = u->e;
     LLVMValueRef words[COLUMN_MOST_LINES];
     for (unsigned l = 0; l < u->g.lines; l++)
         words[l] = load_word(u, unit, l);
     for (unsigned k = 0; k < u->g.unit; k++) {
-        LLVMValueRef x = field_value(u, words, k / COLUMN_FIELD, k % COLUMN_FIELD);
-        x = level_value(u, x);
-        x = offset ? primitive3(e, P_FMA, scale, x, offset) : primitive2(e, P_FMUL, scale, x);
-        store_to(e, x, byte_at_constant(e, to, 4 * (int64_t)k), 4);
+        LLVMValueRef field = field_value(u, words, k / COLUMN_FIELD, k % COLUMN_FIELD);
+        store_to(e, weight_value(u, field, n), byte_at_constant(e, to, 4 * (int64_t)k), 4);
     }
 }
 
@@ -446,13 +459,12 @@ static void define_unpack(unpacking *u, LLVMValueRef f)
     LLVMValueRef zero = int_constant(e, 64, 0);
     u->column = LLVMGetParam(f, 1);
     u->to = LLVMGetParam(f, 2);
+    u->book = LLVMGetParam(f, 3);
     outer_function outer = enter_function(e, f);
     counted_loop groups = counted_begin(e, zero, int_constant(e, 64, g->groups), 1, 0, NULL);
     int64_t group_bytes = g->group_bytes + g->per_group * g->unit_bytes;
     LLVMValueRef header = byte_at(e, LLVMGetParam(f, 0), index_mul(e, groups.i, group_bytes));
-    LLVMValueRef scale = group_value(u, header, false), offset = NULL;
-    if (u->format.offset)
-        offset = group_value(u, header, true);
+    group_numbers numbers = numbers_of(u, header);
     LLVMValueRef first = index_mul(e, groups.i, g->per_group), all = int_constant(e, 64, g->units);
     LLVMTypeRef i64 = int_type(e, 64);
     LLVMValueRef operands[] = {index_add(e, first, int_constant(e, 64, g->per_group)), all};
@@ -461,7 +473,7 @@ static void define_unpack(unpacking *u, LLVMValueRef f)
     LLVMValueRef nth = LLVMBuildNSWSub(e->builder, units.i, first, "");
     LLVMValueRef unit =
         byte_at(e, byte_at_constant(e, header, g->group_bytes), index_mul(e, nth, g->unit_bytes));
-    unpack_unit(u, unit, byte_at(e, u->to, index_mul(e, units.i, 4 * g->unit)), scale, offset);
+    unpack_unit(u, unit, byte_at(e, u->to, index_mul(e, units.i, 4 * g->unit)), &numbers);
     counted_end(e, &units, NULL);
     counted_end(e, &groups, NULL);
     LLVMBuildRetVoid(e->builder);
@@ -481,13 +493,15 @@ void emit_unpack(emitter *e, ir_op *op)
     const char *name = arena_format(e->arena, "unpack.%s.%lld.%s", u.format.name, (long long)depth,
                                     e->level->name);
     LLVMValueRef f = LLVMGetNamedFunction(e->llvm, name);
-    LLVMTypeRef types[] = {pointer_type(e), int_type(e, 64), pointer_type(e)};
+    const ir_value *book = ir_operand_named(op, "book");
+    LLVMTypeRef types[] = {pointer_type(e), int_type(e, 64), pointer_type(e), pointer_type(e)};
     if (!f) {
-        f = new_function(e, name, 3, types);
+        f = new_function(e, name, 4, types);
         define_unpack(&u, f);
     }
     LLVMValueRef arguments[] = {value_of(e, ir_operand_named(op, "weights")),
                                 value_of(e, ir_operand_named(op, "column")),
-                                value_of(e, ir_operand_named(op, "to"))};
-    LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(f), f, arguments, 3, "");
+                                value_of(e, ir_operand_named(op, "to")),
+                                book ? value_of(e, book) : LLVMConstNull(pointer_type(e))};
+    LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(f), f, arguments, 4, "");
 }

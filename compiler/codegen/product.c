@@ -264,13 +264,13 @@ static LLVMValueRef define(product *p, const char *name)
 {
     emitter *e = p->e;
     LLVMTypeRef pointer = pointer_type(e), i64 = int_type(e, 64);
-    LLVMTypeRef types[] = {pointer, pointer, pointer, i64, pointer};
-    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), types, 5, false);
+    LLVMTypeRef types[] = {pointer, pointer, pointer, i64, pointer, pointer};
+    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), types, 6, false);
     LLVMValueRef f = LLVMAddFunction(e->llvm, name, type);
     LLVMSetLinkage(f, LLVMInternalLinkage);
     add_attributes(e, f, false);
-    LLVMValueRef *parameters[] = {&p->entries, &p->weights, &p->to, &p->rows, &p->scales};
-    for (unsigned i = 0; i < 5; i++)
+    LLVMValueRef *parameters[] = {&p->entries, &p->weights, &p->to, &p->rows, &p->scales, &p->book};
+    for (unsigned i = 0; i < 6; i++)
         *parameters[i] = LLVMGetParam(f, i);
     outer_function outer = enter_function(e, f);
     panel_allocate(p);
@@ -294,10 +294,11 @@ void emit_multiply(emitter *e, ir_op *op)
     LLVMValueRef f = LLVMGetNamedFunction(e->llvm, name);
     if (!f)
         f = define(&p, name);
-    const ir_value *scales = ir_operand_named(op, "scales");
+    const ir_value *scales = ir_operand_named(op, "scales"), *book = ir_operand_named(op, "book");
+    LLVMValueRef none = LLVMConstNull(pointer_type(e));
     LLVMValueRef arguments[] = {
         value_of(e, ir_operand_named(op, "entries")), value_of(e, ir_operand_named(op, "weights")),
-        value_of(e, ir_operand_named(op, "to")), value_of(e, ir_operand_named(op, "rows")),
-        scales ? value_of(e, scales) : LLVMConstNull(pointer_type(e))};
-    LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(f), f, arguments, 5, "");
+        value_of(e, ir_operand_named(op, "to")),      value_of(e, ir_operand_named(op, "rows")),
+        scales ? value_of(e, scales) : none,          book ? value_of(e, book) : none};
+    LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(f), f, arguments, 6, "");
 }

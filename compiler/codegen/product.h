@@ -36,7 +36,7 @@ typedef struct product {
     int64_t chunk_units; // of the panel: a span, or a part of a long group
     bool integer;        // integer activations: their scales are the operand's, one a row
     bool late_weight, late_activation; // factors that multiply at the end
-    LLVMValueRef entries, weights, to, rows, scales;
+    LLVMValueRef entries, weights, to, rows, scales, book;
     LLVMValueRef panel, values, sums; // of several rows
 
     unsigned bytes;   // of a vector
@@ -72,9 +72,9 @@ field_form panel_place(const product *p);  // of several
 bool fields_are_signed(const product *p);  // less 128
 
 // ---- floats.c
-LLVMValueRef codebook_vector(emitter *e, const quant_codebook *book, unsigned first,
-                             unsigned count);
-LLVMValueRef codebook_address(emitter *e, const quant_codebook *book); // of its QUANT_BOOK numbers
+// What a term's scale is multiplied by (quant_levels), as f32, of fields in 32-bit lanes; with one
+// lane of a field.
+LLVMValueRef term_level(const product *p, LLVMValueRef field, unsigned term);
 
 // ---- loops of generated code
 typedef struct counted_loop {
@@ -124,8 +124,11 @@ typedef struct row_factors {
 LLVMValueRef sum_of_group(const product *p, const product_group *g, LLVMValueRef row,
                           LLVMTypeRef type);
 row_factors factors_of(const product *p, const product_group *g, LLVMValueRef row);
+// Of a vector's columns, as f32: the scales of each term, then the offsets.
+LLVMValueRef group_values(const product *p, const product_group *g, unsigned which,
+                          LLVMValueRef part, unsigned vector);
 LLVMValueRef column_values(const product *p, const product_group *g, bool offset, LLVMValueRef part,
-                           unsigned vector);
+                           unsigned vector); // offsets, or the scales of one term
 LLVMValueRef signed_sum(const product *p, LLVMValueRef sum, LLVMValueRef of_activations);
 
 // Groups under one scale of activations, or a part of a long group.

@@ -57,15 +57,20 @@ LLVMTypeRef float_lanes(const product *p)
     return LLVMVectorType(LLVMFloatTypeInContext(p->e->context), p->lanes);
 }
 
-// Scales or offsets of a vector's columns, as f32.
 LLVMValueRef column_values(const product *p, const product_group *g, bool offset, LLVMValueRef part,
                            unsigned vector)
+{
+    return group_values(p, g, offset ? p->format.terms : 0, part, vector);
+}
+
+LLVMValueRef group_values(const product *p, const product_group *g, unsigned which,
+                          LLVMValueRef part, unsigned vector)
 {
     emitter *e = p->e;
     scalar_type t = p->format.scale;
     int64_t size = (int64_t)scalar_size(t);
     LLVMValueRef at =
-        byte_at_constant(e, g->header, (offset ? p->g.value_bytes : 0) + vector * p->lanes * size);
+        byte_at_constant(e, g->header, which * p->g.value_bytes + vector * p->lanes * size);
     if (part)
         at = byte_at(e, at, index_mul(e, part, p->vectors * p->lanes * size));
     LLVMTypeRef type = LLVMVectorType(scalar_llvm_type(e, t), p->lanes);
@@ -110,17 +115,17 @@ row_factors factors_of(const product *p, const product_group *g, LLVMValueRef ro
     return (row_factors){.scale = load_as(e, f32, scales, 4), .sum = sum_of_group(p, g, row, i32)};
 }
 
-// Of levels 2 f - n: 2 sum(f x) - n sum(x). Entries of tables have their signs.
+// Of levels step f - n: step sum(f x) - n sum(x). Entries of tables have their signs.
 LLVMValueRef signed_sum(const product *p, LLVMValueRef sum, LLVMValueRef of_activations)
 {
     emitter *e = p->e;
     if (p->form == ACTIVATION_LOOKUPS)
         return sum;
-    int64_t levels = (int64_t)p->g.levels - (fields_are_signed(p) ? 256 : 0);
-    LLVMValueRef twice =
-        LLVMBuildShl(e->builder, sum, vector_of(e, int_constant(e, 32, 1), p->lanes), "");
+    int64_t levels = (int64_t)p->g.levels - (fields_are_signed(p) ? 128 * (int64_t)p->g.step : 0);
+    if (p->g.step == 2)
+        sum = LLVMBuildShl(e->builder, sum, vector_of(e, int_constant(e, 32, 1), p->lanes), "");
     LLVMValueRef shift = LLVMBuildMul(e->builder, of_activations, int_constant(e, 32, levels), "");
-    return LLVMBuildSub(e->builder, twice, vector_of(e, shift, p->lanes), "");
+    return LLVMBuildSub(e->builder, sum, vector_of(e, shift, p->lanes), "");
 }
 
 // ------------------------------------------------------------------------ spans

@@ -42,11 +42,9 @@ static bool report_unpackable(diagnostics *d, const ir_global *g, const quant_fo
             "of %u weights needs groups of at least %u",
             g->name, f->name, shape.tile_m, shape.tile_n, 32 * shape.tile_m, 8 * shape.tile_m);
     else
-        diagnostic_error(d, g->where, "weight '%s': format %s cannot be packed: %s", g->name,
-                         f->name,
-                         shape.tile_n && !shape.tile_m && f->planes
-                             ? "there is no layout for CPUs"
-                             : "it is too large, or the machine has no LUT tiles");
+        diagnostic_error(
+            d, g->where, "weight '%s': format %s cannot be packed: %s", g->name, f->name,
+            shape.tile_n ? "it is too large" : "it is too large, or the machine has no LUT tiles");
     return false;
 }
 
@@ -72,7 +70,7 @@ static bool mixed_size(diagnostics *d, const ir_global *g, const quant_mix *m, p
         return true;
     diagnostic_error(
         d, g->where, "weight '%s': format %s cannot be packed: %s", g->name, g->value.type->format,
-        !shape.tile_m             ? "CPUs and machines without LUT tiles have no mixed rows"
+        !shape.tile_n             ? "machines without LUT tiles have no mixed rows"
         : m->rows != shape.tile_n ? "its blocks must have as many rows as a tile has columns"
         : n < 1 || quant_mix_blocks(m, n) < mixed_blocks(m)
             ? "the matrix has fewer blocks"

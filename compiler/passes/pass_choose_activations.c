@@ -4,6 +4,8 @@
 // is measured to be faster; both round to 8 bits, with like errors. `f16` keeps them exact.
 #include "compiler/passes/graph.h"
 #include "compiler/passes/lower/native.h"
+#include "compiler/quant/columns.h"
+#include "compiler/quant/mix.h"
 #include "compiler/target/method.h"
 
 #include <string.h>
@@ -17,20 +19,23 @@ typedef struct choice {
     int64_t group;   // the smallest of the consumers' groups; 0: rows
     unsigned planes; // of all consumers; 0: they differ
     bool lookups;
-    bool books; // a consumer has a codebook
+    bool floats; // a consumer's levels are not evenly spaced
     const method_cost *why;
 } choice;
 
 static void add_consumer(choice *c, const ir_op *op, bool first)
 {
-    quant_format f;
-    if (!quant_format_parse(ir_operand(op, 1)->type->format, &f))
+    quant_mix m;
+    if (!quant_mix_parse(ir_operand(op, 1)->type->format, &m))
         return;
-    unsigned planes = f.kind == QUANT_TERNARY ? 2 : f.planes;
-    c->books = c->books || f.codebook;
-    c->planes = first || c->planes == planes ? planes : 0;
-    if (f.group && (!c->group || f.group < c->group))
-        c->group = f.group;
+    for (unsigned i = 0; i < m.n_parts; i++, first = false) {
+        const quant_format *f = &m.parts[i].format;
+        unsigned planes = f->kind == QUANT_TERNARY ? 2 : f->planes;
+        c->floats = c->floats || !column_is_even(f);
+        c->planes = first || c->planes == planes ? planes : 0;
+        if (f->group && (!c->group || f->group < c->group))
+            c->group = f->group;
+    }
 }
 
 static choice look_at(const pass_context *c, const ir_value *table)
@@ -50,7 +55,7 @@ static choice look_at(const pass_context *c, const ir_value *table)
 static const ir_type *chosen_type(ir_module *m, const pass_context *c, const ir_type *t, choice *x)
 {
     const char *wish = pass_argument_text(c, "scale");
-    bool exact = x->books || !strcmp(pass_argument_text(c, "type"), "f16");
+    bool exact = x->floats || !strcmp(pass_argument_text(c, "type"), "f16");
     if (t->scalar == SCALAR_I16 || exact) {
         x->lookups = false;
         return ir_type_table(m, t->scalar, TABLE_SCALE_NONE, 0, x->group, t->rank, t->dims);
@@ -68,8 +73,9 @@ static const ir_type *chosen_type(ir_module *m, const pass_context *c, const ir_
 static const char *reason(const pass_context *c, const choice *x, const ir_type *table)
 {
     if (native_form(table) == ACTIVATION_FLOATS)
-        return x->books ? "exact, as f32: numbers of codebooks are multiplied as such"
-                        : "exact, as f32";
+        return x->floats
+                   ? "exact, as f32: weights that are not evenly spaced are multiplied as such"
+                   : "exact, as f32";
     const char *how = x->lookups ? "looked up" : "multiplied";
     if (!x->why)
         return how;
@@ -84,16 +90,20 @@ static const char *reason(const pass_context *c, const choice *x, const ir_type 
 // Why a product of integer activations cannot be summed as integers; NULL: it can.
 static const char *integer_obstacle(const ir_op *product)
 {
-    quant_format f;
-    if (!quant_format_parse(ir_operand(product, 1)->type->format, &f))
+    quant_mix m;
+    if (!quant_mix_parse(ir_operand(product, 1)->type->format, &m))
         return NULL;
-    if (f.codebook)
-        return "products of integers with codebooks are for --target=riscv64 alone";
-    int64_t most = INT32_MAX / (2 * 128 * ((1 << f.planes) - 1));
-    int64_t depth = ir_operand(product, 1)->type->dims[1].value;
-    return depth > most && (!f.group || f.group > most)
-               ? "sums of so many products of integers are for --target=riscv64 alone"
-               : NULL;
+    const int64_t depth = ir_operand(product, 1)->type->dims[1].value;
+    for (unsigned i = 0; i < m.n_parts; i++) {
+        const quant_format *f = &m.parts[i].format;
+        if (!column_is_even(f))
+            return "products of integers with weights that are not evenly spaced are for "
+                   "--target=riscv64 alone";
+        int64_t most = INT32_MAX / (2 * 128 * ((1 << f->planes) - 1));
+        if (depth > most && (!f->group || f->group > most))
+            return "sums of so many products of integers are for --target=riscv64 alone";
+    }
+    return NULL;
 }
 
 // Tables of i16 are in two parts, high and low bytes; bytes and lookups of CPUs have one.

@@ -44,21 +44,19 @@ static const char *weight_obstacle(split *s, const ir_op *op, const quant_mix *m
     if (f->kind == QUANT_DENSE)
         return arena_format(a, "weights are %s (use --quant %s=w4g32)", w->format,
                             graph_value_name(ir_operand(op, 1)));
-    if (f->kind == QUANT_BYTES)
+    if (f->kind == QUANT_BYTES && !is_native(s->context))
         return arena_format(a, "weights are %s, for a matrix unit", w->format);
     if (!is_native(s->context) && !(target->parts & MACHINE_LUT))
         return arena_format(a, "machine '%s' has no LUT unit", target->name);
     if (!w->dims[0].value || !w->dims[1].value)
         return "the matrix is empty";
-    if (is_native(s->context) && !pack_size(f, w->dims[0].value, w->dims[1].value, shape))
-        return arena_format(a, "weights of format %s have no layout for CPUs", f->name);
     if (quant_is_mixed(m) && m->rows != shape.tile_n)
         return arena_format(a, "blocks of %lld rows are no column tiles of %u", (long long)m->rows,
                             shape.tile_n);
     if (quant_is_mixed(m) && !pack_mix_of(m, w->dims[0].value, w->dims[1].value, shape, &packed))
         return "there are fewer blocks of rows than have formats of their own, or groups are too "
                "small";
-    if (!pack_size(f, w->dims[0].value, w->dims[1].value, shape))
+    if (!is_native(s->context) && !pack_size(f, w->dims[0].value, w->dims[1].value, shape))
         return arena_format(a, "groups of %lld are less than a quarter of the tile depth %u",
                             (long long)f->group, machine_tile_depth(target));
     return NULL;
@@ -105,7 +103,8 @@ static const char *obstacle(split *s, const ir_op *op, const quant_mix *m)
     scalar_type x = ir_operand(op, 0)->type->scalar;
     const char *reason = weight_obstacle(s, op, m);
     for (unsigned i = 0; i < m->n_parts && !reason; i++)
-        reason = quant_obstacle(&m->parts[i].format, x);
+        if (quant_looks_up(&m->parts[i].format))
+            reason = quant_obstacle(&m->parts[i].format, x);
     if (!reason && scalar_is_float(x) && ir_operand_named(op, "scale"))
         reason = "tables of floats take no row scales";
     for (unsigned i = 0; i < m->n_parts && !reason; i++)
@@ -168,8 +167,9 @@ static const ir_type *table_type(const split *s, const candidate *k, const quant
 {
     const ir_type *x = k->x->type;
     scalar_type entry = scalar_is_integer(x->scalar) ? SCALAR_I16 : SCALAR_F16;
-    const ir_type *table = ir_type_table(s->module, entry, TABLE_SCALE_NONE, 0,
-                                         book ? 0 : shared_sums(s, k), x->rank, x->dims);
+    int64_t sums = book && !is_native(s->context) ? 0 : shared_sums(s, k);
+    const ir_type *table =
+        ir_type_table(s->module, entry, TABLE_SCALE_NONE, 0, sums, x->rank, x->dims);
     table = ir_type_table_in_parts(s->module, table, x->scalar == SCALAR_I16 ? 2 : 1);
     return ir_type_table_of_codebook(s->module, table, book ? book->name : NULL);
 }
@@ -179,7 +179,7 @@ static ir_value *table_for(split *s, candidate *k, const quant_codebook *codeboo
 {
     ir_value *x = k->x;
     const ir_type *type = table_type(s, k, codebook);
-    bool learned = codebook && codebook->learned;
+    bool learned = codebook && codebook->learned && !is_native(s->context);
     ir_value *book = learned ? ir_operand(k->op, 1) : NULL;
     for (ir_use *use = x->uses; use; use = use->next)
         if (use->op->code == IR_LUT_PRECOMPUTE && use->op->results[0].type == type &&
@@ -200,7 +200,8 @@ static void replace(split *s, candidate *k)
 {
     ir_op *op = k->op;
     ir_value *table = table_for(s, k, k->format.codebook);
-    ir_value *signs = k->format.kind == QUANT_SPECIAL ? table_for(s, k, NULL) : NULL;
+    bool plane = k->format.kind == QUANT_SPECIAL && !is_native(s->context);
+    ir_value *signs = plane ? table_for(s, k, NULL) : NULL;
     ir_builder b = ir_builder_before(op);
     ir_value *y = ir_build1(&b, IR_LUT_MPGEMM, op->results[0].type, table, ir_operand(op, 1),
                             ir_operand_named(op, "scale"));

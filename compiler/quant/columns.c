@@ -22,25 +22,43 @@ static unsigned field_bits(const quant_format *f)
     return f->group == 16 && (bits & 1) ? bits + 1 : bits;
 }
 
-static bool has_columns(const quant_format *f)
+static bool is_integer(const quant_format *f)
 {
-    return f->kind == QUANT_UNIFORM || f->kind == QUANT_TERNARY ||
-           (f->kind == QUANT_CODEBOOK && !f->codebook->learned);
+    return f->kind == QUANT_BYTES && f->element == SCALAR_I8;
+}
+
+static void set_levels(const quant_format *f, column_geometry *g)
+{
+    enum { ZERO = 128 }; // where the field of an integer 0 stands
+    if (f->kind == QUANT_UNIFORM || f->kind == QUANT_TERNARY) {
+        g->step = 2;
+        g->levels = f->kind == QUANT_TERNARY ? 2 : (1u << f->planes) - 1;
+    } else if (is_integer(f)) {
+        g->step = 1;
+        g->levels = ZERO;
+    }
+}
+
+bool column_is_even(const quant_format *f)
+{
+    column_geometry g = {0};
+    set_levels(f, &g);
+    return g.step != 0;
 }
 
 bool column_geometry_of(const quant_format *f, int64_t n, int64_t k, column_geometry *out)
 {
-    if (!has_columns(f) || n < 0 || k < 0)
+    if (f->kind == QUANT_DENSE || n < 0 || k < 0)
         return false;
     column_geometry g = {.bits = field_bits(f), .unit = f->group == 16 ? 16 : 32};
-    g.levels = f->kind == QUANT_TERNARY ? 2 : (1u << f->planes) - 1;
+    set_levels(f, &g);
     g.fields = (unsigned)g.unit / COLUMN_FIELD;
     g.lines = g.fields * g.bits / 8;
     g.units = divide_up(k, g.unit);
     g.groups = quant_groups(f, k);
     g.per_group = f->group ? f->group / g.unit : g.units;
     g.value_bytes = COLUMN_BLOCK * (int64_t)scalar_size(f->scale);
-    g.group_bytes = (1 + f->offset) * g.value_bytes;
+    g.group_bytes = (f->terms + f->offset) * g.value_bytes;
     g.unit_bytes = g.lines * COLUMN_TILES * COLUMN_LINE;
     g.blocks = divide_up(n, COLUMN_BLOCK);
     int64_t units, values, total;
@@ -65,15 +83,22 @@ column_field column_field_of(unsigned bits, unsigned f)
 
 // ------------------------------------------------------------ fields of a unit
 
-// The stored field of a code: of a ternary one how many signs are +1.
+enum { SIGN = 0x80 };
+
+// The stored field of a code: of a ternary one how many signs are +1, of integers what they are
+// over -128.
 static unsigned field_of(const quant_format *f, unsigned code)
 {
+    if (is_integer(f))
+        return code ^ SIGN;
     return f->kind == QUANT_TERNARY ? (code & 1) + (code >> 1 & 1) : code;
 }
 
 static unsigned code_of(const quant_format *f, unsigned field)
 {
     static const uint8_t ternary[4] = {0, 1, 3, 3};
+    if (is_integer(f))
+        return field ^ SIGN;
     return f->kind == QUANT_TERNARY ? ternary[field] : field & ((1u << f->planes) - 1);
 }
 
@@ -113,22 +138,25 @@ static int64_t column_offset(int64_t column)
 
 // --------------------------------------------------------------------- packing
 
-static uint8_t *put_values(const quant_rows *q, const float *values, int64_t first, int64_t group,
-                           uint8_t *out)
+// Of every column the value of a group, `step` of which a group has.
+static uint8_t *put_values(const quant_rows *q, const float *values, unsigned step, int64_t first,
+                           int64_t group, uint8_t *out)
 {
     size_t size = scalar_size(q->format.scale);
     int64_t groups = quant_groups(&q->format, q->k);
     memset(out, 0, COLUMN_BLOCK * size);
     for (int64_t c = 0; c < COLUMN_BLOCK && first + c < q->n; c++)
         scalar_store(q->format.scale, out + (size_t)c * size,
-                     (double)values[(first + c) * groups + group]);
+                     (double)values[((first + c) * groups + group) * step]);
     return out + COLUMN_BLOCK * size;
 }
 
 static uint8_t *put_group(const quant_rows *q, int64_t first, int64_t group, uint8_t *out)
 {
-    out = put_values(q, q->scale, first, group, out);
-    return q->offset ? put_values(q, q->offset, first, group, out) : out;
+    unsigned terms = q->format.terms;
+    for (unsigned term = 0; term < terms; term++)
+        out = put_values(q, q->scale + term, terms, first, group, out);
+    return q->offset ? put_values(q, q->offset, 1, first, group, out) : out;
 }
 
 static void put_unit(const quant_rows *q, const column_geometry *g, int64_t first, int64_t start,
@@ -168,21 +196,23 @@ void column_pack_rows(const quant_rows *q, uint8_t *out)
 
 // ------------------------------------------------------------------- unpacking
 
-static const uint8_t *get_values(quant_rows *q, float *values, int64_t first, int64_t group,
-                                 const uint8_t *in)
+static const uint8_t *get_values(quant_rows *q, float *values, unsigned step, int64_t first,
+                                 int64_t group, const uint8_t *in)
 {
     size_t size = scalar_size(q->format.scale);
     int64_t groups = quant_groups(&q->format, q->k);
     for (int64_t c = 0; c < COLUMN_BLOCK && first + c < q->n; c++)
-        values[(first + c) * groups + group] =
+        values[((first + c) * groups + group) * step] =
             (float)scalar_load(q->format.scale, in + (size_t)c * size);
     return in + COLUMN_BLOCK * size;
 }
 
 static const uint8_t *get_group(quant_rows *q, int64_t first, int64_t group, const uint8_t *in)
 {
-    in = get_values(q, q->scale, first, group, in);
-    return q->offset ? get_values(q, q->offset, first, group, in) : in;
+    unsigned terms = q->format.terms;
+    for (unsigned term = 0; term < terms; term++)
+        in = get_values(q, q->scale + term, terms, first, group, in);
+    return q->offset ? get_values(q, q->offset, 1, first, group, in) : in;
 }
 
 static void get_unit(quant_rows *q, const column_geometry *g, int64_t first, int64_t start,

@@ -3,11 +3,13 @@
 // that is read for 64 columns is one forward stream.
 //
 //     for each 64 columns:
-//         scales of the row, then offsets                       (formats without groups)
+//         scales of the row, term by term, then offsets         (formats without groups)
 //         for each group:
-//             scales of the group, then offsets                 (formats with groups)
+//             scales of the group, likewise, then offsets       (formats with groups)
 //             for each unit of 32 (groups of 16: 16) weights of the group:
 //                 for each line of the unit: 4 x 64 bytes, one for each 16 columns
+//
+// A learned codebook stands in front of the matrix, as it does in tiles.
 #pragma once
 
 #include "compiler/quant/quant.h"
@@ -15,8 +17,10 @@
 enum { COLUMN_BLOCK = 64, COLUMN_LINE = 64, COLUMN_TILES = 4, COLUMN_FIELD = 4 };
 
 typedef struct column_geometry {
-    unsigned bits;       // of a field; of groups of 16 the next power of two, above 4 a byte
-    unsigned levels;     // value = scale (2 field - levels) + offset, but for codebooks
+    unsigned bits; // of a field; of groups of 16 the next power of two, above 4 a byte
+    // Evenly spaced codes: value = scale (step field - levels) + offset; of others step is 0, and
+    // a field is the code.
+    unsigned step, levels;
     int64_t unit;        // weights of a unit: 32 or 16
     unsigned fields;     // of a unit: 8 or 4, of 4 weights each
     unsigned lines;      // of a unit
@@ -24,13 +28,15 @@ typedef struct column_geometry {
     int64_t groups;      // of a column
     int64_t per_group;   // units of a group, the last one of which may be short
     int64_t value_bytes; // of 64 scales
-    int64_t group_bytes; // of scales and offsets
+    int64_t group_bytes; // of the scales of all terms and of offsets
     int64_t unit_bytes;  // lines of 4 x 64 bytes
     int64_t block_bytes; // of 64 columns
     int64_t blocks;      // ceil(N / 64)
 } column_geometry;
 
-// False: a format without such a layout.
+// Whether levels are evenly spaced, so that products are sums of integers.
+bool column_is_even(const quant_format *f);
+// False: a dense format, or a matrix that is too large.
 bool column_geometry_of(const quant_format *f, int64_t n, int64_t k, column_geometry *out);
 
 // Where field `f` of a unit stands: bits shift .. shift + bits of a line; of 3 bits, the fields 6

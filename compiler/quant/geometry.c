@@ -46,17 +46,26 @@ static bool is_for_cpus(pack_shape s)
     return !s.tile_m && s.tile_n == COLUMN_BLOCK;
 }
 
-// All that they share with tiles: a stream for so many columns.
+static int64_t book_bytes(const quant_format *f)
+{
+    return f->codebook && f->codebook->learned ? BOOK_BYTES : 0;
+}
+
+// All that they share with tiles: a stream for so many columns, behind a learned codebook.
 static bool columns_geometry(const quant_format *f, int64_t n, int64_t k, pack_geometry *out)
 {
     column_geometry g;
     if (!column_geometry_of(f, n, k, &g))
         return false;
+    int64_t total = g.blocks * g.block_bytes;
+    if (__builtin_add_overflow(total, book_bytes(f), &total))
+        return false;
     *out = (pack_geometry){.column_tiles = g.blocks,
                            .depth_tiles = g.units,
                            .depth = g.unit,
                            .groups_per_tile = 1,
-                           .column_tile_bytes = g.block_bytes};
+                           .column_tile_bytes = g.block_bytes,
+                           .book_bytes = book_bytes(f)};
     return true;
 }
 
@@ -86,7 +95,7 @@ bool pack_geometry_of(const quant_format *f, int64_t n, int64_t k, pack_shape sh
                       pack_geometry *out)
 {
     if (is_for_cpus(shape))
-        return quant_looks_up(f) && columns_geometry(f, n, k, out);
+        return columns_geometry(f, n, k, out);
     if (!f->planes || !shape_valid(shape) || n < 0 || k < 0)
         return false;
     if (f->kind == QUANT_BYTES)
@@ -102,7 +111,7 @@ bool pack_geometry_of(const quant_format *f, int64_t n, int64_t k, pack_shape sh
     g.scale_bytes = align64((int64_t)scalar_size(f->scale) * shape.tile_n);
     g.offset_bytes = f->offset ? g.scale_bytes : 0;
     g.group_bytes = f->terms * g.scale_bytes + g.offset_bytes;
-    g.book_bytes = f->codebook && f->codebook->learned ? BOOK_BYTES : 0;
+    g.book_bytes = book_bytes(f);
     if (f->group && f->group < depth)
         g.groups_per_tile = depth / f->group;
     g.tiles_per_group = tiles_per_group(f, &g);

@@ -145,7 +145,7 @@ bool pack_mix_of(const quant_mix *m, int64_t n, int64_t k, pack_shape shape, pac
         *out = p;
         return good;
     }
-    if (n < 1 || k < 1 || !shape.tile_m || m->rows != shape.tile_n)
+    if (n < 1 || k < 1 || m->rows != shape.tile_n)
         return false;
     p.tiles = quant_mix_blocks(m, n);
     p.parts[0].tiles = p.tiles;

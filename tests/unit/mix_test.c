@@ -2,6 +2,7 @@
 // Matrices whose blocks of rows differ in format: names, choices, places in packed files.
 #include "tests/unit/unit.h"
 
+#include "compiler/quant/columns.h"
 #include "compiler/quant/mix.h"
 
 #include <string.h>
@@ -126,11 +127,27 @@ static void places_follow_each_other(void **state)
     assert_int_equal(p.size, p.parts[1].at + 2 * high.column_tile_bytes);
     assert_false(pack_mix_of(&m, 64, 200, shape, &p));                 // one block
     assert_false(pack_mix_of(&m, 300, 200, (pack_shape){2, 128}, &p)); // blocks are no tiles
-    assert_false(pack_mix_of(&m, 300, 200, (pack_shape){0, 64}, &p));  // CPUs
+    assert_false(pack_mix_of(&m, 300, 200, (pack_shape){0, 0}, &p));   // no tiles
     assert_false(pack_mix_of(&m, 300, INT64_MAX / 4, shape, &p));      // too large
     assert_false(pack_mix_of(&m, INT64_MAX / 4, 200, shape, &p));
     assert_true(pack_mix_named("w2g64_5x64_w4g64", 300, 200, shape, &p)); // nothing is left
     assert_int_equal(p.parts[0].tiles, 0);
+}
+
+// For CPUs blocks are those of 64 columns.
+static void columns_mix_as_tiles_do(void **state)
+{
+    (void)state;
+    quant_mix m;
+    quant_format f;
+    pack_mix p;
+    column_geometry low, high;
+    assert_true(quant_mix_parse("w2g64_2x64_w4g64", &m));
+    assert_true(pack_mix_of(&m, 300, 200, (pack_shape){0, 64}, &p));
+    assert_true(quant_format_parse("w2g64", &f) && column_geometry_of(&f, 64, 200, &low));
+    assert_true(quant_format_parse("w4g64", &f) && column_geometry_of(&f, 64, 200, &high));
+    assert_int_equal(p.parts[1].at, 64 + 3 * low.block_bytes);
+    assert_int_equal(p.size, p.parts[1].at + 2 * high.block_bytes);
 }
 
 static void plain_formats_are_packed_as_ever(void **state)
@@ -178,6 +195,7 @@ int main(void)
         cmocka_unit_test(blocks_cover_the_rows),
         cmocka_unit_test(blocks_go_where_they_gain_most),
         cmocka_unit_test(places_follow_each_other),
+        cmocka_unit_test(columns_mix_as_tiles_do),
         cmocka_unit_test(plain_formats_are_packed_as_ever),
         cmocka_unit_test(maps_are_undone_and_others_refused),
     };

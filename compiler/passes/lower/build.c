@@ -299,6 +299,19 @@ ir_value *low_view(lowering *l, ir_value *buffer, ir_value *row, ir_value *colum
     return ir_result(ir_build(&l->at, IR_VIEW, count, operands, 1, &type), 0);
 }
 
+ir_value *low_part_tile(lowering *l, const place *weight, const pack_mix *p, unsigned part,
+                        ir_value *counter)
+{
+    if (!p->map_bytes)
+        return counter;
+    ir_value *zero = low_index(l, 0);
+    ir_dim dims[1] = {ir_dim_constant(p->tiles)};
+    ir_value *map =
+        low_view(l, weight->buffer, zero, zero, ir_type_buffer(l->module, SCALAR_I32, 1, dims));
+    ir_value *at = low_add(l, counter, low_index(l, p->parts[part].first));
+    return low_to_index(l, low_load(l, map, zero, at));
+}
+
 ir_value *low_bytes(lowering *l, ir_value *buffer, ir_value *row, ir_value *offset, int64_t size)
 {
     ir_dim dims[1] = {ir_dim_constant(size)};

@@ -8,7 +8,7 @@
 
 #include "compiler/passes/graph.h"
 #include "compiler/passes/passes.h"
-#include "compiler/quant/quant.h"
+#include "compiler/quant/mix.h"
 
 // What a graph value is at the tile level.
 typedef struct place {
@@ -93,6 +93,10 @@ ir_value *low_scratch(lowering *l, scalar_type t, int64_t rows, int64_t columns)
 
 ir_value *low_view(lowering *l, ir_value *buffer, ir_value *row, ir_value *column,
                    const ir_type *type);
+// The number in the matrix of a part's column tile: the map in front of the streams says it, where
+// there are several parts.
+ir_value *low_part_tile(lowering *l, const place *weight, const pack_mix *p, unsigned part,
+                        ir_value *counter);
 // The view's bytes of `buffer` from byte offset on: streams and tables are u8 buffers.
 ir_value *low_bytes(lowering *l, ir_value *buffer, ir_value *row, ir_value *offset, int64_t size);
 ir_value *low_load(lowering *l, ir_value *buffer, ir_value *row, ir_value *column);

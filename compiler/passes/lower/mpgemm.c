@@ -335,28 +335,14 @@ static bool build_epilogue(mpgemm *k, const row_range *r, ir_value *first_tile, 
     return good;
 }
 
-// The number in the matrix of a part's column tile: the map in front of the streams says it.
-static ir_value *tile_number(mpgemm *k, unsigned part, ir_value *counter)
-{
-    lowering *l = k->l;
-    const pack_mix *p = &k->weights[0].packed;
-    if (!p->map_bytes)
-        return counter;
-    ir_value *zero = low_index(l, 0);
-    ir_dim dims[1] = {ir_dim_constant(p->tiles)};
-    ir_value *stream = input_of(l, ir_operand(k->products[0].op, 1))->buffer;
-    ir_value *map = low_view(l, stream, zero, zero, ir_type_buffer(l->module, SCALAR_I32, 1, dims));
-    ir_value *at = low_add(l, counter, low_index(l, p->parts[part].first));
-    return low_to_index(l, low_load(l, map, zero, at));
-}
-
 // `size` column tiles of a part from `first` on.
 static bool build_block(mpgemm *k, const row_range *r, unsigned part, ir_value *first,
                         unsigned size, int64_t wide)
 {
     lowering *l = k->l;
     unsigned count = columns_at_once(k, r, size);
-    ir_value *number = tile_number(k, part, first);
+    ir_value *number = low_part_tile(l, input_of(l, ir_operand(k->products[0].op, 1)),
+                                     &k->weights[0].packed, part, first);
     column_tile at[MOST_COLUMN_TILES];
     for (unsigned i = 0; i < size; i++) {
         ir_value *next = low_index(l, i);

@@ -2,6 +2,7 @@
 #include "compiler/passes/lower/native.h"
 #include "compiler/passes/lower/epilogue.h"
 #include "compiler/quant/columns.h"
+#include "compiler/quant/mix.h"
 
 enum { BLOCK_ROWS = 128 }; // of activations at once, PRODUCT_ROWS of code generation
 
@@ -60,9 +61,26 @@ bool lower_native_table(lowering *l, const place *table, const table_source *s, 
 typedef struct native_product {
     lowering *l;
     product *products;
+    pack_mix *weights; // of each; several products have as many blocks, and one part
     unsigned count;
     int64_t columns; // N
 } native_product;
+
+// A block of columns of a part: its place among them, and in the matrix.
+typedef struct native_block {
+    unsigned part;
+    ir_value *place, *number;
+} native_block;
+
+// A learned codebook, which stands in front of the weights; NULL: there is none.
+static ir_value *book_of(lowering *l, const place *weight, const quant_format *f)
+{
+    if (!f->codebook || !f->codebook->learned)
+        return NULL;
+    ir_value *zero = low_index(l, 0);
+    ir_dim dims[1] = {ir_dim_constant(QUANT_BOOK)};
+    return low_view(l, weight->buffer, zero, zero, ir_type_buffer(l->module, SCALAR_F32, 1, dims));
+}
 
 static ir_value *scales_of(native_product *k, const ir_op *op, ir_value *first_row)
 {
@@ -75,36 +93,44 @@ static ir_value *scales_of(native_product *k, const ir_op *op, ir_value *first_r
                     ir_type_buffer(l->module, SCALAR_F32, 1, dims));
 }
 
-static void multiply(native_product *k, const product *p, ir_value *block, ir_value *first_row,
+static void multiply(native_product *k, unsigned i, const native_block *b, ir_value *first_row,
                      ir_value *rows)
 {
     lowering *l = k->l;
+    const product *p = &k->products[i];
+    const pack_part *part = &k->weights[i].parts[b->part];
+    const quant_format *format = &k->weights[i].mix.parts[b->part].format;
+    const int64_t size = part->geometry.column_tile_bytes;
     const place *table = &l->inputs[ir_operand(p->op, 0)->index];
     const place *weight = &l->inputs[ir_operand(p->op, 1)->index];
     ir_value *zero = low_index(l, 0);
-    quant_format format;
-    column_geometry g;
-    quant_format_parse(weight->type->format, &format);
-    column_geometry_of(&format, k->columns, weight->type->dims[1].value, &g);
     l->at.where = p->op->where;
-    ir_value *stream = low_bytes(l, weight->buffer, zero,
-                                 low_mul(l, block, low_index(l, g.block_bytes)), g.block_bytes);
+    ir_value *at = low_add(l, low_mul(l, b->place, low_index(l, size)), low_index(l, part->at));
+    ir_value *stream = low_bytes(l, weight->buffer, zero, at, size);
     ir_value *entries = low_bytes(l, table->buffer, first_row, zero, native_row(table->type).bytes);
-    ir_value *operands[5] = {entries, stream, p->block, rows, scales_of(k, p->op, first_row)};
-    ir_op *op = ir_build(&l->at, IR_NATIVE_MULTIPLY, operands[4] ? 5 : 4, operands, 0, NULL);
-    ir_set_text(op, "format", weight->type->format);
+    ir_value *operands[6] = {entries,
+                             stream,
+                             p->block,
+                             rows,
+                             scales_of(k, p->op, first_row),
+                             book_of(l, weight, format)};
+    unsigned n = operands[5] ? 6 : operands[4] ? 5 : 4;
+    ir_op *op = ir_build(&l->at, IR_NATIVE_MULTIPLY, n, operands, 0, NULL);
+    ir_set_text(op, "format", format->name);
     ir_set_integer(op, "depth", weight->type->dims[1].value);
     describe_activations(op, table->type);
 }
 
-static void build_block(native_product *k, ir_value *block, ir_value *first_row, ir_value *rows)
+static void build_block(native_product *k, const native_block *b, ir_value *first_row,
+                        ir_value *rows)
 {
     lowering *l = k->l;
-    ir_value *size = low_index(l, COLUMN_BLOCK), *first = low_mul(l, block, size), *width = size;
+    ir_value *size = low_index(l, COLUMN_BLOCK), *first = low_mul(l, b->number, size);
+    ir_value *width = size;
     if (k->columns % COLUMN_BLOCK)
         width = low_min(l, size, low_sub(l, low_index(l, k->columns), first));
     for (unsigned i = 0; i < k->count; i++)
-        multiply(k, &k->products[i], block, first_row, rows);
+        multiply(k, i, b, first_row, rows);
     epilogue e = {.products = k->products,
                   .n_products = k->count,
                   .first_row = first_row,
@@ -114,24 +140,39 @@ static void build_block(native_product *k, ir_value *block, ir_value *first_row,
     lower_epilogue(l, &e);
 }
 
+// The blocks of a part: those of all columns, where the matrix has one format.
+static void build_part(native_product *k, unsigned part)
+{
+    lowering *l = k->l;
+    const pack_mix *mix = &k->weights[0];
+    const place *weight = &l->inputs[ir_operand(k->products[0].op, 1)->index];
+    ir_value *rows = l->rows, *most = low_index(l, BLOCK_ROWS);
+    low_loop columns, parts;
+    low_shared_begin(l, &columns, low_index(l, mix->parts[part].tiles), "parts");
+    native_block b = {part, columns.counter, low_part_tile(l, weight, mix, part, columns.counter)};
+    low_for_begin(l, &parts, low_index(l, 0), rows, most, 0, NULL);
+    ir_value *count = low_min(l, most, low_sub(l, rows, parts.counter));
+    build_block(k, &b, parts.counter, count);
+    low_loop_end(l, &parts, NULL);
+    low_loop_end(l, &columns, NULL);
+}
+
 bool lower_native_mpgemm(lowering *l)
 {
     native_product k = {.l = l};
     k.count = kernel_products(l, IR_LUT_MPGEMM, &k.products);
+    k.weights = ARENA_ARRAY(l->arena, pack_mix, k.count);
     for (unsigned i = 0; i < k.count; i++) {
-        k.columns = ir_operand(k.products[i].op, 1)->type->dims[0].value;
+        const ir_type *w = ir_operand(k.products[i].op, 1)->type;
+        k.columns = w->dims[0].value;
         k.products[i].block = low_scratch(l, SCALAR_F32, BLOCK_ROWS, COLUMN_BLOCK);
+        if (!pack_mix_named(w->format, k.columns, w->dims[1].value, pass_pack_shape(l->context),
+                            &k.weights[i]))
+            INTERNAL_ERROR("weight format '%s' reached the lowering", w->format);
     }
-    const ir_type *table = ir_operand(k.products[0].op, 0)->type;
-    ir_value *rows = low_row_count(l, table), *most = low_index(l, BLOCK_ROWS);
-    int64_t blocks = (k.columns + COLUMN_BLOCK - 1) / COLUMN_BLOCK;
-    low_loop columns, parts;
-    low_shared_begin(l, &columns, low_index(l, blocks), "parts");
-    low_for_begin(l, &parts, low_index(l, 0), rows, most, 0, NULL);
-    ir_value *count = low_min(l, most, low_sub(l, rows, parts.counter));
-    build_block(&k, columns.counter, parts.counter, count);
-    low_loop_end(l, &parts, NULL);
-    low_loop_end(l, &columns, NULL);
+    l->rows = low_row_count(l, ir_operand(k.products[0].op, 0)->type);
+    for (unsigned part = 0; part < k.weights[0].mix.n_parts; part++)
+        build_part(&k, part);
     return true;
 }
 
@@ -147,14 +188,16 @@ ir_value *native_row_scratch(lowering *l, const ir_type *weight)
 ir_value *native_weight_row(lowering *l, const place *table, ir_value *index, ir_value *scratch)
 {
     quant_format format;
-    column_geometry g;
+    pack_geometry g;
     ir_value *zero = low_index(l, 0), *size = low_index(l, COLUMN_BLOCK);
     quant_format_parse(table->type->format, &format);
-    column_geometry_of(&format, table->type->dims[0].value, table->type->dims[1].value, &g);
-    ir_value *start = low_mul(l, low_div(l, index, size), low_index(l, g.block_bytes));
-    ir_value *operands[3] = {low_bytes(l, table->buffer, zero, start, g.block_bytes),
-                             low_rem(l, index, size), scratch};
-    ir_op *op = ir_build(&l->at, IR_NATIVE_UNPACK, 3, operands, 0, NULL);
+    pack_geometry_of(&format, table->type->dims[0].value, table->type->dims[1].value,
+                     pass_pack_shape(l->context), &g);
+    ir_value *start = low_mul(l, low_div(l, index, size), low_index(l, g.column_tile_bytes));
+    start = low_add(l, start, low_index(l, g.book_bytes));
+    ir_value *operands[4] = {low_bytes(l, table->buffer, zero, start, g.column_tile_bytes),
+                             low_rem(l, index, size), scratch, book_of(l, table, &format)};
+    ir_op *op = ir_build(&l->at, IR_NATIVE_UNPACK, operands[3] ? 4 : 3, operands, 0, NULL);
     ir_set_text(op, "format", table->type->format);
     ir_set_integer(op, "depth", table->type->dims[1].value);
     return scratch;
