@@ -46,7 +46,8 @@ void graph_print_consumers(text *out, const char *table, const ir_op *precompute
     unsigned left = ir_count_uses(t), n = 0;
     text names = {0};
     for (const ir_op *op = precompute->next; op && left; op = op->next) {
-        if (op->code != IR_LUT_MPGEMM || ir_operand(op, 0) != t)
+        if (op->code != IR_LUT_MPGEMM ||
+            (ir_operand(op, 0) != t && ir_operand_named(op, "signs") != t))
             continue;
         graph_list_add(&names, graph_value_name(ir_operand(op, 1)));
         left--;

@@ -231,16 +231,21 @@ static void remark_table(split *s, const ir_op *precompute)
     const char *name = graph_describe_value(s->context->arena, x);
     text consumers = {0};
     unsigned tables = 0;
+    const ir_op *told = NULL; // the one table of these for which it is said
     graph_print_consumers(&consumers, arena_format(s->context->arena, "1 table of %s", name),
                           precompute);
     pass_remark_as(s->context, "lut", REMARK_APPLIED, precompute->where, "%s",
                    text_string(&consumers));
     text_free(&consumers);
-    for (const ir_use *use = x->uses; use; use = use->next)
-        tables += use->op->code == IR_LUT_PRECOMPUTE;
-    if (tables > 1)
-        pass_remark_as(s->context, "lut", REMARK_MISSED, precompute->where,
-                       "%s needs %u tables: its consumers differ in their zero points or codebooks",
+    for (const ir_use *use = x->uses; use; use = use->next) {
+        if (use->op->code != IR_LUT_PRECOMPUTE)
+            continue;
+        tables++;
+        told = told ? told : use->op;
+    }
+    if (tables > 1 && told == precompute)
+        pass_remark_as(s->context, "lut", REMARK_NOTE, precompute->where,
+                       "%s needs %u tables: of signs, of a codebook, or for other zero points",
                        name, tables);
 }
 
