@@ -46,12 +46,13 @@ ir_value *attend_cache_row(const attention *a, ir_value *key)
 static query_block block_of(const attention *a, ir_value *first, unsigned count)
 {
     lowering *l = a->l;
-    query_block b = {.count = count};
+    query_block b = {.count = count, .level = count == 1 || a->one_row};
     ir_value *share = low_index(l, a->heads / a->groups), *one = low_index(l, 1);
     for (unsigned i = 0; i < count; i++) {
         ir_value *query = low_add(l, first, low_index(l, i));
-        ir_value *t = low_div(l, query, share);
-        ir_value *head = low_add(l, low_mul(l, a->group, share), low_rem(l, query, share));
+        ir_value *t = a->one_row ? low_index(l, 0) : low_div(l, query, share);
+        ir_value *in_group = a->one_row ? query : low_rem(l, query, share);
+        ir_value *head = low_add(l, low_mul(l, a->group, share), in_group);
         ir_value *row = low_add(l, low_mul(l, a->batch, a->rows), t);
         b.row[i] = low_add(l, low_mul(l, row, low_index(l, a->heads)), head);
         b.result[i] = b.row[i];
@@ -174,7 +175,7 @@ static ir_value *adjusted(const attention *a, const query_block *b, unsigned i, 
                           ir_value *score)
 {
     lowering *l = a->l;
-    bool masked = b->count > 1;
+    bool masked = !b->level;
     if (!masked && !a->slopes)
         return score;
     ir_value *distance = attend_distances(l, low_add(l, b->first, position), b->last[i]);
@@ -316,9 +317,23 @@ static void sum_values_by_columns(const attention *a, const query_block *b)
     low_loop_end(l, &strip, NULL);
 }
 
-unsigned attend_block_size(const attention *a)
+// Of one row the heads of a group, in equal parts; else powers of two.
+block_sizes attend_block_sizes(const attention *a)
 {
-    return a->few ? attend_few_queries(a->few) : QUERY_BLOCK;
+    block_sizes sizes = {0};
+    unsigned most = a->few ? attend_few_queries(a->few) : QUERY_BLOCK;
+    unsigned share = (unsigned)(a->heads / a->groups);
+    if (a->one_row) {
+        unsigned blocks = (share + most - 1) / most, size = (share + blocks - 1) / blocks;
+        sizes.size[sizes.count++] = size;
+        if (share % size)
+            sizes.size[sizes.count++] = share % size;
+        return sizes;
+    }
+    for (unsigned size = QUERY_BLOCK; size; size /= 2)
+        if (size <= most)
+            sizes.size[sizes.count++] = size;
+    return sizes;
 }
 
 void attend_block(const attention *a, ir_value *first, unsigned count)
@@ -343,14 +358,17 @@ void attend_block(const attention *a, ir_value *first, unsigned count)
 
 // ---------------------------------------------------------------------- kernel
 
-// The queries of every group: blocks of 4, then what is left in a block of 2 and one of 1. Later
-// rows see more keys, so ranks take turns.
+// The queries of every group. Later rows see more keys, so ranks take turns.
 static void attend_vector_groups(attention *a)
 {
     lowering *l = a->l;
     ir_value *count = low_mul(l, a->rows, low_index(l, a->heads / a->groups));
+    if (a->one_row)
+        count = low_index(l, a->heads / a->groups);
     ir_value *done = low_index(l, 0);
-    for (unsigned size = attend_block_size(a); size; size /= 2) {
+    block_sizes sizes = attend_block_sizes(a);
+    for (unsigned i = 0; i < sizes.count; i++) {
+        unsigned size = sizes.size[i];
         ir_value *step = low_index(l, size);
         ir_value *blocks = low_div(l, low_sub(l, count, done), step);
         int64_t known;
@@ -376,26 +394,45 @@ static ir_value *position_of(const attention *a)
     return low_index_operand(l, position);
 }
 
+static bool attend_few_groups(attention *a)
+{
+    if (a->panels.count)
+        return attend_few_rows(a);
+    attend_vector_groups(a);
+    return true;
+}
+
 // Prompts go through the matrix unit, where there is one; few queries would leave it half empty.
+// Those of one row, a step of decoding, need no masks, and are taken in blocks of their own.
 static bool attend_groups(attention *a)
 {
     lowering *l = a->l;
-    bool tables = a->panels.count, good = true;
+    bool good = true;
     if (!ir_name_is(a->op, "unit", "matrix")) {
         attend_vector_groups(a);
         return true;
     }
-    ir_value *least = low_index(l, attend_matrix_queries(a));
-    ir_value *queries = low_mul(l, a->rows, low_index(l, a->heads / a->groups));
-    low_if many, few;
+    int64_t most = attend_matrix_queries(a), share = a->heads / a->groups;
+    ir_value *least = low_index(l, most), *one = low_index(l, 1);
+    ir_value *queries = low_mul(l, a->rows, low_index(l, share));
+    low_if many, few, single;
     low_if_begin(l, &many, low_compare(l, "ge", queries, least));
     good = attend_matrix_groups(a);
     low_if_end(l, &many);
+    if (share >= most)
+        return good;
     low_if_begin(l, &few, low_compare(l, "lt", queries, least));
-    if (tables)
-        good = good && attend_few_rows(a);
-    else
-        attend_vector_groups(a);
+    if (a->few) {
+        low_if_begin(l, &single, low_compare(l, "eq", a->rows, one));
+        a->one_row = true;
+        good = attend_few_groups(a) && good;
+        a->one_row = false;
+        low_if_end(l, &single);
+        low_if_begin(l, &single, low_compare(l, "gt", a->rows, one));
+    }
+    good = attend_few_groups(a) && good;
+    if (a->few)
+        low_if_end(l, &single);
     low_if_end(l, &few);
     return good;
 }

@@ -19,12 +19,14 @@ typedef struct attention {
     place panel;
     ir_value *panel_row; // of the queries at work; NULL: y is the kernel's output
     few_attention *few;  // NULL: through vectors
+    bool one_row;        // of q in each batch element, where code is built
 } attention;
 
 // Queries that share every load of a key and of a value.
 enum { QUERY_BLOCK = 4 };
 typedef struct query_block {
     unsigned count;
+    bool level;                    // all see the same keys
     ir_value *row[QUERY_BLOCK];    // in q
     ir_value *result[QUERY_BLOCK]; // in y
     ir_value *last[QUERY_BLOCK];   // its last key
@@ -50,8 +52,13 @@ ir_value *attend_where(lowering *l, const char *is, ir_value *distance, int64_t 
 
 // Sets the position of the batch element at work.
 void attend_find_position(attention *a);
-// Queries of the group from `first` on: 4, 2 or 1, but at most attend_block_size.
-unsigned attend_block_size(const attention *a);
+// Sizes of the blocks that queries of a group are taken in: as many of the first one as there are,
+// then of the next.
+typedef struct block_sizes {
+    unsigned count, size[QUERY_BLOCK];
+} block_sizes;
+block_sizes attend_block_sizes(const attention *a);
+// `count` queries of the group from `first` on.
 void attend_block(const attention *a, ir_value *first, unsigned count);
 
 // Tables as an epilogue (attend_tables.c).

@@ -22,7 +22,7 @@ struct few_attention {
     ir_value *q;           // scratch [columns][depth] of halves
     ir_value *scores;      // scratch f32 [rows + keys][columns]: a row for each key
     ir_value *sums;        // scratch f32 [m][wide * n]
-    ir_value *ones;        // scratch f16 [n]
+    ir_value *ones;        // scratch f16 [2][n]: 1, and -1
 };
 
 static unsigned tiles_for(int64_t x, int64_t size)
@@ -43,7 +43,7 @@ unsigned attend_few_queries(const few_attention *x)
 {
     unsigned most = (unsigned)x->columns / x->parts, size = QUERY_BLOCK;
     while (size > most || size * x->wide > MOST_SUMS)
-        size /= 2;
+        size--;
     return size;
 }
 
@@ -70,15 +70,16 @@ few_attention *attend_few(attention *a)
     x->q = low_scratch(l, half, x->columns, a->depth);
     x->scores = low_scratch(l, SCALAR_F32, x->rows * (1 + tiles_for(keys, x->rows)), x->columns);
     x->sums = low_scratch(l, SCALAR_F32, l->m, x->wide * l->n);
-    x->ones = low_scratch(l, SCALAR_F16, 1, l->n);
-    low_fill(l, x->ones, low_index(l, 0), low_index(l, 0), low_index(l, l->n), 1);
+    x->ones = low_scratch(l, SCALAR_F16, 2, l->n);
+    for (unsigned i = 0; i < 2; i++)
+        low_fill(l, x->ones, low_index(l, i), low_index(l, 0), low_index(l, l->n), i ? -1 : 1);
     return x;
 }
 
 // ---------------------------------------------------------------------- queries
 
-// Part h of query i stands in row h * count + i, and so do its scores.
-static void take_queries(const few_attention *x, const query_block *b)
+// Of any rows.
+static void take_scattered(const few_attention *x, const query_block *b)
 {
     lowering *l = x->a->l;
     low_loop strip;
@@ -94,6 +95,84 @@ static void take_queries(const few_attention *x, const query_block *b)
         }
     }
     low_loop_end(l, &strip, NULL);
+}
+
+// `size` numbers from `at` on of what begins in row `row` of a buffer: rows of n columns, or less
+// than one.
+typedef struct tile_piece {
+    int64_t at, size;
+} tile_piece;
+
+static ir_value *piece_view(lowering *l, ir_value *buffer, ir_value *row, int64_t at)
+{
+    ir_dim dims[1] = {ir_dim_constant(1)};
+    return low_view(l, buffer, row, low_index(l, at),
+                    ir_type_buffer(l->module, buffer->type->scalar, 1, dims));
+}
+
+static ir_value *piece_stride(lowering *l, const ir_value *buffer, tile_piece p)
+{
+    int64_t stride = l->n * (int64_t)scalar_size(buffer->type->scalar);
+    return p.size > l->n ? low_index(l, stride) : NULL;
+}
+
+static ir_value *piece_columns(lowering *l, tile_piece p)
+{
+    return p.size < l->n ? low_index(l, p.size) : NULL;
+}
+
+static ir_value *load_piece(lowering *l, ir_value *buffer, ir_value *row, tile_piece p)
+{
+    ir_value *t = ir_build1(&l->at, IR_XLUT_LDA, ir_type_tile(l->module, TILE_F32),
+                            piece_view(l, buffer, row, p.at), piece_stride(l, buffer, p),
+                            piece_columns(l, p));
+    ir_set_name(t->op, "type", scalar_rows[buffer->type->scalar].name);
+    return t;
+}
+
+static void store_piece(lowering *l, ir_value *t, ir_value *buffer, ir_value *row, tile_piece p)
+{
+    ir_value *operands[4] = {t, piece_view(l, buffer, row, p.at), piece_stride(l, buffer, p),
+                             piece_columns(l, p)};
+    ir_set_name(ir_build(&l->at, IR_XLUT_STA, 4, operands, 0, NULL), "type",
+                scalar_rows[buffer->type->scalar].name);
+}
+
+static ir_value *dequantize(const few_attention *x, ir_value *sum, ir_value *values, unsigned ones,
+                            ir_value *scales)
+{
+    lowering *l = x->a->l;
+    ir_dim n[1] = {ir_dim_constant(l->n)};
+    ir_value *row = low_view(l, x->ones, low_index(l, ones), low_index(l, 0),
+                             ir_type_buffer(l->module, SCALAR_F16, 1, n));
+    ir_value *operands[4] = {sum, values, row, scales};
+    const ir_type *type = ir_type_tile(l->module, TILE_F32);
+    return ir_result(ir_build(&l->at, IR_XLUT_DEQ, 4, operands, 1, &type), 0);
+}
+
+// Of one row, whose heads stand side by side: the tiles' moves convert, the dequantizer subtracts.
+static void take_adjacent(const few_attention *x, const query_block *b)
+{
+    lowering *l = x->a->l;
+    int64_t all = b->count * x->a->depth, most = l->m * l->n;
+    tile_piece p = {0};
+    for (; p.at < all; p.at += p.size) {
+        int64_t left = all - p.at;
+        p.size = left >= most ? most : left >= l->n ? l->n : left;
+        ir_value *q = load_piece(l, x->a->q->buffer, b->row[0], p);
+        for (unsigned h = 0; h < x->parts; h++) {
+            ir_value *to = low_index(l, h * b->count);
+            store_piece(l, q, x->q, to, p);
+            if (h + 1 < x->parts)
+                q = dequantize(x, q, load_piece(l, x->q, to, p), 1, NULL);
+        }
+    }
+}
+
+// Part h of query i stands in row h * count + i, and so do its scores.
+static void take_queries(const few_attention *x, const query_block *b)
+{
+    (x->a->one_row ? take_adjacent : take_scattered)(x, b);
 }
 
 // ----------------------------------------------------------------------- scores
@@ -239,14 +318,10 @@ static ir_value *add_weighted(const few_attention *x, unsigned i, ir_value *sum,
                               ir_value *key)
 {
     lowering *l = x->a->l;
-    ir_dim n[1] = {ir_dim_constant(l->n)}, m[1] = {ir_dim_constant(l->m)};
-    ir_value *zero = low_index(l, 0);
-    ir_value *ones = low_view(l, x->ones, zero, zero, ir_type_buffer(l->module, SCALAR_F16, 1, n));
+    ir_dim m[1] = {ir_dim_constant(l->m)};
     ir_value *weights = low_view(l, x->a->weights, low_index(l, i), key,
                                  ir_type_buffer(l->module, SCALAR_F32, 1, m));
-    ir_value *operands[4] = {sum, values, ones, weights};
-    const ir_type *type = ir_type_tile(l->module, TILE_F32);
-    return ir_result(ir_build(&l->at, IR_XLUT_DEQ, 4, operands, 1, &type), 0);
+    return dequantize(x, sum, values, 0, weights);
 }
 
 // Sums over keys from .. to, `groups` times m at once, or one by one (0).
@@ -325,8 +400,9 @@ void attend_few_block(const few_attention *x, query_block *b)
     score(x, b);
     for (unsigned i = 0; i < b->count; i++) {
         attend_weigh(x->a, b, i, scaled_score, &p);
-        low_fill(l, x->a->weights, low_index(l, i), b->keys,
-                 low_add(l, b->keys, low_index(l, l->m)), 0);
+        for (int64_t r = 0; r + 1 < l->m; r++)
+            low_store(l, low_number(l, SCALAR_F32, 0), x->a->weights, low_index(l, i),
+                      low_add(l, b->keys, low_index(l, r)));
     }
     sum_values(x, b);
 }

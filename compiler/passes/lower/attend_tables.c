@@ -70,7 +70,9 @@ static void attend_queries(const attention *a, ir_value *count)
 {
     lowering *l = a->l;
     ir_value *done = low_index(l, 0);
-    for (unsigned size = attend_block_size(a); size; size /= 2) {
+    block_sizes sizes = attend_block_sizes(a);
+    for (unsigned i = 0; i < sizes.count; i++) {
+        unsigned size = sizes.size[i];
         ir_value *step = low_index(l, size), *blocks = low_div(l, low_sub(l, count, done), step);
         low_loop loop;
         int64_t known;
@@ -90,7 +92,8 @@ bool attend_few_rows(attention *a)
     low_shared_begin(l, &groups, low_index(l, a->groups), "turns");
     a->group = groups.counter;
     a->panel_row = low_index(l, 0);
-    attend_queries(a, low_mul(l, a->rows, low_index(l, share_of(a))));
+    ir_value *share = low_index(l, share_of(a));
+    attend_queries(a, a->one_row ? share : low_mul(l, a->rows, share));
     bool good = attend_build_tables(a, low_index(l, 0), a->rows);
     low_loop_end(l, &groups, NULL);
     return good;
@@ -102,6 +105,7 @@ bool attend_single_rows(attention *a)
     const ir_type *q = a->q->type;
     bool tables = a->panels.count > 0;
     ir_value *m = low_index(l, tables ? l->m : 1), *all = low_index(l, 1);
+    a->one_row = a->few;
     if (q->rank == 4)
         all = low_dim(l, q->dims[0]);
     ir_value *tiles = low_div(l, low_add(l, all, low_sub(l, m, low_index(l, 1))), m);
