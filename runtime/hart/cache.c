@@ -68,32 +68,38 @@ void hart_cache_count(hart *h, unsigned opcode, uint64_t times)
 
 static void settle_jump(hart_jump *jump)
 {
+    if (jump->count == 0)
+        return;
     if (jump->op)
-        hart_op_details(jump->op)->entries += jump->count;
+        *hart_op_entries(jump->op) += jump->count;
     jump->count = 0;
 }
 
 // A transfer that was taken left its block behind itself and entered another one.
+static void settle_transfer(hart_op *op)
+{
+    if (op->taken == 0)
+        return;
+    *hart_op_entries(op->target) += op->taken;
+    hart_op_entries(op)[1] -= op->taken;
+    op->taken = 0;
+}
+
+// What the end of a block leaves is behind all that is counted there.
 static void settle_transfers(hart_block *b)
 {
-    for (uint32_t i = 0; i <= b->count; i++) {
-        hart_op *op = &b->ops[i];
-        bool transfers =
-            i < b->count ? hart_op_is_direct(b->details[i].in.opcode) : op->step == hart_step_end;
-        if (!transfers || op->taken == 0)
-            continue;
-        hart_op_details(op->target)->entries += op->taken;
-        b->details[i + 1].entries -= op->taken;
-        op->taken = 0;
-    }
+    for (uint32_t i = 0; i < b->direct_count; i++)
+        settle_transfer(&b->ops[b->direct[i]]);
+    if (b->ops[b->count].step == hart_step_end)
+        settle_transfer(&b->ops[b->count]);
 }
 
 static void count_block(const hart_block *b, uint64_t *counts)
 {
     uint64_t executions = 0;
     for (uint32_t i = 0; i < b->count; i++) {
-        executions += b->details[i].entries;
-        counts[b->details[i].in.opcode] += executions;
+        executions += b->entries[i];
+        counts[b->opcodes[i]] += executions;
     }
 }
 
@@ -257,7 +263,7 @@ static void fetch_block(const hart *h, uint64_t pc, fetched *f)
         if (!hart_fetch(h, pc + f->bytes, &d->in))
             break;
         d->offset = f->bytes;
-        d->entries = d->native = 0;
+        d->native = 0;
         f->bytes += d->in.length;
         f->ended = ends_block(d->in.opcode);
         f->count++;
@@ -295,17 +301,37 @@ static void add_stub(hart_op *from, hart_op *stub)
     link_transfer(from, stub);
 }
 
-// Room for a block: records, the end, stubs; then the details.
+static uint32_t count_direct(const fetched *f)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < f->count; i++)
+        count += hart_op_is_direct(f->details[i].in.opcode);
+    return count;
+}
+
+static void list_opcodes(hart_block *b)
+{
+    for (uint32_t i = 0; i < b->count; i++) {
+        b->opcodes[i] = b->details[i].in.opcode;
+        if (hart_op_is_direct(b->opcodes[i]))
+            b->direct[b->direct_count++] = (uint8_t)i;
+    }
+}
+
+// Room for a block: records, the end, stubs; then the details, and what is counted.
 static hart_block *take_block(hart_cache *cache, const fetched *f)
 {
-    uint32_t stubs = 1;
-    for (uint32_t i = 0; i < f->count; i++)
-        stubs += hart_op_is_direct(f->details[i].in.opcode);
-    size_t head = sizeof(hart_block) + (f->count + 1 + stubs) * sizeof(hart_op);
-    hart_block *b = take(cache, head + (f->count + 2) * sizeof(hart_op_detail));
+    const uint32_t direct = count_direct(f), stubs = direct + 1, places = f->count + 2;
+    const size_t head = sizeof(hart_block) + (f->count + 1 + stubs) * sizeof(hart_op);
+    const size_t counted = places * (sizeof(uint64_t) + sizeof(uint16_t)) + direct;
+    hart_block *b = take(cache, head + places * sizeof(hart_op_detail) + counted);
     b->details = (hart_op_detail *)((uint8_t *)b + head);
+    b->entries = (uint64_t *)(b->details + places);
+    b->opcodes = (uint16_t *)(b->entries + places);
+    b->direct = (uint8_t *)(b->opcodes + places);
     b->count = f->count;
     memcpy(b->details, f->details, f->count * sizeof *f->details);
+    list_opcodes(b);
     b->details[f->count].offset = f->bytes;
     b->next = cache->blocks;
     cache->blocks = b;

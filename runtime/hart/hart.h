@@ -81,7 +81,7 @@ typedef enum hart_cause {
 const char *hart_cause_name(hart_cause cause);
 
 typedef enum hart_stop {
-    HART_STOP_LIMIT,    // the instructions asked for are done
+    HART_STOP_LIMIT,    // the instructions asked for are done (hart_run_about: most of them)
     HART_STOP_ECALL,    // pc is that of the ecall, which has not retired: see hart_finish_ecall
     HART_STOP_RETURN,   // pc reached return_address
     HART_STOP_FAULT,    // see cause and fault_address
@@ -154,6 +154,7 @@ struct hart {
     uint64_t run_start;       // retired + remaining + withheld when hart_run began
     hart_op *unlinked;        // the direct transfer that led to pc, if its target was not known
     int stop;                 // the hart_stop that ends hart_run; -1: none
+    bool early;               // it may end before the limit: see hart_run_about
     hart_op *paused;          // behind the one instruction that is being executed; NULL: none is
     void *paused_step;        // its own step
     hart_segment operands[3]; // of Xlut: see xlut.c
@@ -171,6 +172,9 @@ void hart_destroy(hart *h); // NULL is fine
 
 // Executes from pc until something stops it, at most `limit` instructions.
 hart_stop hart_run(hart *h, uint64_t limit);
+// The same, but stops with HART_STOP_LIMIT some instructions earlier rather than execute the last
+// ones singly. At least one is executed.
+hart_stop hart_run_about(hart *h, uint64_t limit);
 // Retires the ecall that stopped the hart: counts it and moves pc on.
 void hart_finish_ecall(hart *h);
 // The return address that ends a call from the host; need not be mapped. 1: none.

@@ -40,8 +40,7 @@ struct hart_op {
 typedef struct hart_op_detail {
     isa_instruction in;
     uint32_t offset;  // pc - block->pc
-    uint32_t native;  // where its native step is; 0: there is none
-    uint64_t entries; // executions that began here, less those that left before (modulo 2^64)
+    uint32_t native; // where its native step is; 0: there is none
 } hart_op_detail;
 
 // Straight-line code up to an unconditional transfer, an end record behind it. It is entered at any
@@ -50,7 +49,11 @@ struct hart_block {
     uint64_t pc;
     hart_block *next; // of all blocks
     hart_op_detail *details;
-    uint32_t count; // instructions
+    uint64_t *entries; // executions that began there, less those that left before (modulo 2^64)
+    uint16_t *opcodes; // of the instructions: what is counted lies close together
+    uint8_t *direct;   // indices of direct transfers among them
+    uint32_t count;    // instructions
+    uint32_t direct_count;
     _Alignas(32) hart_op ops[];
 };
 
@@ -77,6 +80,10 @@ static inline hart_block *hart_op_block(const hart_op *op)
 static inline hart_op_detail *hart_op_details(const hart_op *op)
 {
     return &hart_op_block(op)->details[op->index];
+}
+static inline uint64_t *hart_op_entries(const hart_op *op)
+{
+    return &hart_op_block(op)->entries[op->index];
 }
 static inline uint64_t hart_op_pc(const hart_op *op)
 {

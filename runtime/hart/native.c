@@ -162,6 +162,7 @@ bool hart_native_create(hart *h)
     n->used = 16; // 0 means that there is no code
     n->pause = write_far_jump(&n->translation, hart_step_pause);
     n->bad_access = write_far_jump(&n->translation, hart_step_bad_access);
+    n->indirect = write_far_jump(&n->translation, hart_step_of(ISA_JALR));
     n->call = write_call(&n->translation);
     n->call_run = write_call_run(&n->translation);
     n->constants = n->used;

@@ -10,6 +10,7 @@ typedef enum native_kind {
     INTEGER,
     BRANCH,
     JUMP,
+    INDIRECT,
     CALL, // of its handler, unless there is something better
 } native_kind;
 
@@ -31,6 +32,8 @@ static native_kind kind_of(const hart_op *op)
         return BRANCH;
     if (opcode == ISA_JAL)
         return JUMP;
+    if (opcode == ISA_JALR)
+        return INDIRECT;
     return op->execute ? CALL : LEFT;
 }
 
@@ -150,6 +153,40 @@ static void follow(translation *t, hart_op *op)
     jump_to_offset(t, t->n->pause);
 }
 
+// Follows the indirect jump `op`, where its slot knows the target; or else its own step does.
+static void follow_indirect(translation *t, hart_op *op)
+{
+    _Static_assert(sizeof(hart_jump) == 32 && (HART_JUMPS & (HART_JUMPS - 1)) == 0, "shifts below");
+    load_rax(t, op->rs1);
+    with_immediate(t, WIDE, 0, RAX, (int32_t)op->value);
+    with_immediate(t, WIDE, 4, RAX, ~1);
+    with_register(t, NARROW, 0x8b, RCX, RAX);
+    with_immediate(t, NARROW, 4, RCX, (HART_JUMPS - 1) << 1);
+    with_register(t, NARROW, 0xc1, 4, RCX); // times 16: slots have 32 bytes, pc is even
+    byte(t, 4);
+    prefixed(t, WIDE << 3 | R10 >> 3, 0xb8 | (R10 & 7));
+    long_word(t, (uint64_t)(uintptr_t)t->n->hart->jumps);
+    with_register(t, WIDE, 0x03, RCX, R10);
+    with_memory(t, WIDE, 0x3b, RAX, RCX, offsetof(hart_jump, pc));
+    const uint32_t unknown = jump_if(t, NOT_EQUAL);
+    if (op->rd != 32) {
+        constant_to_rax(t, op[1].value);
+        with_memory(t, WIDE, 0x89, RAX, RSI, at_x(op->rd));
+    }
+    with_memory(t, WIDE, 0xff, 0, RCX, offsetof(hart_jump, count)); // inc
+    with_memory(t, WIDE, 0x03, R9, RCX, offsetof(hart_jump, index));
+    with_immediate(t, WIDE, 5, R9, op->index + 1);
+    with_memory(t, WIDE, 0x8b, RDI, RCX, offsetof(hart_jump, op));
+    store_budget(t);
+    const uint32_t spent = jump_if(t, SIGN);
+    jump_to_step(t);
+    arrive(t, spent);
+    jump_to_offset(t, t->n->pause);
+    arrive(t, unknown);
+    point(t, RDI, op);
+    jump_to_offset(t, t->n->indirect);
+}
+
 void hart_native_exit_if(translation *t, unsigned condition, hart_op *op, exit_kind kind)
 {
     t->exits[t->exit_count++] = (exit_stub){jump_if(t, condition), 0, 0, op, kind};
@@ -217,6 +254,7 @@ static bool write_instruction(translation *t, hart_op *op, native_kind kind)
         }
         follow(t, op);
         return false;
+    case INDIRECT: follow_indirect(t, op); return false;
     default: write_call(t, op); return true;
     }
 }

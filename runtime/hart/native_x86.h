@@ -60,6 +60,7 @@ struct hart_native {
     uint8_t *writable, *executable; // the same memory
     uint32_t used, fixed;           // fixed: what is not flushed
     uint32_t pause, bad_access;     // code that jumps to these steps
+    uint32_t indirect;              // and to that of indirect jumps
     uint32_t call;                  // code that calls the handler of the record in r10
     uint32_t call_run;              // code that executes the run at r10
     uint32_t constants;             // of vectors
@@ -136,7 +137,7 @@ static inline void prefixed(translation *t, unsigned rex, unsigned code)
     byte(t, code & 0xff);
 }
 
-// code reg, [base + offset]; base is rsi or rdi. For codes without a register, reg extends them.
+// code reg, [base + offset]; base is rsi, rdi or rcx. For codes without a register, reg extends them.
 static inline void with_memory(translation *t, unsigned wide, unsigned code, unsigned reg,
                                unsigned base, int32_t offset)
 {

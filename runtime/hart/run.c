@@ -28,12 +28,12 @@ uint64_t hart_retired_now(const hart *h)
 // A transfer to a target that is not known.
 static void leave_by_stub(hart *h, hart_op *from)
 {
-    hart_op_detail *detail = hart_op_details(from);
+    const hart_op_detail *detail = hart_op_details(from);
     uint64_t pc = hart_op_pc(from);
     h->pc = from->step == hart_step_end ? pc : pc + (uint64_t)(int64_t)detail->in.imm;
     h->unlinked = from;
     from->taken--; // counted here, as long as it is not known where that is an entry
-    detail[1].entries--;
+    hart_op_entries(from)[1]--;
 }
 
 void hart_leave(hart *h, const hart_op *op)
@@ -44,7 +44,7 @@ void hart_leave(hart *h, const hart_op *op)
         leave_by_stub(h, op->target);
     } else {
         h->pc = hart_op_pc(op);
-        hart_op_details(op)->entries--;
+        --*hart_op_entries(op);
     }
 }
 
@@ -52,7 +52,7 @@ static void enter(hart *h, hart_op *op)
 {
     h->budget = (int64_t)h->remaining - HART_LONGEST_BLOCK + op->index;
     h->op = op;
-    hart_op_details(op)->entries++;
+    ++*hart_op_entries(op);
 }
 
 __attribute__((noinline)) static void dispatch(hart *h, hart_op *op, hart_step *step)
@@ -89,6 +89,12 @@ static void refill(hart *h)
     h->withheld -= now;
 }
 
+// Whether the limit is so near that the instructions of this block would be executed singly.
+static bool is_near_limit(const hart *h, const hart_op *op)
+{
+    return h->remaining < hart_op_block(op)->count - op->index;
+}
+
 static hart_stop drive(hart *h)
 {
     while (h->stop < 0) {
@@ -105,8 +111,11 @@ static hart_stop drive(hart *h)
         }
         if (h->remaining == 0)
             refill(h);
+        const bool singly = h->observer || is_near_limit(h, op);
+        if (singly && h->early && hart_retired_now(h) > h->retired)
+            return HART_STOP_LIMIT;
         enter(h, op);
-        if (h->observer || h->remaining < hart_op_block(op)->count - op->index)
+        if (singly)
             step_once(h, op);
         else
             dispatch(h, op, op->step);
@@ -114,7 +123,7 @@ static hart_stop drive(hart *h)
     return (hart_stop)h->stop;
 }
 
-hart_stop hart_run(hart *h, uint64_t limit)
+static hart_stop run(hart *h, uint64_t limit, bool early)
 {
     sigjmp_buf recovery;
     hart *const outer = hart_running();
@@ -123,6 +132,7 @@ hart_stop hart_run(hart *h, uint64_t limit)
     h->op = NULL;
     h->unlinked = NULL;
     h->stop = -1;
+    h->early = early && !h->observer;
     h->remaining = 0;
     h->withheld = limit;
     h->run_start = h->retired + limit;
@@ -142,6 +152,16 @@ hart_stop hart_run(hart *h, uint64_t limit)
     h->retired = hart_retired_now(h);
     h->recovery = NULL;
     return why;
+}
+
+hart_stop hart_run(hart *h, uint64_t limit)
+{
+    return run(h, limit, false);
+}
+
+hart_stop hart_run_about(hart *h, uint64_t limit)
+{
+    return run(h, limit, true);
 }
 
 void hart_finish_ecall(hart *h)
