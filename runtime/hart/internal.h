@@ -39,7 +39,7 @@ struct hart_op {
 // What only slow paths need to know of a record.
 typedef struct hart_op_detail {
     isa_instruction in;
-    uint32_t offset;  // pc - block->pc
+    uint32_t offset; // pc - block->pc
     uint32_t native; // where its native step is; 0: there is none
 } hart_op_detail;
 

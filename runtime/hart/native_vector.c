@@ -20,6 +20,8 @@ const uint64_t hart_native_constants[CONSTANT_COUNT][4] = {
     [CONSTANT_ONES] = SAME(0xffffffffffffffff),
     [CONSTANT_TWOS] = SAME(0x0000000200000002),
     [CONSTANT_LOWEST] = SAME(0x8000000080000000),
+    [CONSTANT_HALF_MOST] = SAME(0x8effc0008effc000),
+    [CONSTANT_HALF_LEAST] = SAME(0x70ffffff70ffffff),
 };
 
 // -------------------------------------------------------------- what is common
@@ -58,7 +60,10 @@ const uint16_t hart_native_broadcasts[] = {INTEGER_OP38(0x78), INTEGER_OP38(0x79
 
 void hart_native_broadcast_rax(translation *t, unsigned reg, unsigned sew)
 {
+    const bool wide = t->wide;
+    t->wide = false;
     on_registers(t, MOVE_FROM_RAX | W1, reg, 0, RAX);
+    t->wide = wide;
     on_registers(t, hart_native_broadcasts[sew], reg, 0, reg);
 }
 
@@ -201,6 +206,12 @@ static const vector_row rows[ISA_OPCODE_COUNT] = {
     ROWS_VF(VFNMSUB, multiply_add, 1, F32(OP38(0xac))),
     ROWS_VF(VFNMADD, multiply_add, 1, F32(OP38(0xae))),
     ROW(VFWCVT_F_F_V, from_half, NONE, 0, {0, OP38(0x13), 0, 0}),
+    ROW(VFNCVT_F_F_W, to_half, NONE, 0, {0, P66 | M0F3A | 0x1d, 0, 0}),
+    ROW(VFWADD_WV, half_sum, V, 0, {0, M0F | 0x58, 0, 0}),
+    ROW(VFWSUB_WV, half_sum, V, 0, {0, M0F | 0x5c, 0, 0}),
+    ROWS_VF(VFSGNJ, sign, SIGN_PLAIN, F32(OP(0xdb))),
+    ROWS_VF(VFSGNJN, sign, SIGN_INVERTED, F32(OP(0xdf))),
+    ROWS_VF(VFSGNJX, sign, SIGN_XOR, F32(OP(0xdb))),
     ROW(VFCVT_F_X_V, from_integer, NONE, 0, F32(M0F | 0x5b)),
     ROW(VFCVT_X_F_V, to_integer, NONE, 0, F32(P66 | M0F | 0x5b)),
     ROW(VFCVT_RTZ_X_F_V, to_integer, NONE, 0, F32(PF3 | M0F | 0x5b)),

@@ -33,13 +33,15 @@ vector_form hart_native_vector_configuration, hart_native_vector_unit_stride,
     hart_native_vector_merge, hart_native_vector_gather, hart_native_vector_sum,
     hart_native_vector_product, hart_native_vector_multiply_add, hart_native_vector_extreme,
     hart_native_vector_float_compare, hart_native_vector_to_integer,
-    hart_native_vector_from_integer, hart_native_vector_from_half;
+    hart_native_vector_from_integer, hart_native_vector_from_half, hart_native_vector_to_half,
+    hart_native_vector_half_sum, hart_native_vector_sign;
 
 // Their options.
 enum { STORES = 8 }; // option of memory forms, beside the element's width or the registers
 enum { TO_PRODUCT = 1, SUBTRACTED = 2 }; // options: d is a factor, and a added; the product is not
 enum { SIGNED = 1, ACCUMULATES = 2 };    // options of what widens
 enum { SWAPPED = 1, INVERTED = 2 };      // options of comparisons
+enum { SIGN_PLAIN, SIGN_INVERTED, SIGN_XOR }; // options of sign injections
 
 enum { MOST_CHUNKS = 8, MOST_RESULTS = 4 }; // of a group; that are computed before one is stored
 enum { SCALAR = 15 }; // host register of a second operand that is one for all elements
@@ -80,7 +82,9 @@ typedef enum native_constant {
     CONSTANT_SPREAD,       // shuffles two bytes to eight times each
     CONSTANT_ONES,
     CONSTANT_TWOS,
-    CONSTANT_LOWEST, // integer of 32 bits
+    CONSTANT_LOWEST,     // integer of 32 bits
+    CONSTANT_HALF_MOST,  // twice the largest f32 that is surely no infinite f16
+    CONSTANT_HALF_LEAST, // twice the smallest that is a normal f16, less 1
     CONSTANT_COUNT
 } native_constant;
 extern const uint64_t hart_native_constants[CONSTANT_COUNT][4];
@@ -202,6 +206,8 @@ void hart_native_broadcast(translation *t, hart_op *op, const vector_row *row);
 void hart_native_with_second(translation *t, const hart_op *op, const vector_row *row,
                              unsigned code, unsigned reg, unsigned first, unsigned chunk);
 // Chunks of comparisons (all ones, or zeros) in xmm0 and so on become the bits of mask register r,
-// if there are as many as fit.
+// if there are as many as fit. Those of SEW 32, two or more, can be in wide host vectors.
 bool hart_native_mask_fits(const translation *t, unsigned chunks);
 void hart_native_store_mask(translation *t, unsigned r, unsigned chunks);
+void hart_native_store_wide_mask(translation *t, unsigned r, unsigned vectors);
+void hart_native_end_wide(translation *t);

@@ -47,8 +47,16 @@ static void require_most(translation *t, hart_op *op, native_constant limit)
     hart_native_exit_if(t, NOT_EQUAL, op, EXIT_HANDLER);
 }
 
-// Of all results: finite or, if that is asked for, normal. The sign leaves when bits are doubled.
-static void require_range(translation *t, hart_op *op, unsigned chunks, bool normal)
+// The jump is taken if this flag is not raised.
+static uint32_t jump_unless_raised(translation *t, unsigned flag)
+{
+    with_memory(t, NARROW, 0xf6, 0, RSI, offsetof(hart, fflags)); // test
+    byte(t, flag);
+    return jump_if(t, EQUAL);
+}
+
+// Of all results: finite, or normal as well. The sign leaves when bits are doubled.
+static void require_finite(translation *t, hart_op *op, unsigned chunks, bool normal)
 {
     if (normal)
         on_constant(t, LOAD, CONSTANT_HELD, 0, CONSTANT_SMALLEST);
@@ -63,8 +71,23 @@ static void require_range(translation *t, hart_op *op, unsigned chunks, bool nor
     require_most(t, op, normal ? CONSTANT_NORMAL : CONSTANT_FINITE);
 }
 
+// The same. Where underflow is raised already, as inexact is, numbers need not be normal.
+static void require_range(translation *t, hart_op *op, unsigned chunks, bool normal)
+{
+    if (!normal) {
+        require_finite(t, op, chunks, false);
+        return;
+    }
+    const uint32_t not_raised = jump_unless_raised(t, FLAG_UNDERFLOW);
+    require_finite(t, op, chunks, false);
+    const uint32_t done = jump_ahead(t);
+    arrive(t, not_raised);
+    require_finite(t, op, chunks, true);
+    arrive(t, done);
+}
+
 // Upper halves of host vectors are left clean, for code that knows none of them.
-static void end_wide(translation *t)
+void hart_native_end_wide(translation *t)
 {
     if (!t->wide)
         return;
@@ -76,7 +99,7 @@ static void store_results(translation *t, const hart_op *op, unsigned chunks)
 {
     for (unsigned c = 0; c < chunks; c++)
         on_memory(t, STORE, c, 0, at_v(t, op->rd, host_bytes(t) * c));
-    end_wide(t);
+    hart_native_end_wide(t);
 }
 
 // Result c of `code` with operands in this order, or in the other one.
@@ -139,6 +162,111 @@ bool hart_native_vector_from_half(translation *t, hart_op *op, const vector_row 
         on_memory(t, row->code[1], c, 0, at_v(t, op->rs2, host_bytes(t) / 2 * c));
     require_range(t, op, vectors, false);
     store_results(t, op, vectors);
+    return true;
+}
+
+// Of f32 in host vectors that are not stored yet: as f16 they are zero or normal, or may be less as
+// underflow is raised already.
+static void require_half_range(translation *t, hart_op *op, unsigned vectors)
+{
+    enum { LEAST_32 = INTEGER_OP38(0x3b), LOWER = 11 };
+    on_constant(t, LOAD, CONSTANT_HELD, 0, CONSTANT_ONES);
+    for (unsigned c = 0; c < vectors; c++) {
+        const unsigned reg = c == 0 ? CHECK : NEXT;
+        on_registers(t, ADD_32, reg, c, c);
+        on_registers(t, ADD_32, c == 0 ? LOWER : 12, reg, CONSTANT_HELD); // less 1
+        if (c > 0) {
+            on_registers(t, MOST_32, CHECK, CHECK, NEXT);
+            on_registers(t, LEAST_32, LOWER, LOWER, 12);
+        }
+    }
+    require_most(t, op, CONSTANT_HALF_MOST);
+    with_memory(t, NARROW, 0xf6, 0, RSI, offsetof(hart, fflags)); // test
+    byte(t, FLAG_UNDERFLOW);
+    const uint32_t raised = jump_if(t, NOT_EQUAL);
+    on_constant(t, MOST_32, CHECK, LOWER, CONSTANT_HALF_LEAST);
+    on_registers(t, COMPARE_EQUAL_32, CHECK, CHECK, LOWER);
+    on_registers(t, M0F | 0x50, RAX, 0, CHECK); // move mask
+    with_immediate(t, NARROW, 7, RAX, 0xff);
+    hart_native_exit_if(t, NOT_EQUAL, op, EXIT_HANDLER);
+    arrive(t, raised);
+}
+
+// Wide host vectors of a group of f32 that goes with one of f16; 0: not here.
+static unsigned vectors_of_halves(const translation *t, const hart_op *op)
+{
+    const unsigned chunks = hart_native_chunks(t, vector_lmul(t) + 1);
+    const bool good = chunks > 1 && chunks / 2 <= MOST_RESULTS && vector_sew(t) == 1 &&
+                      op->in->vm && __builtin_cpu_supports("f16c");
+    return good ? chunks / 2 : 0;
+}
+
+// To nearest-even, whatever the host's mode.
+bool hart_native_vector_to_half(translation *t, hart_op *op, const vector_row *row)
+{
+    const int lmul = vector_lmul(t);
+    const unsigned vectors = vectors_of_halves(t, op);
+    if (!vectors || !is_group(op->rd, lmul) || !is_group(op->rs2, lmul + 1) ||
+        !(op->rd == op->rs2 || are_apart(op->rd, lmul, op->rs2, lmul + 1)))
+        return false;
+    hart_native_require_shape(t, op);
+    hart_native_require_nearest_even(t, op);
+    hart_native_require_inexact(t, op);
+    t->wide = true;
+    for (unsigned c = 0; c < vectors; c++)
+        on_memory(t, LOAD, c, 0, at_v(t, op->rs2, host_bytes(t) * c));
+    require_half_range(t, op, vectors);
+    for (unsigned c = 0; c < vectors; c++) {
+        on_memory(t, row->code[1], c, 0, at_v(t, op->rd, VECTOR_CHUNK * c));
+        byte(t, 0);
+    }
+    hart_native_end_wide(t);
+    return true;
+}
+
+// f32 and halves, which become f32 exactly.
+bool hart_native_vector_half_sum(translation *t, hart_op *op, const vector_row *row)
+{
+    enum { FROM_HALF = INTEGER_OP38(0x13), ADDEND = 11 };
+    const int lmul = vector_lmul(t);
+    const unsigned vectors = vectors_of_halves(t, op);
+    if (!vectors || !is_group(op->rd, lmul + 1) || !is_group(op->rs2, lmul + 1) ||
+        !is_group(op->rs1, lmul) || !are_apart(op->rd, lmul + 1, op->rs1, lmul))
+        return false;
+    hart_native_require_shape(t, op);
+    hart_native_require_nearest_even(t, op);
+    hart_native_require_inexact(t, op);
+    t->wide = true;
+    for (unsigned c = 0; c < vectors; c++) {
+        on_memory(t, LOAD, c, 0, at_v(t, op->rs2, host_bytes(t) * c));
+        on_memory(t, FROM_HALF, ADDEND, 0, at_v(t, op->rs1, VECTOR_CHUNK * c));
+        on_registers(t, row->code[1], c, c, ADDEND);
+    }
+    require_range(t, op, vectors, false);
+    store_results(t, op, vectors);
+    return true;
+}
+
+// Option: what becomes of the sign of the second operand; code takes it, or its inverse.
+bool hart_native_vector_sign(translation *t, hart_op *op, const vector_row *row)
+{
+    enum { B = 11, WITHOUT = INTEGER_OP(0xdf) };
+    const unsigned chunks = vectors_of(t, op, row);
+    if (!chunks)
+        return false;
+    begin_exact(t, op, row);
+    on_constant(t, LOAD, CONSTANT_HELD, 0, CONSTANT_LOWEST);
+    for (unsigned c = 0; c < chunks; c++) {
+        hart_native_with_second(t, op, row, LOAD, B, 0, c);
+        on_registers(t, row->code[2], B, B, CONSTANT_HELD);
+        if (row->option == SIGN_XOR) {
+            on_memory(t, VECTOR_XOR, c, B, at_v(t, op->rs2, host_bytes(t) * c));
+        } else {
+            on_memory(t, WITHOUT, c, CONSTANT_HELD, at_v(t, op->rs2, host_bytes(t) * c));
+            on_registers(t, VECTOR_OR, c, c, B);
+        }
+    }
+    store_results(t, op, chunks);
     return true;
 }
 
@@ -222,15 +350,14 @@ bool hart_native_vector_to_integer(translation *t, hart_op *op, const vector_row
 bool hart_native_vector_float_compare(translation *t, hart_op *op, const vector_row *row)
 {
     enum { UNORDERED = 3 };
-    const unsigned chunks = vector_sew(t) == 2 ? hart_native_chunks_of(t, op, row) : 0, a = 11;
+    const unsigned vectors = vectors_of(t, op, row), a = 11;
     const int lmul = vector_lmul(t);
-    if (!chunks || chunks > MOST_RESULTS || !hart_native_mask_fits(t, chunks) ||
+    if (!vectors || !is_wide(hart_native_chunks_of(t, op, row)) ||
         !are_apart(op->rd, 0, op->rs2, lmul) ||
         (row->source == SOURCE_V && !are_apart(op->rd, 0, op->rs1, lmul)))
         return false;
     begin_exact(t, op, row);
-    t->wide = false; // masks are made of chunks
-    for (unsigned c = 0; c < chunks; c++) {
+    for (unsigned c = 0; c < vectors; c++) {
         on_memory(t, LOAD, a, 0, at_v(t, op->rs2, host_bytes(t) * c));
         hart_native_with_second(t, op, row, row->code[2], c, a, c);
         byte(t, row->option);
@@ -241,7 +368,7 @@ bool hart_native_vector_float_compare(translation *t, hart_op *op, const vector_
     }
     on_registers(t, INTEGER_OP38(0x17), CHECK, 0, CHECK);
     hart_native_exit_if(t, NOT_EQUAL, op, EXIT_HANDLER);
-    hart_native_store_mask(t, op->rd, chunks);
+    hart_native_store_wide_mask(t, op->rd, vectors);
     t->held = NO_REGISTER;
     return true;
 }

@@ -151,28 +151,43 @@ void hart_native_store_mask(translation *t, unsigned r, unsigned chunks)
     with_memory(t, NARROW, elements == 16 ? 0x89 : 0x88, RAX, RSI, at_v(t, r, 0));
 }
 
+void hart_native_store_wide_mask(translation *t, unsigned r, unsigned vectors)
+{
+    for (unsigned c = 0; c < vectors; c++) {
+        on_registers(t, M0F | 0x50, RAX, 0, c); // the words' upper bits
+        with_memory(t, NARROW, 0x88, RAX, RSI, at_v(t, r, c));
+    }
+    hart_native_end_wide(t);
+}
+
 bool hart_native_vector_compare(translation *t, hart_op *op, const vector_row *row)
 {
     const unsigned code = row->code[vector_sew(t)];
     const int lmul = vector_lmul(t);
     const unsigned chunks = code && op->in->vm ? hart_native_chunks_of_sources(t, op, row) : 0;
-    if (!chunks || !hart_native_mask_fits(t, chunks) || !are_apart(op->rd, 0, op->rs2, lmul) ||
+    const bool wide = vector_sew(t) == 2 && chunks > 1;
+    if (!chunks || !(wide || hart_native_mask_fits(t, chunks)) ||
+        !are_apart(op->rd, 0, op->rs2, lmul) ||
         (row->source == SOURCE_V && !are_apart(op->rd, 0, op->rs1, lmul)))
         return false;
     hart_native_require_shape(t, op);
+    t->wide = wide;
     hart_native_broadcast(t, op, row);
-    for (unsigned c = 0; c < chunks; c++) {
+    for (unsigned c = 0; c < chunks >> wide; c++) {
         hart_native_with_second(t, op, row, LOAD, c, 0, c);
         if (row->option & SWAPPED) {
-            on_memory(t, code, c, c, at_v(t, op->rs2, VECTOR_CHUNK * c));
+            on_memory(t, code, c, c, at_v(t, op->rs2, host_bytes(t) * c));
         } else {
-            load(t, 8, op->rs2, c);
+            on_memory(t, LOAD, 8, 0, at_v(t, op->rs2, host_bytes(t) * c));
             on_registers(t, code, c, 8, c);
         }
         if (row->option & INVERTED)
             on_constant(t, VECTOR_XOR, c, c, CONSTANT_ONES);
     }
-    hart_native_store_mask(t, op->rd, chunks);
+    if (wide)
+        hart_native_store_wide_mask(t, op->rd, chunks / 2);
+    else
+        hart_native_store_mask(t, op->rd, chunks);
     t->held = NO_REGISTER;
     return true;
 }

@@ -137,7 +137,8 @@ static inline void prefixed(translation *t, unsigned rex, unsigned code)
     byte(t, code & 0xff);
 }
 
-// code reg, [base + offset]; base is rsi, rdi or rcx. For codes without a register, reg extends them.
+// code reg, [base + offset]; base is rsi, rdi or rcx. For codes without a register, reg extends
+// them.
 static inline void with_memory(translation *t, unsigned wide, unsigned code, unsigned reg,
                                unsigned base, int32_t offset)
 {
@@ -189,6 +190,13 @@ static inline uint32_t jump_if(translation *t, unsigned condition)
 {
     prefixed(t, 0, TWO_BYTES | 0x80 | condition);
     word(t, 0);
+    return t->n->used;
+}
+
+// The same, unconditional.
+static inline uint32_t jump_ahead(translation *t)
+{
+    jump_to_offset(t, 0);
     return t->n->used;
 }
 

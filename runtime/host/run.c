@@ -70,8 +70,7 @@ static host_outcome run_alone(host_program *p, const char *name, const host_limi
     uint64_t before = h->retired;
     do {
         observers_settle(p);
-        uint64_t slice =
-            smaller(host_slice(limits, outcome.instructions), checkpoint_distance(p));
+        uint64_t slice = smaller(host_slice(limits, outcome.instructions), checkpoint_distance(p));
         hart_stop stop = slice < SLICE ? hart_run(h, slice) : hart_run_about(h, SLICE);
         double stopped = clock_seconds();
         bool ended = host_has_ended(p, h, stop, &outcome);

@@ -4,7 +4,9 @@
 // every shape, must leave the same registers, flags, memory and faults.
 #include "hart_helpers.h"
 
-enum { LOWEST_LMUL = -3, HIGHEST_LMUL = 3, ROUNDS = 3, MOST_BYTES = 1024 };
+#include <math.h>
+
+enum { LOWEST_LMUL = -3, HIGHEST_LMUL = 3, ROUNDS = 4, MOST_BYTES = 1024 };
 
 static uint64_t seed = 99;
 
@@ -26,15 +28,35 @@ static float special(void)
     return values[below(sizeof values / sizeof *values)];
 }
 
-// Bits, or ordinary numbers and, now and then, one that is not.
-static void fill_random(void *to, size_t bytes, bool floats, bool wild)
+typedef enum contents { BITS, NUMBERS, SMALL_NUMBERS, HALVES, CONTENTS } contents;
+
+static uint32_t ordinary_half(void)
+{
+    return (uint32_t)(below(2) << 15 | below(0x7c00));
+}
+
+// Four bytes: numbers are ordinary ones and, now and then, one that is not.
+static uint32_t random_word(contents c, bool wild)
+{
+    uint32_t bits = (uint32_t)random_bits();
+    float value = (float)(int32_t)bits * 0x1p-28f;
+    if (c == BITS)
+        return bits;
+    if (c == HALVES)
+        return ordinary_half() | ordinary_half() << 16;
+    if (c == SMALL_NUMBERS)
+        value *= ldexpf(1, -(int)below(bits % 8 ? 30 : 150));
+    if (wild && bits % 64 == 0)
+        value = special();
+    memcpy(&bits, &value, 4);
+    return bits;
+}
+
+static void fill_random(void *to, size_t bytes, contents c, bool wild)
 {
     for (size_t i = 0; i < bytes; i += 4) {
-        uint32_t bits = (uint32_t)random_bits();
-        float value = (float)(int32_t)bits * 0x1p-28f;
-        if (wild && bits % 64 == 0)
-            value = special();
-        memcpy((uint8_t *)to + i, floats ? (void *)&value : (void *)&bits, 4);
+        const uint32_t word = random_word(c, wild);
+        memcpy((uint8_t *)to + i, &word, 4);
     }
 }
 
@@ -51,14 +73,15 @@ static uint8_t *data_of(const fixture *f)
 static void randomize(pair *p, unsigned sew, int lmul)
 {
     hart *a = p->quick.h, *b = p->steps.h;
-    const bool floats = random_bits() % 4 != 0, wild = random_bits() % 2;
+    const bool wild = random_bits() % 2;
+    const contents floats = (contents)below(CONTENTS);
     const uint64_t most = hart_vlmax(a->vlenb, sew, lmul);
     a->vill = false;
     a->sew = (uint8_t)sew;
     a->lmul = (int8_t)lmul;
     a->vl = random_bits() % 4 ? most : below(most + 1);
     a->vstart = random_bits() % 16 ? 0 : below(most);
-    a->fflags = random_bits() % 4 ? 1 : 0;
+    a->fflags = (uint8_t[]){0, 1, 1, 3}[below(4)];
     a->frm = random_bits() % 8 ? 0 : (uint8_t)below(6);
     fill_random(a->v, 32 * a->vlenb, floats, wild);
     if (random_bits() % 2) // small indices
@@ -67,7 +90,7 @@ static void randomize(pair *p, unsigned sew, int lmul)
     a->x[5] = DATA + below(2) * (DATA_BYTES - below(64)) + below(64);
     a->x[6] = random_bits() % 2 ? below(40) : random_bits();
     a->f[7] = random_bits();
-    fill_random(&a->f[7], 4, true, wild);
+    fill_random(&a->f[7], 4, floats == BITS ? NUMBERS : floats, wild);
     if (random_bits() % 8)
         a->f[7] |= 0xffffffff00000000;
     fill_random(data_of(&p->quick), MOST_BYTES, floats, wild);

@@ -162,6 +162,71 @@ static void slices_add_up(void **state)
 }
 
 // A loop of stores runs out of its memory, which the host notices, or out of the address space.
+// Slices that may end early: never too late, and never without any progress.
+static void early_slices_add_up(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 2000 };
+    fixture f = fixture_create(256, NULL);
+    for (int i = 0; i < 30; i++)
+        PUT(&f, .opcode = ISA_ADDI, .rd = 11, .rs1 = 11, .imm = 1);
+    PUT(&f, .opcode = ISA_ADDI, .rd = 10, .rs1 = 10, .imm = -1);
+    PUT(&f, .opcode = ISA_BNE, .rs1 = 10, .imm = -4 * 31);
+    hart_set_return(f.h, f.end);
+    f.h->x[10] = ROUNDS;
+    assert_int_equal(hart_run_about(f.h, 0), HART_STOP_LIMIT);
+    assert_int_equal(f.h->retired, 0);
+    hart_stop why = HART_STOP_LIMIT;
+    for (uint64_t limit = 1; why == HART_STOP_LIMIT; limit++) {
+        const uint64_t before = f.h->retired;
+        why = hart_run_about(f.h, limit);
+        const uint64_t done = f.h->retired - before;
+        assert_true(done > 0 && done <= limit);
+        assert_true(why == HART_STOP_RETURN || done + 32 >= limit);
+    }
+    assert_int_equal(why, HART_STOP_RETURN);
+    assert_int_equal(f.h->retired, 32 * ROUNDS);
+    assert_int_equal(f.h->x[11], 30 * ROUNDS);
+    uint64_t counts[ISA_OPCODE_COUNT];
+    hart_opcode_counts(f.h, counts);
+    assert_int_equal(counts[ISA_BNE], ROUNDS);
+    fixture_destroy(&f);
+}
+
+// Two functions are called in turns, through the register that takes the return address.
+static void indirect_jumps_are_counted(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 1000 };
+    fixture f = fixture_create(256, NULL);
+    PUT(&f, .opcode = ISA_XOR, .rd = 5, .rs1 = 5, .rs2 = 6);
+    PUT(&f, .opcode = ISA_ADDI, .rd = 1, .rs1 = 5, .imm = 1); // odd: the bit is dropped
+    PUT(&f, .opcode = ISA_JALR, .rd = 1, .rs1 = 1);
+    PUT(&f, .opcode = ISA_ADDI, .rd = 10, .rs1 = 10, .imm = -1);
+    PUT(&f, .opcode = ISA_BNE, .rs1 = 10, .imm = -16);
+    PUT(&f, .opcode = ISA_JAL, .imm = 20);
+    const uint64_t first = f.end;
+    PUT(&f, .opcode = ISA_ADDI, .rd = 11, .rs1 = 11, .imm = 1);
+    PUT(&f, .opcode = ISA_JALR, .rs1 = 1);
+    PUT(&f, .opcode = ISA_ADDI, .rd = 12, .rs1 = 12, .imm = 1);
+    PUT(&f, .opcode = ISA_JALR, .rs1 = 1);
+    hart_set_return(f.h, f.end);
+    f.h->x[5] = first;
+    f.h->x[6] = first ^ (first + 8);
+    f.h->x[10] = ROUNDS;
+    for (uint64_t limit = 1; limit < 40; limit++)
+        assert_int_equal(hart_run(f.h, limit), HART_STOP_LIMIT);
+    assert_int_equal(hart_run(f.h, UINT64_MAX), HART_STOP_RETURN);
+    assert_int_equal(f.h->retired, 7 * ROUNDS + 1);
+    assert_int_equal(f.h->x[11], ROUNDS / 2);
+    assert_int_equal(f.h->x[12], ROUNDS / 2);
+    uint64_t counts[ISA_OPCODE_COUNT];
+    hart_opcode_counts(f.h, counts);
+    assert_int_equal(counts[ISA_JALR], 2 * ROUNDS);
+    assert_int_equal(counts[ISA_ADDI], 3 * ROUNDS);
+    fixture_destroy(&f);
+}
+
 static void faults_in_loops_are_precise(void **state)
 {
     (void)state;
@@ -692,6 +757,8 @@ int main(void)
         cmocka_unit_test(runs_to_the_return_address),
         cmocka_unit_test(stops_exactly_at_the_limit),
         cmocka_unit_test(slices_add_up),
+        cmocka_unit_test(early_slices_add_up),
+        cmocka_unit_test(indirect_jumps_are_counted),
         cmocka_unit_test(faults_in_loops_are_precise),
         cmocka_unit_test(observers_see_every_instruction),
         cmocka_unit_test(ecall_does_not_retire_by_itself),
