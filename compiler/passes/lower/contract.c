@@ -7,6 +7,9 @@ enum { UNROLL = 4 }; // tiles or spans of up to this many are written out
 // What a round of longer loops does: their tiles stand in other registers, so that those of one are
 // loaded while the array looks up the other's.
 enum { TURNS = 2 };
+// But no more sums than this are scaled in a round: of loops with some 200 addresses LLVM computes
+// each one anew, where it moves pointers otherwise.
+enum { MOST_SCALED = 64 };
 
 ir_value *low_tile_load(lowering *l, tile_kind kind, ir_value *bytes, bool half)
 {
@@ -545,12 +548,21 @@ static void contract_row(lowering *l, const contraction *c, ir_value **d, ir_val
     }
 }
 
+// Tiles of a round, whose sums are scaled in `slices` pieces: `most`, or a part of them.
+static int64_t turns_of(const contraction *c, int64_t slices, int64_t most)
+{
+    while (most > 1 && most * slices * count_results(c) > MOST_SCALED)
+        most /= 2;
+    return most;
+}
+
 static void contract_groups(lowering *l, const contraction *c, ir_value **d)
 {
     const pack_geometry *g = &c->geometry;
     int64_t full = g->depth_tiles / g->tiles_per_group, rest = g->depth_tiles % g->tiles_per_group;
-    int64_t turns = g->tiles_per_group <= TURNS ? UNROLL / g->tiles_per_group : 1,
-            rounds = full > 1 ? full / turns : 0;
+    int64_t most = g->tiles_per_group <= TURNS ? UNROLL / g->tiles_per_group : 1;
+    int64_t turns = turns_of(c, scaled_by_slice(c) ? QUARTERS * g->tiles_per_group : 1, most);
+    int64_t rounds = full > 1 ? full / turns : 0;
     if (rounds > 0) {
         low_loop groups;
         begin_all(l, c, d);
@@ -580,15 +592,16 @@ static void contract_tiles(lowering *l, const contraction *c, ir_value **d, ir_v
 
 static void contract_slices(lowering *l, const contraction *c, ir_value **d)
 {
-    int64_t tiles = c->geometry.depth_tiles, rounds = tiles / TURNS;
+    int64_t turns = turns_of(c, QUARTERS, TURNS);
+    int64_t tiles = c->geometry.depth_tiles, rounds = tiles / turns;
     low_loop loop;
     if (rounds > 0) {
         begin_all(l, c, d);
         sweep_begin(l, &loop, low_index(l, rounds), count_results(c), d);
-        contract_tiles(l, c, d, low_mul(l, loop.counter, low_index(l, TURNS)), TURNS);
+        contract_tiles(l, c, d, low_mul(l, loop.counter, low_index(l, turns)), turns);
         sweep_end(l, &loop, d);
     }
-    contract_tiles(l, c, d, low_index(l, rounds * TURNS), tiles % TURNS);
+    contract_tiles(l, c, d, low_index(l, rounds * turns), tiles % turns);
 }
 
 void lower_contraction(lowering *l, const contraction *c, ir_value **d)
