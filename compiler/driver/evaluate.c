@@ -294,12 +294,24 @@ static bool check_text(driver *d)
     return ok;
 }
 
+// The files of --output NAME=@FILE.
+static bool check_places(driver *d)
+{
+    ARRAY_OF(const char *) files = {0};
+    for (size_t i = 0; i < d->outputs.count; i++) {
+        const char *file = strstr(d->outputs.items[i], "=@");
+        if (file)
+            ARRAY_PUSH(d->arena, &files, file + 2);
+    }
+    return outputs_have_places(d, files.items, files.count);
+}
+
 int command_eval(driver *d)
 {
     bool writes = text_wanted(&d->text);
     if (!text_check(d->command, &d->text))
         return EXIT_USAGE;
-    if (writes && !check_text(d))
+    if ((writes && !check_text(d)) || !check_places(d))
         return EXIT_USER_ERROR;
 
     bool tables = d->rounded_tables || d->table_noise;

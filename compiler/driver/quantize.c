@@ -88,6 +88,12 @@ static bool parse_format(driver *d, const char *name)
                          name);
         return false;
     }
+    const char *problem = quant_mix_problem(d->arena, counted);
+    if (problem) {
+        diagnostic_error(d->diagnostics, NOWHERE, "--quant: no mix of formats is '%s': %s", name,
+                         problem);
+        return false;
+    }
     text known = {0};
     quant_format_list(&known);
     const char *nearest = nearest_format(d, name);

@@ -67,6 +67,41 @@ bool quant_mix_parse(const char *name, quant_mix *out)
     return true;
 }
 
+static const char *difference(const quant_format *a, const quant_format *b)
+{
+    return !quant_looks_up(a) || !quant_looks_up(b) ? "is not in planes"
+           : a->group != b->group                   ? "has other groups"
+           : a->offset != b->offset                 ? "differs in its offsets"
+           : a->scale != b->scale                   ? "has scales of another type"
+           : a->codebook != b->codebook             ? "has another codebook"
+           : same_tables(a, b)                      ? NULL
+                                                    : "learns its codebook from the whole matrix";
+}
+
+const char *quant_mix_problem(arena *a, const char *name)
+{
+    quant_mix m = {.n_parts = 1};
+    const quant_format *first = &m.parts[0].format;
+    if (!strchr(name, '_'))
+        return NULL;
+    const char *whole = name;
+    if (!match_format(&name, &m.parts[0].format))
+        return arena_format(a, "'%.*s' is not a weight format", (int)strcspn(whole, "_"), whole);
+    while (*name) {
+        if (m.n_parts == QUANT_PARTS)
+            return arena_format(a, "there are more than %d formats", QUANT_PARTS);
+        if (!match_part(&name, &m))
+            return "behind the first format, _COUNTxROWS_FORMAT or _SHARE%_FORMAT are expected, "
+                   "with as many rows everywhere";
+        const quant_format *last = &m.parts[m.n_parts - 1].format;
+        const char *what = difference(first, last);
+        if (what)
+            return arena_format(a, "'%s' %s beside '%s', so that they look up other tables",
+                                last->name, what, first->name);
+    }
+    return NULL;
+}
+
 // --------------------------------------------------------------------------- blocks
 
 int64_t quant_mix_blocks(const quant_mix *m, int64_t n)

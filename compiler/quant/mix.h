@@ -23,6 +23,8 @@ typedef struct quant_mix {
 } quant_mix;
 
 bool quant_mix_parse(const char *name, quant_mix *out);
+// What is wrong with a name of several formats that is none; NULL: it does not look like one.
+const char *quant_mix_problem(arena *a, const char *name);
 static inline bool quant_is_mixed(const quant_mix *m)
 {
     return m->n_parts > 1;

@@ -10,7 +10,10 @@ import sys
 import tempfile
 import time
 
-import numpy
+try:
+    import numpy
+except ModuleNotFoundError:
+    sys.exit("ffn.py: this example needs NumPy: apt-get install python3-numpy")
 
 import lutra
 
