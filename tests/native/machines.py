@@ -18,15 +18,17 @@ K, N, ROWS = 200, 70, 9
 PROGRAM = f"""model machines;
 dim T in 1..64;
 weights {{ norm: f32[{K}] = "n"; a: w[{N}, {K}] = "a"; b: w[{N}, {K}] = "b"; c: f16[{N}, {K}] = "c"; t: w[{N}, {K}] = "t";
-          d: w[{N}, {K}] = "d"; e: w[{N}, {K}] = "e"; }}
+          d: w[{N}, {K}] = "d"; e: w[{N}, {K}] = "e";
+          p: w[{N}, {K}] = "p"; q: w[{N}, {K}] = "q"; r: w[{N}, {K}] = "r"; s: w[{N}, {K}] = "s"; }}
 entry fn main(x: f16[T, {K}]) -> f32[T, {N}] {{
     h = rms_norm(x, norm, eps = 1e-5);
     g = silu(linear(h, a, type = f32));
     return g * linear(h, b, type = f32) + tanh(linear(h, c, type = f32)) + linear(x, t, type = f32) + linear(h + h, d, type = f32)
-         + linear(x * x, e, type = f32);
+         + linear(x * x, e, type = f32) + linear(h * x, p, type = f32) + linear(h * x, q, type = f32)
+         + linear(x * 2, r, type = f32) + linear(x + 1, s, type = f32);
 }}
 """
-QUANT = ["--weights", "random:3", "--quant", "w4g32,b=w3,t=w2g16z,d=w8g32,e=nf4g64"]
+QUANT = ["--weights", "random:3", "--quant", "w4g32,b=w3,t=w2g16z,d=w8g32,e=nf4g64,p=bcq2g32,q=cb4,r=e4m3,s=i8"]
 # emulator, its options, level; None: this machine, whatever it has
 X86 = [(None, [], None), ("qemu-x86_64", ["-cpu", "qemu64"], "sse2"), ("qemu-x86_64", ["-cpu", "Nehalem"], "sse2"),
        ("qemu-x86_64", ["-cpu", "SandyBridge"], "sse2"), ("qemu-x86_64", ["-cpu", "Haswell"], "avx2"),
