@@ -201,7 +201,7 @@ void emit_for(emitter *e, ir_op *op)
 }
 
 // vsetvli for the elements that are left, at the strip's widest element and LMUL 4.
-static LLVMValueRef set_lanes(emitter *e, LLVMValueRef left, unsigned width)
+LLVMValueRef set_lanes(emitter *e, LLVMValueRef left, unsigned width)
 {
     enum { LMUL4 = 2 };
     LLVMTypeRef i64 = int_type(e, 64);
@@ -215,6 +215,10 @@ void emit_strip(emitter *e, ir_op *op)
     if (e->lanes) {
         emit_error(e, "a strip cannot stand inside a strip");
         bind_undefined(e, op);
+        return;
+    }
+    if (ir_boolean(op, "beside")) {
+        emit_strip_beside(e, op);
         return;
     }
     unsigned width = strip_width(op);

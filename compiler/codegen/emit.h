@@ -47,9 +47,10 @@ typedef struct emitter {
     location where;            // of the operation being emitted
 
     // Inside a strip; lanes is 0 outside.
-    unsigned lanes;       // minimum lanes of a vector: <vscale x lanes x T>
-    LLVMValueRef vl, evl; // lanes of this strip, as i64 and i32
-    LLVMValueRef mask;    // of a CPU: the lanes of a tail; NULL: all of them
+    unsigned lanes;                 // minimum lanes of a vector: <vscale x lanes x T>
+    LLVMValueRef vl, evl;           // lanes of this strip, as i64 and i32
+    LLVMValueRef mask;              // of a CPU: the lanes of a tail; NULL: all of them
+    ARRAY_OF(LLVMValueRef) lookups; // of this block, behind the last strip beside them
 } emitter;
 
 // emit.c
@@ -168,6 +169,10 @@ void emit_xlut(emitter *e, ir_op *op); // xlut.c
 // views add are taken out of the address computation.
 LLVMValueRef split_address(emitter *e, const ir_value *buffer, int64_t *constant);
 
+// beside.c
+void note_lookup(emitter *e, LLVMValueRef lookup);
+void emit_strip_beside(emitter *e, ir_op *op);
+
 // debug.c
 void debug_begin(emitter *e);
 void debug_function(emitter *e, LLVMValueRef function);
@@ -178,3 +183,5 @@ void debug_end(emitter *e);
 // widest element; of a CPU, its lanes.
 unsigned strip_lanes(const emitter *e, unsigned width);
 unsigned strip_width(const ir_op *op);
+// Lanes for as many of the elements that are left as fit, of this width, LMUL 4.
+LLVMValueRef set_lanes(emitter *e, LLVMValueRef left, unsigned width);

@@ -298,7 +298,8 @@ static bool is_legal(const isa_instruction *i)
     return decoded.opcode == i->opcode;
 }
 
-static void call_assembly(emitter *e, const text *statement, unsigned n, LLVMValueRef *operands)
+static LLVMValueRef call_assembly(emitter *e, const text *statement, unsigned n,
+                                  LLVMValueRef *operands)
 {
     static const char *const constraints[] = {"~{memory}", "r,~{memory}", "r,r,~{memory}",
                                               "r,r,r,~{memory}"};
@@ -309,7 +310,7 @@ static void call_assembly(emitter *e, const text *statement, unsigned n, LLVMVal
     LLVMValueRef assembly =
         LLVMGetInlineAsm(type, statement->data, statement->length, constraints[n],
                          strlen(constraints[n]), true, false, LLVMInlineAsmDialectATT, false);
-    LLVMBuildCall2(e->builder, type, assembly, operands, n, "");
+    return LLVMBuildCall2(e->builder, type, assembly, operands, n, "");
 }
 
 static void emit_statement(emitter *e, const ir_op *op, xlut_statement s)
@@ -328,7 +329,9 @@ static void emit_statement(emitter *e, const ir_op *op, xlut_statement s)
         isa_disassemble(&line, &s.instruction, 0);
         text_append(&statement, "\t# ");
         append_mnemonic(&statement, text_string(&line));
-        call_assembly(e, &statement, n, operands);
+        LLVMValueRef call = call_assembly(e, &statement, n, operands);
+        if (op->code == IR_XLUT_MMA)
+            note_lookup(e, call);
     }
     text_free(&statement);
     text_free(&line);

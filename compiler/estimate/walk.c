@@ -237,6 +237,28 @@ static void run_rounds(walker *w, const rounds *r)
         take(w, &r->op->results[i], r->op->regions[0]->arguments.items[r->first_argument + i]);
 }
 
+// Cycles of the array in front of a strip that stands beside its lookups.
+static double lookups_before(const walker *w, const ir_op *strip)
+{
+    double cycles = 0;
+    isa_instruction in;
+    for (const ir_op *op = strip->previous; op && op->code != IR_STRIP; op = op->previous)
+        if (op->code == IR_XLUT_MMA && tile_instruction(op, &in))
+            cycles += isa_cost_of(w->frame->options->machine, &in, &w->shape).busy;
+    return cycles;
+}
+
+// Its instructions issue while the array works, as long as that does.
+static void run_beside(walker *w, ir_op *op, const rounds *r)
+{
+    double before = hart_time(w->hart);
+    begin_round(w, r, 0);
+    walk_block(w, op->regions[0]);
+    w->lanes = 0;
+    double hidden = fmin(hart_time(w->hart) - before, lookups_before(w, op));
+    hart_counts(w->hart)->skipped -= hidden;
+}
+
 static void run_strip(walker *w, ir_op *op)
 {
     scalar_type t = SCALAR_F32;
@@ -248,6 +270,10 @@ static void run_strip(walker *w, ir_op *op)
     if (!value_of(w, op, ir_operand(op, 0), &r.total))
         return;
     r.count = r.total > 0 ? (r.total + r.step - 1) / r.step : 0;
+    if (ir_boolean(op, "beside")) {
+        run_beside(w, op, &r);
+        return;
+    }
     run_rounds(w, &r);
     w->lanes = 0;
 }

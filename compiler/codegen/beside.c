@@ -1,0 +1,145 @@
+// Strips beside lookups: their instructions are spread among the lookups in front of them in the
+// block, so that a hart that issues in order has both units at work.
+//
+// Operations on tiles are volatile and keep their order, and none of them touches what the strip
+// writes. The strip's instructions keep their order too; of equal parts of them, one goes in front
+// of each lookup, where the loads of its operands have been issued already.
+#include "compiler/codegen/emit.h"
+
+#include <string.h>
+
+typedef struct strip_code {
+    LLVMValueRef *items; // its instructions
+    unsigned count, work;
+} strip_code;
+
+// In front of `before`, where it is.
+static void move_before(emitter *e, LLVMValueRef instruction, LLVMValueRef before)
+{
+    LLVMMetadataRef where = LLVMInstructionGetDebugLoc(instruction);
+    LLVMInstructionRemoveFromParent(instruction);
+    LLVMPositionBuilderBefore(e->builder, before);
+    LLVMInsertIntoBuilder(e->builder, instruction);
+    LLVMInstructionSetDebugLoc(instruction, where);
+}
+
+static bool is_division(LLVMValueRef instruction)
+{
+    static const char *const names[] = {"llvm.vp.fdiv", "llvm.vp.sqrt"};
+    size_t length;
+    if (LLVMGetInstructionOpcode(instruction) != LLVMCall)
+        return false;
+    const char *name = LLVMGetValueName2(LLVMGetCalledValue(instruction), &length);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strncmp(name, names[i], strlen(names[i])))
+            return true;
+    return false;
+}
+
+// How long it keeps the vector unit, or that of loads and stores, in passes over its lanes.
+static unsigned work_of(const emitter *e, LLVMValueRef instruction)
+{
+    bool works = LLVMGetInstructionOpcode(instruction) == LLVMCall || is_vector(instruction);
+    return is_division(instruction) ? e->options->machine->vector_divide : works;
+}
+
+static strip_code code_from(emitter *e, LLVMValueRef first)
+{
+    strip_code c = {0};
+    for (LLVMValueRef v = first; v; v = LLVMGetNextInstruction(v))
+        c.count++;
+    c.items = ARENA_ARRAY(e->arena, LLVMValueRef, c.count);
+    c.count = 0;
+    for (LLVMValueRef v = first; v; v = LLVMGetNextInstruction(v)) {
+        c.items[c.count++] = v;
+        c.work += work_of(e, v);
+    }
+    return c;
+}
+
+// The builder stands where `v` has to have been computed: an empty statement, in order with those
+// of tiles, hands it on. LLVM would compute it just before it is used otherwise.
+static LLVMValueRef pinned(emitter *e, LLVMValueRef v)
+{
+    static const char constraints[] = "=^vr,0";
+    LLVMTypeRef type = LLVMTypeOf(v);
+    LLVMTypeRef function = LLVMFunctionType(type, &type, 1, false);
+    LLVMValueRef nothing = LLVMGetInlineAsm(function, "", 0, constraints, strlen(constraints), true,
+                                            false, LLVMInlineAsmDialectATT, false);
+    return LLVMBuildCall2(e->builder, function, nothing, &v, 1, "");
+}
+
+static bool replace_uses(const strip_code *c, unsigned from, LLVMValueRef old, LLVMValueRef new)
+{
+    bool found = false;
+    for (unsigned i = from; i < c->count; i++) {
+        unsigned n = (unsigned)LLVMGetNumOperands(c->items[i]);
+        for (unsigned k = 0; k < n; k++) {
+            if (LLVMGetOperand(c->items[i], k) != old)
+                continue;
+            if (new)
+                LLVMSetOperand(c->items[i], k, new);
+            found = true;
+        }
+    }
+    return found;
+}
+
+// What instructions from .. to compute and others behind them use.
+static void pin_results(emitter *e, const strip_code *c, unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++) {
+        LLVMValueRef v = c->items[i];
+        if (is_vector(v) && replace_uses(c, to, v, NULL))
+            replace_uses(c, to, v, pinned(e, v));
+    }
+}
+
+// Equal parts of the strip's work in front of the lookups.
+static void spread(emitter *e, const strip_code *c)
+{
+    const size_t lookups = e->lookups.count;
+    unsigned done = 0, next = 0;
+    for (size_t part = 0; part < lookups; part++) {
+        const unsigned from = next;
+        while (next < c->count && (part + 1 == lookups || done * lookups < (part + 1) * c->work)) {
+            done += work_of(e, c->items[next]);
+            move_before(e, c->items[next++], e->lookups.items[part]);
+        }
+        LLVMPositionBuilderBefore(e->builder, e->lookups.items[part]);
+        pin_results(e, c, from, next);
+    }
+}
+
+void note_lookup(emitter *e, LLVMValueRef lookup)
+{
+    LLVMBasicBlockRef block = LLVMGetInsertBlock(e->builder);
+    if (e->lookups.count && LLVMGetInstructionParent(e->lookups.items[0]) != block)
+        e->lookups.count = 0;
+    ARRAY_PUSH(e->arena, &e->lookups, lookup);
+}
+
+void emit_strip_beside(emitter *e, ir_op *op)
+{
+    LLVMBasicBlockRef block = LLVMGetInsertBlock(e->builder);
+    LLVMValueRef last = LLVMGetLastInstruction(block), count = value_of(e, ir_operand(op, 0));
+    unsigned width = strip_width(op);
+    e->lanes = strip_lanes(e, width);
+    e->vl = set_lanes(e, count, width);
+    e->evl = LLVMBuildTrunc(e->builder, e->vl, int_type(e, 32), "");
+    bind_value(e, op->regions[0]->arguments.items[0], int_constant(e, 64, 0));
+    bind_value(e, op->regions[0]->arguments.items[1], e->vl);
+    emit_block(e, op->regions[0]);
+    debug_location(e, op->where);
+    e->lanes = 0;
+    e->vl = e->evl = NULL;
+    bool here = e->lookups.count && last &&
+                LLVMGetInstructionParent(e->lookups.items[0]) == block &&
+                LLVMGetInsertBlock(e->builder) == block;
+    if (here) {
+        strip_code c = code_from(e, LLVMGetNextInstruction(last));
+        spread(e, &c);
+        LLVMPositionBuilderAtEnd(e->builder, block);
+    }
+    e->lookups.count = 0;
+}

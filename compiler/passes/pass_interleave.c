@@ -1,0 +1,373 @@
+// interleave: while the array looks up a column tile, the epilogue of the one before is computed.
+//
+// Instructions issue in order, so an epilogue that stands behind its products keeps the array
+// waiting. Here the strips of one column tile go into the first products' rounds of the next one,
+// a few to a round; code generation spreads their instructions among the lookups of the round. The
+// first column tile has no strips in its rounds; the epilogue of the last one stands behind the
+// loop. Nothing is computed in another way, so results do not change.
+//
+// Only where several row tiles share what is loaded: there the array is what programs wait for.
+// Loops of one row wait for memory, and stay what the emulator executes as a whole.
+#include "compiler/passes/lower/lower.h"
+#include "compiler/passes/prefetch.h"
+
+enum { LEAST_LOOKUPS = 4, MOST_STRIPS = 4 }; // of a round
+
+// A loop over column tiles, and what is in it.
+typedef struct column_loop {
+    ir_op *loop, *products, *epilogue, *strip;
+    int64_t rounds, rows, columns; // of the first products, of the epilogue, of its strips
+    int64_t lanes, parts;          // of a strip; strips in a row
+    int64_t per_round, busy;       // strips of a round, rounds that have some
+} column_loop;
+
+static bool is_constant(const ir_value *v, int64_t *out)
+{
+    bool constant = is_op(v, IR_CONSTANT);
+    if (constant)
+        *out = (int64_t)ir_number(v->op, "value");
+    return constant;
+}
+
+// ------------------------------------------------------------------------- what fits
+
+static bool counts_from_zero(const ir_op *loop, int64_t *rounds)
+{
+    int64_t lower, step;
+    return loop->code == IR_FOR && is_constant(ir_operand(loop, 0), &lower) && lower == 0 &&
+           is_constant(ir_operand(loop, 1), rounds) && is_constant(ir_operand(loop, 2), &step) &&
+           step == 1 && *rounds > 0;
+}
+
+// Rounds of a strip without reductions, and what prefetches for them.
+static ir_op *only_strip(const ir_op *loop)
+{
+    ir_op *strip = NULL;
+    IR_FOR_OPS(op, loop->regions[0])
+    {
+        bool fits = (ir_op_rows[op->code].traits & IR_PURE) || op->code == IR_PREFETCH ||
+                    op->code == IR_YIELD;
+        if (op->code == IR_STRIP && !strip && !op->n_results)
+            strip = op;
+        else if (!fits)
+            return NULL;
+    }
+    return loop->n_results ? NULL : strip;
+}
+
+// What a strip does is done lane by lane, in one place.
+static bool is_straight(const ir_op *strip)
+{
+    IR_FOR_OPS(op, strip->regions[0])
+    {
+        if (op->n_regions || op->code == IR_REDUCE || op->code == IR_CALL)
+            return false;
+    }
+    return true;
+}
+
+// Writes nothing but tiles.
+static bool leaves_memory(const ir_op *op)
+{
+    switch (op->code) {
+    case IR_XLUT_LD:
+    case IR_XLUT_PF:
+    case IR_XLUT_ZERO:
+    case IR_XLUT_MMA:
+    case IR_XLUT_DEQ:
+    case IR_XLUT_OFF:
+    case IR_PREFETCH:
+    case IR_LOAD:
+    case IR_YIELD: return true;
+    default: return ir_op_rows[op->code].traits & IR_PURE;
+    }
+}
+
+static unsigned lookups_of_rows(const ir_op *loop)
+{
+    unsigned count = 0;
+    IR_FOR_OPS(op, loop->regions[0])
+    count += op->code == IR_XLUT_MMA && !ir_name_is(op, "rows", "one");
+    return count;
+}
+
+// The first loop, if it looks up, and nothing up to its end writes memory.
+static ir_op *first_products(const ir_op *loop)
+{
+    ir_op *op = loop->regions[0]->first;
+    while (op && op->code != IR_FOR && leaves_memory(op))
+        op = op->next;
+    if (!op || op->code != IR_FOR || lookups_of_rows(op) < LEAST_LOOKUPS)
+        return NULL;
+    IR_FOR_OPS(inner, op->regions[0])
+    if (!leaves_memory(inner))
+        return NULL;
+    return op;
+}
+
+static bool same_places(const ir_op *products, const ir_value *written)
+{
+    bool same = false;
+    IR_FOR_OPS(op, products->regions[0])
+    {
+        for (unsigned i = 0; i < op->n_operands; i++) {
+            const ir_value *root, *v = ir_operand(op, i);
+            address at;
+            if (v && v->type->kind == IR_BUFFER && address_of(v, &root, &at))
+                same |= root == written;
+        }
+    }
+    return same;
+}
+
+// The products read nothing that the strip writes.
+static bool is_independent(const column_loop *c)
+{
+    IR_FOR_OPS(op, c->strip->regions[0])
+    {
+        const ir_value *root;
+        address at;
+        if (op->code == IR_VSTORE &&
+            (!address_of(ir_operand(op, 1), &root, &at) || same_places(c->products, root)))
+            return false;
+    }
+    return true;
+}
+
+// The fewest strips in a round with which all rounds that have strips have as many.
+static void divide(column_loop *c)
+{
+    const int64_t strips = c->rows * c->parts;
+    c->per_round = (strips + c->rounds - 1) / c->rounds;
+    while (strips % c->per_round)
+        c->per_round++;
+    c->busy = strips / c->per_round;
+}
+
+static bool describe(const machine *m, ir_op *loop, column_loop *c)
+{
+    int64_t step;
+    scalar_type width = SCALAR_F32;
+    *c = (column_loop){.loop = loop};
+    if (loop->code != IR_FOR || loop->n_results || !is_constant(ir_operand(loop, 2), &step) ||
+        step != 1)
+        return false;
+    c->epilogue = loop->regions[0]->last->previous;
+    c->products = first_products(loop);
+    if (!c->products || !c->epilogue || !counts_from_zero(c->products, &c->rounds) ||
+        !counts_from_zero(c->epilogue, &c->rows))
+        return false;
+    c->strip = only_strip(c->epilogue);
+    if (!c->strip || !is_straight(c->strip) || !is_independent(c))
+        return false;
+    scalar_by_name(ir_name(c->strip, "width"), &width);
+    c->lanes = 4 * (int64_t)m->vlen / scalar_rows[width].bits;
+    c->columns = 0;
+    if (!is_constant(ir_operand(c->strip, 0), &c->columns) || c->columns < 1)
+        return false;
+    c->parts = (c->columns + c->lanes - 1) / c->lanes;
+    divide(c);
+    return c->per_round <= MOST_STRIPS;
+}
+
+// ------------------------------------------------------------------------------ code
+
+// In front of the builder's place: `v` as it is in another round of the loop, whose counter the
+// mapping has.
+static ir_value *in_round(lowering *l, const column_loop *c, ir_value *v, ir_mapping *map)
+{
+    const ir_value *known = ir_mapping_get(map, v);
+    bool inside = v->kind == IR_VALUE_RESULT && v->op->block == c->loop->regions[0];
+    if (known != v || !inside)
+        return ir_mapping_get(map, v);
+    for (unsigned i = 0; i < v->op->n_operands; i++) {
+        if (ir_operand(v->op, i))
+            in_round(l, c, ir_operand(v->op, i), map);
+    }
+    ir_clone(&l->at, v->op, map);
+    return ir_mapping_get(map, v);
+}
+
+// What an op of the epilogue takes from the loop's body.
+static void prepare_operands(lowering *l, const column_loop *c, const ir_op *op, ir_mapping *map)
+{
+    for (unsigned i = 0; i < op->n_operands; i++)
+        if (ir_operand(op, i))
+            in_round(l, c, ir_operand(op, i), map);
+    for (unsigned r = 0; r < op->n_regions; r++)
+        IR_FOR_OPS(inner, op->regions[r])
+    prepare_operands(l, c, inner, map);
+}
+
+// All that the epilogue needs must be known without its round having been executed.
+static bool is_computable(const column_loop *c, const ir_value *v)
+{
+    if (v->kind != IR_VALUE_RESULT || v->op->block != c->loop->regions[0])
+        return true;
+    bool good = ir_op_rows[v->op->code].traits & IR_PURE;
+    for (unsigned i = 0; good && i < v->op->n_operands; i++)
+        good = !ir_operand(v->op, i) || is_computable(c, ir_operand(v->op, i));
+    return good;
+}
+
+static bool needs_computable(const column_loop *c, const ir_op *op)
+{
+    bool good = true;
+    for (unsigned i = 0; good && i < op->n_operands; i++)
+        good = !ir_operand(op, i) || is_computable(c, ir_operand(op, i));
+    for (unsigned r = 0; r < op->n_regions; r++)
+        IR_FOR_OPS(inner, op->regions[r])
+    good = good && needs_computable(c, inner);
+    return good;
+}
+
+static lowering builder(ir_module *m, pass_context *context, ir_function *f, ir_op *before)
+{
+    lowering l = {.module = m,
+                  .context = context,
+                  .arena = context->arena,
+                  .kernel = before,
+                  .function = f,
+                  .at = ir_builder_before(before)};
+    l.at.where = before->where;
+    return l;
+}
+
+// Strip `number` of the epilogue of the column tile that the mapping has the counter of: what it
+// needs at `l`, the strip itself at `at`.
+static void build_strip(lowering *l, ir_builder at, const column_loop *c, ir_value *number,
+                        ir_mapping *map)
+{
+    ir_value *row = low_div(l, number, low_index(l, c->parts));
+    ir_value *column =
+        low_mul(l, low_rem(l, number, low_index(l, c->parts)), low_index(l, c->lanes));
+    ir_value *count = low_index(l, c->lanes);
+    if (c->columns % c->lanes)
+        count = low_min(l, count, low_sub(l, low_index(l, c->columns), column));
+    ir_mapping_set(map, c->epilogue->regions[0]->arguments.items[0], row);
+    IR_FOR_OPS(op, c->epilogue->regions[0])
+    if (op->code != IR_STRIP && op->code != IR_YIELD)
+        ir_clone(&l->at, op, map);
+    ir_op *strip = ir_build(&at, IR_STRIP, 1, &count, 0, NULL);
+    strip->where = c->strip->where;
+    ir_set_name(strip, "width", ir_name(c->strip, "width"));
+    ir_set_boolean(strip, "beside", true);
+    ir_block_argument(strip->regions[0], ir_type_index(l->module), NULL);
+    ir_value *lanes = ir_block_argument(strip->regions[0], ir_type_index(l->module), "lanes");
+    ir_mapping_set(map, c->strip->regions[0]->arguments.items[0], column);
+    ir_mapping_set(map, c->strip->regions[0]->arguments.items[1], lanes);
+    ir_builder inside = ir_builder_at_end(strip->regions[0]);
+    IR_FOR_OPS(op, c->strip->regions[0])
+    ir_clone(&inside, op, map);
+}
+
+// A round of the products with strips in it; `map` has what the strips take from outside.
+static void build_round(lowering *l, const column_loop *c, low_loop *round, ir_mapping *map)
+{
+    const ir_block *body = c->products->regions[0];
+    ir_mapping *products = ir_mapping_create(l->arena);
+    ir_value *next[64];
+    ir_op *head = ir_build(&l->at, IR_YIELD, 0, NULL, 0, NULL); // what strips need goes before it
+    lowering early = *l;
+    early.at = ir_builder_before(head);
+    int64_t lookups = lookups_of_rows(c->products), seen = 0, strips = 0;
+    ir_value *first = low_mul(&early, round->counter, low_index(&early, c->per_round));
+    l->last_constant = early.last_constant;
+    ir_mapping_set(products, body->arguments.items[0], round->counter);
+    for (unsigned i = 0; i < round->n_carried; i++)
+        ir_mapping_set(products, body->arguments.items[i + 1], round->carried[i]);
+    IR_FOR_OPS(op, body)
+    {
+        if (op == body->last)
+            break;
+        ir_clone(&l->at, op, products);
+        seen += op->code == IR_XLUT_MMA;
+        if (op->code != IR_XLUT_MMA || seen * c->per_round < (strips + 1) * lookups)
+            continue;
+        ir_value *number = low_add(&early, first, low_index(&early, strips++));
+        build_strip(&early, l->at, c, number, map);
+        l->last_constant = early.last_constant;
+    }
+    ir_op_remove(head);
+    for (unsigned i = 0; i < round->n_carried; i++)
+        next[i] = ir_mapping_get(products, ir_operand(body->last, i));
+    low_loop_end(l, round, next);
+}
+
+// The first products' rounds up to `busy` have strips, but for the first column tile.
+static void build_rounds(lowering *l, const column_loop *c)
+{
+    ir_op *products = c->products;
+    ir_value *counter = c->loop->regions[0]->arguments.items[0], *initial[64];
+    ir_value *before = low_sub(l, counter, ir_operand(c->loop, 0));
+    ir_value *busy = low_index(l, c->busy);
+    ir_value *end = low_min(l, low_mul(l, before, busy), busy);
+    ir_mapping *map = ir_mapping_create(l->arena);
+    ir_mapping_set(map, counter, low_sub(l, counter, low_index(l, 1)));
+    prepare_operands(l, c, c->epilogue, map);
+    low_loop round;
+    for (unsigned i = 0; i < products->n_results; i++)
+        initial[i] = ir_operand(products, i + 3);
+    low_for_begin(l, &round, low_index(l, 0), end, low_index(l, 1), products->n_results, initial);
+    build_round(l, c, &round, map);
+    ir_set_operand(products, 0, end);
+    for (unsigned i = 0; i < products->n_results; i++)
+        ir_set_operand(products, i + 3, ir_result(round.op, i));
+}
+
+// Behind the loop, if it had rounds.
+static void move_last(lowering *l, const column_loop *c)
+{
+    ir_value *lower = ir_operand(c->loop, 0), *upper = ir_operand(c->loop, 1);
+    ir_mapping *map = ir_mapping_create(l->arena);
+    int64_t first, end;
+    bool known = low_is_constant(lower, &first) && low_is_constant(upper, &end) && first < end;
+    low_if some;
+    if (!known)
+        low_if_begin(l, &some, low_compare(l, "lt", lower, upper));
+    ir_mapping_set(map, c->loop->regions[0]->arguments.items[0],
+                   low_sub(l, upper, low_index(l, 1)));
+    prepare_operands(l, c, c->epilogue, map);
+    ir_clone(&l->at, c->epilogue, map);
+    if (!known)
+        low_if_end(l, &some);
+    ir_op_remove(c->epilogue);
+}
+
+static void interleave(ir_module *m, pass_context *context, ir_function *f, const column_loop *c)
+{
+    lowering rounds = builder(m, context, f, c->products);
+    build_rounds(&rounds, c);
+    lowering last = builder(m, context, f, c->loop);
+    last.at = ir_builder_after(c->loop);
+    last.at.where = c->loop->where;
+    move_last(&last, c);
+    pass_remark(context, REMARK_APPLIED, c->strip->where,
+                "%lld strips of the epilogue go into %lld of %lld rounds of lookups of the next "
+                "column tile, %lld to a round",
+                (long long)(c->busy * c->per_round), (long long)c->busy, (long long)c->rounds,
+                (long long)c->per_round);
+}
+
+typedef struct visitor {
+    ir_module *module;
+    pass_context *context;
+    ir_function *function;
+} visitor;
+
+static void visit(ir_op *op, void *context)
+{
+    visitor *v = context;
+    column_loop c;
+    if (describe(v->context->machine, op, &c) && needs_computable(&c, c.epilogue))
+        interleave(v->module, v->context, v->function, &c);
+}
+
+bool pass_interleave(ir_module *m, pass_context *c)
+{
+    if (!machine_has(c->machine, ISA_UNIT_LUT))
+        return true;
+    for (ir_function *f = m->functions; f; f = f->next)
+        ir_walk(f->body, visit, &(visitor){m, c, f});
+    return true;
+}
