@@ -102,6 +102,16 @@ static void leave_tables_alone(driver *d)
     d->pipeline.steps.count = kept;
 }
 
+// Loops are whole, so that the estimate can divide them as it likes.
+static void leave_loops_whole(driver *d)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < d->pipeline.steps.count; i++)
+        if (strcmp(d->pipeline.steps.items[i].pass->name, "partition"))
+            d->pipeline.steps.items[kept++] = d->pipeline.steps.items[i];
+    d->pipeline.steps.count = kept;
+}
+
 // --precompute: how tables are made, as far as the passes decide it, or the estimate.
 static bool choose_precompute(driver *d, estimate_options *o)
 {
@@ -156,7 +166,10 @@ bool read_estimate_options(driver *d, estimate_options *o)
 
 bool lower_for_estimate(driver *d, estimate_options *o)
 {
-    return choose_pipeline(d, "partition") && choose_precompute(d, o) && run_pipeline(d);
+    if (!choose_pipeline(d, "plan-memory") || !choose_precompute(d, o))
+        return false;
+    leave_loops_whole(d);
+    return run_pipeline(d);
 }
 
 int command_estimate(driver *d)

@@ -1,38 +1,9 @@
 // What is known of a function without running it: addresses as linear forms, from which follow the
-// scalar instructions that code generation needs for them; loops whose rounds differ; loops that
-// harts may share.
-//
-// Addresses are what LLVM makes of them: in a loop that counts, one pointer for all accesses that
-// differ by constants, moved once a round; in a strip, whose step is only known when it runs, a
-// sum for each. What does not vary with a loop stands outside of it.
-#include "compiler/estimate/internal.h"
+// scalar instructions that code generation needs for them (addresses.c); loops whose rounds differ;
+// loops that harts may share.
+#include "compiler/estimate/analyze.h"
 
 #include <string.h>
-
-enum { MAX_CONSTANTS = 32 };
-
-typedef struct pointer_group {
-    uint64_t hash;
-    bool has_immediate; // an access that takes constants itself
-    unsigned n_constants;
-    int64_t constants[MAX_CONSTANTS]; // of accesses that take a register
-} pointer_group;
-
-typedef struct loop_state {
-    const ir_op *op;
-    loop_info *info;
-    uint64_t counter; // hash of its counter
-    ARRAY_OF(pointer_group) groups;
-    ARRAY_OF(uint64_t) indices;
-} loop_state;
-
-typedef struct analysis {
-    arena *arena;
-    function_info *out;
-    unsigned depth;
-    loop_state loops[MAX_DEPTH];
-    uint64_t next;
-} analysis;
 
 // ------------------------------------------------------------------------------ hashes
 
@@ -49,7 +20,7 @@ static uint64_t fresh(analysis *s)
     return mix(++s->next) | 1; // odd: no coefficient makes it vanish
 }
 
-static linear_form form_of(const analysis *s, const ir_value *v)
+linear_form form_of(const analysis *s, const ir_value *v)
 {
     if (v && v->kind == IR_VALUE_GLOBAL) // which has no number
         return (linear_form){.hash = mix((uint64_t)(uintptr_t)v) | 1};
@@ -61,13 +32,13 @@ static bool is_constant(linear_form f)
     return f.hash == 0;
 }
 
-static linear_form scaled(linear_form f, int64_t by)
+linear_form form_scaled(linear_form f, int64_t by)
 {
     return (linear_form){f.hash * (uint64_t)by, (int64_t)((uint64_t)f.constant * (uint64_t)by),
                          f.varies};
 }
 
-static linear_form sum(linear_form x, linear_form y)
+linear_form form_sum(linear_form x, linear_form y)
 {
     return (linear_form){x.hash + y.hash, (int64_t)((uint64_t)x.constant + (uint64_t)y.constant),
                          x.varies | y.varies};
@@ -86,91 +57,6 @@ static linear_form opaque(const analysis *s, const ir_op *op)
     return f;
 }
 
-// ---------------------------------------------------------------------- scalar instructions
-
-static loop_state *loop_of(analysis *s, uint64_t varies)
-{
-    for (unsigned d = s->depth; d-- > 0;)
-        if (varies >> d & 1)
-            return &s->loops[d];
-    return NULL; // outside of all loops: not worth counting
-}
-
-static void charge(analysis *s, uint64_t varies, unsigned integers, unsigned multiplies,
-                   unsigned divides)
-{
-    loop_state *l = loop_of(s, varies);
-    if (!l)
-        return;
-    l->info->integers += integers;
-    l->info->multiplies += multiplies;
-    l->info->divides += divides;
-}
-
-static pointer_group *group_of(analysis *s, loop_state *l, uint64_t hash)
-{
-    for (size_t i = 0; i < l->groups.count; i++)
-        if (l->groups.items[i].hash == hash)
-            return &l->groups.items[i];
-    pointer_group g = {.hash = hash};
-    ARRAY_PUSH(s->arena, &l->groups, g);
-    l->info->integers++;
-    l->info->pointers++;
-    return &l->groups.items[l->groups.count - 1];
-}
-
-// `takes_constant`: the instruction adds a constant to its address.
-static void note_address(analysis *s, linear_form address, bool takes_constant)
-{
-    loop_state *l = loop_of(s, address.varies);
-    if (!l)
-        return;
-    pointer_group *g = group_of(s, l, address.hash);
-    g->has_immediate = g->has_immediate || takes_constant;
-    for (unsigned i = 0; i < g->n_constants && !takes_constant; i++)
-        takes_constant = g->constants[i] == address.constant;
-    if (!takes_constant && g->n_constants < MAX_CONSTANTS)
-        g->constants[g->n_constants++] = address.constant;
-}
-
-// In a strip the index of an element is a sum of its own, unless it is the strip's counter.
-static void note_index(analysis *s, linear_form index)
-{
-    loop_state *l = loop_of(s, index.varies);
-    if (!l || l->op->code != IR_STRIP || index.hash == l->counter)
-        return;
-    for (size_t i = 0; i < l->indices.count; i++)
-        if (l->indices.items[i] == index.hash)
-            return;
-    ARRAY_PUSH(s->arena, &l->indices, index.hash);
-    l->info->integers++;
-}
-
-static bool has_tiles(const ir_block *b)
-{
-    IR_FOR_OPS(op, b)
-    {
-        if (op->code >= IR_XLUT_LD && op->code <= IR_XLUT_MAC)
-            return true;
-    }
-    return false;
-}
-
-// The constants of a group that need an instruction each: all but the one that the pointer has.
-static void finish_groups(loop_state *l)
-{
-    for (size_t i = 0; i < l->groups.count; i++) {
-        const pointer_group *g = &l->groups.items[i];
-        unsigned n = g->n_constants;
-        for (unsigned c = 0; c < g->n_constants && g->has_immediate; c++)
-            n -= g->constants[c] == 0;
-        l->info->integers += n && !g->has_immediate ? n - 1 : n;
-    }
-    // The counter: a pointer can take its place, but not where inline assembly uses it.
-    if (l->op->code == IR_FOR && (!l->groups.count || has_tiles(l->op->regions[0])))
-        l->info->integers++;
-}
-
 // --------------------------------------------------------------------------- addresses
 
 int64_t element_stride(const ir_type *t, unsigned dimension)
@@ -181,39 +67,12 @@ int64_t element_stride(const ir_type *t, unsigned dimension)
     return stride;
 }
 
-// Elements behind the buffer's start that the operands from `first` on say.
-static linear_form index_form(const analysis *s, const ir_op *op, const ir_type *t, unsigned first)
+linear_form index_form(const analysis *s, const ir_op *op, const ir_type *t, unsigned first)
 {
     linear_form f = {0};
     for (unsigned i = first; i < op->n_operands && i - first < t->rank; i++)
-        f = sum(f, scaled(form_of(s, ir_operand(op, i)), element_stride(t, i - first)));
+        f = form_sum(f, form_scaled(form_of(s, ir_operand(op, i)), element_stride(t, i - first)));
     return f;
-}
-
-static void note_element(analysis *s, const ir_op *op, unsigned buffer, bool takes_constant)
-{
-    const ir_value *v = ir_operand(op, buffer);
-    linear_form index = index_form(s, op, v->type, buffer + 1);
-    linear_form bytes = scaled(index, (int64_t)scalar_size(v->type->scalar));
-    note_index(s, index);
-    note_address(s, sum(form_of(s, v), bytes), takes_constant);
-}
-
-static void note_access(analysis *s, const ir_op *op)
-{
-    switch (op->code) {
-    case IR_LOAD: note_element(s, op, 0, true); break;
-    case IR_STORE: note_element(s, op, 1, true); break;
-    case IR_VLOAD: note_element(s, op, 0, false); break;
-    case IR_VSTORE: note_element(s, op, 1, false); break;
-    default:
-        for (unsigned i = 0; i < op->n_operands && op->code != IR_CALL; i++) {
-            const ir_value *v = ir_operand(op, i);
-            bool moves = op->code == IR_XLUT_LD || op->code == IR_XLUT_ST || op->code == IR_XLUT_PF;
-            if (v && v->type->kind == IR_BUFFER)
-                note_address(s, form_of(s, v), moves);
-        }
-    }
 }
 
 // ------------------------------------------------------------------------------ values
@@ -228,12 +87,12 @@ static linear_form integer_form(analysis *s, const ir_op *op)
     linear_form x = form_of(s, ir_operand(op, 0)), y = form_of(s, ir_operand(op, 1));
     switch (op->code) {
     case IR_CONSTANT: return (linear_form){.constant = (int64_t)ir_number(op, "value")};
-    case IR_ADD: return sum(x, y);
-    case IR_SUB: return sum(x, scaled(y, -1));
+    case IR_ADD: return form_sum(x, y);
+    case IR_SUB: return form_sum(x, form_scaled(y, -1));
     case IR_CAST: return x;
     case IR_MUL:
         if (is_constant(x) || is_constant(y))
-            return is_constant(x) ? scaled(y, x.constant) : scaled(x, y.constant);
+            return is_constant(x) ? form_scaled(y, x.constant) : form_scaled(x, y.constant);
         return opaque(s, op);
     case IR_DIMENSION: {
         const char *name = ir_find(op, "symbol")->text;
@@ -283,8 +142,8 @@ static void describe_result(analysis *s, ir_op *op)
         const ir_value *buffer = ir_operand(op, 0);
         linear_form index = index_form(s, op, buffer->type, 1);
         i->root = info_of(s->out, buffer)->root;
-        i->form =
-            sum(form_of(s, buffer), scaled(index, (int64_t)scalar_size(buffer->type->scalar)));
+        i->form = form_sum(form_of(s, buffer),
+                           form_scaled(index, (int64_t)scalar_size(buffer->type->scalar)));
     } else if (v->type->kind == IR_BUFFER) {
         i->root = v;
         i->form = (linear_form){.hash = fresh(s)};
@@ -381,12 +240,13 @@ static void visit_loop(analysis *s, ir_op *op)
     s->depth++;
     visit_block(s, body);
     s->depth--;
-    finish_groups(l);
+    finish_pointers(s, l);
 }
 
 static void visit_op(analysis *s, ir_op *op)
 {
     op->mark = (int64_t)s->out->ops.count;
+    s->op = op->mark;
     ARRAY_PUSH(s->arena, &s->out->ops, (op_info){0});
     note_decisions(s, op);
     note_access(s, op);
@@ -449,6 +309,8 @@ function_info *analyze_function(arena *a, const ir_function *f)
         info->form = (linear_form){.hash = fresh(s)};
         info->root = v->type->kind == IR_BUFFER ? v : NULL;
     }
+    s->outside.info = &out->outside;
     visit_block(s, f->body);
+    finish_pointers(s, &s->outside);
     return out;
 }

@@ -298,6 +298,29 @@ static void run_block(run *r, ir_block *b)
     }
 }
 
+// The entry itself: its arguments come from memory; so does the return address, if the calls left
+// no line of the stack in scratch. It fills the registers of each call, and meets other harts.
+static void run_entry(run *r, const ir_function *entry)
+{
+    enum { WORDS = LINE / 8, FRAME = 6, CALL = 10 };
+    const machine *m = r->options->machine;
+    double lines = (double)((entry->body->arguments.count + WORDS - 1) / WORDS);
+    double misses = 1 + (r->clock > (double)m->scratch_size), n = FRAME;
+    estimate_kernel k = {.name = entry->name, .class = ESTIMATE_ELEMENTWISE, .calls = 1};
+    IR_FOR_OPS(op, entry->body)
+    {
+        n += op->code == IR_CALL ? CALL + op->n_operands : 0;
+    }
+    k.harts = 1;
+    k.work.issued = k.work.classes[ISA_CLASS_INTEGER] = n;
+    k.work.busy[ISA_UNIT_SCALAR] = n;
+    k.work.memory_read = lines * LINE;
+    k.work.cycles = n + misses * (m->memory_latency + LINE / m->memory_bandwidth) * m->clock;
+    k.work.energy = n * (m->energy_instruction + m->energy_scalar);
+    finish_work(r, &k.work);
+    ARRAY_PUSH(r->arena, &r->out->kernels, k);
+}
+
 static const ir_function *find_entry(run *r)
 {
     static const char *const usual[] = {"forward", "main"};
@@ -364,6 +387,7 @@ bool estimate_module(arena *a, diagnostics *d, ir_module *m, const estimate_opti
         info_of(r.entry, entry->body->arguments.items[i])->value =
             entry->body->arguments.items[i]->type->kind == IR_BUFFER ? 0 : options->position;
     run_block(&r, entry->body);
+    run_entry(&r, entry);
     add_up(&r);
     return !r.failed;
 }

@@ -30,6 +30,7 @@ struct hart {
     double now; // of the next instruction; skipped cycles are not in it
     unsigned issued;
     double free[ISA_UNIT_COUNT];
+    double read_until[ISA_TILE_REGISTERS + 1], written[ISA_TILE_REGISTERS + 1]; // of tiles
     channel memory, l2;
     double *outstanding; // when the lines under way arrive
     uint32_t oldest;
@@ -339,7 +340,19 @@ static double start_of(const hart *h, isa_class class, const isa_cost *c, const 
     double t = h->free[c->unit], chained = chains(class) ? c->busy - 1 : 0;
     for (unsigned i = 0; x && i < x->n; i++)
         t = fmax(t, x->items[i].ready - fmin(x->items[i].early, chained));
-    return t;
+    if (!x || !x->writes)
+        return t;
+    // Results are written in the order of the program, behind all reads of what was there.
+    t = fmax(t, h->read_until[x->writes] - c->latency);
+    return x->adds ? t : fmax(t, h->written[x->writes] - c->latency);
+}
+
+// Tiles are read while the unit works, which may begin late.
+static void mark_tiles(hart *h, const operands *x, double end, double ready)
+{
+    for (unsigned i = 0; i < x->n; i++)
+        h->read_until[x->items[i].tile] = fmax(h->read_until[x->items[i].tile], end);
+    h->written[x->writes] = ready;
 }
 
 static void count(hart *h, const isa_instruction *in, const isa_cost *c)
@@ -372,6 +385,9 @@ result hart_issue(hart *h, const isa_instruction *in, const isa_shape *shape, co
         class != ISA_CLASS_TILE_PREFETCH)
         y = (result){.ready = ceil(behind), .unit = c.unit};
     h->free[c.unit] = fmax(begin + c.busy, n ? ceil(r.request) + 1 : 0);
+    if (x && (c.busy > 1 || begin > cycle))
+        mark_tiles(h, x, begin + c.busy, y.ready);
+    y.tile = x ? x->writes : 0;
     count(h, in, &c);
     return y;
 }

@@ -20,6 +20,7 @@ typedef struct result {
     double ready;  // all of it
     double early;  // how much sooner the first elements
     isa_unit unit; // that made it
+    uint8_t tile;  // the tile register that holds it, from 1 on; 0: none, or not known
 } result;
 
 typedef struct value_info {
@@ -38,7 +39,7 @@ typedef struct loop_info {
     bool dependent; // rounds differ: control inside depends on the counter
     bool innermost;
     bool divisible;                         // its rounds may be given to different harts
-    unsigned integers, multiplies, divides; // scalar instructions of a round
+    unsigned integers, multiplies, divides; // scalar instructions at a round's end
     unsigned pointers;                      // that are set up before the first round
 } loop_info;
 
@@ -46,12 +47,14 @@ typedef struct op_info {
     loop_info *loop;      // FOR, STRIP
     int64_t last_address; // of the access, in the round before
     bool done;            // a load that was moved up
+    unsigned integers;    // scalar instructions in front of it, in every round
 } op_info;
 
 typedef struct function_info {
     const ir_function *function;
     ARRAY_OF(value_info) values; // by ir_value.mark
     ARRAY_OF(op_info) ops;       // by ir_op.mark
+    loop_info outside;           // of all loops
     estimate_class class;
     bool gathers;
 } function_info;
@@ -129,6 +132,8 @@ enum { MOST_OPERANDS = 8 };
 typedef struct operands {
     unsigned n;
     result items[MOST_OPERANDS];
+    uint8_t writes; // the tile register of the result, as in `result`
+    bool adds;      // to what is in it
 } operands;
 // The lines of an access are in scratch: rounds that were counted, not executed, brought them.
 void hart_have(hart *h, const access *a);

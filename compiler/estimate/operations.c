@@ -171,24 +171,53 @@ static bool has_lanes(const ir_op *op)
     return x && x->type->kind == IR_VECTOR;
 }
 
-// Steps of an expansion: `chain` of all its instructions wait for the one before.
+static bool computes(isa_opcode opcode)
+{
+    const isa_class class = isa_rows[opcode].class;
+    return class != ISA_CLASS_INTEGER && class != ISA_CLASS_VECTOR_SETUP &&
+           class != ISA_CLASS_VECTOR_LOAD && class != ISA_CLASS_VECTOR_STORE;
+}
+
+// The step that lags behind most, if each is spread evenly over `n` instructions.
+static unsigned next_step(const expansion *e, const unsigned *done, unsigned n, unsigned at)
+{
+    unsigned best = 0;
+    int64_t most = INT64_MIN;
+    for (unsigned i = 0; i < EXPANSION_STEPS && e->steps[i].count; i++) {
+        int64_t behind = (int64_t)e->steps[i].count * (at + 1) - (int64_t)done[i] * n;
+        if (done[i] < e->steps[i].count && behind > most) {
+            most = behind;
+            best = i;
+        }
+    }
+    return best;
+}
+
+// The steps of an expansion, mixed as they are scheduled: constants, spilled registers and widths
+// between what computes, `chain` of which wait for the one before.
 static result run_steps(walker *w, const expansion *e, const operands *x)
 {
-    unsigned n = 0, done = 0, links = 0;
+    unsigned n = 0, computing = 0, links = 0, computed = 0, done[EXPANSION_STEPS] = {0};
     operands chain = *x;
     result last = at_once;
-    for (unsigned i = 0; i < EXPANSION_STEPS && e->steps[i].count; i++)
-        n += e->steps[i].count;
     for (unsigned i = 0; i < EXPANSION_STEPS && e->steps[i].count; i++) {
-        for (unsigned k = 0; k < e->steps[i].count; k++, done++) {
-            bool linked = links * n < e->chain * (done + 1);
-            result t =
-                hart_issue_plain(w->hart, e->steps[i].opcode, &w->shape, linked ? &chain : x);
-            if (linked)
-                chain = (operands){1, {t}};
-            last = t.ready > last.ready ? t : last;
-            links += linked;
+        n += e->steps[i].count;
+        computing += computes(e->steps[i].opcode) ? e->steps[i].count : 0;
+    }
+    for (unsigned k = 0; k < n; k++) {
+        const unsigned i = next_step(e, done, n, k);
+        const isa_opcode opcode = e->steps[i].opcode;
+        done[i]++;
+        if (!computes(opcode)) {
+            hart_issue_plain(w->hart, opcode, &w->shape, NULL);
+            continue;
         }
+        bool linked = links * computing < e->chain * ++computed;
+        result t = hart_issue_plain(w->hart, opcode, &w->shape, linked ? &chain : x);
+        if (linked)
+            chain = (operands){1, {t}, 0, false};
+        last = t.ready > last.ready ? t : last;
+        links += linked;
     }
     return last;
 }
@@ -407,6 +436,13 @@ static unsigned tile_accesses(walker *w, const ir_op *op, const isa_instruction 
     }
 }
 
+static uint8_t tile_register(const ir_op *op)
+{
+    const ir_attribute *a =
+        op->n_results && op->results[0].type->kind == IR_TILE ? ir_find(op, "register") : NULL;
+    return a && a->integer >= 0 && a->integer < ISA_TILE_REGISTERS ? (uint8_t)(a->integer + 1) : 0;
+}
+
 // The LUT array and the matrix unit add to sums that they made themselves without waiting.
 static operands tile_operands(const walker *w, const ir_op *op)
 {
@@ -414,10 +450,11 @@ static operands tile_operands(const walker *w, const ir_op *op)
                            : op->code == IR_XLUT_MAC ? ir_operand_named(op, "c")
                                                      : NULL;
     isa_unit unit = op->code == IR_XLUT_MAC ? ISA_UNIT_MATRIX : ISA_UNIT_LUT;
-    operands x = {0};
+    operands x = {.writes = tile_register(op)};
     for (unsigned i = 0; i < op->n_operands && x.n < MOST_OPERANDS; i++) {
         const ir_value *v = ir_operand(op, i);
         bool own = v && v == sums && info(w, v)->at.unit == unit;
+        x.adds = x.adds || own;
         if (v && v->type->kind == IR_TILE && !own)
             x.items[x.n++] = info(w, v)->at;
     }

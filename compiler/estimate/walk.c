@@ -48,7 +48,32 @@ static void begin_round(walker *w, const rounds *r, int64_t index)
     scalar_by_name(ir_name(r->op, "width"), &t);
     w->sew = scalar_rows[t].bits;
     w->policy = 0;
-    walk_plain(w, ISA_ADD, r->info->integers);
+}
+
+// Whether there is more, of a constant power of two that no comparison takes as it is.
+static bool compares_by_shift(const walker *w, const ir_op *strip)
+{
+    const ir_value *n = ir_operand(strip, 0);
+    const int64_t total = info(w, n)->value;
+    bool constant = n->kind == IR_VALUE_RESULT && n->op->code == IR_CONSTANT;
+    return constant && total >= 2048 && !(total & (total - 1));
+}
+
+// What moves counters and pointers to the next round.
+static void move_on(walker *w, const ir_op *loop)
+{
+    const loop_info *l = w->info->ops.items[loop->mark].loop;
+    walk_plain(w, ISA_ADD, l->integers);
+    if (loop->code == IR_STRIP)
+        walk_plain(w, ISA_ADD, 1 + compares_by_shift(w, loop));
+    walk_plain(w, ISA_MUL, l->multiplies);
+    walk_plain(w, ISA_DIV, l->divides);
+}
+
+// A strip's last store waits for what it stores: LLVM moves on in front of it.
+static bool moves_on_early(const ir_op *op)
+{
+    return op->code == IR_VSTORE && op->next && op->next->code == IR_YIELD;
 }
 
 static void end_round(walker *w, const rounds *r)
@@ -56,12 +81,8 @@ static void end_round(walker *w, const rounds *r)
     const ir_op *yield = r->op->regions[0]->last;
     for (unsigned i = 0; i < r->op->n_results; i++)
         take(w, r->op->regions[0]->arguments.items[r->first_argument + i], ir_operand(yield, i));
-    if (r->op->code == IR_FOR)
-        walk_plain(w, ISA_ADD, r->info->integers);
-    else
-        walk_plain(w, ISA_ADD, 1);
-    walk_plain(w, ISA_MUL, r->info->multiplies);
-    walk_plain(w, ISA_DIV, r->info->divides);
+    if (r->op->code != IR_STRIP || !yield->previous || !moves_on_early(yield->previous))
+        move_on(w, r->op);
     walk_plain(w, ISA_BNE, 1);
 }
 
@@ -390,6 +411,7 @@ static void run_if(walker *w, ir_op *op)
 
 static void walk_op(walker *w, ir_op *op)
 {
+    walk_plain(w, ISA_ADDI, w->info->ops.items[op->mark].integers);
     switch (op->code) {
     case IR_FOR: run_for(w, op); return;
     case IR_STRIP: run_strip(w, op); return;
@@ -486,6 +508,8 @@ static void walk_strip_block(walker *w, ir_block *b)
         look_ahead(w, &s);
         bool *done = &w->info->ops.items[op->mark].done;
         unsigned freed = registers_freed(w, op);
+        if (moves_on_early(op))
+            move_on(w, b->parent);
         if (!*done)
             walk_op(w, op);
         *done = false;
@@ -512,7 +536,9 @@ void walk_block(walker *w, ir_block *b)
 static void enter(walker *w)
 {
     enum { SAVED = 12, SCALARS = 16 };
-    walk_plain(w, ISA_ADD, SCALARS);
+    walk_plain(w, ISA_ADD, SCALARS + w->info->outside.integers);
+    walk_plain(w, ISA_MUL, w->info->outside.multiplies);
+    walk_plain(w, ISA_DIV, w->info->outside.divides);
     walk_plain(w, ISA_JAL, 2);
     for (unsigned i = 0; i < 2 * SAVED; i++) {
         access a = {.root = MAX_ROOTS,

@@ -146,7 +146,7 @@ def check(results):
             got, want = guess["busy"].get(unit, 0), truth["busy"].get(unit, 0)
             if "attend" not in name and abs(got - want) > 0.01 * want + 8:
                 failures.append(f"{name}: {unit} is busy for {want} cycles, estimated {got:.0f}")
-    for key, limit in (("cycles", 7), ("instructions", 9)):
+    for key, limit in (("cycles", 5), ("instructions", 6)):
         mean = mean_error(results, key)
         print(f"{key}: mean absolute error {mean:.2f} %")
         if mean > limit:
