@@ -118,8 +118,13 @@ static LLVMValueRef field_lanes(const product *p, LLVMValueRef field, unsigned i
     return primitive2(e, P_AND, x, int_constant(e, 32, 255));
 }
 
-// Adds a unit's products to the sums of all terms.
-static void add_unit(const product *p, LLVMValueRef *lines, LLVMValueRef at, LLVMValueRef *sums)
+typedef struct term_range {
+    unsigned first, count;
+} term_range;
+
+// Adds a unit's products to the sums of the terms.
+static void add_unit(const product *p, const term_range *terms, LLVMValueRef *lines,
+                     LLVMValueRef at, LLVMValueRef *sums)
 {
     emitter *e = p->e;
     LLVMTypeRef f32 = LLVMFloatTypeInContext(e->context);
@@ -129,33 +134,51 @@ static void add_unit(const product *p, LLVMValueRef *lines, LLVMValueRef at, LLV
             int64_t k = f * COLUMN_FIELD + i;
             LLVMValueRef code = field_lanes(p, field, i);
             LLVMValueRef x = load_as(e, f32, byte_at_constant(e, at, 4 * k), 4);
-            for (unsigned term = 0; term < p->format.terms; term++)
-                sums[term] = primitive3(e, P_FMA, term_level(p, code, term), x, sums[term]);
+            for (unsigned j = 0; j < terms->count; j++)
+                sums[j] = primitive3(e, P_FMA, term_level(p, code, terms->first + j), x, sums[j]);
         }
     }
 }
 
-static void add_float_group(product *p, const product_group *g, const LLVMValueRef *sums,
-                            LLVMValueRef row, LLVMValueRef part, unsigned vector)
+// The row's scale of integer activations; NULL: it has none.
+static LLVMValueRef row_scale(const product *p, LLVMValueRef row)
+{
+    if (!p->integer)
+        return NULL;
+    LLVMValueRef at = byte_at(p->e, p->scales, index_mul(p->e, row, 4));
+    return load_as(p->e, LLVMFloatTypeInContext(p->e->context), at, 4);
+}
+
+static LLVMValueRef scaled(const product *p, LLVMValueRef x, LLVMValueRef scale)
+{
+    return scale ? primitive2(p->e, P_FMUL, x, scale) : x;
+}
+
+static void add_float_group(product *p, const product_group *g, const term_range *terms,
+                            const LLVMValueRef *sums, LLVMValueRef row, LLVMValueRef part,
+                            unsigned vector)
 {
     emitter *e = p->e;
     LLVMTypeRef f32 = LLVMFloatTypeInContext(e->context);
-    LLVMValueRef at = result_at(p, row, part, vector);
+    LLVMValueRef at = result_at(p, row, part, vector), scale = row_scale(p, row);
     LLVMValueRef y = load_as(e, float_lanes(p), at, p->bytes);
-    for (unsigned term = 0; term < p->format.terms; term++)
-        y = primitive3(e, P_FMA, sums[term], group_values(p, g, term, part, vector), y);
-    if (p->format.offset) {
-        LLVMValueRef of_row = sum_of_group(p, g, row, f32);
+    for (unsigned i = 0; i < terms->count; i++) {
+        LLVMValueRef weight = group_values(p, g, terms->first + i, part, vector);
+        y = primitive3(e, P_FMA, sums[i], scaled(p, weight, scale), y);
+    }
+    if (p->format.offset && terms->first + terms->count == p->format.terms) {
+        LLVMValueRef of_row = scaled(p, sum_of_group(p, g, row, f32), scale);
         y = primitive3(e, P_FMA, of_row, column_values(p, g, true, part, vector), y);
     }
     store_to(e, y, at, p->bytes);
 }
 
-static void float_part(product *p, const product_group *g, LLVMValueRef row, LLVMValueRef part)
+static void float_part(product *p, const product_group *g, const term_range *terms,
+                       LLVMValueRef row, LLVMValueRef part)
 {
     emitter *e = p->e;
     LLVMValueRef sums[PRODUCT_MOST_VECTORS * QUANT_TERMS];
-    const unsigned terms = p->format.terms, n = p->vectors * terms;
+    const unsigned each = terms->count, n = p->vectors * each;
     for (unsigned i = 0; i < n; i++)
         sums[i] = LLVMConstNull(float_lanes(p));
     counted_loop units = counted_begin(e, constant64(p, 0), g->units, 1, n, sums);
@@ -167,14 +190,14 @@ static void float_part(product *p, const product_group *g, LLVMValueRef row, LLV
         LLVMValueRef lines[COLUMN_MOST_LINES];
         for (unsigned l = 0; l < p->g.lines; l++)
             lines[l] = load_line(p, unit, l, part, v);
-        add_unit(p, lines, at, sums + v * terms);
+        add_unit(p, terms, lines, at, sums + v * each);
     }
     counted_end(e, &units, sums);
     for (unsigned v = 0; v < p->vectors; v++)
-        add_float_group(p, g, units.phis + v * terms, row, part, v);
+        add_float_group(p, g, terms, units.phis + v * each, row, part, v);
 }
 
-void emit_floats(product *p)
+static void add_terms(product *p, const term_range *terms)
 {
     emitter *e = p->e;
     LLVMValueRef zero = constant64(p, 0);
@@ -183,8 +206,20 @@ void emit_floats(product *p)
     product_group g = group_at(p, loop.i);
     counted_loop rows = counted_begin(e, zero, p->rows, 1, 0, NULL);
     counted_loop parts = counted_begin(e, zero, constant64(p, p->parts), 1, 0, NULL);
-    float_part(p, &g, rows.i, parts.i);
+    float_part(p, &g, terms, rows.i, parts.i);
     counted_end(e, &parts, NULL);
     counted_end(e, &rows, NULL);
     counted_end(e, &loop, NULL);
+}
+
+// Of integers the order of f32 sums is given: a codebook's come before those of the plane beside.
+void emit_floats(product *p)
+{
+    const unsigned all = p->format.terms;
+    if (p->integer && p->format.kind == QUANT_SPECIAL) {
+        add_terms(p, &(term_range){0, 1});
+        add_terms(p, &(term_range){1, all - 1});
+    } else {
+        add_terms(p, &(term_range){0, all});
+    }
 }

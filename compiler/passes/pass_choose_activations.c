@@ -8,6 +8,7 @@
 #include "compiler/quant/mix.h"
 #include "compiler/target/method.h"
 
+#include <math.h>
 #include <string.h>
 
 const char pipeline_native[] = "fold,quantize-weights,split-precompute,choose-activations,"
@@ -58,7 +59,9 @@ static const ir_type *chosen_type(ir_module *m, const pass_context *c, const ir_
     bool exact = x->floats || !strcmp(pass_argument_text(c, "type"), "f16");
     if (t->scalar == SCALAR_I16 || exact) {
         x->lookups = false;
-        return ir_type_table(m, t->scalar, TABLE_SCALE_NONE, 0, x->group, t->rank, t->dims);
+        bool bytes = t->scalar == SCALAR_I16 && !x->floats;
+        t = ir_type_table(m, t->scalar, TABLE_SCALE_NONE, 0, x->group, t->rank, t->dims);
+        return bytes ? ir_type_table_multiplied(m, t) : t;
     }
     int64_t group = x->group && !strcmp(wish, "group") ? x->group : MOST;
     bool whole = group >= low_columns(t).value;
@@ -87,7 +90,19 @@ static const char *reason(const pass_context *c, const choice *x, const ir_type 
                         x->planes, x->why->lookup, x->why->multiply);
 }
 
-// Why a product of integer activations cannot be summed as integers; NULL: it can.
+static double largest_level(const quant_format *f)
+{
+    double most = 0, levels[QUANT_CODES];
+    for (unsigned term = 0; term < f->terms; term++) {
+        quant_levels(f, f->codebook ? f->codebook->levels : NULL, term, levels);
+        for (unsigned code = 0; code < 1u << f->planes; code++)
+            most = fmax(most, fabs(levels[code]));
+    }
+    return most;
+}
+
+// Why sums of products of integers are not exact, in 32 bits, or in f32 where levels are not evenly
+// spaced; NULL: they are.
 static const char *integer_obstacle(const ir_op *product)
 {
     quant_mix m;
@@ -96,10 +111,9 @@ static const char *integer_obstacle(const ir_op *product)
     const int64_t depth = ir_operand(product, 1)->type->dims[1].value;
     for (unsigned i = 0; i < m.n_parts; i++) {
         const quant_format *f = &m.parts[i].format;
-        if (!column_is_even(f))
-            return "products of integers with weights that are not evenly spaced are for "
-                   "--target=riscv64 alone";
         int64_t most = INT32_MAX / (2 * 128 * ((1 << f->planes) - 1));
+        if (!column_is_even(f))
+            most = (int64_t)(0x1p24 / 128 / largest_level(f));
         if (depth > most && (!f->group || f->group > most))
             return "sums of so many products of integers are for --target=riscv64 alone";
     }

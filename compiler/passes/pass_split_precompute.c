@@ -98,13 +98,22 @@ static const char *depth_obstacle(split *s, const ir_op *op, const quant_format 
                         (long long)depth);
 }
 
+// Elements of 8 bits have no tables; CPUs multiply them.
+static const char *product_obstacle(const quant_format *f, scalar_type x)
+{
+    if (f->kind != QUANT_BYTES)
+        return quant_obstacle(f, x);
+    return scalar_is_float(x) || f->element == SCALAR_I8
+               ? NULL
+               : "products of integers with floats of 8 bits are not exact";
+}
+
 static const char *obstacle(split *s, const ir_op *op, const quant_mix *m)
 {
     scalar_type x = ir_operand(op, 0)->type->scalar;
     const char *reason = weight_obstacle(s, op, m);
     for (unsigned i = 0; i < m->n_parts && !reason; i++)
-        if (quant_looks_up(&m->parts[i].format))
-            reason = quant_obstacle(&m->parts[i].format, x);
+        reason = product_obstacle(&m->parts[i].format, x);
     if (!reason && scalar_is_float(x) && ir_operand_named(op, "scale"))
         reason = "tables of floats take no row scales";
     for (unsigned i = 0; i < m->n_parts && !reason; i++)

@@ -17,9 +17,9 @@ pack_shape pass_pack_shape(const pass_context *c)
 
 activation_form native_form(const ir_type *table)
 {
-    if (table->scalar == SCALAR_F16)
-        return ACTIVATION_FLOATS;
-    return table->scalar == SCALAR_I16 || table->multiplied ? ACTIVATION_BYTES : ACTIVATION_LOOKUPS;
+    if (table->multiplied)
+        return ACTIVATION_BYTES;
+    return table->scalar == SCALAR_I8 ? ACTIVATION_LOOKUPS : ACTIVATION_FLOATS;
 }
 
 int64_t native_scale_group(const ir_type *table)
