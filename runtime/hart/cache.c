@@ -66,15 +66,6 @@ void hart_cache_count(hart *h, unsigned opcode, uint64_t times)
     h->cache->counts[opcode] += times;
 }
 
-static void settle_jump(hart_jump *jump)
-{
-    if (jump->count == 0)
-        return;
-    if (jump->op)
-        *hart_op_entries(jump->op) += jump->count;
-    jump->count = 0;
-}
-
 // A transfer that was taken left its block behind itself and entered another one.
 static void settle_transfer(hart_op *op)
 {
@@ -105,8 +96,6 @@ static void count_block(const hart_block *b, uint64_t *counts)
 
 static void count_blocks(hart_cache *cache, uint64_t *counts)
 {
-    for (size_t i = 0; i < HART_JUMPS; i++)
-        settle_jump(&cache->jumps[i]);
     for (hart_block *b = cache->blocks; b; b = b->next)
         settle_transfers(b);
     for (const hart_block *b = cache->blocks; b; b = b->next)
@@ -392,9 +381,7 @@ static hart_op *decode(hart *h, uint64_t pc)
 
 static void remember_jump(hart *h, uint64_t pc, hart_op *op)
 {
-    hart_jump *slot = hart_jump_slot(h, pc);
-    settle_jump(slot);
-    *slot = (hart_jump){.pc = pc, .op = op, .index = op->index};
+    *hart_jump_slot(h, pc) = (hart_jump){pc, op, op->index, hart_op_entries(op)};
 }
 
 hart_op *hart_cache_find(hart *h)

@@ -63,8 +63,8 @@ enum { HART_LONGEST_BLOCK = 128 }; // instructions
 struct hart_jump {
     uint64_t pc;
     hart_op *op;
-    int64_t index;  // of op
-    uint64_t count; // of jumps not yet in op's entries
+    int64_t index;     // of op
+    uint64_t *entries; // of op
 };
 enum { HART_JUMPS = 1 << 12 };
 

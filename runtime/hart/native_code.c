@@ -173,7 +173,8 @@ static void follow_indirect(translation *t, hart_op *op)
         constant_to_rax(t, op[1].value);
         with_memory(t, WIDE, 0x89, RAX, RSI, at_x(op->rd));
     }
-    with_memory(t, WIDE, 0xff, 0, RCX, offsetof(hart_jump, count)); // inc
+    with_memory(t, WIDE, 0x8b, RDI, RCX, offsetof(hart_jump, entries));
+    with_memory(t, WIDE, 0xff, 0, RDI, 0); // inc
     with_memory(t, WIDE, 0x03, R9, RCX, offsetof(hart_jump, index));
     with_immediate(t, WIDE, 5, R9, op->index + 1);
     with_memory(t, WIDE, 0x8b, RDI, RCX, offsetof(hart_jump, op));

@@ -152,7 +152,7 @@ typedef struct bad_access {
             op = (from);                                                                           \
             GIVE_TO(hart_step_away, budget);                                                       \
         }                                                                                          \
-        slot->count++;                                                                             \
+        ++*slot->entries;                                                                          \
         budget -= (from)->index + 1 - slot->index;                                                 \
         op = slot->op;                                                                             \
         h->budget = budget;                                                                        \
