@@ -95,22 +95,76 @@ static inline void clear(lut_unit *u, const isa_instruction *in)
     u->functions[ISA_LUT_ZERO](u, in, NULL);
 }
 
-// lut.sta, lut.st and lut.tbl, which write memory or a whole tile.
+enum { MOST_STRIDE = 1 << 24 };
+
+// The rows, where a remembered segment holds all of them. False: nothing was done.
+static inline bool find_rows(hart *h, lut_operand *o)
+{
+    const int64_t stride = (int64_t)o->stride;
+    const uint64_t last = o->rows - 1;
+    if (stride > MOST_STRIDE || stride < -MOST_STRIDE ||
+        ((o->address | o->stride) & (o->alignment - 1)) != 0)
+        return false;
+    const uint64_t lowest = o->address + (stride < 0 ? last * o->stride : 0);
+    const uint32_t bytes = (uint32_t)(last * (uint64_t)(stride < 0 ? -stride : stride)) + o->bytes;
+    if (!lies_in(&h->operands[VARIABLE], lowest, bytes) &&
+        !lies_in(&h->operands[VARIABLE_TOO], lowest, bytes) &&
+        (o->write || !lies_in(&h->operands[CONSTANT], lowest, bytes)))
+        return false;
+    uint8_t *host = h->memory_base + o->address;
+    for (unsigned row = 0; row < o->rows; row++, host += stride)
+        o->host[row] = host;
+    return true;
+}
+
+static inline void resolve(hart *h, lut_operands *operands)
+{
+    for (unsigned i = 0; i < operands->count; i++) {
+        lut_operand *o = &operands->item[i];
+        if (!find_rows(h, o))
+            for (unsigned row = 0; row < o->rows; row++)
+                resolve_row(h, o, row);
+    }
+}
+
+static inline void count_bytes(lut_counters *c, const lut_operands *operands)
+{
+    for (unsigned i = 0; i < operands->count; i++) {
+        const lut_operand *o = &operands->item[i];
+        *(o->write ? &c->bytes_written : &c->bytes_read) += (uint64_t)o->rows * o->bytes;
+    }
+}
+
+// lut.sta, lut.st, lut.stm and lut.tbl, which write memory or a whole tile.
 static inline void execute_whole(hart *h, lut_unit *u, const isa_instruction *in)
 {
     lut_operands operands;
-    operands.count = 0;
     hart_require(h, lut_operands_of(u, in, h->x, &operands));
-    for (unsigned i = 0; i < operands.count; i++) {
-        lut_operand *o = &operands.item[i];
-        for (unsigned row = 0; row < o->rows; row++)
-            resolve_row(h, o, row);
-        *(o->write ? &u->counters.bytes_written : &u->counters.bytes_read) +=
-            (uint64_t)o->rows * o->bytes;
-    }
+    resolve(h, &operands);
+    count_bytes(&u->counters, &operands);
     if (in->opcode == ISA_LUT_TBL)
         lut_forget(u, in->rd);
     else
         lut_settle(u, 1u << (in->opcode == ISA_LUT_ST ? in->rs2 : in->rd));
     u->functions[in->opcode](u, in, &operands);
+}
+
+// lut.lda, lut.ldm and lut.ldt, which write a whole tile and no memory.
+static inline void fill(hart *h, lut_unit *u, const isa_instruction *in)
+{
+    lut_operands operands;
+    hart_require(h, lut_operands_of(u, in, h->x, &operands));
+    resolve(h, &operands);
+    count_bytes(&u->counters, &operands);
+    lut_forget(u, in->rd);
+    u->half_zero &= ~(1u << in->rd);
+    u->functions[in->opcode](u, in, &operands);
+}
+
+static inline void multiply(lut_unit *u, const isa_instruction *in)
+{
+    lut_settle(u, 1u << in->rs1 | 1u << in->rs2);
+    lut_own(u, 1u << in->rd);
+    u->functions[ISA_MMA](u, in, NULL);
+    u->counters.mma_multiply_accumulates += lut_mma_multiply_accumulates(u, in);
 }

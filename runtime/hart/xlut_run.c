@@ -25,7 +25,12 @@ static run_kind kind_of(unsigned opcode)
     case ISA_PREFETCH_R: return RUN_PREFETCH;
     case ISA_LUT_STA:
     case ISA_LUT_ST:
+    case ISA_LUT_STM:
     case ISA_LUT_TBL: return RUN_WHOLE;
+    case ISA_LUT_LDA:
+    case ISA_LUT_LDM:
+    case ISA_LUT_LDT: return RUN_FILL;
+    case ISA_MMA: return RUN_MMA;
 #define REGISTER(E, result)                                                                        \
     case ISA_##E: return RUN_##E;
 #define IMMEDIATE(E, result) REGISTER(E, result)
@@ -79,7 +84,7 @@ static unsigned count_loops(const hart_op *op, unsigned length)
 
 size_t hart_xlut_run_bytes(const hart_op *op, unsigned length)
 {
-    return sizeof(hart_xlut_run) + length * sizeof(run_op) +
+    return sizeof(hart_xlut_run) + (length + 1) * sizeof(run_op) +
            count_loops(op, length) * sizeof(run_loop);
 }
 
@@ -93,10 +98,28 @@ static void prepare_loops(hart_xlut_run *run, const lut_unit *u)
         *loop = (run_loop){.first = i - distance_back(run->first + i), .branch = i};
         op->loop = (uint8_t)(loop - run_loops(run));
         hart_xlut_prepare_loop(run, loop, u);
-        if (loop->is_even)
+        if (loop->is_even) {
             run->ops[loop->first].loop = op->loop;
+            run->ops[loop->first].dispatch = RUN_LOOP;
+        }
         loop++;
     }
+}
+
+static run_op prepare_op(const hart_op *op, const lut_unit *u)
+{
+    const isa_instruction *in = &hart_op_details(op)->in;
+    const run_kind kind = in->opcode == ISA_BNE ? RUN_BRANCH : kind_of(in->opcode);
+    return (run_op){.in = in,
+                    .kind = (uint8_t)kind,
+                    .dispatch = (uint8_t)kind,
+                    .rd = op->rd,
+                    .rs1 = in->rs1,
+                    .rs2 = in->rs2,
+                    .half = in->half,
+                    .choice = in->opcode == ISA_LMMA ? lut_lmma_of(u, in) : NULL,
+                    .value = in->imm,
+                    .loop = NO_LOOP};
 }
 
 void hart_xlut_prepare_run(hart_xlut_run *run, hart_op *op, unsigned length, const lut_unit *u)
@@ -104,19 +127,9 @@ void hart_xlut_prepare_run(hart_xlut_run *run, hart_op *op, unsigned length, con
     run->first = op;
     run->length = length;
     run->loops = count_loops(op, length);
-    for (unsigned i = 0; i < length; i++) {
-        const isa_instruction *in = &hart_op_details(op + i)->in;
-        run->ops[i] =
-            (run_op){.in = in,
-                     .kind = (uint8_t)(in->opcode == ISA_BNE ? RUN_BRANCH : kind_of(in->opcode)),
-                     .rd = op[i].rd,
-                     .rs1 = in->rs1,
-                     .rs2 = in->rs2,
-                     .half = in->half,
-                     .choice = in->opcode == ISA_LMMA ? lut_lmma_of(u, in) : NULL,
-                     .value = in->imm,
-                     .loop = NO_LOOP};
-    }
+    for (unsigned i = 0; i < length; i++)
+        run->ops[i] = prepare_op(op + i, u);
+    run->ops[length] = (run_op){.dispatch = RUN_END};
     prepare_loops(run, u);
 }
 
@@ -145,49 +158,90 @@ static inline bool goes_back(hart *h, hart_op *branch, const hart_op *first)
     return true;
 }
 
+// Each operation jumps to the next one, as steps do.
 hart_op *hart_xlut_execute_run(hart *h, const hart_xlut_run *run)
 {
-    lut_unit *const u = h->lut;
-    const run_loop *const loops = run_loops(run);
-    uint32_t passing = 0, i = 0;
-    hart_op *at = run->first;
-    while (i < run->length) {
-        const run_op *op = &run->ops[i];
-        const uint64_t a = h->x[op->rs1], b = h->x[op->rs2];
-        at = run->first + i++;
-        h->op = at;
-        if (op->loop != NO_LOOP && op->kind != RUN_BRANCH &&
-            hart_xlut_execute_loop(h, run, &loops[op->loop], &passing)) {
-            i = loops[op->loop].branch;
-            continue;
-        }
-        switch ((run_kind)op->kind) {
-        case RUN_LOAD: load(h, u, op->rd, op->half, a + (uint64_t)op->value, &passing); break;
-        case RUN_LMMA: look_up_and_count(u, op->in, op->choice); break;
-        case RUN_DEQUANTIZE: dequantize(h, u, op->in); break;
-        case RUN_ZERO: clear(u, op->in); break;
-        case RUN_PREFETCH: prefetch(h, a + (uint64_t)op->value); break;
-        case RUN_IDLE: break;
-        case RUN_WHOLE:
-            settle_passing(u, &passing);
-            execute_whole(h, u, op->in);
-            break;
-        case RUN_BRANCH:
-            if (a == b)
-                break;
-            if (!goes_back(h, at, run->first + loops[op->loop].first)) {
-                lut_settle(u, passing);
-                return at;
-            }
-            i = loops[op->loop].first;
-            break;
-#define REGISTER(E, result)                                                                        \
-    case RUN_##E: do_##E(at, h, NULL, 0, a, NULL); break;
+    static const void *const labels[] = {
+        [RUN_LOAD] = &&load,    [RUN_LMMA] = &&look_up, [RUN_DEQUANTIZE] = &&dequantize,
+        [RUN_OFFSET] = &&other, [RUN_ZERO] = &&zero,    [RUN_WHOLE] = &&whole,
+        [RUN_FILL] = &&fill,    [RUN_MMA] = &&mma,      [RUN_PREFETCH] = &&prefetch,
+        [RUN_IDLE] = &&idle,    [RUN_OTHER] = &&other,  [RUN_BRANCH] = &&branch,
+        [RUN_LOOP] = &&loop,    [RUN_END] = &&end,
+#define REGISTER(E, result) [RUN_##E] = &&do_##E,
 #define IMMEDIATE(E, result) REGISTER(E, result)
 #include "runtime/hart/integer.def"
-        default: settle_passing(u, &passing); at->execute(h, op->in);
-        }
+    };
+    lut_unit *const u = h->lut;
+    const run_loop *const loops = run_loops(run);
+    uint32_t passing = 0;
+    hart_op *at = run->first;
+    const run_op *op = run->ops;
+    goto *labels[op->dispatch];
+#define HERE (*(const hart_op *volatile *)&h->op = at) // what may fault
+#define NEXT                                                                                       \
+    at++, op++;                                                                                    \
+    goto *labels[op->dispatch]
+load:
+    HERE;
+    load(h, u, op->rd, op->half, h->x[op->rs1] + (uint64_t)(int64_t)op->value, &passing);
+    NEXT;
+look_up:
+    HERE;
+    look_up_and_count(u, op->in, op->choice);
+    NEXT;
+dequantize:
+    HERE;
+    dequantize(h, u, op->in);
+    NEXT;
+zero:
+    clear(u, op->in);
+    NEXT;
+whole:
+    HERE;
+    settle_passing(u, &passing);
+    execute_whole(h, u, op->in);
+    NEXT;
+fill:
+    HERE;
+    fill(h, u, op->in);
+    NEXT;
+mma:
+    multiply(u, op->in);
+    NEXT;
+prefetch:
+    prefetch(h, h->x[op->rs1] + (uint64_t)(int64_t)op->value);
+    NEXT;
+idle:
+    NEXT;
+loop:
+    HERE;
+    if (!hart_xlut_execute_loop(h, run, &loops[op->loop], &passing))
+        goto *labels[op->kind];
+    at = run->first + loops[op->loop].branch;
+    op = run->ops + loops[op->loop].branch;
+    goto *labels[op->dispatch];
+branch:
+    if (h->x[op->rs1] == h->x[op->rs2]) {
+        NEXT;
     }
+    if (!goes_back(h, at, run->first + loops[op->loop].first)) {
+        lut_settle(u, passing);
+        return at;
+    }
+    at = run->first + loops[op->loop].first;
+    op = run->ops + loops[op->loop].first;
+    goto *labels[op->dispatch];
+other:
+    HERE;
+    settle_passing(u, &passing);
+    at->execute(h, op->in);
+    NEXT;
+#define REGISTER(E, result)                                                                        \
+    do_##E : do_##E(at, h, NULL, 0, h->x[op->rs1], NULL);                                          \
+    NEXT;
+#define IMMEDIATE(E, result) REGISTER(E, result)
+#include "runtime/hart/integer.def"
+end:
     lut_settle(u, passing);
     return NULL;
 }

@@ -11,11 +11,15 @@ typedef enum run_kind {
     RUN_DEQUANTIZE,
     RUN_OFFSET,
     RUN_ZERO,
-    RUN_WHOLE,    // lut.sta, lut.st, lut.tbl
+    RUN_WHOLE, // lut.sta, lut.st, lut.stm, lut.tbl
+    RUN_FILL,  // lut.lda, lut.ldm, lut.ldt
+    RUN_MMA,
     RUN_PREFETCH, // prefetch.r
     RUN_IDLE,     // does nothing: other prefetches
     RUN_OTHER,    // Xlut
     RUN_BRANCH,   // back to an instruction of the run
+    RUN_LOOP,     // only dispatched to: where an even loop starts
+    RUN_END,      // likewise: behind the run
 // The arithmetic between them.
 #define REGISTER(E, result) RUN_##E,
 #define IMMEDIATE(E, result) RUN_##E,
@@ -27,6 +31,7 @@ typedef struct run_op {
     const lut_lmma *choice; // of an lmma
     int32_t value;          // immediate
     uint8_t kind;
+    uint8_t dispatch; // the kind, or what comes before it
     uint8_t rd, rs1, rs2, half;
     uint8_t loop;       // the number of the loop that starts here, or that this branch ends
     lut_place place[2]; // of memory operands, in even loops
@@ -129,12 +134,12 @@ bool hart_xlut_execute_strips(lut_unit *u, const run_loop *loop, const lut_strip
 struct hart_xlut_run {
     hart_op *first;
     uint32_t length, loops;
-    run_op ops[]; // loops follow
+    run_op ops[]; // one more behind the last; loops follow
 };
 
 static inline run_loop *run_loops(const hart_xlut_run *run)
 {
-    return (run_loop *)(uintptr_t)(run->ops + run->length);
+    return (run_loop *)(uintptr_t)(run->ops + run->length + 1);
 }
 
 // Fills in what is known of the loop from its first op to its branch.

@@ -1,4 +1,5 @@
-// lut.ld, lut.deq, lut.off and lut.sta with AVX-512: the defining operations on 16 columns at once.
+// lut.ld, lut.lda, lut.ldm, lut.deq, lut.off and lut.sta with AVX-512: the defining operations on
+// 16 columns at once.
 #if defined(__AVX512VBMI__) && defined(__AVX512VNNI__)
 
 #include "runtime/lut/vectors_avx512.h"
@@ -145,21 +146,57 @@ INLINE __m512 loaded_columns(unsigned type, const uint8_t *from, uint32_t j, uin
     return _mm512_maskz_loadu_ps(mask, from + 4 * j);
 }
 
+INLINE void load_rows(unsigned type, const lut_operand *rows, uint32_t columns, uint32_t n,
+                      tile_f32 *to)
+{
+    for (uint32_t row = 0; row < rows->rows; row++, to += n) {
+        uint32_t j = 0;
+        for (; j < columns; j += 16)
+            _mm512_store_ps(to + j, loaded_columns(type, rows->host[row], j, columns));
+        for (; j < n; j += 16)
+            _mm512_store_ps(to + j, _mm512_setzero_ps());
+    }
+}
+
 // From bf16 as defined.
 void lut_avx512_lda(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
     const lut_operand *rows = &memory->item[0];
-    const uint32_t columns = rows->bytes / lut_data_bytes(in);
+    const uint32_t columns = rows->bytes / lut_data_bytes(in), loaded = 4 * rows->rows * u->n;
     if (in->type == XLUT_DATA_BF16) {
         lut_reference_lda(u, in, memory);
         return;
     }
-    memset(lut_tile(u, in->rd), 0, u->tile_bytes);
+    if (in->type == XLUT_DATA_F16)
+        load_rows(XLUT_DATA_F16, rows, columns, u->n, lut_tile_f32(u, in->rd));
+    else
+        load_rows(XLUT_DATA_F32, rows, columns, u->n, lut_tile_f32(u, in->rd));
+    for (uint32_t i = loaded; i < u->tile_bytes; i += 64)
+        _mm512_store_si512(lut_tile(u, in->rd) + i, _mm512_setzero_si512());
     u->half_zero &= ~(1u << in->rd);
+}
+
+// The first `bytes` of 32, the rest 0. Nothing behind them is touched.
+INLINE __m256i first_of_32(const uint8_t *from, uint32_t bytes)
+{
+    if (bytes >= 32)
+        return _mm256_loadu_si256((const void *)from);
+    return _mm256_maskz_loadu_epi8((1u << bytes) - 1, from);
+}
+
+void lut_avx512_ldm(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
+{
+    const lut_operand *rows = &memory->item[0];
+    const uint32_t row_bytes = u->n / 2;
+    uint8_t *to = lut_tile(u, in->rd);
     for (uint32_t row = 0; row < rows->rows; row++)
-        for (uint32_t j = 0; j < columns; j += 16)
-            _mm512_store_ps(lut_tile_f32(u, in->rd) + row * u->n + j,
-                            loaded_columns(in->type, rows->host[row], j, columns));
+        for (uint32_t i = 0; i < row_bytes; i += 32, to += 32) {
+            const uint32_t bytes = rows->bytes > i ? rows->bytes - i : 0;
+            _mm256_store_si256((void *)to, first_of_32(rows->host[row] + i, bytes));
+        }
+    for (uint8_t *const end = lut_tile(u, in->rd) + u->tile_bytes; to < end; to += 32)
+        _mm256_store_si256((void *)to, _mm256_setzero_si256());
+    u->half_zero &= ~(1u << in->rd);
 }
 
 INLINE __m256i halves_of(const tile_f32 *from)

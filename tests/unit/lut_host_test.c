@@ -245,6 +245,43 @@ static void check_every_move(pair p)
     }
 }
 
+// Any part of a matrix operand, of any rows apart, whose last byte is the last that may be read.
+static void check_matrix_move(pair p, unsigned opcode)
+{
+    enum { MOST = 64 * 256 };
+    static uint8_t memory[2][MOST];
+    const uint32_t alignment = opcode == ISA_LUT_STM ? 4 : opcode == ISA_LUT_LDT ? 2 : 1;
+    isa_instruction in = {.opcode = (uint16_t)opcode, .rd = C, .rs1 = 5, .rs2 = 6, .rs3 = 7};
+    in.type = opcode == ISA_LUT_LDM && random_bits(&stream) % 2 ? XLUT_OPERAND_B : XLUT_OPERAND_A;
+    const uint32_t most = opcode == ISA_LUT_LDT ? p.reference->n / 4 : p.reference->n / 2;
+    const uint32_t bytes = random_bits(&stream) % 2 ? most : random_bits(&stream) % (most + 1);
+    uint64_t x[32] = {[6] = 4 * (random_bits(&stream) % 64)};
+    x[7] = (random_bits(&stream) % (p.reference->n / 8) + 1) | bytes / alignment * alignment << 16;
+    for (size_t i = 0; i < MOST; i++)
+        memory[0][i] = memory[1][i] = (uint8_t)random_bits(&stream);
+    fill_accumulators(p.reference, C, true);
+    copy_state(p);
+    for (unsigned side = 0; side < 2; side++) {
+        lut_operands operands;
+        lut_unit *u = side ? p.variant : p.reference;
+        assert_true(lut_operands_of(u, &in, x, &operands));
+        const lut_operand *o = &operands.item[0];
+        for (uint32_t row = 0; row < o->rows; row++)
+            operands.item[0].host[row] =
+                memory[side] + MOST - o->bytes - (o->rows - 1 - row) * o->stride;
+        lut_execute(u, &in, &operands);
+    }
+    assert_same_tiles(p, &in);
+    assert_memory_equal(memory[0], memory[1], MOST);
+}
+
+static void check_every_matrix_move(pair p)
+{
+    static const uint16_t opcodes[] = {ISA_LUT_LDM, ISA_LUT_LDT, ISA_LUT_STM};
+    for (unsigned i = 0; i < 60; i++)
+        check_matrix_move(p, opcodes[i % 3]);
+}
+
 // Random bits: every NaN, infinity and subnormal occurs in the float types.
 static void check_every_mma(pair p)
 {
@@ -312,6 +349,7 @@ static void moves_have_the_same_bits(void **state)
 {
     (void)state;
     with_every_host(check_every_move);
+    with_every_host(check_every_matrix_move);
 }
 
 static void a_unit_takes_the_best_choice(void **state)

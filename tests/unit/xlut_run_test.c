@@ -111,7 +111,7 @@ static void assert_equal(const loop_machine *a, const loop_machine *b)
 }
 
 // Executes in pieces of `limit` instructions; both see the same.
-static void compare(loop_machine *runs, loop_machine *steps, uint64_t limit)
+static hart_stop compare(loop_machine *runs, loop_machine *steps, uint64_t limit)
 {
     hart_stop why, other;
     hart_observe(steps->f.h, look, NULL);
@@ -123,6 +123,7 @@ static void compare(loop_machine *runs, loop_machine *steps, uint64_t limit)
         assert_int_equal(runs->f.h->fault_address, steps->f.h->fault_address);
         assert_equal(runs, steps);
     } while (why == HART_STOP_LIMIT);
+    return why;
 }
 
 enum { ALL = XLUT_SLICE_ALL, I8 = XLUT_TABLE_I8, I16 = XLUT_TABLE_I16 };
@@ -435,6 +436,89 @@ static void leaps_across_all_addresses_fault(void **state)
     }
 }
 
+// Stretches of single operations on tiles, many of them with rows in memory: x20 .. x23 addresses,
+// x24 .. x27 strides, x28 .. x30 parts of matrix operands, x31 columns.
+static const uint16_t operations[] = {
+    ISA_LUT_LD,  ISA_LUT_ST,   ISA_LUT_LDA, ISA_LUT_STA, ISA_LUT_LDM, ISA_LUT_LDM,   ISA_LUT_LDT,
+    ISA_LUT_STM, ISA_LUT_ZERO, ISA_MMA,     ISA_LUT_TBL, ISA_LUT_DEQ, ISA_LUT_OFF,   ISA_LMMA,
+    ISA_ADDI,    ISA_SH2ADD,   ISA_LUT_PF,  ISA_LUT_STM, ISA_LUT_LDA, ISA_PREFETCH_R};
+
+static void put_random_operation(fixture *f, random_loop *r)
+{
+    isa_instruction in = {.opcode = operations[draw(r, sizeof operations / sizeof *operations)]};
+    const bool matrix =
+        in.opcode == ISA_LUT_LDM || in.opcode == ISA_LUT_LDT || in.opcode == ISA_LUT_STM;
+    in.rd = (uint8_t)draw(r, 6);
+    const bool stores =
+        in.opcode == ISA_LUT_ST || in.opcode == ISA_LUT_STA || in.opcode == ISA_LUT_STM;
+    in.rs1 = (uint8_t)(draw(r, 8) ? 20 + stores + draw(r, 2) : 20 + draw(r, 4));
+    in.rs2 = draw(r, 6) ? (uint8_t)(24 + draw(r, 4)) : 0;
+    in.rs3 = draw(r, 3) ? 0 : (uint8_t)(matrix ? 28 + draw(r, 3) : 31);
+    in.type = (uint8_t)draw(r, matrix ? 2 : 4);
+    switch (in.opcode) {
+    case ISA_LUT_LD: in.half = (uint8_t)draw(r, 2); break;
+    case ISA_LUT_ST: in.rs2 = (uint8_t)draw(r, 6), in.rd = in.half = 0; break;
+    case ISA_LUT_TBL: in.table = XLUT_TABLE_F16, in.rs3 = in.type = 0; break;
+    case ISA_LUT_DEQ:
+        in.rs3 = (uint8_t)(in.rd + 1), in.rs1 = 11, in.rs2 = 12, in.type = XLUT_SUM_F32;
+        break;
+    case ISA_LUT_OFF: in.rs1 = in.rs2 = 11, in.rs3 = in.type = 0; break;
+    case ISA_MMA: in.rs1 = 6, in.rs2 = (uint8_t)(7 + draw(r, 2)), in.rs3 = 0; break;
+    case ISA_LMMA: in.rs1 = 6, in.rs2 = 8, in.rs3 = 0, in.rows = BOTH; break;
+    case ISA_ADDI: in.rd = in.rs1 = (uint8_t)(20 + draw(r, 4)), in.imm = 64; break;
+    case ISA_SH2ADD: in.rd = 19, in.rs1 = 20, in.rs2 = 21; break;
+    default: break;
+    }
+    uint32_t word;
+    if (isa_encode(&in, &word))
+        put_word(f, word);
+}
+
+static void set_up_operations(loop_machine *m, uint32_t seed)
+{
+    random_loop r = {.state = seed * 2654435761u};
+    hart *h = m->f.h;
+    for (unsigned i = 3 + draw(&r, 20); i > 0; i--)
+        put_random_operation(&m->f, &r);
+    hart_set_return(h, m->f.end);
+    set_registers(h, WEIGHTS, TABLES, ROUNDS);
+    h->x[20] = WEIGHTS + 64 * draw(&r, 64);
+    h->x[21] = DATA + 64 * draw(&r, 64);
+    h->x[22] = OUT + 4 * draw(&r, 3);
+    h->x[23] = DATA + (draw(&r, 8) ? 0x1000 : DATA_BYTES - 64 * draw(&r, 16)) + draw(&r, 8) / 7;
+    h->x[24] = 4 * draw(&r, 128);
+    h->x[25] = (uint64_t)-4 * draw(&r, 64);
+    h->x[26] = 32;
+    h->x[27] = draw(&r, 4) ? 256 : 1ull << (20 + draw(&r, 44));
+    h->x[28] = 1 + draw(&r, 8);
+    h->x[29] = 4 * draw(&r, 9) << 16;
+    h->x[30] = (2 + draw(&r, 20)) | 8 << 16;
+    h->x[31] = draw(&r, 66);
+    for (unsigned tile = 0; tile < 9; tile++)
+        for (uint32_t i = 0; i < m->lut->tile_bytes / 4; i++) {
+            const float value = (float)(tile * i % 1000) - 300;
+            memcpy(lut_tile(m->lut, tile) + 4 * i, &value, 4);
+        }
+}
+
+static void random_operations_do_what_single_instructions_do(void **state)
+{
+    (void)state;
+    static const uint64_t limits[] = {1000, 3, 17};
+    const uint32_t stretches = getenv("LUTRA_TEST_QUICK") ? 500 : 4000;
+    unsigned ends[HART_STOP_OBSERVER + 1] = {0};
+    for (uint32_t seed = 1; seed <= stretches; seed++) {
+        loop_machine m[2] = {loop_machine_create(), loop_machine_create()};
+        for (unsigned k = 0; k < 2; k++)
+            set_up_operations(&m[k], seed);
+        ends[compare(&m[0], &m[1], limits[seed % 3])]++;
+        loop_machine_destroy(&m[0]);
+        loop_machine_destroy(&m[1]);
+    }
+    assert_true(ends[HART_STOP_RETURN] > stretches / 8);
+    assert_true(ends[HART_STOP_FAULT] > stretches / 8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -442,6 +526,7 @@ int main(void)
         cmocka_unit_test(entries_without_negatives_are_looked_up),
         cmocka_unit_test(layers_do_what_single_instructions_do),
         cmocka_unit_test(random_loops_do_what_single_instructions_do),
+        cmocka_unit_test(random_operations_do_what_single_instructions_do),
         cmocka_unit_test(leaps_across_all_addresses_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
