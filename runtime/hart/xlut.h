@@ -65,6 +65,7 @@ static inline void look_up(lut_unit *u, const isa_instruction *in, const lut_lmm
 static inline void look_up_and_count(lut_unit *u, const isa_instruction *in, const lut_lmma *choice)
 {
     look_up(u, in, choice);
+    u->lmma_count++;
     u->counters.lookups += choice->lookups;
     u->counters.multiply_accumulates += choice->multiply_accumulates;
 }

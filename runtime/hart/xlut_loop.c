@@ -118,6 +118,7 @@ static void draft_lmma(round_state *r, const run_op *op)
 static void follow_lmma(round_state *r, const run_op *op)
 {
     r->changed |= 1u << op->rd;
+    r->loop->lmma_count++;
     r->loop->work.lookups += op->choice->lookups;
     r->loop->work.multiply_accumulates += op->choice->multiply_accumulates;
     draft_lmma(r, op);
@@ -417,8 +418,11 @@ static void change_registers(hart *h, const run_loop *loop, uint64_t count)
         h->x[loop->change[i].reg] = value[i];
 }
 
-static void count_work(lut_counters *c, const lut_counters *work, uint64_t count)
+static void count_work(lut_unit *u, const run_loop *loop, uint64_t count)
 {
+    lut_counters *c = &u->counters;
+    const lut_counters *work = &loop->work;
+    u->lmma_count += count * loop->lmma_count;
     c->lookups += count * work->lookups;
     c->multiply_accumulates += count * work->multiply_accumulates;
     c->bytes_read += count * work->bytes_read;
@@ -439,6 +443,6 @@ bool hart_xlut_execute_loop(hart *h, const hart_xlut_run *run, const run_loop *l
     change_registers(h, loop, count);
     branch->taken += count - 1;
     h->budget -= (int64_t)(count - 1) * branch->cost;
-    count_work(&h->lut->counters, &loop->work, count);
+    count_work(h->lut, loop, count);
     return true;
 }

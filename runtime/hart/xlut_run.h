@@ -119,6 +119,7 @@ typedef struct run_loop {
     run_change change[MOST_CHANGES];
     uint32_t loaded, halves; // tiles; those of which half is loaded
     lut_counters work;       // of a round
+    uint64_t lmma_count;     // likewise
     // Strips that together do what a round does to tiles; none: there are no such.
     unsigned strips;
     uint32_t written, entering; // tiles: all sums and results; those whose old value counts

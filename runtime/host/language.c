@@ -18,7 +18,6 @@ typedef struct language {
     host_limits limits;
     model_contract contract;
     kept_call forward, score;
-    model_work work; // as it was counted last
     int64_t *dims;
 } language;
 
@@ -152,24 +151,19 @@ static void reset(void *context)
     host_reset_states(((language *)context)->program);
 }
 
-static uint64_t retired(const host_program *p)
-{
-    uint64_t instructions = 0;
-    for (unsigned i = 0; i < p->hart_count; i++)
-        instructions += p->harts[i]->retired;
-    return instructions;
-}
-
-// Counted anew, which takes a walk over all code, only when something has been executed.
+// What is at hand: counts of opcodes take a walk over all code.
 static void count_work(void *context, model_work *out)
 {
-    language *l = context;
-    if (l->work.instructions != retired(l->program)) {
-        host_statistics s;
-        host_statistics_get(l->program, &s);
-        l->work = (model_work){s.instructions, s.by_opcode[ISA_LMMA], s.lut.lookups};
+    const host_program *p = ((language *)context)->program;
+    *out = (model_work){0};
+    for (unsigned i = 0; i < p->hart_count; i++) {
+        const hart *h = p->harts[i];
+        out->instructions += h->retired;
+        if (!h->lut)
+            continue;
+        out->lmma += h->lut->lmma_count;
+        out->lookups += h->lut->counters.lookups;
     }
-    *out = l->work;
 }
 
 host_language *host_language_create(host_program *p, const host_limits *limits)

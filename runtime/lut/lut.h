@@ -108,6 +108,7 @@ struct lut_unit {
     const uint8_t *at[ISA_TILE_REGISTERS];
     uint32_t references, half_references, half_zero;
     lut_counters counters;
+    uint64_t lmma_count; // executed since creation
 };
 
 // True for the five shapes of docs/xlut.md: m1 n64, m2 n64, m2 n128, m4 n128, m4 n256.

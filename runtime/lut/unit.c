@@ -207,6 +207,7 @@ static void execute_lmma(lut_unit *u, const isa_instruction *in)
     const lut_lmma *choice = lut_lmma_of(u, in);
     lut_settle(u, 1u << in->rd);
     choice->execute(u, in, choice->first);
+    u->lmma_count++;
     u->counters.lookups += choice->lookups;
     u->counters.multiply_accumulates += choice->multiply_accumulates;
 }

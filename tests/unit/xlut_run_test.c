@@ -108,6 +108,8 @@ static void assert_equal(const loop_machine *a, const loop_machine *b)
     hart_opcode_counts(x, counts[0]);
     hart_opcode_counts(y, counts[1]);
     assert_memory_equal(counts[0], counts[1], sizeof counts[0]);
+    assert_int_equal(a->lut->lmma_count, counts[0][ISA_LMMA]);
+    assert_int_equal(b->lut->lmma_count, counts[0][ISA_LMMA]);
 }
 
 // Executes in pieces of `limit` instructions; both see the same.
