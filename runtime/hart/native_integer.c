@@ -22,7 +22,12 @@ typedef enum native_form {
     FORM_CONSTANT,
     FORM_SHIFT_ADD, // (x[rs1] << code) + x[rs2]
     FORM_SHIFT_ADD_UW,
-    FORM_EXTEND,   // code rax, x[rs1]
+    FORM_EXTEND, // code rax, x[rs1]
+    FORM_BIT,    // code rax, bit x[rs2]
+    FORM_BIT_I,
+    FORM_BIT_TEST, // is it set
+    FORM_BIT_TEST_I,
+    FORM_SHIFT_UW, // of 32 bits, zero-extended
     FORM_SELECT,   // x[rs2] on condition, compared with x[rs1]
     FORM_INVERTED, // code rax, ~x[rs2]
     FORM_ZERO,     // 0 if x[rs2] compares so with 0
@@ -88,6 +93,15 @@ static const native_row rows[ISA_OPCODE_COUNT] = {
     [ISA_SEXT_B] = {FORM_EXTEND, WIDE, TWO_BYTES | 0xbe},
     [ISA_SEXT_H] = {FORM_EXTEND, WIDE, TWO_BYTES | 0xbf},
     [ISA_ZEXT_H] = {FORM_EXTEND, NARROW, TWO_BYTES | 0xb7},
+    [ISA_SLLI_UW] = {FORM_SHIFT_UW, WIDE, 4},
+    [ISA_BSET] = {FORM_BIT, WIDE, TWO_BYTES | 0xab},
+    [ISA_BCLR] = {FORM_BIT, WIDE, TWO_BYTES | 0xb3},
+    [ISA_BINV] = {FORM_BIT, WIDE, TWO_BYTES | 0xbb},
+    [ISA_BSETI] = {FORM_BIT_I, WIDE, 5},
+    [ISA_BCLRI] = {FORM_BIT_I, WIDE, 6},
+    [ISA_BINVI] = {FORM_BIT_I, WIDE, 7},
+    [ISA_BEXT] = {FORM_BIT_TEST, WIDE, TWO_BYTES | 0xa3},
+    [ISA_BEXTI] = {FORM_BIT_TEST_I, WIDE, 4},
     [ISA_MAX] = {FORM_SELECT, WIDE, LESS},
     [ISA_MIN] = {FORM_SELECT, WIDE, GREATER},
     [ISA_MAXU] = {FORM_SELECT, WIDE, BELOW},
@@ -212,12 +226,32 @@ static void write_shift_add(translation *t, const hart_op *op, native_row row)
     store_rd(t, op);
 }
 
+// Single bits of x[rs1], which hosts count modulo 64 as well.
+static void write_bit(translation *t, const hart_op *op, native_row row)
+{
+    const bool immediate = row.form == FORM_BIT_I || row.form == FORM_BIT_TEST_I;
+    load_rax(t, op->rs1);
+    if (immediate) {
+        with_register(t, WIDE, TWO_BYTES | 0xba, row.code, RAX);
+        byte(t, (uint8_t)op->value);
+    } else {
+        load_x(t, RCX, op->rs2);
+        with_register(t, WIDE, row.code, RCX, RAX);
+    }
+    if (row.form == FORM_BIT_TEST || row.form == FORM_BIT_TEST_I)
+        store_condition(t, op, BELOW); // carry
+    else
+        store_rd(t, op);
+}
+
 // What leaves its result in rax, reduced to 32 bits if it is narrow.
 static void write_plain(translation *t, const hart_op *op, native_row row)
 {
     if (row.form == FORM_SHIFT || row.form == FORM_SHIFT_W || row.form == FORM_INVERTED)
         load_x(t, RCX, op->rs2);
-    if (row.form != FORM_EXTEND)
+    if (row.form == FORM_SHIFT_UW)
+        with_memory(t, NARROW, 0x8b, RAX, RSI, at_x(op->rs1));
+    else if (row.form != FORM_EXTEND)
         load_rax(t, op->rs1);
     switch (row.form) {
     case FORM_REGISTER:
@@ -231,6 +265,7 @@ static void write_plain(translation *t, const hart_op *op, native_row row)
     case FORM_SHIFT_W: with_register(t, row.wide, 0xd3, row.code, RAX); break;
     case FORM_SHIFT_I:
     case FORM_SHIFT_IW:
+    case FORM_SHIFT_UW:
         with_register(t, row.wide, 0xc1, row.code, RAX);
         byte(t, (uint8_t)op->value);
         break;
@@ -273,6 +308,10 @@ void hart_native_write_integer(translation *t, hart_op *op)
         with_immediate(t, WIDE, 7, RAX, (int32_t)op->value);
         store_condition(t, op, row.code);
         return;
+    case FORM_BIT:
+    case FORM_BIT_I:
+    case FORM_BIT_TEST:
+    case FORM_BIT_TEST_I: write_bit(t, op, row); return;
     case FORM_SHIFT_ADD:
     case FORM_SHIFT_ADD_UW: write_shift_add(t, op, row); return;
     case FORM_ZERO: write_zero(t, op, row.code); return;

@@ -82,34 +82,54 @@ static bool active(const hart *h, const vector_access *a, uint64_t i)
     return a->unmasked || vector_mask_bit(h->v, i);
 }
 
-// The loads of an unmasked access without segments, in a loop of their own.
-static void load_strided(hart *h, const vector_access *a, uint64_t stride, uint64_t end)
-{
-    uint8_t *at = vector_register(h, a->registers);
-    for (uint64_t i = h->vstart; i < end; i++) {
-        h->vstart = i;
-        uint8_t *host = hart_host(h, a->base + i * stride);
-        switch (a->eew) {
-#define WIDTH(eew, bits)                                                                           \
-    case eew: ((uint##bits##_t *)at)[i] = GUEST(bits, host); break;
-            WIDTH(0, 8)
-            WIDTH(1, 16)
-            WIDTH(2, 32)
-            WIDTH(3, 64)
-#undef WIDTH
-        default: UNREACHABLE();
-        }
-        h->vector_bytes[0] += 1u << a->eew;
+// Elements from vstart to `end`, of which none lies behind the memory's limit. A fault finds vstart
+// and the bytes moved as they are at its element.
+#define DEFINE_STRIDED(bits)                                                                       \
+    static void strided_##bits(hart *h, bool store, uint##bits##_t *registers, uint8_t *host,      \
+                               uint64_t stride, uint64_t end)                                      \
+    {                                                                                              \
+        volatile uint64_t *const vstart = &h->vstart, *const moved = &h->vector_bytes[store];      \
+        uint64_t bytes = *moved;                                                                   \
+        for (uint64_t i = *vstart; i < end; i++, host += stride) {                                 \
+            *vstart = i;                                                                           \
+            if (store)                                                                             \
+                GUEST(bits, host) = registers[i];                                                  \
+            else                                                                                   \
+                registers[i] = GUEST(bits, host);                                                  \
+            *moved = bytes += (bits) / 8;                                                          \
+        }                                                                                          \
+        *vstart = 0;                                                                               \
     }
-    h->vstart = 0;
+DEFINE_STRIDED(8)
+DEFINE_STRIDED(16)
+DEFINE_STRIDED(32)
+DEFINE_STRIDED(64)
+
+// Unmasked, without segments, and all elements below the limit. False: nothing was done.
+static bool move_strided_quick(hart *h, const vector_access *a, uint64_t stride, uint64_t end)
+{
+    enum { MOST_STRIDE = 1 << 30 };
+    const int64_t by = (int64_t)stride;
+    if (!a->unmasked || a->fields > 1 || by > MOST_STRIDE || by < -MOST_STRIDE || h->vstart >= end)
+        return false;
+    const uint64_t first = a->base + h->vstart * stride, last = a->base + (end - 1) * stride;
+    if (first >= h->memory_limit || last >= h->memory_limit)
+        return false;
+    void *const registers = vector_register(h, a->registers);
+    uint8_t *const host = h->memory_base + first;
+    switch (a->eew) {
+    case 0: strided_8(h, a->store, registers, host, stride, end); break;
+    case 1: strided_16(h, a->store, registers, host, stride, end); break;
+    case 2: strided_32(h, a->store, registers, host, stride, end); break;
+    default: strided_64(h, a->store, registers, host, stride, end); break;
+    }
+    return true;
 }
 
 static void move_strided(hart *h, const vector_access *a, uint64_t stride, uint64_t end)
 {
-    if (a->unmasked && a->fields == 1 && !a->store) {
-        load_strided(h, a, stride, end);
+    if (move_strided_quick(h, a, stride, end))
         return;
-    }
     for (uint64_t i = h->vstart; i < end; i++)
         if (active(h, a, i))
             move_segment(h, a, a->base + i * stride, i);
