@@ -143,6 +143,8 @@ enum { SPLIT_PLACE = 5 }; // a split field: its lowest bit
 unsigned field_place(const product *p, unsigned field, field_form form)
 {
     column_field at = column_field_of(p->g.bits, field);
+    if (form == FIELD_IN_HALF)
+        return at.shift % 4;
     if (form != FIELD_IN_PLACE)
         return form == FIELD_DOUBLED;
     return at.split ? SPLIT_PLACE : at.shift;
@@ -204,6 +206,8 @@ bool fields_are_signed(const product *p)
 field_form direct_place(const product *p)
 {
     unsigned places[PRODUCT_MOST_CLASSES];
+    if (p->form == ACTIVATION_BYTES && p->run_units && p->g.bits <= 2)
+        return FIELD_IN_HALF;
     if (p->form != ACTIVATION_BYTES || p->e->level->dot != DOT_VNNI)
         return FIELD_LOW;
     bool few = field_places(p, FIELD_IN_PLACE, places) * p->vectors <= 16;
@@ -219,6 +223,8 @@ field_form panel_place(const product *p)
 
 int64_t operand_bytes(const product *p)
 {
+    if (looks_up_lanes(p))
+        return 16;
     return p->form == ACTIVATION_LOOKUPS ? 64 : COLUMN_FIELD;
 }
 
@@ -226,7 +232,7 @@ LLVMValueRef operand_at(const product *p, LLVMValueRef at)
 {
     emitter *e = p->e;
     if (p->form == ACTIVATION_LOOKUPS)
-        return load_as(e, byte_vector(p), at, 64);
+        return load_as(e, LLVMVectorType(int_type(e, 8), COLUMN_LINE), at, COLUMN_LINE);
     if (e->level->dot == DOT_GENERIC)
         return at;
     LLVMValueRef four = load_as(e, int_type(e, 32), at, 4);
@@ -316,7 +322,7 @@ static void madd(const product *p, byte_sum *s, LLVMValueRef x, LLVMValueRef y)
     }
     LLVMValueRef pairs = call3(p->e, "llvm.x86.avx2.pmadd.ub.sw", x, y, NULL);
     s->partial = s->partial ? LLVMBuildAdd(p->e->builder, s->partial, pairs, "") : pairs;
-    if (++s->pending == most_pending(p))
+    if (++s->pending == most_pending(p) && !p->run_units)
         sum_flush(p, s);
 }
 
@@ -339,12 +345,49 @@ static LLVMValueRef neon(const product *p, LLVMValueRef sum, LLVMValueRef x, LLV
                           (LLVMValueRef[]){sum, x, y});
 }
 
+// Entries of four tables in a register, or in four.
+static LLVMValueRef look_up(const product *p, LLVMValueRef tables, LLVMValueRef index)
+{
+    enum { REGISTERS = 4, TABLE = 16 };
+    emitter *e = p->e;
+    if (e->level->lookup == LOOKUP_VBMI)
+        return call3(e, "llvm.x86.avx512.permvar.qi.512", tables, index, NULL);
+    LLVMValueRef operands[REGISTERS + 1] = {NULL};
+    LLVMTypeRef type = byte_vector(p);
+    for (unsigned r = 0; r < REGISTERS; r++) {
+        LLVMValueRef from[TABLE];
+        for (unsigned i = 0; i < TABLE; i++)
+            from[i] = int_constant(e, 32, r * TABLE + i);
+        operands[r] = LLVMBuildShuffleVector(e->builder, tables, LLVMGetPoison(LLVMTypeOf(tables)),
+                                             LLVMConstVector(from, TABLE), "");
+    }
+    operands[REGISTERS] = index;
+    return call_intrinsic(e, "llvm.aarch64.neon.tbl4", 1, &type, REGISTERS + 1, operands);
+}
+
+// Adds up fours of bytes by pairs: saddlp, sadalp.
+static LLVMValueRef neon_pairs(const product *p, LLVMValueRef sum, LLVMValueRef x)
+{
+    LLVMTypeRef words[] = {words_type(p, 16), byte_vector(p)};
+    x = call_intrinsic(p->e, "llvm.aarch64.neon.saddlp", 2, words, 1, &x);
+    LLVMTypeRef lanes[] = {LLVMTypeOf(sum), words[0]};
+    x = call_intrinsic(p->e, "llvm.aarch64.neon.saddlp", 2, lanes, 1, &x);
+    return LLVMBuildAdd(p->e->builder, sum, x, "");
+}
+
+static LLVMValueRef add_entries(const product *p, LLVMValueRef sum, LLVMValueRef entries)
+{
+    switch (p->e->level->dot) {
+    case DOT_VNNI: return vnni(p, sum, splat_byte(p, 1), entries);
+    case DOT_NEON: return neon(p, sum, entries, splat_byte(p, 1));
+    default: return neon_pairs(p, sum, entries);
+    }
+}
+
 void sum_step(const product *p, byte_sum *s, LLVMValueRef weights, LLVMValueRef operand)
 {
     if (p->form == ACTIVATION_LOOKUPS) {
-        LLVMValueRef entries =
-            call3(p->e, "llvm.x86.avx512.permvar.qi.512", operand, weights, NULL);
-        s->sum = vnni(p, s->sum, splat_byte(p, 1), entries);
+        s->sum = add_entries(p, s->sum, look_up(p, operand, weights));
         return;
     }
     switch (p->e->level->dot) {

@@ -135,7 +135,8 @@ static void unit_steps(product *p, const row_block *b, LLVMValueRef unit_at, LLV
     emitter *e = p->e;
     byte_sum s[PRODUCT_MOST_ROWS][PRODUCT_MOST_VECTORS];
     for (unsigned i = 0; i < b->rows * p->vectors; i++)
-        s[i / p->vectors][i % p->vectors] = (byte_sum){.sum = sums[i]};
+        s[i / p->vectors][i % p->vectors] =
+            p->run_units ? (byte_sum){.partial = sums[i]} : (byte_sum){.sum = sums[i]};
     int64_t operands = p->fields * operand_bytes(p);
     LLVMValueRef panel = byte_at(e, p->panel, index_mul(e, unit, p->fields * STEP_BYTES));
     LLVMValueRef offset = index_mul(e, unit, operands);
@@ -150,9 +151,47 @@ static void unit_steps(product *p, const row_block *b, LLVMValueRef unit_at, LLV
         }
     }
     for (unsigned i = 0; i < b->rows * p->vectors; i++) {
-        sum_flush(p, &s[i / p->vectors][i % p->vectors]);
-        sums[i] = s[i / p->vectors][i % p->vectors].sum;
+        byte_sum *x = &s[i / p->vectors][i % p->vectors];
+        if (!p->run_units)
+            sum_flush(p, x);
+        sums[i] = p->run_units ? x->partial : x->sum;
     }
+}
+
+// Indices of the panel lie side by side: those of a part are a vector for each table.
+static void lookup_steps(product *p, const row_block *b, LLVMValueRef unit_at, LLVMValueRef unit,
+                         LLVMValueRef *sums)
+{
+    emitter *e = p->e;
+    LLVMTypeRef bytes = LLVMVectorType(int_type(e, 8), p->bytes);
+    LLVMValueRef index[PRODUCT_LANE_STEPS];
+    LLVMValueRef number = index_add(e, index_mul(e, unit, p->parts), b->part);
+    LLVMValueRef panel = byte_at(e, p->panel, index_mul(e, number, PRODUCT_LANE_STEPS * p->bytes));
+    LLVMValueRef offset = index_mul(e, unit, PRODUCT_LANE_STEPS * operand_bytes(p));
+    if (b->first)
+        lookup_indices(p, unit_at, b->part, index);
+    for (unsigned i = 0; i < PRODUCT_LANE_STEPS; i++) {
+        LLVMValueRef at = byte_at_constant(e, panel, i * p->bytes);
+        if (b->first)
+            store_to(e, index[i], at, p->bytes);
+        else
+            index[i] = load_as(e, bytes, at, p->bytes);
+        for (unsigned r = 0; r < b->rows; r++)
+            lookup_step(p, sums + 2 * r, index[i], byte_at(e, b->at[r], offset), i);
+    }
+}
+
+typedef struct panel_units {
+    const row_block *block;
+    LLVMValueRef at, first;
+} panel_units;
+
+static void narrow_steps(product *p, const void *context, LLVMValueRef unit, LLVMValueRef *sums)
+{
+    const panel_units *u = context;
+    LLVMValueRef at = byte_at(p->e, u->at, index_mul(p->e, unit, p->g.unit_bytes));
+    LLVMValueRef number = index_add(p->e, u->first, unit);
+    (looks_up_lanes(p) ? lookup_steps : unit_steps)(p, u->block, at, number, sums);
 }
 
 // Sums of the units from `first` of the chunk on.
@@ -161,6 +200,13 @@ static void sum_units(product *p, const row_block *b, LLVMValueRef units_at, LLV
 {
     emitter *e = p->e;
     unsigned n = b->rows * p->vectors;
+    if (p->run_units) {
+        panel_units u = {b, units_at, first};
+        narrow_loop narrow = {.rows = b->rows, .step = 1, .add = narrow_steps, .context = &u};
+        int64_t most = is_chunked(p) ? p->chunk_units : p->group_units;
+        sum_narrow(p, &narrow, units, most, sums);
+        return;
+    }
     counted_loop l = counted_begin(e, constant64(p, 0), units, 1, n, sums);
     for (unsigned i = 0; i < n; i++)
         sums[i] = l.phis[i];

@@ -248,7 +248,10 @@ static LLVMValueRef prepare_lookups(const preparation *p, LLVMValueRef k, LLVMVa
         sum = primitive2(e, P_ADD, sum, halves[pair]);
     }
     LLVMValueRef at = byte_at(e, p->to, index_mul(e, k, 4));
-    store_to(e, whole_tables(e, halves[0], halves[1]), at, 4 * LANES);
+    LLVMValueRef tables = whole_tables(e, halves[0], halves[1]);
+    if (e->level->lookup == LOOKUP_LANES) // entries over -128, for sums of unsigned ones
+        tables = primitive2(e, P_XOR, tables, bits_like(tables, 128));
+    store_to(e, tables, at, 4 * LANES);
     return sum;
 }
 
@@ -346,7 +349,7 @@ void emit_prepare(emitter *e, ir_op *op)
     p.row = activation_row_of(p.form, ir_integer(op, "columns"), group, sums);
     p.scale_group = span_of(group, &p.row);
     p.sum_group = span_of(sums, &p.row);
-    if (p.form == ACTIVATION_LOOKUPS && !e->level->lookups)
+    if (p.form == ACTIVATION_LOOKUPS && !e->level->lookup)
         p.form = ACTIVATION_BYTES; // in the same place
     const char *name = arena_format(
         e->arena, "prepare.%s.%s.%lld.%lld.%lld.%s", scalar_rows[p.type].name, ir_name(op, "form"),

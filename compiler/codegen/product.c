@@ -83,6 +83,10 @@ static void direct_unit(product *p, direct_sums *s, LLVMValueRef unit_at, LLVMVa
             sum_step(p, &s->sums[class_of(p, s, f)][v],
                      field_vector(p, lines[v], f, direct_place(p)), operand);
     }
+}
+
+static void flush_sums(const product *p, direct_sums *s)
+{
     for (unsigned c = 0; c < s->classes; c++)
         for (unsigned v = 0; v < p->vectors; v++)
             sum_flush(p, &s->sums[c][v]);
@@ -111,14 +115,19 @@ static LLVMValueRef joined(const product *p, direct_sums *s, unsigned v)
     for (unsigned c = 0; c < s->classes; c++) {
         LLVMValueRef x = s->sums[c][v].sum;
         if (s->places[c])
-            x = LLVMBuildAShr(p->e->builder, x,
-                              vector_of(p->e, int_constant(p->e, 32, s->places[c]), p->lanes), "");
+            x = primitive2(p->e, P_ASHR, x, bits_like(x, s->places[c]));
         sum = sum ? LLVMBuildAdd(p->e->builder, sum, x, "") : x;
     }
     return sum;
 }
 
-static void direct_group(product *p, LLVMValueRef number, LLVMValueRef part, LLVMValueRef *results)
+static LLVMValueRef unit_of(const product *p, const product_group *g, LLVMValueRef unit)
+{
+    return byte_at(p->e, g->units_at, index_mul(p->e, unit, p->g.unit_bytes));
+}
+
+// Sums of a group in 32 bits.
+static void direct_wide(product *p, const product_group *g, LLVMValueRef part, LLVMValueRef *out)
 {
     emitter *e = p->e;
     direct_sums s = {.classes = 0};
@@ -127,19 +136,74 @@ static void direct_group(product *p, LLVMValueRef number, LLVMValueRef part, LLV
     unsigned n = s.classes * p->vectors;
     for (unsigned i = 0; i < n; i++)
         sums[i] = LLVMConstNull(LLVMVectorType(int_type(e, 32), p->lanes));
-    product_group g = group_at(p, number);
-    counted_loop units = counted_begin(e, constant64(p, 0), g.units, 1, n, sums);
+    counted_loop units = counted_begin(e, constant64(p, 0), g->units, 1, n, sums);
     set_sums(p, &s, units.phis);
-    LLVMValueRef at = byte_at(e, g.units_at, index_mul(e, units.i, p->g.unit_bytes));
-    direct_unit(p, &s, at, index_add(e, g.first_unit, units.i), part);
+    direct_unit(p, &s, unit_of(p, g, units.i), index_add(e, g->first_unit, units.i), part);
+    flush_sums(p, &s);
     gather_sums(p, &s, sums);
     counted_end(e, &units, sums);
     set_sums(p, &s, units.phis);
+    for (unsigned v = 0; v < p->vectors; v++)
+        out[v] = joined(p, &s, v);
+}
+
+typedef struct direct_units {
+    const product_group *group;
+    LLVMValueRef part;
+} direct_units;
+
+static void direct_lookups(product *p, const void *context, LLVMValueRef unit, LLVMValueRef *sums)
+{
+    const direct_units *d = context;
+    LLVMValueRef index[PRODUCT_LANE_STEPS], number = index_add(p->e, d->group->first_unit, unit);
+    LLVMValueRef tables =
+        byte_at(p->e, p->entries, index_mul(p->e, number, operand_bytes(p) * PRODUCT_LANE_STEPS));
+    prefetch_tables(p, p->entries, number);
+    lookup_indices(p, unit_of(p, d->group, unit), d->part, index);
+    for (unsigned i = 0; i < PRODUCT_LANE_STEPS; i++)
+        lookup_step(p, sums, index[i], tables, i);
+}
+
+static void direct_products(product *p, const void *context, LLVMValueRef unit, LLVMValueRef *sums)
+{
+    const direct_units *d = context;
+    direct_sums s = {.classes = 0};
+    s.classes = field_places(p, direct_place(p), s.places);
+    for (unsigned v = 0; v < p->vectors; v++)
+        s.sums[0][v].partial = sums[v];
+    for (unsigned i = 0; i < p->step_units; i++) {
+        LLVMValueRef each = index_add(p->e, unit, constant64(p, i));
+        direct_unit(p, &s, unit_of(p, d->group, each), index_add(p->e, d->group->first_unit, each),
+                    d->part);
+    }
+    for (unsigned c = 0; c < s.classes; c++)
+        for (unsigned v = 0; v < p->vectors; v++)
+            s.sums[c][v].sum = s.sums[c][v].partial;
+    for (unsigned v = 0; v < p->vectors; v++)
+        sums[v] = joined(p, &s, v);
+}
+
+// Sums of a group in 16 bits, widened.
+static void direct_narrow(product *p, const product_group *g, LLVMValueRef part, LLVMValueRef *out)
+{
+    direct_units d = {g, part};
+    narrow_loop n = {.rows = 1, .step = p->step_units, .context = &d};
+    n.add = looks_up_lanes(p) ? direct_lookups : direct_products;
+    for (unsigned v = 0; v < p->vectors; v++)
+        out[v] = LLVMConstNull(LLVMVectorType(int_type(p->e, 32), p->lanes));
+    sum_narrow(p, &n, g->units, p->group_units, out);
+}
+
+static void direct_group(product *p, LLVMValueRef number, LLVMValueRef part, LLVMValueRef *results)
+{
+    LLVMValueRef sums[PRODUCT_MOST_VECTORS];
+    product_group g = group_at(p, number);
+    (p->run_units ? direct_narrow : direct_wide)(p, &g, part, sums);
     row_factors f = factors_of(p, &g, constant64(p, 0));
     for (unsigned v = 0; v < p->vectors; v++) {
         LLVMValueRef scale = p->late_weight ? NULL : column_values(p, &g, false, part, v);
         LLVMValueRef offset = p->format.offset ? column_values(p, &g, true, part, v) : NULL;
-        LLVMValueRef sum = signed_sum(p, joined(p, &s, v), f.sum);
+        LLVMValueRef sum = signed_sum(p, sums[v], f.sum);
         results[v] = add_group(p, sum, f, scale, offset, results[v]);
     }
 }
@@ -178,7 +242,9 @@ static void choose_blocks(product *p)
     p->lanes = p->bytes / 4;
     p->vectors = 4;
     p->parts = COLUMN_BLOCK / (p->lanes * p->vectors);
-    p->fields = p->form == ACTIVATION_LOOKUPS ? 2 : p->g.fields;
+    p->fields = p->g.fields;
+    if (p->form == ACTIVATION_LOOKUPS)
+        p->fields = looks_up_lanes(p) ? PRODUCT_LANE_STEPS : 2;
 }
 
 static int64_t group_or_all(int64_t group, int64_t depth)
@@ -226,12 +292,13 @@ static bool describe(product *p, const ir_op *op)
                    ir_find(op, "format")->text);
         return false;
     }
-    p->form = form == ACTIVATION_LOOKUPS && !p->e->level->lookups ? ACTIVATION_BYTES : form;
+    p->form = form == ACTIVATION_LOOKUPS && !p->e->level->lookup ? ACTIVATION_BYTES : form;
     p->integer = ir_operand_named(op, "scales") != NULL;
     int64_t group = ir_integer(op, "group"), sums = ir_integer(op, "sums");
     p->row = activation_row_of(form, p->depth, group, sums);
     choose_blocks(p);
     choose_groups(p, group, sums);
+    choose_runs(p);
     choose_rows(p);
     return true;
 }

@@ -12,10 +12,12 @@
 enum { PRODUCT_MOST_VECTORS = 4, PRODUCT_MOST_ROWS = 6, PRODUCT_MOST_CLASSES = 8 };
 enum { PRODUCT_ROWS = 128 }; // most rows of a call (compiler/passes/lower/native.c)
 enum { COLUMN_MOST_LINES = 8 };
+enum { PRODUCT_LANE_STEPS = 8 }; // tables of 16 entries for 32 weights
 
 // Where the fields of a unit stand in the bytes that are multiplied.
 typedef enum field_form {
     FIELD_IN_PLACE, // where they are stored; sums of unlike places are kept apart
+    FIELD_IN_HALF,  // likewise, but from the upper half of a byte moved to the lower one
     FIELD_LOW,
     FIELD_DOUBLED, // one bit up: sums are those of the levels, but for what they begin with
 } field_form;
@@ -44,7 +46,9 @@ typedef struct product {
     unsigned vectors; // taken at a time
     unsigned parts;   // of the block's columns
     unsigned block_rows;
-    unsigned fields; // of a unit: steps of 4 or (lookups) 16 weights
+    unsigned fields;     // of a unit: steps of 4 or (lookups) 16 weights
+    int64_t run_units;   // units that are summed in 16 bits; 0: none
+    unsigned step_units; // of them, in a round of one row's loop
 } product;
 
 // ---- field.c
@@ -70,6 +74,30 @@ void sum_flush(const product *p, byte_sum *s);
 field_form direct_place(const product *p); // of one row
 field_form panel_place(const product *p);  // of several
 bool fields_are_signed(const product *p);  // less 128
+
+// ---- narrow.c
+// A loop over units that carries sums of 16 bits: of each row one of each vector, or, of entries
+// that lanes looked up, two.
+typedef struct narrow_loop {
+    unsigned rows, step; // units a round
+    // Adds the units of a round, from number `unit` on.
+    void (*add)(product *p, const void *context, LLVMValueRef unit, LLVMValueRef *carried);
+    const void *context;
+} narrow_loop;
+void choose_runs(product *p); // run_units, step_units
+// Adds the sums of `units` units, of which there are at most `most`, to those of rows and vectors.
+void sum_narrow(product *p, const narrow_loop *n, LLVMValueRef units, int64_t most,
+                LLVMValueRef *sums);
+
+// ---- lookup.c
+bool looks_up_lanes(const product *p); // each 16 bytes of a vector ask one table
+// Of a unit, for each table, which entries the part's columns ask for; in an order of their own.
+void lookup_indices(const product *p, LLVMValueRef unit, LLVMValueRef part, LLVMValueRef *out);
+void lookup_step(const product *p, LLVMValueRef *sums, LLVMValueRef index, LLVMValueRef tables,
+                 unsigned step);
+// Adds the sums of `units` units, of the columns in order, to `out`.
+void lookup_widen(const product *p, const LLVMValueRef *sums, LLVMValueRef units,
+                  LLVMValueRef *out);
 
 // ---- floats.c
 // What a term's scale is multiplied by (quant_levels), as f32, of fields in 32-bit lanes; with one

@@ -22,6 +22,14 @@ typedef enum target_dot {
     DOT_NEON,    // sdot
 } target_dot;
 
+// How bytes are looked up in tables of 16.
+typedef enum target_lookup {
+    LOOKUP_NONE,
+    LOOKUP_LANES, // vpshufb: every 16 bytes of a vector ask one table
+    LOOKUP_VBMI,  // vpermb: four tables in a register, byte i asks table i % 4 of them
+    LOOKUP_NEON,  // tbl: the same, in four registers
+} target_lookup;
+
 typedef struct target_level {
     const char *name;     // "avx2": suffix of its functions
     const char *cpu;      // LLVM's
@@ -31,7 +39,7 @@ typedef struct target_level {
     unsigned vector_bits;
     unsigned registers; // vector registers
     target_dot dot;
-    bool lookups;             // 64 entries in a register (vpermb)
+    target_lookup lookup;
     bool fma, half, rounding; // of f32: fma; to and from f16; rint
 } target_level;
 
