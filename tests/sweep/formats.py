@@ -64,6 +64,24 @@ def compare(folder, common, exact, bound):
     return None if error <= bound else f"nmse {error:.3g} > {bound:.3g}"
 
 
+def check_weight(folder, number, weight, n, k, tables, options, activations, variants=((),)):
+    """One weight with these activations; a list of what is wrong. Each of the variants of lutrun's options must agree."""
+    source = folder / "p.lut"
+    lutra.run("lutc", source, *options, "--tables", tables, "-o", folder / "p.elf")
+    wrong = []
+    for activation in activations:
+        rows = 1 + (number + len(activation)) % 5
+        largest = integers(folder, activation, rows, k, number) if activation[0] == "i" else None
+        common = call(activation, rows, largest)
+        lutra.run("lutc", "eval", source, *options, *common, "--output", f"result=@{folder / 'want.npy'}")
+        book = BOOK_NOISE if weight[:2] in ("nf", "fp", "iq", "cb", "bi") else 1
+        for more in variants:
+            problem = compare(folder, [*common, *more], activation[0] == "i", BOUND[tables] * book)
+            if problem:
+                wrong.append(f"{weight}[{n}, {k}] {activation} {tables} {' '.join([*options, *more])}: {problem}")
+    return wrong
+
+
 def check(folder, number, row, tables):
     """One format in one shape; a list of what is wrong, and how many products were compared."""
     base, _, support = row
@@ -74,21 +92,9 @@ def check(folder, number, row, tables):
     good = [a for a, t in support.items() if t != "-"]
     if lutra.QUICK:
         good = good[number % 3::3]
-    source = folder / "p.lut"
-    source.write_text(program(weight, n, k, good))
+    (folder / "p.lut").write_text(program(weight, n, k, good))
     options = ["--weights", "random:1", "--machine", machine]
-    lutra.run("lutc", source, *options, "--tables", tables, "-o", folder / "p.elf")
-    wrong = []
-    for activation in good:
-        rows = 1 + (number + len(activation)) % 5
-        largest = integers(folder, activation, rows, k, number) if activation[0] == "i" else None
-        common = call(activation, rows, largest)
-        lutra.run("lutc", "eval", source, *options, *common, "--output", f"result=@{folder / 'want.npy'}")
-        book = BOOK_NOISE if base[:2] in ("nf", "fp", "iq", "cb", "bi") else 1
-        problem = compare(folder, common, activation[0] == "i", BOUND[tables] * book)
-        if problem:
-            wrong.append(f"{weight}[{n}, {k}] {activation} {tables} {machine}: {problem}")
-    return wrong, len(good)
+    return check_weight(folder, number, weight, n, k, tables, options, good), len(good)
 
 
 def refuse(folder, row):
@@ -113,22 +119,9 @@ def check_mix(folder, number, weight, bases):
     formats = [part for part in weight.split("_") if "x64" not in part]
     known = [bases[max((b for b in bases if f.startswith(b)), key=len)] for f in formats]
     good = [a for a in [*FLOATS, "i8", "i16"] if all(t[a] != "-" for t in known)]
-    source = folder / "p.lut"
-    source.write_text(program("w", n, k, good))
+    (folder / "p.lut").write_text(program("w", n, k, good))
     options = ["--weights", "random:1", "--quant", weight]
-    lutra.run("lutc", source, *options, "--tables", tables, "-o", folder / "p.elf")
-    wrong = []
-    for activation in good:
-        rows = 1 + (number + len(activation)) % 5
-        largest = integers(folder, activation, rows, k, number) if activation[0] == "i" else None
-        common = call(activation, rows, largest)
-        lutra.run("lutc", "eval", source, *options, *common, "--output", f"result=@{folder / 'want.npy'}")
-        book = BOOK_NOISE if weight[:2] in ("nf", "bi") else 1
-        for harts in ([], ["--harts", "3"]):
-            problem = compare(folder, common + harts, activation[0] == "i", BOUND[tables] * book)
-            if problem:
-                wrong.append(f"{weight}[{n}, {k}] {activation} {tables} {' '.join(harts)}: {problem}")
-    return wrong, len(good)
+    return check_weight(folder, number, weight, n, k, tables, options, good, ((), ("--harts", "3"))), len(good)
 
 
 def check_mixes(folder, rows, only):
