@@ -3,6 +3,7 @@
 
 #include "compiler/estimate/estimate.h"
 #include "compiler/explore/explore.h"
+#include "compiler/quant/mix.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -312,12 +313,31 @@ static bool estimate_phase(driver *p, const driver *d, estimate_tables tables, e
     return true;
 }
 
+// Blocks of rows are column tiles: those of the machine.
+static void fit_blocks(driver *p)
+{
+    for (ir_global *g = p->module->globals; g; g = g->next) {
+        const ir_type *t = g->value.type;
+        quant_mix mix;
+        if (t->kind != IR_WEIGHT || !quant_mix_parse(t->format, &mix) || !quant_is_mixed(&mix))
+            continue;
+        text name = {0};
+        mix = quant_mix_in_blocks(&mix, t->dims[0].value, p->machine.tile_n);
+        quant_mix_print(&name, &mix);
+        const char *format = ir_intern(p->module, text_string(&name));
+        g->value.type = ir_type_weight(p->module, format, t->rank, t->dims);
+        text_free(&name);
+    }
+}
+
 static bool compile_for(driver *p, const sweep *s, estimate_tables *tables)
 {
     const source *graph =
         diagnostics_source(p->diagnostics, "<graph>", text_string(&s->graph), s->graph.length);
     estimate_options options = {0};
     p->module = ir_parse(p->arena, p->diagnostics, graph);
+    if (p->module)
+        fit_blocks(p);
     bool ok = p->module && lower_for_estimate(p, &options);
     *tables = options.tables;
     return ok;

@@ -109,6 +109,31 @@ int64_t quant_mix_blocks(const quant_mix *m, int64_t n)
     return m->rows ? n / m->rows + (n % m->rows != 0) : 1;
 }
 
+void quant_mix_print(text *out, const quant_mix *m)
+{
+    text_append(out, m->parts[0].format.name);
+    for (unsigned i = 1; i < m->n_parts; i++)
+        text_printf(out, "_%lldx%lld_%s", (long long)m->parts[i].blocks, (long long)m->rows,
+                    m->parts[i].format.name);
+}
+
+quant_mix quant_mix_in_blocks(const quant_mix *m, int64_t n, int64_t rows)
+{
+    const int64_t before = quant_mix_blocks(m, n);
+    quant_mix out = {.n_parts = 1, .parts = {m->parts[0]}, .rows = rows};
+    int64_t of_parts = 0, counted = 0;
+    for (unsigned i = 1; i < m->n_parts; i++) {
+        of_parts += m->parts[i].blocks; // sums of shares are rounded: they are never more than all
+        double share = (double)of_parts / (double)before;
+        int64_t count = (int64_t)((double)quant_mix_blocks(&out, n) * share + 0.5) - counted;
+        counted += count;
+        if (count)
+            out.parts[out.n_parts++] = (quant_part){m->parts[i].format, count};
+    }
+    out.rows = out.n_parts > 1 ? rows : 0;
+    return out;
+}
+
 int64_t quant_mix_block_rows(const quant_mix *m, int64_t n, int64_t block)
 {
     if (!m->rows)

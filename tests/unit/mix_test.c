@@ -108,6 +108,31 @@ static void blocks_go_where_they_gain_most(void **state)
     assert_true(parts[0] && parts[1]);
 }
 
+// Shares of the rows stay, as near as whole blocks come.
+static void blocks_of_other_sizes_have_the_same_share(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *becomes;
+        int64_t n, rows;
+    } rows[] = {
+        {"w2g64_4x64_w4g64", "w2g64_2x128_w4g64", 1024, 128},
+        {"w2g64_4x64_w4g64", "w2g64_8x32_w4g64", 1024, 32},
+        {"w2g64_1x64_w4g64", "w2g64", 1024, 256},                  // a quarter of a block
+        {"w2_1x64_w3_1x64_w4", "w2_1x128_w3", 512, 128},           // half a block, then one of both
+        {"w2_8x64_w3_8x64_w4", "w2_4x128_w3_4x128_w4", 1024, 128}, // nothing in w2
+        {"w2", "w2", 1024, 128},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        text name = {0};
+        quant_mix m = mix_of(rows[i].name);
+        m = quant_mix_in_blocks(&m, rows[i].n, rows[i].rows);
+        quant_mix_print(&name, &m);
+        assert_string_equal(text_string(&name), rows[i].becomes);
+        text_free(&name);
+    }
+}
+
 static void places_follow_each_other(void **state)
 {
     (void)state;
@@ -194,6 +219,7 @@ int main(void)
         cmocka_unit_test(other_names_are_not),
         cmocka_unit_test(blocks_cover_the_rows),
         cmocka_unit_test(blocks_go_where_they_gain_most),
+        cmocka_unit_test(blocks_of_other_sizes_have_the_same_share),
         cmocka_unit_test(places_follow_each_other),
         cmocka_unit_test(columns_mix_as_tiles_do),
         cmocka_unit_test(plain_formats_are_packed_as_ever),
