@@ -36,7 +36,8 @@ hart_memory *hart_memory_create(void);
 void hart_memory_destroy(hart_memory *m); // NULL is fine
 uint64_t hart_memory_limit(const hart_memory *m);
 
-// Zeroed pages, or bytes of a file (MAP_PRIVATE: never written back, never copied as a whole), at
+// Zeroed pages, or bytes of a file (MAP_PRIVATE: never written back; copied only where that gives
+// large pages to what is read only and takes less than a sixteenth of the host's memory), at
 // [address, address + size). Address, and the file offset, are multiples of hart_memory_page().
 // The range is rounded up to whole pages and replaces what was there. `file_size` bytes come from
 // the file, the rest is zero. Access 0: pages that are taken and keep their bytes, which nobody may

@@ -76,6 +76,36 @@ static void memory_maps_files_with_zero_tails(void **state)
     hart_memory_destroy(m);
 }
 
+// Of several MiB, as weights are: whether they are copied or mapped.
+static void memory_maps_large_files(void **state)
+{
+    (void)state;
+    enum { WORDS = 5 << 18, SKIPPED = 4096 };
+    char path[] = "/tmp/hart_test_XXXXXX";
+    const int descriptor = mkstemp(path);
+    assert_true(descriptor >= 0);
+    unlink(path);
+    uint32_t *words = malloc(4 * WORDS);
+    for (uint32_t i = 0; i < WORDS; i++)
+        words[i] = i;
+    assert_int_equal(write(descriptor, words, 4 * WORDS), 4 * WORDS);
+    free(words);
+    hart_memory *m = hart_memory_create();
+    const uint64_t at = 0x100000000, size = 4 * WORDS + 8192, bytes = 4 * WORDS - SKIPPED - 40;
+    assert_true(hart_memory_map_file(m, at, size, HART_READ, descriptor, SKIPPED, bytes));
+    const uint32_t *there = hart_memory_range(m, at, size, HART_READ);
+    assert_non_null(there);
+    assert_null(hart_memory_range(m, at, size, HART_WRITE));
+    for (uint32_t i = 0; i < size / 4; i++)
+        assert_int_equal(there[i], i < bytes / 4 ? i + SKIPPED / 4 : 0);
+    assert_true(hart_memory_write(m, at + 8, "abcd", 4));
+    uint32_t word;
+    assert_int_equal(pread(descriptor, &word, 4, SKIPPED + 8), 4);
+    assert_int_equal(word, SKIPPED / 4 + 2);
+    close(descriptor);
+    hart_memory_destroy(m);
+}
+
 // ----------------------------------------------------------------------- stops
 
 static void runs_to_the_return_address(void **state)
@@ -754,6 +784,7 @@ int main(void)
         cmocka_unit_test(memory_keeps_access_rights),
         cmocka_unit_test(memory_refuses_what_does_not_fit),
         cmocka_unit_test(memory_maps_files_with_zero_tails),
+        cmocka_unit_test(memory_maps_large_files),
         cmocka_unit_test(runs_to_the_return_address),
         cmocka_unit_test(stops_exactly_at_the_limit),
         cmocka_unit_test(slices_add_up),
