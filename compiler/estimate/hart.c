@@ -135,11 +135,11 @@ static level level_of(const hart *h, double age, double common)
     return IN_MEMORY;
 }
 
-// Lines that were used just now do not push others out once more.
+// Lines that were used just now, or prefetched, do not push others out once more.
 static void advance(hart *h, double age, const access *a)
 {
-    enum { RECENT = 2048 };
-    if (age < RECENT)
+    enum { RECENT = 64 }; // part of scratch
+    if (age * RECENT < (double)h->machine->scratch_size)
         return;
     h->counts.clock += LINE / a->nearby;
     h->counts.common += LINE * h->active / a->share;

@@ -343,7 +343,8 @@ static bool rule_kernel(verifier *v, const ir_op *op)
     for (unsigned i = 0; good && i < op->n_operands; i++)
         good = check_pair(v, op, "region argument", i, op->operands[i].value->type,
                           b->arguments.items[i]->type);
-    if (ir_integer(op, "row_block") < 0 || ir_integer(op, "column_block") < 0)
+    if (ir_integer(op, "row_block") < 0 || ir_integer(op, "column_block") < 0 ||
+        ir_integer(op, "depth_block") < 0)
         return verify_error(v, op, "has a negative block");
     return good;
 }

@@ -41,11 +41,23 @@ static void make_room(chooser *c)
 static bool search(const chooser *c, const ir_op *kernel, kernel_schedule *out)
 {
     schedule_wish wish = {.row_block = pass_argument_integer(c->context, "row_block"),
+                          .depth_block = pass_argument_integer(c->context, "depth_block"),
                           .rows = pass_argument_integer(c->context, "rows")};
     if (!check_table_blocks(c->context, kernel, &wish.columns))
         return false;
     *out = schedule_mpgemm(c->context->machine, kernel, &wish);
     return true;
+}
+
+static const char *about_depth(const chooser *c, const kernel_schedule *s)
+{
+    if (!s->depth_block)
+        return "";
+    return arena_format(c->context->arena,
+                        "; %lld depth tiles at a time, whose tables and planes (%.0f KB) stay in "
+                        "scratch; best of %u, with the whole depth at once %.3g ms",
+                        (long long)s->depth_block, s->near_bytes / 1024, s->considered,
+                        1e3 * s->whole_seconds);
 }
 
 static bool choose(chooser *c, ir_op *kernel)
@@ -63,11 +75,13 @@ static bool choose(chooser *c, ir_op *kernel)
     const kernel_schedule *s = &known->schedule;
     ir_set_integer(kernel, "row_block", s->row_block);
     ir_set_integer(kernel, "column_block", s->column_block);
+    if (s->depth_block)
+        ir_set_integer(kernel, "depth_block", s->depth_block);
     pass_remark(c->context, REMARK_NOTE, kernel->where,
                 "%s: %lld x %lld row and column tiles per step, %u of %d tile registers, about "
-                "%.3g ms",
+                "%.3g ms%s",
                 ir_name(kernel, "name"), (long long)s->row_block, (long long)s->column_block,
-                s->registers, ISA_TILE_REGISTERS, 1e3 * s->seconds);
+                s->registers, ISA_TILE_REGISTERS, 1e3 * s->seconds, about_depth(c, s));
     return true;
 }
 

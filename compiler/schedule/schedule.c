@@ -4,7 +4,14 @@
 
 #include <math.h>
 
-enum { MAX_ROW_BLOCK = 16, MAX_GRID_ROWS = 32, MAX_COLUMN_BLOCK = 8, SAMPLES = 64 };
+enum {
+    LINE = 64,
+    MAX_ROW_BLOCK = 16,
+    MAX_PARTS = 8,
+    MAX_GRID_ROWS = 32,
+    MAX_COLUMN_BLOCK = 8,
+    SAMPLES = 64
+};
 
 // What one sweep over the weights of a kernel costs.
 typedef struct sweep {
@@ -12,9 +19,12 @@ typedef struct sweep {
     double compute;      // seconds of the LUT array for one row tile
     double loads;        // seconds in which the first row tile waits for planes
     double columns;      // column tiles
+    int64_t depth, step; // depth tiles; those at whose multiples parts begin, or 0
     double column_bytes; // of the weights of a column tile, of all products
     double table_bytes;  // of one row tile, the whole depth
-    double bandwidth, scratch;
+    double scale_bytes;  // of the table's scales and sums, which nothing prefetches
+    double bandwidth, latency, scratch;
+    double tile_bytes, move;  // of accumulators, and the seconds from or to scratch
     double epilogue_bytes;    // of one row tile's block of results in near memory
     double products;          // that read the tables
     bool mixed;               // formats by blocks of rows: column tiles go one by one
@@ -74,6 +84,44 @@ unsigned schedule_registers(const machine *target, const ir_op *kernel, int64_t 
     return most;
 }
 
+static int64_t least_multiple(int64_t x, int64_t y)
+{
+    int64_t a = x, b = y;
+    while (b) {
+        int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return x / a * y;
+}
+
+// Within a group of weights a part may end where a scale of the table does.
+static int64_t product_depth_step(const machine *target, const ir_op *op, const pack_geometry *g)
+{
+    const ir_type *table = ir_operand(op, 0)->type;
+    int64_t depth = machine_tile_depth(target);
+    if (g->tiles_per_group < g->depth_tiles || g->groups_per_tile > 1)
+        return g->tiles_per_group > 1 ? g->tiles_per_group : 1;
+    bool grouped = table->scale == TABLE_SCALE_GROUP && table->group > depth;
+    return grouped && table->group < g->depth_tiles * depth ? table->group / depth : 1;
+}
+
+int64_t schedule_depth_step(const machine *target, const ir_op *kernel)
+{
+    int64_t step = 1;
+    IR_FOR_OPS(op, kernel->regions[0])
+    {
+        pack_mix p;
+        if (op->code != IR_LUT_MPGEMM)
+            continue;
+        if (ir_operand_named(op, "signs") || !product_parts(target, op, &p) || p.mix.n_parts > 1 ||
+            p.mix.parts[0].format.codebook)
+            return 0;
+        step = least_multiple(step, product_depth_step(target, op, &p.parts[0].geometry));
+    }
+    return step;
+}
+
 static int64_t row_tiles(const machine *target, const ir_type *t, bool smallest)
 {
     int64_t rows = 1;
@@ -105,6 +153,20 @@ static double table_bytes(const machine *target, const ir_type *table)
     return table->scalar == SCALAR_I8 && table->parts == 1 ? tile / 2 : tile;
 }
 
+// Scales and sums that stand for parts of a row: those of whole rows stay near.
+static double table_scale_bytes(const machine *target, const ir_type *table, int64_t tiles)
+{
+    double depth = (double)(tiles * machine_tile_depth(target));
+    double each = (double)target->tile_m * (double)sizeof(float), count = 0;
+    if (table->scale == TABLE_SCALE_SLICE)
+        count = 4 * (double)tiles;
+    else if (table->scale == TABLE_SCALE_GROUP)
+        count = depth / (double)table->group;
+    if (table->sums)
+        count += depth / (double)table->sums;
+    return count > 1 ? count * each : 0;
+}
+
 static void add_part(sweep *s, const machine *target, const quant_format *f, const pack_part *p)
 {
     double bytes = (double)p->geometry.column_tile_bytes;
@@ -116,7 +178,12 @@ static void add_part(sweep *s, const machine *target, const quant_format *f, con
 
 static sweep describe(const machine *target, const ir_op *kernel)
 {
-    sweep s = {.bandwidth = target->memory_bandwidth, .scratch = (double)target->scratch_size};
+    sweep s = {.bandwidth = target->memory_bandwidth,
+               .latency = target->memory_latency,
+               .scratch = (double)target->scratch_size,
+               .tile_bytes = (double)machine_tile_bytes(target),
+               .move = (double)machine_tile_bytes(target) / target->tiles_load / target->clock,
+               .step = schedule_depth_step(target, kernel)};
     IR_FOR_OPS(op, kernel->regions[0])
     {
         pack_mix p;
@@ -130,8 +197,10 @@ static sweep describe(const machine *target, const ir_op *kernel)
             widest = bytes > widest ? bytes : widest;
         }
         s.columns = (double)p.tiles;
+        s.depth = p.parts[0].geometry.depth_tiles;
         s.column_bytes += (double)widest;
         s.table_bytes = table_bytes(target, table) * (double)p.parts[0].geometry.depth_tiles;
+        s.scale_bytes = table_scale_bytes(target, table, s.depth);
         s.epilogue_bytes += (double)machine_tile_bytes(target);
         s.products += 1;
         s.mixed = s.mixed || p.map_bytes;
@@ -141,34 +210,77 @@ static sweep describe(const machine *target, const ir_op *kernel)
     return s;
 }
 
+// Rows of tiles that are computed together, and the depth tiles that they take at a time.
+typedef struct block_shape {
+    int64_t rows, depth;
+} block_shape;
+
+// Tables and planes that are read for a column tile.
+static double near_bytes(const sweep *s, block_shape b)
+{
+    double tables = (double)b.rows * (s->table_bytes + s->scale_bytes);
+    return (tables + s->column_bytes) * (double)b.depth / (double)s->depth;
+}
+
 // Reading and computing overlap, but for the first row tile's wait for planes; where memory has
 // little to spare, lookups wait for it. Scratch keeps the tables of a block from column tile to
-// column tile if it has room for what is read in between.
-static double block_seconds(const sweep *s, int64_t block)
+// column tile if it has room for what is read in between: tables and planes of the whole depth, or
+// of a part of it. Then sums are stored and loaded between parts. Scales of tables that left
+// scratch are waited for.
+static double block_seconds(const sweep *s, block_shape b)
 {
     const double spare = 0.75;
-    double tables = (double)block * s->table_bytes;
-    bool keeps = tables + s->column_bytes <= spare * s->scratch;
-    double memory = s->stream + tables * (keeps ? 1 : s->columns) / s->bandwidth;
-    double busy = (double)block * s->compute + s->loads;
+    double scales = (double)b.rows * s->scale_bytes;
+    double tables = (double)b.rows * s->table_bytes + scales,
+           part = (double)b.depth / (double)s->depth;
+    double moved = (ceil(1 / part) - 1) * 2 * (double)b.rows * s->columns * s->products;
+    bool keeps = near_bytes(s, b) <= spare * s->scratch;
+    double memory = s->stream + tables * (keeps ? 1 : s->columns) / s->bandwidth +
+                    moved * s->tile_bytes / s->bandwidth;
+    double busy = (double)b.rows * s->compute + s->loads + moved * s->move;
+    busy += keeps ? 0 : scales / LINE * s->latency * s->columns;
     return busy > memory / spare ? busy : memory / spare;
 }
 
 // Whole blocks, then single row tiles, as the lowering cuts them.
-static double seconds_for(const sweep *s, int64_t tiles, int64_t block)
+static double seconds_for(const sweep *s, int64_t tiles, block_shape b)
 {
-    return (double)(tiles / block) * block_seconds(s, block) +
-           (double)(tiles % block) * block_seconds(s, 1);
+    return (double)(tiles / b.rows) * block_seconds(s, b) +
+           (double)(tiles % b.rows) * block_seconds(s, (block_shape){1, s->depth});
 }
 
 // The mean over the numbers of row tiles that the kernel can meet.
-static double mean_seconds(const sweep *s, int64_t block)
+static double mean_seconds(const sweep *s, block_shape b)
 {
     int64_t span = s->maximum - s->minimum, n = span < SAMPLES ? span + 1 : SAMPLES;
     double total = 0;
     for (int64_t i = 0; i < n; i++)
-        total += seconds_for(s, s->minimum + (n > 1 ? span * i / (n - 1) : 0), block);
+        total += seconds_for(s, s->minimum + (n > 1 ? span * i / (n - 1) : 0), b);
     return total / (double)n;
+}
+
+// The depth in `parts` parts, as even as their boundaries allow.
+static int64_t part_of_depth(const sweep *s, int64_t parts)
+{
+    int64_t tiles = (s->depth + parts - 1) / parts;
+    return (tiles + s->step - 1) / s->step * s->step;
+}
+
+// The best depth for a block of `rows` row tiles. More parts mean more code: they must be worth it.
+static block_shape choose_depth(const sweep *s, int64_t rows, int64_t wish, unsigned *considered)
+{
+    block_shape best = {rows, s->depth};
+    bool splits = s->step && rows > 1;
+    *considered += 1;
+    if (wish && splits)
+        return (block_shape){rows, wish < s->depth ? wish : s->depth};
+    for (int64_t parts = 2; splits && parts <= MAX_PARTS; parts++) {
+        block_shape b = {rows, part_of_depth(s, parts)};
+        *considered += b.depth < s->depth;
+        if (b.depth < s->depth && mean_seconds(s, b) < 0.99 * mean_seconds(s, best))
+            best = b;
+    }
+    return best;
 }
 
 static bool fits(const machine *target, const ir_op *kernel, const sweep *s, int64_t block)
@@ -182,17 +294,26 @@ static kernel_schedule sweep_schedule(const machine *target, const ir_op *kernel
 {
     int64_t columns = wish->columns;
     s->epilogue_bytes *= (double)columns;
-    kernel_schedule best = {1, columns, schedule_registers(target, kernel, 1, 1),
-                            mean_seconds(s, 1)};
-    for (int64_t block = 2; block <= MAX_ROW_BLOCK && block <= s->maximum; block++) {
-        if (!fits(target, kernel, s, block))
+    block_shape shape = {1, s->depth};
+    kernel_schedule best = {1, columns, .seconds = mean_seconds(s, shape), .considered = 1};
+    double whole = best.seconds;
+    for (int64_t rows = 2; rows <= MAX_ROW_BLOCK && rows <= s->maximum; rows++) {
+        if (!fits(target, kernel, s, rows))
             break;
-        double seconds = mean_seconds(s, block);
+        block_shape b = choose_depth(s, rows, wish->depth_block, &best.considered);
+        double seconds = mean_seconds(s, b);
+        whole = fmin(whole, mean_seconds(s, (block_shape){rows, s->depth}));
         // A larger block means more code: it must be worth it.
-        if (wish->row_block ? block <= wish->row_block : seconds < 0.99 * best.seconds)
-            best = (kernel_schedule){block, columns, schedule_registers(target, kernel, block, 1),
-                                     seconds};
+        if (wish->row_block ? rows > wish->row_block : seconds >= 0.99 * best.seconds)
+            continue;
+        shape = b;
+        best.row_block = rows;
+        best.depth_block = b.depth < s->depth ? b.depth : 0;
+        best.seconds = seconds;
     }
+    best.registers = schedule_registers(target, kernel, best.row_block, 1);
+    best.whole_seconds = whole;
+    best.near_bytes = near_bytes(s, shape);
     return best;
 }
 
@@ -252,7 +373,8 @@ static kernel_schedule grid_schedule(const machine *target, const ir_op *kernel,
 {
     int64_t least = wish->columns;
     unsigned one = schedule_registers(target, kernel, 1, 1);
-    kernel_schedule best = {1, least, one, mean_grid_seconds(target, s, 1, least)};
+    kernel_schedule best = {1, least, .registers = one,
+                            .seconds = mean_grid_seconds(target, s, 1, least)};
     int64_t most = s->mixed ? least : MAX_COLUMN_BLOCK;
     for (int64_t columns = least; columns <= most; columns += least) {
         for (int64_t rows = 1; rows <= MAX_GRID_ROWS && rows <= s->maximum; rows++) {
@@ -265,7 +387,7 @@ static kernel_schedule grid_schedule(const machine *target, const ir_op *kernel,
                 break;
             double seconds = mean_grid_seconds(target, s, rows, columns);
             if (seconds < 0.99 * best.seconds)
-                best = (kernel_schedule){rows, columns, n, seconds};
+                best = (kernel_schedule){rows, columns, .registers = n, .seconds = seconds};
         }
     }
     return best;

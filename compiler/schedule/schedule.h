@@ -8,19 +8,26 @@
 typedef struct kernel_schedule {
     int64_t row_block;    // row tiles (m rows each) handled per sweep over the weights
     int64_t column_block; // column tiles (n columns each) per step of the sweep
+    int64_t depth_block;  // depth tiles taken at a time by a block of row tiles; 0: all
     unsigned registers;   // tile registers that takes
     double seconds;       // the model's estimate for the mean number of rows
+    unsigned considered;  // schedules
+    double whole_seconds; // of the best one that takes the whole depth
+    double near_bytes;    // that are read from column tile to column tile
 } kernel_schedule;
 
 typedef struct schedule_wish {
-    int64_t row_block; // to take if it fits; 0: free choice
-    int64_t columns;   // column tiles that a block must have a multiple of
-    int64_t rows;      // of activations, to be fastest for; 0: the mean of those that can be
+    int64_t row_block;   // to take if it fits; 0: free choice
+    int64_t depth_block; // depth tiles at a time; 0: free choice
+    int64_t columns;     // column tiles that a block must have a multiple of
+    int64_t rows;        // of activations, to be fastest for; 0: the mean of those that can be
 } schedule_wish;
 
 // The best schedule of an mpgemm kernel whose register demand fits the register file.
 kernel_schedule schedule_mpgemm(const machine *target, const ir_op *kernel,
                                 const schedule_wish *wish);
+// Parts of the depth begin at multiples of this many depth tiles; 0: it is taken at once.
+int64_t schedule_depth_step(const machine *target, const ir_op *kernel);
 // Tile registers for blocks of row tiles and column tiles: accumulators and result tiles, the
 // planes, and the table (one per row tile where a tile is looked up in slices).
 unsigned schedule_registers(const machine *target, const ir_op *kernel, int64_t row_block,

@@ -3,6 +3,8 @@
 // offsets (one constant plane of +1 with scale 1).
 #include "compiler/passes/lower/contract.h"
 
+#include <string.h>
+
 enum { UNROLL = 4 }; // tiles or spans of up to this many are written out
 // What a round of longer loops does: their tiles stand in other registers, so that those of one are
 // loaded while the array looks up the other's.
@@ -433,7 +435,7 @@ static void accumulate_tiles(lowering *l, const contraction *c, accumulators acc
                         low_add(l, offset, low_index(l, i * planes_bytes(c))));
 }
 
-// The same into fresh accumulators, in a loop if they are many.
+// The same, in a loop if they are many.
 static void accumulate_span(lowering *l, const contraction *c, accumulators acc, ir_value *first,
                             int64_t count, ir_value *offset)
 {
@@ -444,7 +446,7 @@ static void accumulate_span(lowering *l, const contraction *c, accumulators acc,
     }
     for (unsigned i = 0; i < c->pieces.count; i++)
         for (unsigned j = 0; j < count_results(c); j++)
-            acc[i][j] = low_tile_zero(l, low_accumulator_kind(c->table));
+            acc[i][j] = acc[i][j] ? acc[i][j] : low_tile_zero(l, low_accumulator_kind(c->table));
     low_loop rounds;
     int64_t whole = count / TURNS;
     sweep_begin(l, &rounds, low_index(l, whole), flatten(c, acc, carried), carried);
@@ -494,13 +496,14 @@ static void one_span(lowering *l, const contraction *c, ir_value **d, ir_value *
     dequantize(l, c, d, acc, first, 0, scale_offset);
 }
 
-void contract_group(lowering *l, const contraction *c, ir_value **d, ir_value *group,
-                    ir_value *first, int64_t count, ir_value *offset)
+// d += `count` depth tiles from `first` on under one scale of the weights, span by span of the
+// table's scales.
+static void contract_spans(lowering *l, const contraction *c, ir_value **d, ir_value *first,
+                           int64_t count, ir_value *offset, ir_value *scale_offset)
 {
     int64_t span = low_scale_tiles(l, c->table), bytes = planes_bytes(c);
     if (span > count)
         span = count;
-    ir_value *scale_offset = low_add(l, offset, low_index(l, count * bytes));
     int64_t full = count / span, rest = count % span;
     if (full <= UNROLL) {
         for (int64_t i = 0; i < full; i++)
@@ -518,6 +521,13 @@ void contract_group(lowering *l, const contraction *c, ir_value **d, ir_value *g
     if (rest)
         one_span(l, c, d, low_add(l, first, low_index(l, full * span)), rest,
                  low_add(l, offset, low_index(l, full * span * bytes)), scale_offset);
+}
+
+void contract_group(lowering *l, const contraction *c, ir_value **d, ir_value *group,
+                    ir_value *first, int64_t count, ir_value *offset)
+{
+    ir_value *scale_offset = low_add(l, offset, low_index(l, count * planes_bytes(c)));
+    contract_spans(l, c, d, first, count, offset, scale_offset);
     add_offsets(l, c, d, group, offsets_behind(l, c, scale_offset));
 }
 
@@ -556,23 +566,25 @@ static int64_t turns_of(const contraction *c, int64_t slices, int64_t most)
     return most;
 }
 
-static void contract_groups(lowering *l, const contraction *c, ir_value **d)
+static void contract_groups(lowering *l, const contraction *c, ir_value **d, const depth_part *part)
 {
     const pack_geometry *g = &c->geometry;
-    int64_t full = g->depth_tiles / g->tiles_per_group, rest = g->depth_tiles % g->tiles_per_group;
+    int64_t full = part->count / g->tiles_per_group, rest = part->count % g->tiles_per_group;
     int64_t most = g->tiles_per_group <= TURNS ? UNROLL / g->tiles_per_group : 1;
     int64_t turns = turns_of(c, scaled_by_slice(c) ? QUARTERS * g->tiles_per_group : 1, most);
     int64_t rounds = full > 1 ? full / turns : 0;
+    ir_value *first = low_div(l, part->first, low_index(l, g->tiles_per_group));
     if (rounds > 0) {
         low_loop groups;
         begin_all(l, c, d);
         sweep_begin(l, &groups, low_index(l, rounds), count_results(c), d);
-        contract_row(l, c, d, low_mul(l, groups.counter, low_index(l, turns)), turns,
-                     g->tiles_per_group);
+        ir_value *group = low_mul(l, groups.counter, low_index(l, turns));
+        contract_row(l, c, d, low_add(l, first, group), turns, g->tiles_per_group);
         sweep_end(l, &groups, d);
     }
-    contract_row(l, c, d, low_index(l, rounds * turns), full - rounds * turns, g->tiles_per_group);
-    contract_row(l, c, d, low_index(l, full), rest > 0, rest);
+    contract_row(l, c, d, low_add(l, first, low_index(l, rounds * turns)), full - rounds * turns,
+                 g->tiles_per_group);
+    contract_row(l, c, d, low_add(l, first, low_index(l, full)), rest > 0, rest);
 }
 
 // `count` depth tiles from `first` on, of several groups each.
@@ -590,25 +602,86 @@ static void contract_tiles(lowering *l, const contraction *c, ir_value **d, ir_v
     }
 }
 
-static void contract_slices(lowering *l, const contraction *c, ir_value **d)
+static void contract_slices(lowering *l, const contraction *c, ir_value **d, const depth_part *part)
 {
-    int64_t turns = turns_of(c, QUARTERS, TURNS);
-    int64_t tiles = c->geometry.depth_tiles, rounds = tiles / turns;
+    int64_t turns = turns_of(c, QUARTERS, TURNS), rounds = part->count / turns;
     low_loop loop;
     if (rounds > 0) {
         begin_all(l, c, d);
         sweep_begin(l, &loop, low_index(l, rounds), count_results(c), d);
-        contract_tiles(l, c, d, low_mul(l, loop.counter, low_index(l, turns)), turns);
+        ir_value *tile = low_mul(l, loop.counter, low_index(l, turns));
+        contract_tiles(l, c, d, low_add(l, part->first, tile), turns);
         sweep_end(l, &loop, d);
     }
-    contract_tiles(l, c, d, low_index(l, rounds * turns), tiles % turns);
+    contract_tiles(l, c, d, low_add(l, part->first, low_index(l, rounds * turns)),
+                   part->count % turns);
+}
+
+// --------------------------------------------------------------- parts of the depth
+
+// The whole depth is one group of weights, or even one sum that is scaled once.
+static bool is_single_group(const contraction *c)
+{
+    const pack_geometry *g = &c->geometry;
+    return g->groups_per_tile == 1 && g->tiles_per_group >= g->depth_tiles;
+}
+
+static bool is_single_sum(const lowering *l, const contraction *c)
+{
+    return is_single_group(c) && !scaled_by_slice(c) &&
+           low_scale_tiles(l, c->table) >= c->geometry.depth_tiles;
+}
+
+unsigned contraction_carried(const lowering *l, const contraction *c)
+{
+    return count_results(c) * (is_single_sum(l, c) ? c->pieces.count : 1);
+}
+
+tile_kind contraction_carried_kind(const lowering *l, const contraction *c)
+{
+    return is_single_sum(l, c) ? low_accumulator_kind(c->table) : TILE_F32;
+}
+
+static void contract_part_of_group(lowering *l, const contraction *c, ir_value **tiles,
+                                   const depth_part *part)
+{
+    accumulators acc = {{0}};
+    ir_value *zero = low_index(l, 0), *bytes = low_index(l, planes_bytes(c));
+    ir_value *offset = low_mul(l, part->first, bytes);
+    ir_value *scales = low_index(l, c->geometry.depth_tiles * planes_bytes(c));
+    if (!is_single_sum(l, c)) {
+        contract_spans(l, c, tiles, part->first, part->count, offset, scales);
+    } else {
+        if (!part->begins)
+            unflatten(c, tiles, acc);
+        accumulate_span(l, c, acc, part->first, part->count, offset);
+        if (!part->ends) {
+            flatten(c, acc, tiles);
+            return;
+        }
+        memset(tiles, 0, contraction_carried(l, c) * sizeof *tiles);
+        dequantize(l, c, tiles, acc, zero, 0, scales);
+    }
+    if (part->ends)
+        add_offsets(l, c, tiles, zero, offsets_behind(l, c, scales));
+}
+
+void lower_contraction_part(lowering *l, const contraction *c, ir_value **tiles,
+                            const depth_part *part)
+{
+    if (c->geometry.groups_per_tile > 1) {
+        contract_slices(l, c, tiles, part);
+    } else if (is_single_group(c) && !(part->begins && part->ends)) {
+        contract_part_of_group(l, c, tiles, part);
+        return;
+    } else {
+        contract_groups(l, c, tiles, part);
+    }
+    begin_all(l, c, tiles);
 }
 
 void lower_contraction(lowering *l, const contraction *c, ir_value **d)
 {
-    if (c->geometry.groups_per_tile > 1)
-        contract_slices(l, c, d);
-    else
-        contract_groups(l, c, d);
-    begin_all(l, c, d);
+    const depth_part whole = {low_index(l, 0), c->geometry.depth_tiles, true, true};
+    lower_contraction_part(l, c, d, &whole);
 }

@@ -47,6 +47,19 @@ typedef struct contraction {
 void prepare_pieces(lowering *l, const piece_list *pieces);
 // d[j] += the whole depth. d holds an f32 tile for each result, NULL for 0, and is updated.
 void lower_contraction(lowering *l, const contraction *c, ir_value **d);
+// `count` depth tiles from tile `first` on.
+typedef struct depth_part {
+    ir_value *first;
+    int64_t count;
+    bool begins, ends; // the first part, the last one
+} depth_part;
+// A part of the depth. Between parts, contraction_carried tiles of that kind hold what was summed
+// up: the results so far or, where the whole depth is one sum, its accumulators. Parts begin at
+// multiples of schedule_depth_step. `tiles` holds what is carried, and d behind the last part.
+void lower_contraction_part(lowering *l, const contraction *c, ir_value **tiles,
+                            const depth_part *part);
+unsigned contraction_carried(const lowering *l, const contraction *c);
+tile_kind contraction_carried_kind(const lowering *l, const contraction *c);
 // One group of at least the tile depth: `count` depth tiles from tile `first` on, its planes at
 // byte `offset` of the stream, its scales behind them.
 void contract_group(lowering *l, const contraction *c, ir_value **d, ir_value *group,

@@ -18,9 +18,11 @@ typedef struct mpgemm {
         // Integer activations: scratch for the block's row scales [row_block, m], and for the
         // table's sums times them [row_block, sums * m]; NULL otherwise.
         ir_value *row_scales, *scaled_sums;
+        ir_value *partial; // scratch: what is carried between parts of the depth; NULL: nothing
     } *weights;
     int64_t columns; // N
     unsigned row_block, column_block;
+    int64_t depth_block; // depth tiles that a block of row tiles takes at a time
     table_panels panels; // of what becomes tables
 } mpgemm;
 
@@ -30,6 +32,7 @@ typedef struct row_range {
     unsigned tiles;      // row tiles, their count known when compiling
     ir_value *rows;      // valid rows
     bool whole, one_row; // all rows of all tiles are valid; a single row is
+    depth_part depth;
 } row_range;
 
 static const place *input_of(lowering *l, const ir_value *v)
@@ -218,6 +221,39 @@ static ir_value *stream_of(mpgemm *k, unsigned i, const column_tile *tile)
         low_add(l, low_mul(l, tile->stream, low_index(l, bytes)), low_index(l, part->at)), bytes);
 }
 
+// Tiles that a column tile carries from one part of the depth to the next lie side by side.
+static ir_value *partial_tile(mpgemm *k, unsigned i, const contraction *c, ir_value *column,
+                              unsigned tile)
+{
+    lowering *l = k->l;
+    int64_t each = contraction_carried(l, c) / c->column_tiles * l->tile_bytes;
+    if (!k->weights[i].partial)
+        k->weights[i].partial = low_scratch(l, SCALAR_U8, 1, k->weights[i].packed.tiles * each);
+    ir_value *at =
+        low_add(l, low_mul(l, column, low_index(l, each)), low_index(l, tile * l->tile_bytes));
+    return low_bytes(l, k->weights[i].partial, low_index(l, 0), at, l->tile_bytes);
+}
+
+// True: results are there, the last part of the depth is done.
+static bool contract_part(mpgemm *k, unsigned i, const row_range *r, contraction *c, ir_value **d,
+                          const column_tile *at)
+{
+    lowering *l = k->l;
+    unsigned n = contraction_carried(l, c);
+    if (r->depth.begins && r->depth.ends) {
+        contract(k, i, at->part, c, d);
+        return true;
+    }
+    for (unsigned j = 0; j < n && !r->depth.begins; j++)
+        d[j] = low_tile_load(l, contraction_carried_kind(l, c),
+                             partial_tile(k, i, c, at->number, j), false);
+    lower_contraction_part(l, c, d, &r->depth);
+    for (unsigned j = 0; j < n && !r->depth.ends; j++)
+        ir_build(&l->at, IR_XLUT_ST, 2, (ir_value *[]){d[j], partial_tile(k, i, c, at->number, j)},
+                 0, NULL);
+    return r->depth.ends;
+}
+
 // `count` column tiles side by side.
 static void build_product(mpgemm *k, unsigned i, const row_range *r, const column_tile *at,
                           unsigned count)
@@ -243,8 +279,8 @@ static void build_product(mpgemm *k, unsigned i, const row_range *r, const colum
     l->at.where = op->where;
     for (unsigned j = 0; j < count; j++)
         c.stream[j] = stream_of(k, i, &at[j]);
-    contract(k, i, at->part, &c, d);
-    for (unsigned j = 0; j < count; j++)
+    bool done = contract_part(k, i, r, &c, d, at);
+    for (unsigned j = 0; j < count && done; j++)
         store_product(k, i, r, d + j * r->tiles, &at[j], width_of(k, at[j].number));
 }
 
@@ -352,7 +388,7 @@ static bool build_block(mpgemm *k, const row_range *r, unsigned part, ir_value *
         for (unsigned j = 0; j < k->n_products; j++)
             build_product(k, j, r, at + i, count);
     }
-    return !needs_epilogue(k, r) || build_epilogue(k, r, number, size, wide);
+    return !r->depth.ends || !needs_epilogue(k, r) || build_epilogue(k, r, number, size, wide);
 }
 
 // The last block may have fewer column tiles: it is one of those that are shared all the same.
@@ -385,13 +421,36 @@ static bool build_part(mpgemm *k, const row_range *r, unsigned part)
     return good;
 }
 
+static bool build_depth(mpgemm *k, const row_range *r, depth_part depth)
+{
+    row_range part = *r;
+    bool good = true;
+    part.depth = depth;
+    for (unsigned p = 0; p < k->weights[0].packed.mix.n_parts && good; p++)
+        good = build_part(k, &part, p);
+    return good;
+}
+
+// Blocks of row tiles part of the depth by part, so that the tables of a part stay near from column
+// tile to column tile.
 static bool build_rows(mpgemm *k, const row_range *r)
 {
-    bool good = true;
+    lowering *l = k->l;
+    int64_t tiles = k->weights[0].packed.parts[0].geometry.depth_tiles, size = k->depth_block;
+    ir_value *zero = low_index(l, 0);
     prepare_rows(k, r);
-    for (unsigned part = 0; part < k->weights[0].packed.mix.n_parts && good; part++)
-        good = build_part(k, r, part);
-    return good;
+    if (!size || size >= tiles || r->tiles == 1)
+        return build_depth(k, r, (depth_part){zero, tiles, true, true});
+    int64_t parts = (tiles + size - 1) / size, last = (parts - 1) * size;
+    bool good = build_depth(k, r, (depth_part){zero, size, true, false});
+    if (parts > 2) {
+        low_loop loop;
+        low_for_begin(l, &loop, low_index(l, 1), low_index(l, parts - 1), low_index(l, 1), 0, NULL);
+        ir_value *first = low_mul(l, loop.counter, low_index(l, size));
+        good = good && build_depth(k, r, (depth_part){first, size, false, false});
+        low_loop_end(l, &loop, NULL);
+    }
+    return good && build_depth(k, r, (depth_part){low_index(l, last), tiles - last, false, true});
 }
 
 // Whole blocks of row tiles, then single row tiles, then the rows of a last partial tile.
@@ -457,6 +516,20 @@ static bool choose_column_block(mpgemm *k)
     return false;
 }
 
+static bool check_depth_block(const mpgemm *k)
+{
+    const int64_t step = schedule_depth_step(k->l->context->machine, k->l->kernel);
+    if (!k->depth_block || (step > 0 && k->depth_block > 0 && k->depth_block % step == 0))
+        return true;
+    diagnostic_error(k->l->context->diagnostics, k->l->kernel->where,
+                     step ? "depth_block %lld: expected a multiple of %lld depth tiles, or 0 to "
+                            "take the whole depth at once"
+                          : "depth_block %lld: the depth of codebooks and of weights in several "
+                            "formats is taken at once",
+                     (long long)k->depth_block, (long long)step);
+    return false;
+}
+
 // Panels of what becomes tables: of a product that keeps its type, its block of results, else one
 // that the epilogue fills row tile by row tile.
 static void prepare_panels(mpgemm *k)
@@ -493,8 +566,9 @@ bool lower_mpgemm_kernel(lowering *l)
         return false;
     }
     k.row_block = block ? (unsigned)block : 1;
+    k.depth_block = ir_integer(l->kernel, "depth_block");
     k.panels = table_panels_of(l);
-    if (!choose_column_block(&k))
+    if (!check_depth_block(&k) || !choose_column_block(&k))
         return false;
     l->rows = low_row_count(l, table);
     prepare_panels(&k);
