@@ -9,35 +9,28 @@
 
 #include <math.h>
 
-enum { MOST_SPANS = 64, MOST_WORK = 128 };
+enum { MOST_SPANS = 64 };
 
 // `rows` rows of `bytes` bytes each, `stride` bytes apart.
 typedef struct span {
     const ir_value *root;
     address at;
     int64_t rows, stride, bytes, advance;
-    const ir_op *place;  // its first reader: a buffer and indices
-    unsigned first_work; // behind which that is known
+    int64_t piece;      // bytes that are asked for at once: a line, or a tile
+    const ir_op *place; // its first reader: a buffer and indices
 } span;
 
 typedef struct row_reads {
     ir_module *module;
     const machine *machine;
     ir_op *loop;
-    unsigned count, work_count;
+    unsigned count;
     span spans[MOST_SPANS];
-    ir_op *work[MOST_WORK]; // what takes the round's time
+    work_list work;    // what takes the round's time
     ir_value *counter;      // of a round whose rows are asked for; NULL: of the first
 } row_reads;
 
 // --------------------------------------------------------------------- what is read
-
-static bool is_work(const ir_op *op)
-{
-    bool lanes = op->n_results == 1 && op->results[0].type->kind == IR_VECTOR;
-    return op->code == IR_XLUT_MAC || op->code == IR_XLUT_DEQ || op->code == IR_XLUT_TBL ||
-           (lanes && op->code != IR_VLOAD && op->code != IR_BROADCAST);
-}
 
 static int64_t constant_operand(const ir_op *op, const char *name, int64_t without)
 {
@@ -143,7 +136,8 @@ static bool reads_from(const ir_block *b, const ir_value *root)
     bool reads = false;
     IR_FOR_OPS(op, b)
     {
-        const ir_value *from = op->code == IR_PREFETCH ? ir_operand(op, 0) : NULL;
+        bool asks = op->code == IR_PREFETCH || op->code == IR_XLUT_PF;
+        const ir_value *from = asks ? ir_operand(op, 0) : NULL;
         while (from && is_op(from, IR_VIEW))
             from = ir_operand(from->op, 0);
         reads |= from == root;
@@ -162,7 +156,7 @@ static bool follows_another(const row_reads *r, const ir_value *root)
 
 static void add_span(row_reads *r, const ir_op *op)
 {
-    span s = {.first_work = r->work_count};
+    span s = {0};
     if (!is_known(r, op, &s) || !address_of_place(s.place, &s.root, &s.at))
         return;
     s.advance = address_factor(&s.at, r->loop->regions[0]->arguments.items[0]) * step_of(r);
@@ -182,29 +176,47 @@ static bool reads_rows(const row_reads *r, const ir_op *op)
            (op->code == IR_VLOAD && r->loop->code == IR_STRIP);
 }
 
+// Rows that are read as a whole are asked for by tiles, if they are long enough; those of which many
+// are read side by side in steps, by lines.
+static int64_t piece_of(const row_reads *r, const span *s)
+{
+    int64_t tile = (int64_t)machine_tile_bytes(r->machine);
+    bool aligned = s->rows <= r->machine->tile_m && s->stride % LINE == 0 && s->at.constant % LINE == 0;
+    for (unsigned i = 0; i < s->at.count; i++)
+        aligned = aligned && s->at.terms[i].factor % LINE == 0;
+    return aligned && s->bytes % tile == 0 ? tile : LINE;
+}
+
 static void collect(row_reads *r)
 {
+    find_work(&r->work, r->machine, r->loop);
     IR_FOR_OPS(op, r->loop->regions[0])
-    {
-        if (reads_rows(r, op))
-            add_span(r, op);
-        if (is_work(op) && r->work_count < MOST_WORK)
-            r->work[r->work_count++] = op;
-    }
+    if (reads_rows(r, op))
+        add_span(r, op);
+    for (unsigned i = 0; i < r->count; i++)
+        r->spans[i].piece = piece_of(r, &r->spans[i]);
 }
 
 // ------------------------------------------------------------------------ distance
 
-static int64_t lines_of_row(const span *s)
+static int64_t pieces_of_row(const span *s)
 {
-    return (s->bytes + LINE - 1) / LINE + (s->stride % LINE != 0);
+    return (s->bytes + s->piece - 1) / s->piece + (s->stride % LINE != 0);
+}
+
+static int64_t pieces_of_round(const row_reads *r)
+{
+    int64_t pieces = 0;
+    for (unsigned i = 0; i < r->count; i++)
+        pieces += r->spans[i].rows * pieces_of_row(&r->spans[i]);
+    return pieces;
 }
 
 static int64_t lines_of_round(const row_reads *r)
 {
     int64_t lines = 0;
     for (unsigned i = 0; i < r->count; i++)
-        lines += r->spans[i].rows * lines_of_row(&r->spans[i]);
+        lines += r->spans[i].rows * pieces_of_row(&r->spans[i]) * r->spans[i].piece / LINE;
     return lines;
 }
 
@@ -216,6 +228,12 @@ static int64_t lines_ahead(const machine *m)
     return (int64_t)fmax(1, fmin(wanted, most));
 }
 
+static int64_t pieces_ahead(const row_reads *r)
+{
+    int64_t pieces = lines_ahead(r->machine) * pieces_of_round(r) / lines_of_round(r);
+    return pieces > 0 ? pieces : 1;
+}
+
 // The first span whose place differs by a constant only.
 static const span *leader_of(const row_reads *r, const span *s)
 {
@@ -225,21 +243,22 @@ static const span *leader_of(const row_reads *r, const span *s)
     return leader;
 }
 
-// Line `k` of those that the rounds read, in the order in which they are needed: a span, and the
-// line's place behind its beginning. Of a row's last line its last byte is asked for, wherever the
-// row begins.
-static const span *line_at(const row_reads *r, int64_t k, int64_t *at)
+// Piece `k` of those that the rounds read, in the order in which they are needed: a span, and the
+// piece's place behind the leader's beginning. Of a row's last line its last byte is asked for,
+// wherever the row begins.
+static const span *piece_at(const row_reads *r, int64_t k, int64_t *at, const span **leader)
 {
-    int64_t all = lines_of_round(r), round = k / all;
+    int64_t all = pieces_of_round(r), round = k / all;
     const span *s = r->spans;
-    for (k %= all; k >= s->rows * lines_of_row(s); s++)
-        k -= s->rows * lines_of_row(s);
-    int64_t line = k / s->rows, row = k % s->rows;
+    for (k %= all; k >= s->rows * pieces_of_row(s); s++)
+        k -= s->rows * pieces_of_row(s);
+    int64_t piece = k / s->rows, row = k % s->rows;
     int64_t size = (int64_t)scalar_size(ir_operand(s->place, 0)->type->scalar);
-    const span *leader = leader_of(r, s);
-    *at = s->at.constant - leader->at.constant + round * s->advance + row * s->stride +
-          (line + 1 == lines_of_row(s) ? s->bytes - size : line * LINE);
-    return leader;
+    bool last = s->piece == LINE && piece + 1 == pieces_of_row(s);
+    *leader = leader_of(r, s);
+    *at = s->at.constant - (*leader)->at.constant + round * s->advance + row * s->stride +
+          (last ? s->bytes - size : piece * s->piece);
+    return s;
 }
 
 // ---------------------------------------------------------------------------- code
@@ -267,13 +286,16 @@ static bool moves_before(const ir_op *loop, const ir_op *op, const ir_value *v)
            moves_before(loop, op, ir_operand(v->op, 1));
 }
 
-static void prefetch_line(row_reads *r, ir_builder *b, const span *s, bool first, int64_t bytes)
+// Piece `k`; `anew`: its place is computed in front of it, for the round `counter`.
+static void prefetch_piece(row_reads *r, ir_builder *b, int64_t k, bool anew)
 {
-    const ir_op *from = s->place;
+    int64_t bytes;
+    const span *leader, *s = piece_at(r, k, &bytes, &leader);
+    const ir_op *from = leader->place;
     ir_value *operands[4];
     unsigned last = from->n_operands - 1;
     for (unsigned i = 0; i <= last; i++)
-        operands[i] = first && i
+        operands[i] = anew && i
                           ? value_in_round(b, r->loop, ir_operand(from, i), r->loop, r->counter)
                           : ir_operand(from, i);
     int64_t size = (int64_t)scalar_size(operands[0]->type->scalar);
@@ -282,33 +304,11 @@ static void prefetch_line(row_reads *r, ir_builder *b, const span *s, bool first
     // The constant stands apart, so that all lines share what is before it.
     ir_value *parts[2] = {ir_result(ir_build(b, IR_VIEW, last + 1, operands, 1, &type), 0),
                           constant_index(r->module, b, bytes / size)};
+    bool tile = s->piece > LINE;
+    dims[0] = ir_dim_constant(tile ? s->piece : 1);
+    type = tile ? ir_type_buffer(r->module, SCALAR_U8, 1, dims) : type;
     ir_value *at = ir_result(ir_build(b, IR_VIEW, 2, parts, 1, &type), 0);
-    ir_build(b, IR_PREFETCH, 1, &at, 0, NULL);
-}
-
-static void prefetch_in_rounds(row_reads *r)
-{
-    int64_t lines = lines_of_round(r), ahead = lines_ahead(r->machine), at;
-    for (int64_t k = 0; k < lines; k++) {
-        const span *s = line_at(r, k + ahead, &at);
-        unsigned work = (unsigned)(k * r->work_count / lines);
-        work = work < s->first_work ? s->first_work : work;
-        ir_builder b =
-            ir_builder_before(work < r->work_count ? r->work[work] : r->loop->regions[0]->last);
-        b.where = r->loop->where;
-        prefetch_line(r, &b, s, false, at);
-    }
-}
-
-// Reads from afar, or keeps a unit busy that others would be waiting for.
-static bool has_work(const ir_op *op)
-{
-    bool has = op->code == IR_PREFETCH || op->code == IR_XLUT_MMA || op->code == IR_XLUT_MAC ||
-               op->code == IR_XLUT_DEQ;
-    for (unsigned i = 0; i < op->n_regions; i++)
-        IR_FOR_OPS(inner, op->regions[i])
-    has = has || has_work(inner);
-    return has;
+    ir_build(b, tile ? IR_XLUT_PF : IR_PREFETCH, 1, &at, 0, NULL);
 }
 
 static bool views_move_before(const row_reads *r, const ir_op *op)
@@ -321,8 +321,50 @@ static bool views_move_before(const row_reads *r, const ir_op *op)
     return good && !(lower->kind == IR_VALUE_RESULT && lower->op == op);
 }
 
+// Whether all that an op needs stands in front of another one of the same loop.
+static bool stands_before(const ir_op *loop, const ir_op *needed, const ir_op *at)
+{
+    for (; at && at->block->parent != loop; at = at->block->parent)
+        ;
+    for (const ir_op *op = at; op; op = op->previous)
+        if (op == needed)
+            return true;
+    return false;
+}
+
+static void prefetch_in_rounds(row_reads *r)
+{
+    int64_t pieces = pieces_of_round(r), ahead = pieces_ahead(r), bytes;
+    for (int64_t k = 0; k < pieces; k++) {
+        const span *leader;
+        piece_at(r, k + ahead, &bytes, &leader);
+        ir_op *at = r->work.items[work_at(&r->work, (double)k / (double)pieces)].op;
+        bool anew = !stands_before(r->loop, leader->place, at);
+        if (anew && !views_move_before(r, NULL)) {
+            at = r->loop->regions[0]->last;
+            anew = false;
+        }
+        ir_builder b = ir_builder_before(at);
+        b.where = r->loop->where;
+        r->counter = r->loop->regions[0]->arguments.items[0];
+        prefetch_piece(r, &b, k + ahead, anew);
+        r->counter = NULL;
+    }
+}
+
+// Reads from afar, or keeps a unit busy that others would be waiting for.
+static bool has_work(const ir_op *op)
+{
+    bool has = op->code == IR_PREFETCH || op->code == IR_XLUT_PF || op->code == IR_XLUT_MMA || op->code == IR_XLUT_MAC ||
+               op->code == IR_XLUT_DEQ;
+    for (unsigned i = 0; i < op->n_regions; i++)
+        IR_FOR_OPS(inner, op->regions[i])
+    has = has || has_work(inner);
+    return has;
+}
+
 // In front of the loop, and of what stands before it up to what stops it.
-static void prefetch_before(row_reads *r, int64_t lines, bool (*stops)(const ir_op *op))
+static void prefetch_before(row_reads *r, int64_t pieces, bool (*stops)(const ir_op *op))
 {
     ir_op *at = r->loop;
     if (!views_move_before(r, r->loop))
@@ -331,10 +373,8 @@ static void prefetch_before(row_reads *r, int64_t lines, bool (*stops)(const ir_
         at = at->previous;
     ir_builder b = ir_builder_before(at);
     b.where = r->loop->where;
-    for (int64_t k = 0, bytes; k < lines; k++) {
-        const span *s = line_at(r, k, &bytes);
-        prefetch_line(r, &b, s, true, bytes);
-    }
+    for (int64_t k = 0; k < pieces; k++)
+        prefetch_piece(r, &b, k, true);
 }
 
 // A strip that ends before what it asks for is there.
@@ -369,7 +409,7 @@ static void collect_short(row_reads *r)
             continue;
         IR_FOR_OPS(op, strip->regions[0])
         {
-            span s = {.place = op, .rows = 1, .stride = 1};
+            span s = {.place = op, .rows = 1, .stride = 1, .piece = LINE};
             if (op->code != IR_VLOAD || ir_integer(op, "stride") != 1 ||
                 !address_of_place(op, &s.root, &s.at) ||
                 is_written(s.root, r->loop->block->function->body))
@@ -406,10 +446,8 @@ static void prefetch_next_rows(row_reads *r, int64_t rows)
                                constant_index(r->module, &b, ROWS_AHEAD), NULL);
     ir_value *last = constant_index(r->module, &b, rows - 1);
     r->counter = ir_build1(&b, IR_MIN, index, next, last, NULL);
-    for (int64_t k = 0, bytes; k < lines_of_round(r); k++) {
-        const span *s = line_at(r, k, &bytes);
-        prefetch_line(r, &b, s, true, bytes);
-    }
+    for (int64_t k = 0; k < pieces_of_round(r); k++)
+        prefetch_piece(r, &b, k, true);
     r->counter = NULL;
 }
 
@@ -430,7 +468,7 @@ void prefetch_short_rows(ir_module *m, const machine *target, ir_op *loop)
     int64_t rows = constant_of(ir_operand(loop, 1), 1);
     int64_t ahead = rows < ROWS_AHEAD ? rows : ROWS_AHEAD;
     bool early = bytes_loaded(loop->block) < 0.5 * (double)target->scratch_size;
-    prefetch_before(&r, ahead * lines_of_round(&r), early ? never : has_work);
+    prefetch_before(&r, ahead * pieces_of_round(&r), early ? never : has_work);
     if (rows > ROWS_AHEAD)
         prefetch_next_rows(&r, rows);
 }
@@ -441,8 +479,8 @@ void prefetch_rows(ir_module *m, const machine *target, ir_op *loop)
     if (is_short(&r))
         return;
     collect(&r);
-    if (!r.count || !r.work_count)
+    if (!r.count || !r.work.count)
         return;
     prefetch_in_rounds(&r);
-    prefetch_before(&r, lines_ahead(target), has_work);
+    prefetch_before(&r, pieces_ahead(&r), has_work);
 }

@@ -43,7 +43,7 @@ ir_value *attend_cache_row(const attention *a, ir_value *key)
 // --------------------------------------------------------------------- queries
 
 // Queries first .. first + count of the group's rows x heads, the heads of a row side by side.
-static query_block block_of(const attention *a, ir_value *first, unsigned count)
+query_block attend_block_of(const attention *a, ir_value *first, unsigned count)
 {
     lowering *l = a->l;
     query_block b = {.count = count, .level = count == 1 || a->one_row};
@@ -170,8 +170,7 @@ ir_value *attend_where(lowering *l, const char *is, ir_value *distance, int64_t 
                      never);
 }
 
-// Slopes added, and minus infinity where another query of the block sees a key, but not this one.
-static ir_value *adjusted(const attention *a, const query_block *b, unsigned i, ir_value *position,
+ir_value *attend_adjusted(const attention *a, const query_block *b, unsigned i, ir_value *position,
                           ir_value *score)
 {
     lowering *l = a->l;
@@ -202,7 +201,7 @@ static ir_value *maximum_of(const attention *a, const query_block *b, unsigned i
     low_loop strip;
     low_strip_begin(l, &strip, b->keys, "f32", 1, &maximum);
     ir_value *score = score_of(context, i, strip.counter);
-    ir_value *final = adjusted(a, b, i, strip.counter, score);
+    ir_value *final = attend_adjusted(a, b, i, strip.counter, score);
     if (final != score || score_of != score_in_row)
         low_vstore(l, final, a->weights, low_index(l, i), strip.counter, 1);
     maximum = low_binary(l, IR_MAX, strip.carried[0], final);
@@ -338,11 +337,11 @@ block_sizes attend_block_sizes(const attention *a)
 
 void attend_block(const attention *a, ir_value *first, unsigned count)
 {
-    query_block b = block_of(a, first, count);
     if (a->few) {
-        attend_few_block(a->few, &b);
+        attend_few_block(a->few, first, count);
         return;
     }
+    query_block b = attend_block_of(a, first, count);
     scale_queries(a, &b);
     if (count == 1 && a->depth >= WIDE_ROW)
         dots_by_columns(a, &b);
@@ -375,8 +374,9 @@ static void attend_vector_groups(attention *a)
         if (low_is_constant(blocks, &known) && known == 0)
             continue;
         low_loop all;
-        low_shared_begin(l, &all, low_mul(l, low_index(l, a->groups), blocks), "turns");
-        a->group = low_div(l, all.counter, blocks);
+        unsigned together = a->few ? attend_few_together(a->few, size) : 1;
+        low_shared_begin(l, &all, low_mul(l, low_index(l, a->groups / together), blocks), "turns");
+        a->group = low_mul(l, low_div(l, all.counter, blocks), low_index(l, together));
         ir_value *block = low_rem(l, all.counter, blocks);
         attend_block(a, low_add(l, done, low_mul(l, block, step)), size);
         low_loop_end(l, &all, NULL);

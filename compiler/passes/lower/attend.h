@@ -20,6 +20,7 @@ typedef struct attention {
     ir_value *panel_row; // of the queries at work; NULL: y is the kernel's output
     few_attention *few;  // NULL: through vectors
     bool one_row;        // of q in each batch element, where code is built
+    bool alone;          // heads of keys are taken one by one there
 } attention;
 
 // Queries that share every load of a key and of a value.
@@ -35,11 +36,16 @@ typedef struct query_block {
     ir_value *first, *keys;        // the keys that are looked at: first key, how many
 } query_block;
 
+query_block attend_block_of(const attention *a, ir_value *first, unsigned count);
+
 // The score of query i of the block for the keys of a strip from `position` on.
 typedef ir_value *attend_score(void *context, unsigned i, ir_value *position);
 // Scores of query i become weights exp(score - maximum) in a->weights, and their sum is noted.
 void attend_weigh(const attention *a, query_block *b, unsigned i, attend_score *score,
                   void *context);
+// Slopes added, and minus infinity where another query of the block sees a key, but not this one.
+ir_value *attend_adjusted(const attention *a, const query_block *b, unsigned i, ir_value *position,
+                          ir_value *score);
 ir_value *attend_inverse_sum(lowering *l, const query_block *b, unsigned i);
 
 // The row of a key or value in k or v, seen as rows of one head.
@@ -80,4 +86,6 @@ bool attend_matrix_groups(attention *a); // false: reported
 // has not, or where rows are too long. They are taken in blocks of up to attend_few_queries.
 few_attention *attend_few(attention *a);
 unsigned attend_few_queries(const few_attention *x);
-void attend_few_block(const few_attention *x, query_block *b);
+// Heads of keys that blocks of `count` queries of each are taken together of, from a->group on.
+unsigned attend_few_together(const few_attention *x, unsigned count);
+void attend_few_block(const few_attention *x, ir_value *first, unsigned count);

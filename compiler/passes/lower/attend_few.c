@@ -4,26 +4,12 @@
 // Keys are the matrix unit's operand A, 8m of them at once, the halves of the queries its operand
 // B. Values are loaded as f32 accumulators of m keys each, and the dequantizer adds them, times
 // the weights of these keys, to sums of m interleaved parts.
-#include "compiler/passes/lower/attend.h"
+#include "compiler/passes/lower/attend_few.h"
 #include "compiler/passes/lower/matrix.h"
 
 #include "isa/cost.h"
 
-enum { MOST_STEPS = 16, MOST_SUMS = 16, MOST_WIDE = 4, MAX_PARTS = 3, UNROLL = 2 };
-
-struct few_attention {
-    const attention *a;
-    scalar_type half;
-    const char *type;
-    unsigned parts;        // halves that a query consists of
-    unsigned steps;        // tiles of the depth
-    unsigned wide;         // tiles of n columns of a value
-    int64_t rows, columns; // keys of a tile; halves of queries beside them
-    ir_value *q;           // scratch [columns][depth] of halves
-    ir_value *scores;      // scratch f32 [rows + keys][columns]: a row for each key
-    ir_value *sums;        // scratch f32 [m][wide * n]
-    ir_value *ones;        // scratch f16 [2][n]: 1, and -1
-};
+enum { UNROLL = 2 };
 
 static unsigned tiles_for(int64_t x, int64_t size)
 {
@@ -42,7 +28,7 @@ static unsigned parts_for(const attention *a, scalar_type half)
 unsigned attend_few_queries(const few_attention *x)
 {
     unsigned most = (unsigned)x->columns / x->parts, size = QUERY_BLOCK;
-    while (size > most || size * x->wide > MOST_SUMS)
+    while (size > most || size * x->wide > FEW_SUMS)
         size--;
     return size;
 }
@@ -63,12 +49,15 @@ few_attention *attend_few(attention *a)
     x->columns = matrix_columns(l);
     x->steps = tiles_for(a->depth, matrix_depth(l, half));
     x->wide = tiles_for(a->width, l->n);
-    if (!machine_has(l->context->machine, ISA_UNIT_DEQUANTIZE) || x->steps > MOST_STEPS ||
-        x->wide > MOST_WIDE || x->parts > x->columns)
+    if (!machine_has(l->context->machine, ISA_UNIT_DEQUANTIZE) || x->steps > FEW_STEPS ||
+        x->wide > FEW_WIDE || x->parts > x->columns)
         return NULL;
     int64_t keys = keys_at_most(a);
-    x->q = low_scratch(l, half, x->columns, a->depth);
-    x->scores = low_scratch(l, SCALAR_F32, x->rows * (1 + tiles_for(keys, x->rows)), x->columns);
+    unsigned heads = row_together(x, 1);
+    x->row_keys = x->rows * (1 + tiles_for(keys, x->rows)) + l->m;
+    x->q = low_scratch(l, half, heads * x->columns, a->depth);
+    x->scores = low_scratch(l, SCALAR_F32, heads * x->row_keys, x->columns);
+    x->row_weights = low_scratch(l, SCALAR_F32, FEW_SUMS, x->row_keys);
     x->sums = low_scratch(l, SCALAR_F32, l->m, x->wide * l->n);
     x->ones = low_scratch(l, SCALAR_F16, 2, l->n);
     for (unsigned i = 0; i < 2; i++)
@@ -77,6 +66,11 @@ few_attention *attend_few(attention *a)
 }
 
 // ---------------------------------------------------------------------- queries
+
+static ir_value *q_row(const few_attention *x, const query_block *b, unsigned h, unsigned i)
+{
+    return low_index(x->a->l, x->q_row + h * b->count + i);
+}
 
 // Of any rows.
 static void take_scattered(const few_attention *x, const query_block *b)
@@ -89,7 +83,7 @@ static void take_scattered(const few_attention *x, const query_block *b)
         q = low_cast(l, q, SCALAR_F32);
         for (unsigned h = 0; h < x->parts; h++) {
             ir_value *half = low_cast(l, q, x->half);
-            low_vstore(l, half, x->q, low_index(l, h * b->count + i), strip.counter, 1);
+            low_vstore(l, half, x->q, q_row(x, b, h, i), strip.counter, 1);
             if (h + 1 < x->parts)
                 q = low_binary(l, IR_SUB, q, low_cast(l, half, SCALAR_F32));
         }
@@ -138,8 +132,9 @@ static void store_piece(lowering *l, ir_value *t, ir_value *buffer, ir_value *ro
                 scalar_rows[buffer->type->scalar].name);
 }
 
-static ir_value *dequantize(const few_attention *x, ir_value *sum, ir_value *values, unsigned ones,
-                            ir_value *scales)
+// Adds values times 1 or -1, a row of x->ones, and times a scale for each row (NULL: 1).
+static ir_value *add_rows(const few_attention *x, ir_value *sum, ir_value *values, unsigned ones,
+                          ir_value *scales)
 {
     lowering *l = x->a->l;
     ir_dim n[1] = {ir_dim_constant(l->n)};
@@ -161,18 +156,22 @@ static void take_adjacent(const few_attention *x, const query_block *b)
         p.size = left >= most ? most : left >= l->n ? l->n : left;
         ir_value *q = load_piece(l, x->a->q->buffer, b->row[0], p);
         for (unsigned h = 0; h < x->parts; h++) {
-            ir_value *to = low_index(l, h * b->count);
+            ir_value *to = q_row(x, b, h, 0);
             store_piece(l, q, x->q, to, p);
             if (h + 1 < x->parts)
-                q = dequantize(x, q, load_piece(l, x->q, to, p), 1, NULL);
+                q = add_rows(x, q, load_piece(l, x->q, to, p), 1, NULL);
         }
     }
 }
 
-// Part h of query i stands in row h * count + i, and so do its scores.
-static void take_queries(const few_attention *x, const query_block *b)
+void few_take_queries(const few_attention *x, const query_block *b)
 {
     (x->a->one_row ? take_adjacent : take_scattered)(x, b);
+}
+
+ir_value *few_add(const few_attention *x, ir_value *sum, ir_value *values, ir_value *scales)
+{
+    return add_rows(x, sum, values, 0, scales);
 }
 
 // ----------------------------------------------------------------------- scores
@@ -190,19 +189,17 @@ static ir_value *step_column(const few_attention *x, unsigned s)
 }
 
 typedef struct score_tiles {
-    ir_value *query[MOST_STEPS];
+    ir_value *query[FEW_STEPS];
     ir_value *last, *row; // scores of the tile before, and where they belong
 } score_tiles;
 
-static void load_queries(const few_attention *x, const query_block *b, score_tiles *t)
+ir_value *few_load_queries(const few_attention *x, const query_block *b, unsigned s)
 {
     lowering *l = x->a->l;
     unsigned rows = b->count * x->parts;
-    for (unsigned s = 0; s < x->steps; s++) {
-        ir_value *all = rows < x->columns ? low_index(l, rows) : NULL;
-        t->query[s] = matrix_load(l, "b", x->q, low_index(l, 0), step_column(x, s), x->a->depth,
-                                  matrix_part(l, all, step_bytes(x, s)));
-    }
+    ir_value *all = rows < x->columns ? low_index(l, rows) : NULL;
+    return matrix_load(l, "b", x->q, low_index(l, x->q_row), step_column(x, s), x->a->depth,
+                       matrix_part(l, all, step_bytes(x, s)));
 }
 
 static void store_scores(const few_attention *x, ir_value *c, ir_value *row)
@@ -210,8 +207,8 @@ static void store_scores(const few_attention *x, ir_value *c, ir_value *row)
     matrix_store(x->a->l, c, x->scores, row, low_index(x->a->l, 0), x->columns, NULL);
 }
 
-static ir_value *load_keys(const few_attention *x, const query_block *b, ir_value *key,
-                           ir_value *count, unsigned s)
+ir_value *few_load_keys(const few_attention *x, const query_block *b, ir_value *key,
+                        ir_value *count, unsigned s)
 {
     const attention *a = x->a;
     ir_value *row = attend_cache_row(a, low_add(a->l, b->first, key));
@@ -225,11 +222,11 @@ static void score_tile(const few_attention *x, const query_block *b, score_tiles
                        ir_value *count)
 {
     lowering *l = x->a->l;
-    ir_value *next = load_keys(x, b, key, count, 0), *c = matrix_zero(l, x->half);
+    ir_value *next = few_load_keys(x, b, key, count, 0), *c = matrix_zero(l, x->half);
     for (unsigned s = 0; s < x->steps; s++) {
         ir_value *keys = next;
         if (s + 1 < x->steps)
-            next = load_keys(x, b, key, count, s + 1);
+            next = few_load_keys(x, b, key, count, s + 1);
         c = matrix_multiply(l, x->type, c, keys, t->query[s]);
         if (s == 0)
             store_scores(x, t->last, t->row);
@@ -245,7 +242,8 @@ static void score(const few_attention *x, const query_block *b)
     ir_value *rows = low_index(l, x->rows), *zero = low_index(l, 0);
     ir_value *whole = low_div(l, b->keys, low_index(l, UNROLL * x->rows));
     score_tiles t = {0};
-    load_queries(x, b, &t);
+    for (unsigned s = 0; s < x->steps; s++)
+        t.query[s] = few_load_queries(x, b, s);
     t.last = matrix_zero(l, x->half);
     low_loop rounds, rest;
     low_for_begin(l, &rounds, zero, whole, low_index(l, 1), 1, &t.last);
@@ -297,9 +295,8 @@ static ir_value *columns_of(const few_attention *x, unsigned j)
     return left < l->n ? low_index(l, left) : NULL;
 }
 
-// Values of m keys from `key` on, or of that one, as f32.
-static ir_value *load_values(const few_attention *x, const query_block *b, ir_value *key,
-                             unsigned j, bool one)
+ir_value *few_load_values(const few_attention *x, const query_block *b, ir_value *key, unsigned j,
+                          bool one)
 {
     const attention *a = x->a;
     lowering *l = a->l;
@@ -314,14 +311,14 @@ static ir_value *load_values(const few_attention *x, const query_block *b, ir_va
     return t;
 }
 
-static ir_value *add_weighted(const few_attention *x, unsigned i, ir_value *sum, ir_value *values,
-                              ir_value *key)
+ir_value *few_add_weighted(const few_attention *x, unsigned i, ir_value *sum, ir_value *values,
+                           ir_value *key)
 {
     lowering *l = x->a->l;
     ir_dim m[1] = {ir_dim_constant(l->m)};
     ir_value *weights = low_view(l, x->a->weights, low_index(l, i), key,
                                  ir_type_buffer(l->module, SCALAR_F32, 1, m));
-    return dequantize(x, sum, values, 0, weights);
+    return few_add(x, sum, values, weights);
 }
 
 // Sums over keys from .. to, `groups` times m at once, or one by one (0).
@@ -330,26 +327,26 @@ static void add_values(const few_attention *x, const query_block *b, ir_value *f
 {
     lowering *l = x->a->l;
     unsigned n = b->count * x->wide, each = groups ? groups : 1;
-    ir_value *values[UNROLL][MOST_WIDE];
+    ir_value *values[UNROLL][FEW_WIDE];
     low_loop keys;
     low_for_begin(l, &keys, from, to, low_index(l, groups ? groups * l->m : 1), n, sums);
     for (unsigned g = 0; g < each; g++)
         for (unsigned j = 0; j < x->wide; j++)
             values[g][j] =
-                load_values(x, b, low_add(l, keys.counter, low_index(l, g * l->m)), j, groups == 0);
+                few_load_values(x, b, low_add(l, keys.counter, low_index(l, g * l->m)), j, groups == 0);
     for (unsigned i = 0; i < n; i++)
         sums[i] = keys.carried[i];
     for (unsigned g = 0; g < each; g++)
         for (unsigned i = 0; i < n; i++)
-            sums[i] = add_weighted(x, i / x->wide, sums[i], values[g][i % x->wide],
+            sums[i] = few_add_weighted(x, i / x->wide, sums[i], values[g][i % x->wide],
                                    low_add(l, keys.counter, low_index(l, g * l->m)));
     low_loop_end(l, &keys, sums);
     for (unsigned i = 0; i < n; i++)
         sums[i] = ir_result(keys.op, i);
 }
 
-// The m parts of a sum together, divided by the sum of the weights.
-static void give_result(const few_attention *x, const query_block *b, unsigned i, ir_value **sums)
+void few_give_result(const few_attention *x, const query_block *b, unsigned i,
+                     ir_value *const *sums)
 {
     const attention *a = x->a;
     lowering *l = a->l;
@@ -375,7 +372,7 @@ static void sum_values(const few_attention *x, const query_block *b)
 {
     lowering *l = x->a->l;
     unsigned n = b->count * x->wide;
-    ir_value *sums[MOST_SUMS], *zero = low_index(l, 0), *done = zero;
+    ir_value *sums[FEW_SUMS], *zero = low_index(l, 0), *done = zero;
     for (unsigned i = 0; i < n; i++)
         sums[i] = matrix_zero(l, x->half);
     for (unsigned groups = UNROLL; groups > 0; groups--) {
@@ -387,22 +384,40 @@ static void sum_values(const few_attention *x, const query_block *b)
     if (l->m > 1)
         add_values(x, b, done, b->keys, 0, sums);
     for (unsigned i = 0; i < b->count; i++)
-        give_result(x, b, i, sums);
+        few_give_result(x, b, i, sums);
 }
 
-// A last key alone is loaded with rows of zeros, which are multiplied by what stands behind its
-// weight: numbers.
-void attend_few_block(const few_attention *x, query_block *b)
+void few_end_weights(const few_attention *x, const query_block *b, unsigned i)
 {
     lowering *l = x->a->l;
+    for (int64_t r = 0; r + 1 < l->m; r++)
+        low_store(l, low_number(l, SCALAR_F32, 0), x->a->weights, low_index(l, i),
+                  low_add(l, b->keys, low_index(l, r)));
+}
+
+static void block_of_rows(const few_attention *x, query_block *b)
+{
     product_row p = {x, b};
-    take_queries(x, b);
+    few_take_queries(x, b);
     score(x, b);
     for (unsigned i = 0; i < b->count; i++) {
         attend_weigh(x->a, b, i, scaled_score, &p);
-        for (int64_t r = 0; r + 1 < l->m; r++)
-            low_store(l, low_number(l, SCALAR_F32, 0), x->a->weights, low_index(l, i),
-                      low_add(l, b->keys, low_index(l, r)));
+        few_end_weights(x, b, i);
     }
     sum_values(x, b);
+}
+
+unsigned attend_few_together(const few_attention *x, unsigned count)
+{
+    return x->a->one_row ? row_together(x, count) : 1;
+}
+
+void attend_few_block(const few_attention *x, ir_value *first, unsigned count)
+{
+    if (x->a->one_row) {
+        row_block(x, first, count);
+        return;
+    }
+    query_block b = attend_block_of(x->a, first, count);
+    block_of_rows(x, &b);
 }

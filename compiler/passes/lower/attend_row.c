@@ -1,0 +1,267 @@
+// Attention of one row, a step of decoding: the queries of several heads of keys, as many as lie
+// side by side in a tile's worth of memory, are taken together, so that keys and values are read,
+// and prefetched, in long pieces.
+#include "compiler/passes/lower/attend_few.h"
+#include "compiler/passes/lower/matrix.h"
+
+enum { MOST_TOGETHER = 8, REGISTERS = 32, TURNS = 6, UNROLL = 2 };
+
+typedef struct row_attention {
+    lowering *l;
+    few_attention head[MOST_TOGETHER];
+    attention group[MOST_TOGETHER];
+    query_block block[MOST_TOGETHER];
+    unsigned heads, count, queries; // heads of keys, queries of each, of all
+    unsigned steps, wide;
+    int64_t rows;  // keys of a tile
+    int64_t width; // of a row of scores: the parts of a head's queries
+    int64_t keys;  // rows of scores of a head: `rows` in front of those of keys
+    bool resident; // queries stay in registers
+    ir_value *scores; // f32 [heads * keys][width]
+    ir_value *query[FEW_STEPS];
+    ir_value *sums[FEW_SUMS];
+} row_attention;
+
+// What lies side by side, up to a tile's bytes; registers for its queries and sums. Several harts
+// would rather have more to share.
+unsigned row_together(const few_attention *x, unsigned count)
+{
+    const attention *a = x->a;
+    const machine *m = a->l->context->machine;
+    int64_t longer = a->depth > a->width ? a->depth : a->width;
+    int64_t bytes = longer * (int64_t)scalar_size(x->half);
+    unsigned heads = 1;
+    while (m->harts == 1 && !a->alone && 2 * heads <= MOST_TOGETHER &&
+           a->groups % (2 * heads) == 0 && 2 * heads * bytes <= (int64_t)machine_tile_bytes(m) &&
+           2 * heads * x->steps <= FEW_STEPS && 2 * heads * count * x->wide <= FEW_SUMS)
+        heads *= 2;
+    return heads;
+}
+
+// ----------------------------------------------------------------------- scores
+
+static void load_queries(row_attention *t, unsigned head)
+{
+    for (unsigned s = 0; s < t->steps; s++)
+        t->query[(t->resident ? head * t->steps : 0) + s] =
+            few_load_queries(&t->head[head], &t->block[head], s);
+}
+
+static ir_value *query_tile(const row_attention *t, unsigned head, unsigned s)
+{
+    return t->query[(t->resident ? head * t->steps : 0) + s];
+}
+
+static ir_value *score_row(const row_attention *t, unsigned head, ir_value *key)
+{
+    return low_add(t->l, key, low_index(t->l, head * t->keys + t->rows));
+}
+
+// Scores of a tile of a head's keys, from `key` on.
+typedef struct scored_tile {
+    ir_value *sums, *key;
+    unsigned head;
+} scored_tile;
+
+static void store_scores(const row_attention *t, const scored_tile *tile)
+{
+    lowering *l = t->l;
+    int64_t bytes = t->width < t->head[0].columns ? t->width * 4 : 0;
+    matrix_store(l, tile->sums, t->scores, score_row(t, tile->head, tile->key), low_index(l, 0),
+                 t->width, matrix_part(l, NULL, bytes));
+}
+
+// Products of a round, one after the other: head, first key and step of product `i`.
+static unsigned head_of(const row_attention *t, unsigned i)
+{
+    return i / t->steps % t->heads;
+}
+
+static ir_value *key_of(const row_attention *t, ir_value *from, unsigned i)
+{
+    return low_add(t->l, from, low_index(t->l, i / t->steps / t->heads * t->rows));
+}
+
+static ir_value *load_product(const row_attention *t, ir_value *from, ir_value *count, unsigned i)
+{
+    unsigned head = head_of(t, i);
+    return few_load_keys(&t->head[head], &t->block[head], key_of(t, from, i), count,
+                         i % t->steps);
+}
+
+// `tiles` tiles of keys from `from` on, `count` keys of each (NULL: all). Loads go before the
+// products that the unit still works on, and so do the stores of the tile before.
+static void score_tiles(row_attention *t, scored_tile *before, ir_value *from, ir_value *count,
+                        unsigned tiles)
+{
+    lowering *l = t->l;
+    unsigned all = tiles * t->heads * t->steps;
+    ir_value *next = load_product(t, from, count, 0), *c = NULL;
+    for (unsigned i = 0; i < all; i++) {
+        unsigned s = i % t->steps, head = head_of(t, i);
+        if (s == 0 && !t->resident)
+            load_queries(t, head);
+        if (s == 0)
+            c = matrix_zero(l, t->head[0].half);
+        ir_value *keys = next;
+        if (i + 1 < all)
+            next = load_product(t, from, count, i + 1);
+        c = matrix_multiply(l, t->head[0].type, c, keys, query_tile(t, head, s));
+        if (s == 0)
+            store_scores(t, before);
+        *before = (scored_tile){c, key_of(t, from, i), head};
+    }
+}
+
+// Before the first tile there is none: what is stored for it lies in front of the scores.
+static void score(row_attention *t)
+{
+    lowering *l = t->l;
+    ir_value *keys = t->block[0].keys, *zero = low_index(l, 0), *rows = low_index(l, t->rows);
+    ir_value *step = low_index(l, UNROLL * t->rows);
+    ir_value *whole = low_sub(l, keys, low_rem(l, keys, step));
+    ir_value *c = matrix_zero(l, t->head[0].half);
+    low_loop rounds, rest;
+    low_for_begin(l, &rounds, zero, whole, step, 1, &c);
+    scored_tile before = {rounds.carried[0], low_sub(l, rounds.counter, rows), t->heads - 1};
+    score_tiles(t, &before, rounds.counter, NULL, UNROLL);
+    low_loop_end(l, &rounds, &before.sums);
+    c = ir_result(rounds.op, 0);
+    low_for_begin(l, &rest, whole, keys, rows, 1, &c);
+    before = (scored_tile){rest.carried[0], low_sub(l, rest.counter, rows), t->heads - 1};
+    ir_value *count = low_min(l, rows, low_sub(l, keys, rest.counter));
+    score_tiles(t, &before, rest.counter, count, 1);
+    low_loop_end(l, &rest, &before.sums);
+    ir_value *left = low_rem(l, low_add(l, keys, low_index(l, t->rows - 1)), rows);
+    ir_value *last = low_sub(l, low_add(l, keys, low_index(l, t->rows - 1)), left);
+    scored_tile end = {ir_result(rest.op, 0), low_sub(l, last, rows), t->heads - 1};
+    store_scores(t, &end);
+}
+
+typedef struct head_scores {
+    const row_attention *t;
+    unsigned head;
+} head_scores;
+
+// The sum of a query's parts, times the scale.
+static ir_value *scaled_score(void *context, unsigned i, ir_value *position)
+{
+    const head_scores *h = context;
+    const row_attention *t = h->t;
+    lowering *l = t->l;
+    ir_value *row = score_row(t, h->head, position), *sum = NULL;
+    for (unsigned part = 0; part < t->head[0].parts; part++) {
+        ir_value *x = low_vload(l, t->scores, row, low_index(l, part * t->count + i), t->width);
+        sum = sum ? low_binary(l, IR_ADD, sum, x) : x;
+    }
+    ir_value *scale = low_number(l, SCALAR_F32, ir_number(t->head[0].a->op, "scale"));
+    return low_binary(l, IR_MUL, sum, low_broadcast(l, scale));
+}
+
+static void weigh(row_attention *t)
+{
+    for (unsigned h = 0; h < t->heads; h++) {
+        head_scores scores = {t, h};
+        for (unsigned i = 0; i < t->count; i++) {
+            attend_weigh(&t->group[h], &t->block[h], i, scaled_score, &scores);
+            few_end_weights(&t->head[h], &t->block[h], i);
+        }
+    }
+}
+
+// ----------------------------------------------------------------------- values
+
+// Sums over keys from .. to, `groups` times m at once, or one by one (0).
+static void add_values(row_attention *t, ir_value *from, ir_value *to, unsigned groups)
+{
+    lowering *l = t->l;
+    unsigned n = t->queries * t->wide, pieces = t->heads * t->wide;
+    unsigned all = pieces * (groups ? groups : 1);
+    low_loop keys;
+    low_for_begin(l, &keys, from, to, low_index(l, groups ? groups * l->m : 1), n, t->sums);
+    for (unsigned i = 0; i < n; i++)
+        t->sums[i] = keys.carried[i];
+    ir_value *next = NULL;
+    for (unsigned i = 0; i <= all; i++) {
+        ir_value *values = next;
+        unsigned last = (i - 1) % pieces, head = i % pieces / t->wide;
+        if (i < all)
+            next = few_load_values(&t->head[head], &t->block[head],
+                                   low_add(l, keys.counter, low_index(l, i / pieces * l->m)),
+                                   i % t->wide, groups == 0);
+        for (unsigned q = 0; i > 0 && q < t->count; q++) {
+            unsigned h = last / t->wide, sum = (h * t->count + q) * t->wide + last % t->wide;
+            t->sums[sum] = few_add_weighted(
+                &t->head[h], q, t->sums[sum], values,
+                low_add(l, keys.counter, low_index(l, (i - 1) / pieces * l->m)));
+        }
+    }
+    low_loop_end(l, &keys, t->sums);
+    for (unsigned i = 0; i < n; i++)
+        t->sums[i] = ir_result(keys.op, i);
+}
+
+static void sum_values(row_attention *t)
+{
+    lowering *l = t->l;
+    ir_value *done = low_index(l, 0), *keys = t->block[0].keys;
+    for (unsigned i = 0; i < t->queries * t->wide; i++)
+        t->sums[i] = matrix_zero(l, t->head[0].half);
+    for (unsigned groups = UNROLL; groups > 0; groups--) {
+        ir_value *step = low_index(l, groups * l->m);
+        ir_value *end = low_sub(l, keys, low_rem(l, low_sub(l, keys, done), step));
+        add_values(t, done, end, groups);
+        done = end;
+    }
+    if (l->m > 1)
+        add_values(t, done, keys, 0);
+}
+
+// ------------------------------------------------------------------------ block
+
+static row_attention *attention_of_row(const few_attention *x, ir_value *first, unsigned count)
+{
+    lowering *l = x->a->l;
+    row_attention *t = ARENA_ARRAY(l->arena, row_attention, 1);
+    *t = (row_attention){.l = l, .heads = row_together(x, count), .count = count};
+    t->queries = t->heads * count;
+    t->steps = x->steps;
+    t->wide = x->wide;
+    t->rows = x->rows;
+    t->width = count * x->parts;
+    t->keys = x->row_keys;
+    t->resident = t->heads * x->steps + TURNS <= REGISTERS;
+    ir_dim scores[2] = {ir_dim_constant(t->heads * t->keys), ir_dim_constant(t->width)};
+    ir_dim weights[2] = {ir_dim_constant(count), ir_dim_constant(t->keys)};
+    ir_value *zero = low_index(l, 0);
+    t->scores =
+        low_view(l, x->scores, zero, zero, ir_type_buffer(l->module, SCALAR_F32, 2, scores));
+    for (unsigned h = 0; h < t->heads; h++) {
+        t->group[h] = *x->a;
+        t->group[h].group = low_add(l, x->a->group, low_index(l, h));
+        t->group[h].weights = low_view(l, x->row_weights, low_index(l, h * count), zero,
+                                       ir_type_buffer(l->module, SCALAR_F32, 2, weights));
+        t->head[h] = *x;
+        t->head[h].a = &t->group[h];
+        t->head[h].q_row = h * count * x->parts;
+        t->block[h] = attend_block_of(&t->group[h], first, count);
+    }
+    return t;
+}
+
+void row_block(const few_attention *x, ir_value *first, unsigned count)
+{
+    row_attention *t = attention_of_row(x, first, count);
+    for (unsigned h = 0; h < t->heads; h++)
+        few_take_queries(&t->head[h], &t->block[h]);
+    for (unsigned h = 0; t->resident && h < t->heads; h++)
+        load_queries(t, h);
+    score(t);
+    weigh(t);
+    sum_values(t);
+    for (unsigned q = 0; q < t->queries; q++) {
+        unsigned h = q / t->count;
+        few_give_result(&t->head[h], &t->block[h], q % t->count,
+                        t->sums + h * t->count * t->wide);
+    }
+}
