@@ -161,6 +161,10 @@ static bool rule_attend(verifier *v, const ir_op *op)
     if (window < 0 || window > INT32_MAX)
         return verify_error(v, op, "has a window of %lld; it is between 0 and 2^31 - 1",
                             (long long)window);
+    int64_t block = ir_integer(op, "key_block");
+    if (block < 0 || block > INT32_MAX || (block & (block - 1)))
+        return verify_error(v, op, "has blocks of %lld keys; a power of two, or 0 for all",
+                            (long long)block);
     return check_slopes(v, op, q->dims[batch + 1]);
 }
 

@@ -8,7 +8,7 @@
 // The whole way, as a page: the passes' one-line descriptions are in passes.def.
 const char pipeline_default[] =
     "fold,quantize-weights,split-precompute,quantize-tables,"
-    "use-matrix,pack-weights,fuse,fuse-tables,choose-tiles,"
+    "use-matrix,stream-softmax,pack-weights,fuse,fuse-tables,choose-tiles,"
     "lower-to-tile,overlap,prefetch,partition,interleave,assign-tile-registers,plan-memory";
 
 // ---------------------------------------------------------------------- parsing

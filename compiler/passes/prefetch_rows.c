@@ -27,7 +27,7 @@ typedef struct row_reads {
     unsigned count;
     span spans[MOST_SPANS];
     work_list work;    // what takes the round's time
-    ir_value *counter;      // of a round whose rows are asked for; NULL: of the first
+    ir_value *counter; // of a round whose rows are asked for; NULL: of the first
 } row_reads;
 
 // --------------------------------------------------------------------- what is read
@@ -170,18 +170,29 @@ static void add_span(row_reads *r, const ir_op *op)
         r->spans[r->count++] = s;
 }
 
+static bool has_loops(const ir_op *loop)
+{
+    bool has = false;
+    IR_FOR_OPS(op, loop->regions[0])
+    has |= op->code == IR_FOR;
+    return has;
+}
+
+// Accumulators that a round with loops of its own loads are few.
 static bool reads_rows(const row_reads *r, const ir_op *op)
 {
-    return op->code == IR_XLUT_LDM || op->code == IR_XLUT_LDA || op->code == IR_XLUT_TBL ||
+    return op->code == IR_XLUT_LDM || op->code == IR_XLUT_TBL ||
+           (op->code == IR_XLUT_LDA && !has_loops(r->loop)) ||
            (op->code == IR_VLOAD && r->loop->code == IR_STRIP);
 }
 
-// Rows that are read as a whole are asked for by tiles, if they are long enough; those of which many
-// are read side by side in steps, by lines.
+// Rows that are read as a whole are asked for by tiles, if they are long enough; those of which
+// many are read side by side in steps, by lines.
 static int64_t piece_of(const row_reads *r, const span *s)
 {
     int64_t tile = (int64_t)machine_tile_bytes(r->machine);
-    bool aligned = s->rows <= r->machine->tile_m && s->stride % LINE == 0 && s->at.constant % LINE == 0;
+    bool aligned =
+        s->rows <= r->machine->tile_m && s->stride % LINE == 0 && s->at.constant % LINE == 0;
     for (unsigned i = 0; i < s->at.count; i++)
         aligned = aligned && s->at.terms[i].factor % LINE == 0;
     return aligned && s->bytes % tile == 0 ? tile : LINE;
@@ -355,8 +366,8 @@ static void prefetch_in_rounds(row_reads *r)
 // Reads from afar, or keeps a unit busy that others would be waiting for.
 static bool has_work(const ir_op *op)
 {
-    bool has = op->code == IR_PREFETCH || op->code == IR_XLUT_PF || op->code == IR_XLUT_MMA || op->code == IR_XLUT_MAC ||
-               op->code == IR_XLUT_DEQ;
+    bool has = op->code == IR_PREFETCH || op->code == IR_XLUT_PF || op->code == IR_XLUT_MMA ||
+               op->code == IR_XLUT_MAC || op->code == IR_XLUT_DEQ;
     for (unsigned i = 0; i < op->n_regions; i++)
         IR_FOR_OPS(inner, op->regions[i])
     has = has || has_work(inner);

@@ -3,8 +3,7 @@
 
 static bool is_lanes(const ir_op *op)
 {
-    return op->n_results == 1 && op->results[0].type->kind == IR_VECTOR &&
-           op->code != IR_BROADCAST;
+    return op->n_results == 1 && op->results[0].type->kind == IR_VECTOR && op->code != IR_BROADCAST;
 }
 
 static bool is_work(const ir_op *op)

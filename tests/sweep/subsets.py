@@ -21,7 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 import lutra  # noqa: E402
 
 # Passes that choose how numbers are rounded; all others keep every bit.
-NUMERIC = {"split-precompute", "quantize-tables", "use-matrix"}
+NUMERIC = {"split-precompute", "quantize-tables", "use-matrix", "stream-softmax"}
 # Machines, and the groups of weights that their tiles take.
 MACHINES = {"m2n64k4": [0, 16, 32, 64], "m1n64k4": [0, 32, 64], "m2n128k4": [0, 16, 32, 64], "m4n128k4": [0, 32, 64],
             "m4n256k4": [0, 32, 64], "a100-lut4x": [0, 32, 64], "a100-fp16": [0, 32, 64]}

@@ -332,14 +332,14 @@ static void add_values(const few_attention *x, const query_block *b, ir_value *f
     low_for_begin(l, &keys, from, to, low_index(l, groups ? groups * l->m : 1), n, sums);
     for (unsigned g = 0; g < each; g++)
         for (unsigned j = 0; j < x->wide; j++)
-            values[g][j] =
-                few_load_values(x, b, low_add(l, keys.counter, low_index(l, g * l->m)), j, groups == 0);
+            values[g][j] = few_load_values(x, b, low_add(l, keys.counter, low_index(l, g * l->m)),
+                                           j, groups == 0);
     for (unsigned i = 0; i < n; i++)
         sums[i] = keys.carried[i];
     for (unsigned g = 0; g < each; g++)
         for (unsigned i = 0; i < n; i++)
             sums[i] = few_add_weighted(x, i / x->wide, sums[i], values[g][i % x->wide],
-                                   low_add(l, keys.counter, low_index(l, g * l->m)));
+                                       low_add(l, keys.counter, low_index(l, g * l->m)));
     low_loop_end(l, &keys, sums);
     for (unsigned i = 0; i < n; i++)
         sums[i] = ir_result(keys.op, i);

@@ -1,5 +1,5 @@
-// Attention of few queries through tiles: what blocks of any rows and a single row share; private to
-// the lowering.
+// Attention of few queries through tiles: what blocks of any rows and a single row share; private
+// to the lowering.
 #pragma once
 
 #include "compiler/passes/lower/attend.h"

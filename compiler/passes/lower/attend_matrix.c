@@ -7,7 +7,9 @@
 #include "compiler/passes/lower/attend.h"
 #include "compiler/passes/lower/matrix.h"
 
-enum { MAX_RESIDENT = 16, MAX_TILES = 16, MAX_PARTS = 3, HALF_BYTES = 2 };
+#include <float.h>
+
+enum { MAX_RESIDENT = 16, MAX_TILES = 16, MAX_PARTS = 3, HALF_BYTES = 2, LINE = 64 };
 
 typedef struct matrix_attention {
     attention *a;
@@ -15,12 +17,15 @@ typedef struct matrix_attention {
     const char *type;
     unsigned parts, weight_parts; // halves that a query and a weight consist of
     int64_t rows, columns, step;  // of a block; keys of a tile; depth of a tile
-    int64_t keys;                 // a row of scores: all keys, padded to whole tiles
+    int64_t keys;                 // that are weighed at once: a block, or all, in whole tiles
+    int64_t row;                  // of scores; a line longer, so that rows meet in no set
     int64_t width;                // a row of results, padded
     ir_value *q[MAX_PARTS];       // scratch [rows][depth] of halves
-    ir_value *weights[MAX_PARTS]; // scratch [rows][keys] of halves
-    ir_value *scores, *results;   // scratch f32 [rows][keys], [rows][width]
+    ir_value *weights[MAX_PARTS]; // scratch [rows][row] of halves
+    ir_value *scores, *results;   // scratch f32 [rows][row], [rows][width]
     ir_value *sums;               // scratch f32 [rows]
+    ir_value *added;              // scratch f32 [rows][width]: of a block of keys; NULL: of all
+    ir_value *greatest, *factors; // scratch f32 [rows]: scores so far, of what was added before
 
     // the block at work
     ir_value *first, *count; // its first query, how many
@@ -169,7 +174,7 @@ static void score(const matrix_attention *x)
     low_loop keys;
     low_for_begin(l, &keys, low_index(l, 0), x->seen, low_index(l, x->columns), 0, NULL);
     ir_value *c = score_tile(x, &q, keys.counter);
-    matrix_store(l, c, x->scores, low_index(l, 0), keys.counter, x->keys, NULL);
+    matrix_store(l, c, x->scores, low_index(l, 0), keys.counter, x->row, NULL);
     low_loop_end(l, &keys, NULL);
 }
 
@@ -209,21 +214,38 @@ static ir_value *maximum_of(const matrix_attention *x, ir_value *i)
     return low_reduce(l, ir_result(strip.op, 0), "max");
 }
 
+// Scores of query i less the maximum become weights; their sum.
+static ir_value *weigh_query(const matrix_attention *x, ir_value *i, ir_value *maximum)
+{
+    lowering *l = x->a->l;
+    ir_value *sum = low_broadcast(l, low_number(l, SCALAR_F32, 0));
+    low_loop strip;
+    low_strip_begin(l, &strip, x->seen, "f32", 1, &sum);
+    ir_value *y = low_vload(l, x->scores, i, strip.counter, 1);
+    y = low_unary(l, IR_EXP, low_binary(l, IR_SUB, y, low_broadcast(l, maximum)));
+    store_halves(x, y, x->weight_parts, x->weights, i, strip.counter);
+    sum = low_binary(l, IR_ADD, strip.carried[0], y);
+    low_loop_end(l, &strip, &sum);
+    return low_reduce(l, ir_result(strip.op, 0), "add");
+}
+
+static ir_value *load_cell(const matrix_attention *x, ir_value *cells, ir_value *i)
+{
+    return low_load(x->a->l, cells, low_index(x->a->l, 0), i);
+}
+
+static void store_cell(const matrix_attention *x, ir_value *y, ir_value *cells, ir_value *i)
+{
+    low_store(x->a->l, y, cells, low_index(x->a->l, 0), i);
+}
+
 static void weigh(const matrix_attention *x)
 {
     lowering *l = x->a->l;
-    low_loop queries, strip;
+    low_loop queries;
     low_for_begin(l, &queries, low_index(l, 0), x->count, low_index(l, 1), 0, NULL);
     ir_value *maximum = maximum_of(x, queries.counter);
-    ir_value *sum = low_broadcast(l, low_number(l, SCALAR_F32, 0));
-    low_strip_begin(l, &strip, x->seen, "f32", 1, &sum);
-    ir_value *y = low_vload(l, x->scores, queries.counter, strip.counter, 1);
-    y = low_unary(l, IR_EXP, low_binary(l, IR_SUB, y, low_broadcast(l, maximum)));
-    store_halves(x, y, x->weight_parts, x->weights, queries.counter, strip.counter);
-    sum = low_binary(l, IR_ADD, strip.carried[0], y);
-    low_loop_end(l, &strip, &sum);
-    low_store(l, low_reduce(l, ir_result(strip.op, 0), "add"), x->sums, low_index(l, 0),
-              queries.counter);
+    store_cell(x, weigh_query(x, queries.counter, maximum), x->sums, queries.counter);
     low_loop_end(l, &queries, NULL);
 }
 
@@ -238,7 +260,7 @@ static void add_values(const matrix_attention *x, ir_value *key, unsigned first,
     ir_value *part = low_add(l, x->count, low_mul(l, keys, low_index(l, HALF_BYTES << 16)));
     ir_value *row = attend_cache_row(x->a, low_add(l, x->from, key)), *w[MAX_PARTS];
     for (unsigned h = 0; h < x->weight_parts; h++)
-        w[h] = matrix_load(l, "a", x->weights[h], low_index(l, 0), key, x->keys, part);
+        w[h] = matrix_load(l, "a", x->weights[h], low_index(l, 0), key, x->row, part);
     for (unsigned j = 0; j < tiles; j++) {
         int64_t bytes = step_bytes(x, x->a->width, x->columns, first + j);
         ir_value *v =
@@ -249,7 +271,7 @@ static void add_values(const matrix_attention *x, ir_value *key, unsigned first,
     }
 }
 
-static void sum_columns(const matrix_attention *x, unsigned first, unsigned tiles)
+static void sum_columns(const matrix_attention *x, ir_value *to, unsigned first, unsigned tiles)
 {
     lowering *l = x->a->l;
     ir_value *c[MAX_TILES];
@@ -262,15 +284,118 @@ static void sum_columns(const matrix_attention *x, unsigned first, unsigned tile
     add_values(x, keys.counter, first, tiles, c);
     low_loop_end(l, &keys, c);
     for (unsigned j = 0; j < tiles; j++)
-        matrix_store(l, ir_result(keys.op, j), x->results, low_index(l, 0),
+        matrix_store(l, ir_result(keys.op, j), to, low_index(l, 0),
                      low_index(l, (first + j) * x->columns), x->width, NULL);
 }
 
-static void sum_values(const matrix_attention *x)
+static void sum_values(const matrix_attention *x, ir_value *to)
 {
     unsigned all = (unsigned)(x->width / x->columns);
     for (unsigned first = 0; first < all; first += MAX_TILES)
-        sum_columns(x, first, all - first < MAX_TILES ? all - first : MAX_TILES);
+        sum_columns(x, to, first, all - first < MAX_TILES ? all - first : MAX_TILES);
+}
+
+// -------------------------------------------------------------- blocks of keys
+
+static void begin_blocks(const matrix_attention *x)
+{
+    lowering *l = x->a->l;
+    ir_value *zero = low_index(l, 0), *rows = low_index(l, x->rows);
+    low_fill(l, x->greatest, zero, zero, rows, -FLT_MAX);
+    low_fill(l, x->sums, zero, zero, rows, 0);
+    low_loop queries;
+    low_for_begin(l, &queries, zero, x->count, low_index(l, 1), 0, NULL);
+    low_fill(l, x->results, queries.counter, zero, low_index(l, x->width), 0);
+    low_loop_end(l, &queries, NULL);
+}
+
+// What was added before counts exp(greatest before - greatest now) times.
+static void find_factors(const matrix_attention *x)
+{
+    lowering *l = x->a->l;
+    ir_value *zero = low_index(l, 0);
+    low_loop queries, strip;
+    low_for_begin(l, &queries, zero, x->count, low_index(l, 1), 0, NULL);
+    store_cell(x, maximum_of(x, queries.counter), x->factors, queries.counter);
+    low_loop_end(l, &queries, NULL);
+    low_strip_begin(l, &strip, x->count, "f32", 0, NULL);
+    ir_value *before = low_vload(l, x->greatest, zero, strip.counter, 1);
+    ir_value *now = low_vload(l, x->factors, zero, strip.counter, 1);
+    now = low_binary(l, IR_MAX, before, now);
+    low_vstore(l, now, x->greatest, zero, strip.counter, 1);
+    ir_value *factor = low_unary(l, IR_EXP, low_binary(l, IR_SUB, before, now));
+    low_vstore(l, factor, x->factors, zero, strip.counter, 1);
+    ir_value *sum = low_vload(l, x->sums, zero, strip.counter, 1);
+    low_vstore(l, low_binary(l, IR_MUL, sum, factor), x->sums, zero, strip.counter, 1);
+    low_loop_end(l, &strip, NULL);
+}
+
+static void weigh_block(const matrix_attention *x)
+{
+    lowering *l = x->a->l;
+    low_loop queries;
+    find_factors(x);
+    low_for_begin(l, &queries, low_index(l, 0), x->count, low_index(l, 1), 0, NULL);
+    ir_value *i = queries.counter, *before = load_cell(x, x->sums, i);
+    ir_value *sum = weigh_query(x, i, load_cell(x, x->greatest, i));
+    store_cell(x, low_binary(l, IR_ADD, before, sum), x->sums, i);
+    low_loop_end(l, &queries, NULL);
+}
+
+static void add_block(const matrix_attention *x)
+{
+    lowering *l = x->a->l;
+    low_loop queries, strip;
+    low_for_begin(l, &queries, low_index(l, 0), x->count, low_index(l, 1), 0, NULL);
+    ir_value *factor = load_cell(x, x->factors, queries.counter);
+    low_strip_begin(l, &strip, low_index(l, x->width), "f32", 0, NULL);
+    ir_value *added = low_vload(l, x->added, queries.counter, strip.counter, 1);
+    ir_value *y = low_vload(l, x->results, queries.counter, strip.counter, 1);
+    y = ir_build1(&l->at, IR_FMA, y->type, y, low_broadcast(l, factor), added);
+    low_vstore(l, y, x->results, queries.counter, strip.counter, 1);
+    low_loop_end(l, &strip, NULL);
+    low_loop_end(l, &queries, NULL);
+}
+
+static void attend_blocks(const matrix_attention *x)
+{
+    lowering *l = x->a->l;
+    matrix_attention block = *x;
+    ir_value *size = low_index(l, x->keys);
+    low_loop blocks;
+    begin_blocks(x);
+    low_for_begin(l, &blocks, low_index(l, 0), x->seen, size, 0, NULL);
+    block.from = low_add(l, x->from, blocks.counter);
+    block.seen = low_min(l, size, low_sub(l, x->seen, blocks.counter));
+    score(&block);
+    weigh_block(&block);
+    sum_values(&block, x->added);
+    add_block(&block);
+    low_loop_end(l, &blocks, NULL);
+}
+
+static void attend_rows(const matrix_attention *x)
+{
+    score(x);
+    weigh(x);
+    sum_values(x, x->results);
+}
+
+// Keys that fit one block are weighed as a whole.
+static void attend_keys(const matrix_attention *x)
+{
+    lowering *l = x->a->l;
+    low_if branch;
+    if (!x->added) {
+        attend_rows(x);
+        return;
+    }
+    low_if_begin(l, &branch, low_compare(l, "le", x->seen, low_index(l, x->keys)));
+    attend_rows(x);
+    low_if_end(l, &branch);
+    low_if_begin(l, &branch, low_compare(l, "gt", x->seen, low_index(l, x->keys)));
+    attend_blocks(x);
+    low_if_end(l, &branch);
 }
 
 static void give_results(const matrix_attention *x)
@@ -312,17 +437,25 @@ static matrix_attention matrix_attention_of(attention *a)
     x.columns = matrix_columns(l);
     x.step = matrix_depth(l, x.half);
     const ir_dim *k = a->k->type->dims + a->k->type->rank - 3;
-    x.keys = padded(ir_dim_maximum(k[0]), x.step);
+    int64_t block = ir_integer(a->op, "key_block"), all = padded(ir_dim_maximum(k[0]), x.step);
+    bool blocks = block && block < all;
+    x.keys = blocks ? padded(block, x.step) : all;
+    x.row = x.keys + LINE / 4;
     x.width = padded(a->width, x.columns);
     for (unsigned h = 0; h < x.parts; h++)
         x.q[h] = low_scratch(l, x.half, x.rows, a->depth);
     for (unsigned h = 0; h < x.weight_parts; h++)
-        x.weights[h] = low_scratch(l, x.half, x.rows, x.keys);
-    x.scores = low_scratch(l, SCALAR_F32, x.rows, x.keys);
+        x.weights[h] = low_scratch(l, x.half, x.rows, x.row);
+    x.scores = low_scratch(l, SCALAR_F32, x.rows, x.row);
     bool in_panel =
         a->panels.count && a->panel.buffer->type->scalar == SCALAR_F32 && x.width == a->width;
     x.results = in_panel ? a->panel.buffer : low_scratch(l, SCALAR_F32, x.rows, x.width);
     x.sums = low_scratch(l, SCALAR_F32, 1, x.rows);
+    if (blocks) {
+        x.added = low_scratch(l, SCALAR_F32, x.rows, x.width);
+        x.greatest = low_scratch(l, SCALAR_F32, 1, x.rows);
+        x.factors = low_scratch(l, SCALAR_F32, 1, x.rows);
+    }
     return x;
 }
 
@@ -340,9 +473,7 @@ bool attend_matrix_groups(attention *a)
     x.count = low_min(l, size, low_sub(l, queries, x.first));
     find_keys(&x);
     take_queries(&x);
-    score(&x);
-    weigh(&x);
-    sum_values(&x);
+    attend_keys(&x);
     give_results(&x);
     bool good = !a->panels.count || attend_build_tables(a, token_of(&x, low_index(l, 0)),
                                                         low_div(l, x.count, share_of(&x)));

@@ -13,10 +13,10 @@ typedef struct row_attention {
     query_block block[MOST_TOGETHER];
     unsigned heads, count, queries; // heads of keys, queries of each, of all
     unsigned steps, wide;
-    int64_t rows;  // keys of a tile
-    int64_t width; // of a row of scores: the parts of a head's queries
-    int64_t keys;  // rows of scores of a head: `rows` in front of those of keys
-    bool resident; // queries stay in registers
+    int64_t rows;     // keys of a tile
+    int64_t width;    // of a row of scores: the parts of a head's queries
+    int64_t keys;     // rows of scores of a head: `rows` in front of those of keys
+    bool resident;    // queries stay in registers
     ir_value *scores; // f32 [heads * keys][width]
     ir_value *query[FEW_STEPS];
     ir_value *sums[FEW_SUMS];
@@ -85,12 +85,12 @@ static ir_value *key_of(const row_attention *t, ir_value *from, unsigned i)
 static ir_value *load_product(const row_attention *t, ir_value *from, ir_value *count, unsigned i)
 {
     unsigned head = head_of(t, i);
-    return few_load_keys(&t->head[head], &t->block[head], key_of(t, from, i), count,
-                         i % t->steps);
+    return few_load_keys(&t->head[head], &t->block[head], key_of(t, from, i), count, i % t->steps);
 }
 
-// `tiles` tiles of keys from `from` on, `count` keys of each (NULL: all). Loads go before the
-// products that the unit still works on, and so do the stores of the tile before.
+// `tiles` tiles of keys from `from` on, `count` keys of each (NULL: all); *before, if there is one,
+// is stored, and becomes the last one. Loads go before the products that the unit still works on,
+// and so do the stores of the tile before.
 static void score_tiles(row_attention *t, scored_tile *before, ir_value *from, ir_value *count,
                         unsigned tiles)
 {
@@ -107,35 +107,39 @@ static void score_tiles(row_attention *t, scored_tile *before, ir_value *from, i
         if (i + 1 < all)
             next = load_product(t, from, count, i + 1);
         c = matrix_multiply(l, t->head[0].type, c, keys, query_tile(t, head, s));
-        if (s == 0)
+        if (s == 0 && before->sums)
             store_scores(t, before);
         *before = (scored_tile){c, key_of(t, from, i), head};
     }
 }
 
-// Before the first tile there is none: what is stored for it lies in front of the scores.
-static void score(row_attention *t)
+// Before the first tile there is none: what is stored for it lies in front of the scores. A round
+// has several tiles, so that the last one of the round before keeps a register of its own.
+static void score_whole(row_attention *t, ir_value *end)
 {
     lowering *l = t->l;
-    ir_value *keys = t->block[0].keys, *zero = low_index(l, 0), *rows = low_index(l, t->rows);
-    ir_value *step = low_index(l, UNROLL * t->rows);
-    ir_value *whole = low_sub(l, keys, low_rem(l, keys, step));
-    ir_value *c = matrix_zero(l, t->head[0].half);
-    low_loop rounds, rest;
-    low_for_begin(l, &rounds, zero, whole, step, 1, &c);
+    ir_value *rows = low_index(l, t->rows), *c = matrix_zero(l, t->head[0].half);
+    low_loop rounds;
+    low_for_begin(l, &rounds, low_index(l, 0), end, low_index(l, UNROLL * t->rows), 1, &c);
     scored_tile before = {rounds.carried[0], low_sub(l, rounds.counter, rows), t->heads - 1};
     score_tiles(t, &before, rounds.counter, NULL, UNROLL);
     low_loop_end(l, &rounds, &before.sums);
-    c = ir_result(rounds.op, 0);
-    low_for_begin(l, &rest, whole, keys, rows, 1, &c);
-    before = (scored_tile){rest.carried[0], low_sub(l, rest.counter, rows), t->heads - 1};
-    ir_value *count = low_min(l, rows, low_sub(l, keys, rest.counter));
-    score_tiles(t, &before, rest.counter, count, 1);
-    low_loop_end(l, &rest, &before.sums);
-    ir_value *left = low_rem(l, low_add(l, keys, low_index(l, t->rows - 1)), rows);
-    ir_value *last = low_sub(l, low_add(l, keys, low_index(l, t->rows - 1)), left);
-    scored_tile end = {ir_result(rest.op, 0), low_sub(l, last, rows), t->heads - 1};
-    store_scores(t, &end);
+    before = (scored_tile){ir_result(rounds.op, 0), low_sub(l, end, rows), t->heads - 1};
+    store_scores(t, &before);
+}
+
+static void score(row_attention *t)
+{
+    lowering *l = t->l;
+    ir_value *keys = t->block[0].keys, *rows = low_index(l, t->rows);
+    ir_value *whole = low_sub(l, keys, low_rem(l, keys, low_index(l, UNROLL * t->rows)));
+    score_whole(t, whole);
+    low_loop rest;
+    low_for_begin(l, &rest, whole, keys, rows, 0, NULL);
+    scored_tile last = {0};
+    score_tiles(t, &last, rest.counter, low_min(l, rows, low_sub(l, keys, rest.counter)), 1);
+    store_scores(t, &last);
+    low_loop_end(l, &rest, NULL);
 }
 
 typedef struct head_scores {
@@ -191,9 +195,9 @@ static void add_values(row_attention *t, ir_value *from, ir_value *to, unsigned 
                                    i % t->wide, groups == 0);
         for (unsigned q = 0; i > 0 && q < t->count; q++) {
             unsigned h = last / t->wide, sum = (h * t->count + q) * t->wide + last % t->wide;
-            t->sums[sum] = few_add_weighted(
-                &t->head[h], q, t->sums[sum], values,
-                low_add(l, keys.counter, low_index(l, (i - 1) / pieces * l->m)));
+            t->sums[sum] =
+                few_add_weighted(&t->head[h], q, t->sums[sum], values,
+                                 low_add(l, keys.counter, low_index(l, (i - 1) / pieces * l->m)));
         }
     }
     low_loop_end(l, &keys, t->sums);
@@ -261,7 +265,6 @@ void row_block(const few_attention *x, ir_value *first, unsigned count)
     sum_values(t);
     for (unsigned q = 0; q < t->queries; q++) {
         unsigned h = q / t->count;
-        few_give_result(&t->head[h], &t->block[h], q % t->count,
-                        t->sums + h * t->count * t->wide);
+        few_give_result(&t->head[h], &t->block[h], q % t->count, t->sums + h * t->count * t->wide);
     }
 }
