@@ -314,6 +314,15 @@ static void madd_halves(const product *p, byte_sum *s, LLVMValueRef x, LLVMValue
     s->sum = add_pairs(p, s->sum, call3(p->e, name, high, y, NULL), 16);
 }
 
+// An addition that is not moved into a tree with others, which would wait in registers for it.
+static LLVMValueRef in_order(const product *p, LLVMValueRef x)
+{
+    LLVMTypeRef words = words_type(p, 16), type = LLVMFunctionType(words, &words, 1, false);
+    LLVMValueRef nothing =
+        LLVMGetInlineAsm(type, "", 0, "=x,0", 4, false, false, LLVMInlineAsmDialectATT, false);
+    return LLVMBuildCall2(p->e->builder, type, nothing, &x, 1, "");
+}
+
 static void madd(const product *p, byte_sum *s, LLVMValueRef x, LLVMValueRef y)
 {
     if (!most_pending(p)) {
@@ -322,6 +331,8 @@ static void madd(const product *p, byte_sum *s, LLVMValueRef x, LLVMValueRef y)
     }
     LLVMValueRef pairs = call3(p->e, "llvm.x86.avx2.pmadd.ub.sw", x, y, NULL);
     s->partial = s->partial ? LLVMBuildAdd(p->e->builder, s->partial, pairs, "") : pairs;
+    if (p->run_units)
+        s->partial = in_order(p, s->partial);
     if (++s->pending == most_pending(p) && !p->run_units)
         sum_flush(p, s);
 }
@@ -330,7 +341,7 @@ void sum_flush(const product *p, byte_sum *s)
 {
     if (!s->pending)
         return;
-    s->sum = add_pairs(p, s->sum, s->partial, 1);
+    s->sum = add_pairs(p, s->sum, s->partial, p->run_units ? p->g.step : 1);
     s->partial = NULL;
     s->pending = 0;
 }

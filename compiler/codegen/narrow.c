@@ -20,7 +20,7 @@ static int64_t units_with_room(const product *p)
 {
     if (looks_up_lanes(p))
         return UINT16_MAX / (UINT8_MAX * PRODUCT_LANE_STEPS);
-    if (p->form != ACTIVATION_BYTES || p->e->level->dot != DOT_MADD || p->g.bits > 4)
+    if (p->form != ACTIVATION_BYTES || !p->g.step || p->e->level->dot != DOT_MADD || p->g.bits > 4)
         return 0;
     int64_t greatest = 2 * 128 * ((1 << p->format.planes) - 1); // of a field, two bytes of it
     return INT16_MAX / (greatest * p->fields);

@@ -85,6 +85,49 @@ static void direct_unit(product *p, direct_sums *s, LLVMValueRef unit_at, LLVMVa
     }
 }
 
+// Some whole groups ahead, so that units and scales are met alike.
+static int64_t prefetch_distance(const product *p)
+{
+    enum { WANTED = 2048 };
+    if (p->weight_group >= p->depth)
+        return WANTED;
+    int64_t group = p->g.per_group * p->g.unit_bytes + p->g.group_bytes;
+    return (WANTED + group - 1) / group * group;
+}
+
+// `size` bytes of each part, which lie side by side.
+static void prefetch_part(const product *p, LLVMValueRef at, LLVMValueRef part, int64_t size)
+{
+    emitter *e = p->e;
+    at = byte_at_constant(e, at, prefetch_distance(p));
+    if (part)
+        at = byte_at(e, at, index_mul(e, part, size));
+    for (int64_t i = 0; i < size; i += COLUMN_LINE)
+        prefetch(e, byte_at_constant(e, at, i), PREFETCH_FIRST);
+}
+
+// Line after line and vector after vector: all fields of one while it is in a register.
+static void direct_lines(product *p, direct_sums *s, LLVMValueRef unit_at, LLVMValueRef unit,
+                         LLVMValueRef part)
+{
+    LLVMValueRef operands[8], lines[COLUMN_MOST_LINES] = {NULL};
+    const unsigned each = p->fields / p->g.lines;
+    for (unsigned l = 0; l < p->g.lines; l++) {
+        for (unsigned i = 0; i < each; i++)
+            operands[i] = step_operand(p, p->entries, unit, l * each + i);
+        prefetch_part(p, byte_at_constant(p->e, unit_at, l * COLUMN_TILES * COLUMN_LINE), part,
+                      p->vectors * p->bytes);
+        for (unsigned v = 0; v < p->vectors; v++) {
+            lines[l] = load_line(p, unit_at, l, part, v);
+            for (unsigned i = 0; i < each; i++) {
+                unsigned f = l * each + i;
+                sum_step(p, &s->sums[class_of(p, s, f)][v],
+                         field_vector(p, lines, f, direct_place(p)), operands[i]);
+            }
+        }
+    }
+}
+
 static void flush_sums(const product *p, direct_sums *s)
 {
     for (unsigned c = 0; c < s->classes; c++)
@@ -173,8 +216,9 @@ static void direct_products(product *p, const void *context, LLVMValueRef unit, 
         s.sums[0][v].partial = sums[v];
     for (unsigned i = 0; i < p->step_units; i++) {
         LLVMValueRef each = index_add(p->e, unit, constant64(p, i));
-        direct_unit(p, &s, unit_of(p, d->group, each), index_add(p->e, d->group->first_unit, each),
-                    d->part);
+        (direct_place(p) == FIELD_IN_HALF ? direct_lines : direct_unit)(
+            p, &s, unit_of(p, d->group, each), index_add(p->e, d->group->first_unit, each),
+            d->part);
     }
     for (unsigned c = 0; c < s.classes; c++)
         for (unsigned v = 0; v < p->vectors; v++)
@@ -198,6 +242,8 @@ static void direct_group(product *p, LLVMValueRef number, LLVMValueRef part, LLV
 {
     LLVMValueRef sums[PRODUCT_MOST_VECTORS];
     product_group g = group_at(p, number);
+    if (direct_place(p) == FIELD_IN_HALF)
+        prefetch_part(p, g.header, part, p->g.group_bytes / p->parts);
     (p->run_units ? direct_narrow : direct_wide)(p, &g, part, sums);
     row_factors f = factors_of(p, &g, constant64(p, 0));
     for (unsigned v = 0; v < p->vectors; v++) {

@@ -47,7 +47,7 @@ typedef struct product {
     unsigned parts;   // of the block's columns
     unsigned block_rows;
     unsigned fields;     // of a unit: steps of 4 or (lookups) 16 weights
-    int64_t run_units;   // units that are summed in 16 bits; 0: none
+    int64_t run_units;   // units that are summed in 16 bits, widened times `step`; 0: none
     unsigned step_units; // of them, in a round of one row's loop
 } product;
 

@@ -122,7 +122,7 @@ LLVMValueRef signed_sum(const product *p, LLVMValueRef sum, LLVMValueRef of_acti
     if (p->form == ACTIVATION_LOOKUPS)
         return sum;
     int64_t levels = (int64_t)p->g.levels - (fields_are_signed(p) ? 128 * (int64_t)p->g.step : 0);
-    if (p->g.step == 2)
+    if (p->g.step == 2 && !p->run_units) // widening has doubled narrow ones
         sum = LLVMBuildShl(e->builder, sum, vector_of(e, int_constant(e, 32, 1), p->lanes), "");
     LLVMValueRef shift = LLVMBuildMul(e->builder, of_activations, int_constant(e, 32, levels), "");
     return LLVMBuildSub(e->builder, sum, vector_of(e, shift, p->lanes), "");
