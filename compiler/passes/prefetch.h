@@ -38,22 +38,6 @@ bool is_inside(const ir_block *b, const ir_op *loop);
 ir_value *value_in_round(ir_builder *b, const ir_op *outer, ir_value *v, const ir_op *loop,
                          ir_value *counter);
 
-// What takes a round's time, in order: operations, and the cycles of those before them. Of loops
-// that hold strips of one round these count with what is in them; otherwise operations count alike.
-enum { MOST_WORK = 1024 };
-typedef struct work {
-    ir_op *op;
-    double before;
-} work;
-typedef struct work_list {
-    unsigned count;
-    double cycles; // of all
-    work items[MOST_WORK];
-} work_list;
-void find_work(work_list *w, const machine *m, const ir_op *loop);
-// The operation before which `part`, 0 .. 1, of the time is over.
-unsigned work_at(const work_list *w, double part);
-
 // Rows of matrices, and rows that strips of lanes read, whose place advances with the rounds of a
 // loop, outside of loops that look up.
 void prefetch_rows(ir_module *m, const machine *target, ir_op *loop);

@@ -9,28 +9,36 @@
 
 #include <math.h>
 
-enum { MOST_SPANS = 64 };
+enum { MOST_SPANS = 64, MOST_WORK = 128 };
 
 // `rows` rows of `bytes` bytes each, `stride` bytes apart.
 typedef struct span {
     const ir_value *root;
     address at;
     int64_t rows, stride, bytes, advance;
-    int64_t piece;      // bytes that are asked for at once: a line, or a tile
-    const ir_op *place; // its first reader: a buffer and indices
+    int64_t piece;       // bytes that are asked for at once: a line, or a tile
+    const ir_op *place;  // its first reader: a buffer and indices
+    unsigned first_work; // behind which that is known
 } span;
 
 typedef struct row_reads {
     ir_module *module;
     const machine *machine;
     ir_op *loop;
-    unsigned count;
+    unsigned count, work_count;
     span spans[MOST_SPANS];
-    work_list work;    // what takes the round's time
-    ir_value *counter; // of a round whose rows are asked for; NULL: of the first
+    ir_op *work[MOST_WORK]; // what takes the round's time
+    ir_value *counter;      // of a round whose rows are asked for; NULL: of the first
 } row_reads;
 
 // --------------------------------------------------------------------- what is read
+
+static bool is_work(const ir_op *op)
+{
+    bool lanes = op->n_results == 1 && op->results[0].type->kind == IR_VECTOR;
+    return op->code == IR_XLUT_MAC || op->code == IR_XLUT_DEQ || op->code == IR_XLUT_TBL ||
+           (lanes && op->code != IR_VLOAD && op->code != IR_BROADCAST);
+}
 
 static int64_t constant_operand(const ir_op *op, const char *name, int64_t without)
 {
@@ -156,7 +164,7 @@ static bool follows_another(const row_reads *r, const ir_value *root)
 
 static void add_span(row_reads *r, const ir_op *op)
 {
-    span s = {0};
+    span s = {.first_work = r->work_count};
     if (!is_known(r, op, &s) || !address_of_place(s.place, &s.root, &s.at))
         return;
     s.advance = address_factor(&s.at, r->loop->regions[0]->arguments.items[0]) * step_of(r);
@@ -200,10 +208,13 @@ static int64_t piece_of(const row_reads *r, const span *s)
 
 static void collect(row_reads *r)
 {
-    find_work(&r->work, r->machine, r->loop);
     IR_FOR_OPS(op, r->loop->regions[0])
-    if (reads_rows(r, op))
-        add_span(r, op);
+    {
+        if (reads_rows(r, op))
+            add_span(r, op);
+        if (is_work(op) && r->work_count < MOST_WORK)
+            r->work[r->work_count++] = op;
+    }
     for (unsigned i = 0; i < r->count; i++)
         r->spans[i].piece = piece_of(r, &r->spans[i]);
 }
@@ -297,8 +308,8 @@ static bool moves_before(const ir_op *loop, const ir_op *op, const ir_value *v)
            moves_before(loop, op, ir_operand(v->op, 1));
 }
 
-// Piece `k`; `anew`: its place is computed in front of it, for the round `counter`.
-static void prefetch_piece(row_reads *r, ir_builder *b, int64_t k, bool anew)
+// Piece `k`; `first`: of the first round, or of the round `counter`.
+static void prefetch_piece(row_reads *r, ir_builder *b, int64_t k, bool first)
 {
     int64_t bytes;
     const span *leader, *s = piece_at(r, k, &bytes, &leader);
@@ -306,7 +317,7 @@ static void prefetch_piece(row_reads *r, ir_builder *b, int64_t k, bool anew)
     ir_value *operands[4];
     unsigned last = from->n_operands - 1;
     for (unsigned i = 0; i <= last; i++)
-        operands[i] = anew && i
+        operands[i] = first && i
                           ? value_in_round(b, r->loop, ir_operand(from, i), r->loop, r->counter)
                           : ir_operand(from, i);
     int64_t size = (int64_t)scalar_size(operands[0]->type->scalar);
@@ -322,44 +333,18 @@ static void prefetch_piece(row_reads *r, ir_builder *b, int64_t k, bool anew)
     ir_build(b, tile ? IR_XLUT_PF : IR_PREFETCH, 1, &at, 0, NULL);
 }
 
-static bool views_move_before(const row_reads *r, const ir_op *op)
-{
-    bool good = true;
-    for (unsigned i = 0; i < r->count; i++)
-        for (unsigned j = 0; j < r->spans[i].place->n_operands; j++)
-            good = good && moves_before(r->loop, op, ir_operand(r->spans[i].place, j));
-    const ir_value *lower = ir_operand(r->loop, 0); // of a strip the count
-    return good && !(lower->kind == IR_VALUE_RESULT && lower->op == op);
-}
-
-// Whether all that an op needs stands in front of another one of the same loop.
-static bool stands_before(const ir_op *loop, const ir_op *needed, const ir_op *at)
-{
-    for (; at && at->block->parent != loop; at = at->block->parent)
-        ;
-    for (const ir_op *op = at; op; op = op->previous)
-        if (op == needed)
-            return true;
-    return false;
-}
-
 static void prefetch_in_rounds(row_reads *r)
 {
     int64_t pieces = pieces_of_round(r), ahead = pieces_ahead(r), bytes;
     for (int64_t k = 0; k < pieces; k++) {
         const span *leader;
         piece_at(r, k + ahead, &bytes, &leader);
-        ir_op *at = r->work.items[work_at(&r->work, (double)k / (double)pieces)].op;
-        bool anew = !stands_before(r->loop, leader->place, at);
-        if (anew && !views_move_before(r, NULL)) {
-            at = r->loop->regions[0]->last;
-            anew = false;
-        }
-        ir_builder b = ir_builder_before(at);
+        unsigned work = (unsigned)(k * r->work_count / pieces);
+        work = work < leader->first_work ? leader->first_work : work;
+        ir_builder b =
+            ir_builder_before(work < r->work_count ? r->work[work] : r->loop->regions[0]->last);
         b.where = r->loop->where;
-        r->counter = r->loop->regions[0]->arguments.items[0];
-        prefetch_piece(r, &b, k + ahead, anew);
-        r->counter = NULL;
+        prefetch_piece(r, &b, k + ahead, false);
     }
 }
 
@@ -372,6 +357,16 @@ static bool has_work(const ir_op *op)
         IR_FOR_OPS(inner, op->regions[i])
     has = has || has_work(inner);
     return has;
+}
+
+static bool views_move_before(const row_reads *r, const ir_op *op)
+{
+    bool good = true;
+    for (unsigned i = 0; i < r->count; i++)
+        for (unsigned j = 0; j < r->spans[i].place->n_operands; j++)
+            good = good && moves_before(r->loop, op, ir_operand(r->spans[i].place, j));
+    const ir_value *lower = ir_operand(r->loop, 0); // of a strip the count
+    return good && !(lower->kind == IR_VALUE_RESULT && lower->op == op);
 }
 
 // In front of the loop, and of what stands before it up to what stops it.
@@ -490,7 +485,7 @@ void prefetch_rows(ir_module *m, const machine *target, ir_op *loop)
     if (is_short(&r))
         return;
     collect(&r);
-    if (!r.count || !r.work.count)
+    if (!r.count || !r.work_count)
         return;
     prefetch_in_rounds(&r);
     prefetch_before(&r, pieces_ahead(&r), has_work);
