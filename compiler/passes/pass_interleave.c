@@ -236,7 +236,7 @@ static lowering builder(ir_module *m, pass_context *context, ir_function *f, ir_
 // Strip `number` of the epilogue of the column tile that the mapping has the counter of: what it
 // needs at `l`, the strip itself at `at`.
 static void build_strip(lowering *l, ir_builder at, const column_loop *c, ir_value *number,
-                        ir_mapping *map)
+                        bool begins_row, ir_mapping *map)
 {
     ir_value *row = low_div(l, number, low_index(l, c->parts));
     ir_value *column =
@@ -246,8 +246,11 @@ static void build_strip(lowering *l, ir_builder at, const column_loop *c, ir_val
         count = low_min(l, count, low_sub(l, low_index(l, c->columns), column));
     ir_mapping_set(map, c->epilogue->regions[0]->arguments.items[0], row);
     IR_FOR_OPS(op, c->epilogue->regions[0])
-    if (op->code != IR_STRIP && op->code != IR_YIELD)
+    if (ir_op_rows[op->code].traits & IR_PURE)
         ir_clone(&l->at, op, map);
+    IR_FOR_OPS(op, c->epilogue->regions[0])
+    if (op->code == IR_PREFETCH && begins_row)
+        ir_clone(&at, op, map);
     ir_op *strip = ir_build(&at, IR_STRIP, 1, &count, 0, NULL);
     strip->where = c->strip->where;
     ir_set_name(strip, "width", ir_name(c->strip, "width"));
@@ -284,8 +287,9 @@ static void build_round(lowering *l, const column_loop *c, low_loop *round, ir_m
         seen += op->code == IR_XLUT_MMA;
         if (op->code != IR_XLUT_MMA || seen * c->per_round < (strips + 1) * lookups)
             continue;
+        bool begins_row = c->per_round % c->parts || strips % c->parts == 0;
         ir_value *number = low_add(&early, first, low_index(&early, strips++));
-        build_strip(&early, l->at, c, number, map);
+        build_strip(&early, l->at, c, number, begins_row, map);
         l->last_constant = early.last_constant;
     }
     ir_op_remove(head);

@@ -1,15 +1,11 @@
-// overlap: while the array looks up, the sums of the lookup before are scaled.
+// overlap: while the array looks up, the sums of the lookup before are scaled, and the planes of
+// the next one are loaded.
 //
 // Instructions issue in order: what scales the sums of a lookup waits for it, and everything behind
-// waits too. So it goes behind the next lookup and the loads of its operands. No sum is added to in
+// waits too. So it goes behind the next lookup and the loads that follow. No sum is added to in
 // another order. Lookups of one row are left alone: prefetches fill their wait, and their loops
 // stay what the emulator executes as a whole.
 #include "compiler/passes/passes.h"
-
-static bool is_scaling(const ir_op *op)
-{
-    return op->code == IR_XLUT_DEQ || op->code == IR_XLUT_OFF;
-}
 
 static bool uses(const ir_op *user, const ir_op *op)
 {
@@ -21,48 +17,147 @@ static bool uses(const ir_op *user, const ir_op *op)
     return false;
 }
 
+static bool is_inside(const ir_value *v, const ir_block *b)
+{
+    return v && v->kind == IR_VALUE_RESULT && v->op->block == b;
+}
+
+static bool stands_before(const ir_op *x, const ir_op *y)
+{
+    for (x = x->next; x && x != y;)
+        x = x->next;
+    return x;
+}
+
+static bool moves_up(const ir_op *op)
+{
+    return (ir_op_rows[op->code].traits & IR_PURE) && !op->n_regions;
+}
+
 // Writes no memory, so that loads may stand on either side of it.
 static bool may_be_passed(const ir_op *op)
 {
-    return (ir_op_rows[op->code].traits & IR_PURE) || is_scaling(op) || op->code == IR_XLUT_LD ||
-           op->code == IR_XLUT_PF || op->code == IR_XLUT_ZERO || op->code == IR_XLUT_MMA;
+    switch (op->code) {
+    case IR_XLUT_LD:
+    case IR_XLUT_PF:
+    case IR_XLUT_ZERO:
+    case IR_XLUT_MMA:
+    case IR_XLUT_DEQ:
+    case IR_XLUT_OFF: return true;
+    default: return moves_up(op);
+    }
 }
 
-// What it scales comes from the lookup in front of it, maybe through others that scale.
-static bool waits_for(const ir_op *op, const ir_op *lookup)
+static bool is_quiet(const ir_op *from, const ir_op *to)
 {
-    bool waits = uses(op, lookup);
-    for (const ir_op *other = lookup->next; other != op && !waits; other = other->next)
-        waits = is_scaling(other) && uses(op, other) && waits_for(other, lookup);
-    return waits;
+    while (from != to && may_be_passed(from))
+        from = from->next;
+    return from == to;
+}
+
+// In front of `before`, which stands before it: with what it is computed from, if that is possible.
+static bool may_move_up(const ir_op *op, const ir_op *before)
+{
+    bool may = is_quiet(before, op);
+    for (unsigned i = 0; i < op->n_operands && may; i++) {
+        const ir_value *v = ir_operand(op, i);
+        if (is_inside(v, op->block) && !stands_before(v->op, before))
+            may = v->op != before && moves_up(v->op) && may_move_up(v->op, before);
+    }
+    return may;
+}
+
+static void move_up(ir_op *op, ir_op *before);
+
+static void move_operands_up(const ir_op *op, ir_op *before)
+{
+    for (unsigned i = 0; i < op->n_operands; i++) {
+        const ir_value *v = ir_operand(op, i);
+        if (is_inside(v, op->block) && !stands_before(v->op, before))
+            move_up(v->op, before);
+    }
+}
+
+static void move_up(ir_op *op, ir_op *before)
+{
+    move_operands_up(op, before);
+    ir_op_move_before(op, before);
+}
+
+static ir_op *next_lookup(ir_op *op)
+{
+    for (op = op->next; op && op->code != IR_XLUT_MMA;)
+        op = op->next;
+    return op;
 }
 
 static ir_op *lookup_before(ir_op *op)
 {
-    while (op && op->code != IR_XLUT_MMA)
+    for (op = op->previous; op && op->code != IR_XLUT_MMA;)
         op = op->previous;
     return op;
 }
 
-static void delay_scaling(ir_op *op)
+// -------------------------------------------------------------------------- scaling
+
+// Nothing up to `behind`, that included, takes its result.
+static bool may_move_down(const ir_op *op, const ir_op *behind)
 {
-    const ir_op *lookup = lookup_before(op);
-    if (!lookup || ir_name_is(lookup, "rows", "one") || !waits_for(op, lookup))
-        return;
-    ir_op *next = op->next;
-    while (next && next->code != IR_XLUT_MMA && may_be_passed(next) && !uses(next, op))
+    const ir_op *next = op;
+    while (next != behind && !uses(next->next, op))
         next = next->next;
-    if (next && next->code == IR_XLUT_MMA && next->next)
-        ir_op_move_before(op, next->next);
+    return next == behind && is_quiet(op, behind);
 }
 
-// The last first: what they make room for follows.
+// What scales the sums of a lookup goes behind the next one and the loads that follow, up to the
+// third; in a round without a third behind the next one.
+static void place_scaling(ir_op *op)
+{
+    ir_value *sums = ir_operand_named(op, "c");
+    if (!is_inside(sums, op->block) || sums->op->code != IR_XLUT_MMA ||
+        ir_name_is(sums->op, "rows", "one"))
+        return;
+    ir_op *next = next_lookup(sums->op), *third = next ? next_lookup(next) : NULL;
+    ir_op *anchor = third ? third : next;
+    if (!anchor)
+        return;
+    if (stands_before(anchor, op) && may_move_up(op, anchor)) {
+        move_operands_up(op, anchor);
+        ir_op_move_before(op, third ? third : next->next);
+    } else if (stands_before(op, anchor) && may_move_down(op, third ? third->previous : next)) {
+        ir_op_move_before(op, third ? third : next->next);
+    }
+}
+
+// ---------------------------------------------------------------------------- loads
+
+// Loads of planes take longer than those of tables: they go in front of the lookup before.
+static void place_planes(ir_op *lookup)
+{
+    ir_op *before = lookup_before(lookup);
+    const unsigned first = (unsigned)ir_operand_slot(IR_XLUT_MMA, "planes");
+    if (!before || ir_name_is(lookup, "rows", "one"))
+        return;
+    for (unsigned i = first; i < lookup->n_operands; i++) {
+        ir_value *plane = ir_operand(lookup, i);
+        if (is_inside(plane, lookup->block) && stands_before(before, plane->op) &&
+            may_move_up(plane->op, before))
+            move_up(plane->op, before);
+    }
+}
+
+// The last scaling first: what it makes room for follows.
 static void overlap_block(ir_block *b)
 {
     for (ir_op *op = b->last, *previous; op; op = previous) {
         previous = op->previous;
-        if (is_scaling(op))
-            delay_scaling(op);
+        if (op->code == IR_XLUT_DEQ)
+            place_scaling(op);
+    }
+    IR_FOR_OPS_SAFE(op, b)
+    {
+        if (op->code == IR_XLUT_MMA)
+            place_planes(op);
     }
 }
 

@@ -7,9 +7,10 @@
 // nothing and never fault: those beyond the end of what is read bring what follows.
 #include "compiler/passes/prefetch.h"
 
+#include <math.h>
 #include <string.h>
 
-enum { MOST_STREAMS = 64 };
+enum { MOST_STREAMS = 64, NEAR = 3 }; // NEAR: lookups around where a prefetch should stand
 
 // Memory that a round reads: `bytes` at `root` + `at`.
 typedef struct stream {
@@ -131,6 +132,20 @@ static double lines_from_memory(const prefetching *p)
     return lines;
 }
 
+static bool loads_plane(const ir_op *op)
+{
+    return op->code == IR_XLUT_LD && op->results[0].type->tile == TILE_PLANE;
+}
+
+// Lines of planes that a round loads.
+static double plane_lines(const prefetching *p)
+{
+    double lines = 0;
+    IR_FOR_OPS(op, p->loop->regions[0])
+    lines += loads_plane(op) ? (double)machine_tile_bytes(p->machine) / LINE : 0;
+    return lines;
+}
+
 // The most lines that are loaded in front of a lookup.
 static double lines_at_once(const prefetching *p)
 {
@@ -138,11 +153,27 @@ static double lines_at_once(const prefetching *p)
     IR_FOR_OPS(op, p->loop->regions[0])
     {
         lines = op->code == IR_XLUT_MMA ? 0 : lines;
-        if (op->code == IR_XLUT_LD && ir_result(op, 0)->type->tile == TILE_PLANE)
+        if (loads_plane(op))
             lines += (double)machine_tile_bytes(p->machine) / LINE;
         most = lines > most ? lines : most;
     }
     return most;
+}
+
+static bool looks_up_one_row(const prefetching *p)
+{
+    bool one = false;
+    IR_FOR_OPS(op, p->loop->regions[0])
+    one |= op->code == IR_XLUT_MMA && ir_name_is(op, "rows", "one");
+    return one;
+}
+
+static unsigned count_lookups(const prefetching *p)
+{
+    unsigned count = 0;
+    IR_FOR_OPS(op, p->loop->regions[0])
+    count += op->code == IR_XLUT_MMA;
+    return count;
 }
 
 // A lookup waits until all its lines are there, while those ahead are under way. Meanwhile nothing
@@ -158,8 +189,11 @@ static void measure(prefetching *p)
     bool waits = lines * per_line > lookups; // for memory, whatever is done
     double round = waits ? lines * per_line : lookups;
     p->ahead = 2 * m->memory_latency / round;
-    if (!waits) { // prefetches and loads of the same may stand anywhere in a round
-        p->ahead += 1;
+    if (!waits) { // prefetches and loads of the same stand as near as they can
+        double apart = 2.0 * NEAR / count_lookups(p), most = lines_at_once(p);
+        if (most > 2.0 * machine_tile_bytes(m) / LINE) // planes of which the last one is late
+            apart += most / plane_lines(p);
+        p->ahead += looks_up_one_row(p) ? 1 : fmin(1, apart);
         return;
     }
     double arrive = 2.0 * LINE / m->tiles_load / m->clock / per_line;
@@ -198,14 +232,6 @@ static void prefetch(prefetching *p, ir_op *op, const ir_value *view, int64_t by
     ir_build(&b, IR_XLUT_PF, 1, &at, 0, NULL);
 }
 
-static bool looks_up_one_row(const prefetching *p)
-{
-    bool one = false;
-    IR_FOR_OPS(op, p->loop->regions[0])
-    one |= op->code == IR_XLUT_MMA && ir_name_is(op, "rows", "one");
-    return one;
-}
-
 // Tables that are looked up by one row were built just before.
 static bool lies_in_scratch(const prefetching *p, const stream *s)
 {
@@ -239,36 +265,38 @@ static ir_op *load_at(const stream *s, int64_t offset)
     return lookup && lookup->next->next && scales(load->block) ? lookup : load;
 }
 
-static bool loads_planes_for(const ir_op *lookup)
+// Bytes that are loaded and prefetched between the lookup before and this one.
+static int64_t loaded_for(const prefetching *p, const ir_op *lookup)
 {
-    const ir_op *op = lookup->previous;
-    while (op && op->code != IR_XLUT_MMA &&
-           !(op->code == IR_XLUT_LD && op->results[0].type->tile == TILE_PLANE))
-        op = op->previous;
-    return op && op->code == IR_XLUT_LD;
+    int64_t bytes = 0, tile = machine_tile_bytes(p->machine);
+    for (const ir_op *op = lookup->previous; op && op->code != IR_XLUT_MMA; op = op->previous)
+        if (op->code == IR_XLUT_LD || op->code == IR_XLUT_PF)
+            bytes += op->code == IR_XLUT_LD && ir_boolean(op, "half") ? tile / 2 : tile;
+    return bytes;
 }
 
-// In front of the lookups by turns, behind the loads of their operands: prefetch `i` of `count`.
-// Not where planes were loaded as well, which takes as long as a lookup, if others are left.
-static ir_op *before_lookup(const prefetching *p, const stream *s, unsigned i, unsigned count)
+// In front of a lookup, behind the loads of its operands: `share` of the way through the round, or
+// near that where less is loaded.
+static ir_op *before_lookup(const prefetching *p, const stream *s, double share)
 {
-    unsigned lookups = 0, others = 0;
+    const int place = (int)(share * count_lookups(p));
+    int64_t least = INT64_MAX;
     bool read = false;
-    IR_FOR_OPS(op, p->loop->regions[0])
-    if (op->code == IR_XLUT_MMA) {
-        lookups++;
-        others += !loads_planes_for(op);
-    }
-    bool all = others < count;
-    unsigned skip = i * (all ? lookups : others) / count;
+    int i = -1;
+    ir_op *best = s->reader;
     IR_FOR_OPS(op, p->loop->regions[0])
     {
         read |= op == s->reader;
-        if (op->next && op->next->code == IR_XLUT_MMA && (all || !loads_planes_for(op->next)) &&
-            skip-- == 0)
-            return read ? op : s->reader;
+        i += op->code == IR_XLUT_MMA;
+        if (op->code != IR_XLUT_MMA || !read || i < place - NEAR || i > place + NEAR)
+            continue;
+        int64_t bytes = loaded_for(p, op);
+        if (bytes < least || (bytes == least && i <= place)) {
+            least = bytes;
+            best = op->previous;
+        }
     }
-    return s->reader;
+    return best;
 }
 
 static unsigned tiles_of(const prefetching *p, const stream *s)
@@ -278,20 +306,23 @@ static unsigned tiles_of(const prefetching *p, const stream *s)
 }
 
 // Where one load serves several lookups, these leave time between loads; else it is the loads that
-// leave time for lookups.
+// leave time for lookups. With many rows each stream's prefetches are spread over the round: lines
+// that are asked for at once are more than may be under way.
 static void prefetch_streams(prefetching *p)
 {
     int64_t tile = (int64_t)machine_tile_bytes(p->machine);
     bool one_row = looks_up_one_row(p);
-    unsigned count = 0;
+    unsigned streams = 0;
     for (unsigned i = 0; i < p->count; i++)
-        count += tiles_of(p, &p->streams[i]);
-    for (unsigned i = p->count, k = count; i-- > 0;) { // the last first: the others go before it
+        streams += tiles_of(p, &p->streams[i]) > 0;
+    for (unsigned i = p->count, k = streams; i-- > 0;) { // the last first: the others go before it
         const stream *s = &p->streams[i];
-        for (unsigned t = tiles_of(p, s); t-- > 0;) {
-            int64_t at = t * tile;
-            ir_op *behind = one_row ? load_at(s, at) : before_lookup(p, s, --k, count);
-            prefetch(p, behind, s->view, distance(p, s) + at);
+        const unsigned tiles = tiles_of(p, s);
+        k -= tiles > 0;
+        for (unsigned t = tiles; t-- > 0;) {
+            double share = (t + (double)k / streams) / tiles;
+            ir_op *behind = one_row ? load_at(s, t * tile) : before_lookup(p, s, share);
+            prefetch(p, behind, s->view, distance(p, s) + t * tile);
         }
     }
 }

@@ -6,9 +6,11 @@
 #include <string.h>
 
 enum { UNROLL = 4 }; // tiles or spans of up to this many are written out
-// What a round of longer loops does: their tiles stand in other registers, so that those of one are
-// loaded while the array looks up the other's.
-enum { TURNS = 2 };
+// What a round of longer loops does at least: their tiles stand in other registers, so that those
+// of one are loaded while the array looks up the other's.
+enum { TURNS = 2, MOST_TURNS = 4 };
+// Planes that the array looks up in a round of several rows: where it ends, the array waits.
+enum { ROUND = 28, LONG = 8 };
 // But no more sums than this are scaled in a round: of loops with some 200 addresses LLVM computes
 // each one anew, where it moves pointers otherwise.
 enum { MOST_SCALED = 64 };
@@ -145,6 +147,17 @@ static bool is_used(const piece_list *pieces, unsigned plane)
 static unsigned count_results(const contraction *c)
 {
     return c->row_tiles * c->column_tiles;
+}
+
+// Depth tiles of a round, of `tiles` in all: `least` or, in long loops, as many times more as keep
+// the array at work.
+static int64_t at_least(const contraction *c, int64_t least, int64_t tiles)
+{
+    int64_t turns = least, planes = count_results(c) * c->format.planes;
+    bool several = !c->one_row && c->row_tiles > 1;
+    while (several && turns < MOST_TURNS && turns * planes < ROUND && tiles >= LONG * turns)
+        turns *= 2;
+    return turns;
 }
 
 static unsigned row_of(const contraction *c, unsigned result)
@@ -448,17 +461,17 @@ static void accumulate_span(lowering *l, const contraction *c, accumulators acc,
         for (unsigned j = 0; j < count_results(c); j++)
             acc[i][j] = acc[i][j] ? acc[i][j] : low_tile_zero(l, low_accumulator_kind(c->table));
     low_loop rounds;
-    int64_t whole = count / TURNS;
+    int64_t turns = at_least(c, TURNS, count), whole = count / turns;
     sweep_begin(l, &rounds, low_index(l, whole), flatten(c, acc, carried), carried);
     unflatten(c, carried, acc);
     accumulate_tiles(
-        l, c, acc, low_add(l, first, low_mul(l, rounds.counter, low_index(l, TURNS))), TURNS,
-        low_add(l, offset, low_mul(l, rounds.counter, low_index(l, TURNS * planes_bytes(c)))));
+        l, c, acc, low_add(l, first, low_mul(l, rounds.counter, low_index(l, turns))), turns,
+        low_add(l, offset, low_mul(l, rounds.counter, low_index(l, turns * planes_bytes(c)))));
     flatten(c, acc, carried);
     sweep_end(l, &rounds, carried);
     unflatten(c, carried, acc);
-    accumulate_tiles(l, c, acc, low_add(l, first, low_index(l, whole * TURNS)), count % TURNS,
-                     low_add(l, offset, low_index(l, whole * TURNS * planes_bytes(c))));
+    accumulate_tiles(l, c, acc, low_add(l, first, low_index(l, whole * turns)), count % turns,
+                     low_add(l, offset, low_index(l, whole * turns * planes_bytes(c))));
 }
 
 // d += a slice of one depth tile under one table scale.
@@ -570,7 +583,8 @@ static void contract_groups(lowering *l, const contraction *c, ir_value **d, con
 {
     const pack_geometry *g = &c->geometry;
     int64_t full = part->count / g->tiles_per_group, rest = part->count % g->tiles_per_group;
-    int64_t most = g->tiles_per_group <= TURNS ? UNROLL / g->tiles_per_group : 1;
+    int64_t most =
+        g->tiles_per_group <= TURNS ? at_least(c, UNROLL, part->count) / g->tiles_per_group : 1;
     int64_t turns = turns_of(c, scaled_by_slice(c) ? QUARTERS * g->tiles_per_group : 1, most);
     int64_t rounds = full > 1 ? full / turns : 0;
     ir_value *first = low_div(l, part->first, low_index(l, g->tiles_per_group));
