@@ -5,7 +5,7 @@
 // waits too. So it goes behind the next lookup and the loads that follow. No sum is added to in
 // another order. Lookups of one row are left alone: prefetches fill their wait, and their loops
 // stay what the emulator executes as a whole.
-#include "compiler/passes/passes.h"
+#include "compiler/passes/prefetch.h"
 
 static bool uses(const ir_op *user, const ir_op *op)
 {
@@ -17,7 +17,7 @@ static bool uses(const ir_op *user, const ir_op *op)
     return false;
 }
 
-static bool is_inside(const ir_value *v, const ir_block *b)
+static bool is_made_in(const ir_value *v, const ir_block *b)
 {
     return v && v->kind == IR_VALUE_RESULT && v->op->block == b;
 }
@@ -61,7 +61,7 @@ static bool may_move_up(const ir_op *op, const ir_op *before)
     bool may = is_quiet(before, op);
     for (unsigned i = 0; i < op->n_operands && may; i++) {
         const ir_value *v = ir_operand(op, i);
-        if (is_inside(v, op->block) && !stands_before(v->op, before))
+        if (is_made_in(v, op->block) && !stands_before(v->op, before))
             may = v->op != before && moves_up(v->op) && may_move_up(v->op, before);
     }
     return may;
@@ -73,7 +73,7 @@ static void move_operands_up(const ir_op *op, ir_op *before)
 {
     for (unsigned i = 0; i < op->n_operands; i++) {
         const ir_value *v = ir_operand(op, i);
-        if (is_inside(v, op->block) && !stands_before(v->op, before))
+        if (is_made_in(v, op->block) && !stands_before(v->op, before))
             move_up(v->op, before);
     }
 }
@@ -114,7 +114,7 @@ static bool may_move_down(const ir_op *op, const ir_op *behind)
 static void place_scaling(ir_op *op)
 {
     ir_value *sums = ir_operand_named(op, "c");
-    if (!is_inside(sums, op->block) || sums->op->code != IR_XLUT_MMA ||
+    if (!is_made_in(sums, op->block) || sums->op->code != IR_XLUT_MMA ||
         ir_name_is(sums->op, "rows", "one"))
         return;
     ir_op *next = next_lookup(sums->op), *third = next ? next_lookup(next) : NULL;
@@ -140,38 +140,46 @@ static void place_planes(ir_op *lookup)
         return;
     for (unsigned i = first; i < lookup->n_operands; i++) {
         ir_value *plane = ir_operand(lookup, i);
-        if (is_inside(plane, lookup->block) && stands_before(before, plane->op) &&
+        if (is_made_in(plane, lookup->block) && stands_before(before, plane->op) &&
             may_move_up(plane->op, before))
             move_up(plane->op, before);
     }
 }
 
-// The last scaling first: what it makes room for follows.
-static void overlap_block(ir_block *b)
+// What the block has of an opcode; moving ops does not change the list.
+typedef ARRAY_OF(ir_op *) op_list;
+
+static op_list ops_of(arena *a, const ir_block *b, ir_opcode code)
 {
-    for (ir_op *op = b->last, *previous; op; op = previous) {
-        previous = op->previous;
-        if (op->code == IR_XLUT_DEQ)
-            place_scaling(op);
-    }
-    IR_FOR_OPS_SAFE(op, b)
+    op_list found = {0};
+    IR_FOR_OPS(op, b)
     {
-        if (op->code == IR_XLUT_MMA)
-            place_planes(op);
+        if (op->code == code)
+            ARRAY_PUSH(a, &found, op);
     }
+    return found;
+}
+
+// The last scaling first: what it makes room for follows.
+static void overlap_block(arena *a, const ir_block *b)
+{
+    op_list lookups = ops_of(a, b, IR_XLUT_MMA), scalings = ops_of(a, b, IR_XLUT_DEQ);
+    for (size_t i = 0; i < lookups.count; i++)
+        place_planes(lookups.items[i]);
+    for (size_t i = scalings.count; i-- > 0;)
+        place_scaling(scalings.items[i]);
 }
 
 static void visit(ir_op *op, void *context)
 {
-    (void)context;
     if (op->code == IR_FOR)
-        overlap_block(op->regions[0]);
+        overlap_block(((pass_context *)context)->arena, op->regions[0]);
 }
 
 bool pass_overlap(ir_module *m, pass_context *c)
 {
-    (void)c;
     for (ir_function *f = m->functions; f; f = f->next)
-        ir_walk(f->body, visit, NULL);
+        if (!is_prefetched(f)) // prefetches have been put where there is time
+            ir_walk(f->body, visit, c);
     return true;
 }

@@ -377,8 +377,7 @@ static void find_prefetch(ir_op *op, void *context)
     *(bool *)context |= op->code == IR_XLUT_PF || op->code == IR_PREFETCH;
 }
 
-// A module that was dumped comes again.
-static bool is_prefetched(const ir_function *f)
+bool is_prefetched(const ir_function *f)
 {
     bool found = false;
     ir_walk(f->body, find_prefetch, &found);

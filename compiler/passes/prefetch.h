@@ -17,6 +17,9 @@ typedef struct address {
     } terms[MOST_TERMS];
 } address;
 
+// A module that was dumped comes again.
+bool is_prefetched(const ir_function *f);
+
 bool is_op(const ir_value *v, ir_opcode code);
 // Where a buffer begins, in bytes behind what it is a part of. False: not known when compiling.
 bool address_of(const ir_value *buffer, const ir_value **root, address *at);
