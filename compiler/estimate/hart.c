@@ -126,9 +126,26 @@ static void grow(hart *h)
 
 typedef enum level { IN_SCRATCH, IN_L2, IN_MEMORY } level;
 
-static level level_of(const hart *h, double age, double common)
+// A number from 0 to 1, another one for each line.
+static double lot_of(uint64_t number)
 {
-    if (age < (double)h->machine->scratch_size)
+    return (double)((number * 0x9e3779b97f4a7c15) >> 40) / (double)(1 << 24);
+}
+
+// A line stays until as many others as there are ways have come to its set. Of what was touched
+// since, sets have the mean give or take one, since most of it lies side by side.
+static bool in_scratch(const machine *m, double age, uint64_t number)
+{
+    double size = (double)m->scratch_size, ways = (double)m->scratch_ways;
+    if (m->parts & MACHINE_CLUSTER) // registers and shared memory: no sets
+        return age < size;
+    double others = age / size * ways;
+    return erfc((others - ways + 0.5) / sqrt(2)) / 2 > lot_of(number);
+}
+
+static level level_of(const hart *h, double age, double common, uint64_t number)
+{
+    if (in_scratch(h->machine, age, number))
         return IN_SCRATCH;
     if ((h->machine->parts & MACHINE_L2) && common < (double)h->machine->l2_size)
         return IN_L2;
@@ -138,7 +155,7 @@ static level level_of(const hart *h, double age, double common)
 // Lines that were used just now, or prefetched, do not push others out once more.
 static void advance(hart *h, double age, const access *a)
 {
-    enum { RECENT = 64 }; // part of scratch
+    enum { RECENT = 16 }; // part of scratch
     if (age * RECENT < (double)h->machine->scratch_size)
         return;
     h->counts.clock += LINE / a->nearby;
@@ -226,7 +243,7 @@ static line *find_line(hart *h, const access *a, int64_t number, level *where)
     } else {
         advance(h, age, a);
     }
-    *where = level_of(h, age, common);
+    *where = level_of(h, age, common, (uint64_t)number);
     return l;
 }
 
