@@ -97,17 +97,19 @@ static void test_work_is_counted_exactly(void **state)
     assert_int_equal(llround(w->classes[ISA_CLASS_TILE_STORE]), 6);
     assert_int_equal(llround(w->lookups), 600 * 2 * 16 * 2 * 64);
     assert_int_equal(llround(w->busy[ISA_UNIT_LUT]), 600 * 32);
-    // Weights and tables fit in scratch: they are read once.
-    assert_int_equal(llround(w->weights), 102400);
-    assert_true(w->memory_read < 102400 + 3 * 25600 + 4096);
+    // Weights and tables fit in scratch: they are read once, but for a few that met in a full set.
+    assert_true(w->weights >= 102400 && w->weights < 1.05 * 102400);
+    assert_true(w->memory_read < 1.05 * (102400 + 3 * 25600 + 4096));
 }
 
 static void test_time_grows_with_rows_and_shrinks_with_bandwidth(void **state)
 {
     (void)state;
     double two = cycles("m2n64k4", product, 2), eight = cycles("m2n64k4", product, 8);
+    const char *large = "m2n64k4,scratch.size=1MB"; // where all of it stays
     assert_true(eight > two);
-    assert_true(eight < 4 * two);
+    assert_true(cycles(large, product, 8) < 4 * cycles(large, product, 2));
+    assert_true(cycles(large, product, 8) < eight);
     assert_true(cycles("m2n64k4,memory.bandwidth=102.4GB/s", product, 8) < eight);
     assert_true(cycles("m2n64k4,memory.bandwidth=2GB/s", product, 8) > 2 * eight);
     // 204,800 bytes of weights and tables at 1 GB/s, which waits at times: nothing is prefetched.
