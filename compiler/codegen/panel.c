@@ -23,22 +23,20 @@ static LLVMValueRef local_bytes(product *p, int64_t size, const char *name)
     return at;
 }
 
+static int64_t group_count(const product *p)
+{
+    return (p->g.units + p->group_units - 1) / p->group_units;
+}
+
 void panel_allocate(product *p)
 {
+    if (!p->panelled)
+        return;
     int64_t sums = is_chunked(p) ? PRODUCT_ROWS * COLUMN_BLOCK * 4 : COLUMN_LINE;
     p->panel = local_bytes(p, p->chunk_units * p->fields * STEP_BYTES, "panel");
     p->values = local_bytes(p, groups_of_chunk(p) * 2 * STEP_BYTES, "values");
     p->sums = local_bytes(p, sums, "sums");
 }
-
-// Rows that meet a chunk together.
-typedef struct row_block {
-    const chunk *chunk;
-    LLVMValueRef part;
-    unsigned rows;
-    bool first; // takes the weights apart
-    LLVMValueRef numbers[PRODUCT_MOST_ROWS], at[PRODUCT_MOST_ROWS];
-} row_block;
 
 // ------------------------------------------------------------------- the panel
 
@@ -64,7 +62,7 @@ static void step_weights(product *p, const row_block *b, LLVMValueRef unit, LLVM
     emitter *e = p->e;
     LLVMTypeRef bytes = LLVMVectorType(int_type(e, 8), p->bytes);
     for (unsigned v = 0; v < p->vectors; v++) {
-        LLVMValueRef at = vector_at(p, panel, b, (int64_t)field * STEP_BYTES, v);
+        LLVMValueRef at = panel ? vector_at(p, panel, b, (int64_t)field * STEP_BYTES, v) : NULL;
         if (!b->first) {
             out[v] = load_as(e, bytes, at, p->bytes);
             continue;
@@ -74,7 +72,8 @@ static void step_weights(product *p, const row_block *b, LLVMValueRef unit, LLVM
             if (field_reads(p, field, l))
                 lines[l] = read_again(load_line(p, unit, l, b->part, v));
         out[v] = field_vector(p, lines, field, panel_place(p));
-        store_to(e, out[v], at, p->bytes);
+        if (panel)
+            store_to(e, out[v], at, p->bytes);
     }
 }
 
@@ -83,6 +82,8 @@ static LLVMValueRef panel_values(product *p, const row_block *b, const product_g
                                  LLVMValueRef i, bool offset, unsigned vector)
 {
     emitter *e = p->e;
+    if (!p->panelled)
+        return column_values(p, g, offset, b->part, vector);
     LLVMValueRef at = byte_at(e, p->values, index_mul(e, i, 2 * STEP_BYTES));
     at = vector_at(p, at, b, offset ? STEP_BYTES : 0, vector);
     if (!b->first)
@@ -121,7 +122,8 @@ static LLVMValueRef first_sum(const product *p, const product_group *g, LLVMValu
 static void start_sums(product *p, const row_block *b, const product_group *g, LLVMValueRef *sums)
 {
     for (unsigned r = 0; r < b->rows; r++) {
-        LLVMValueRef first = is_chunked(p) ? NULL : first_sum(p, g, b->numbers[r]);
+        bool begun = p->panelled && is_chunked(p);
+        LLVMValueRef first = begun ? NULL : first_sum(p, g, b->numbers[r]);
         for (unsigned v = 0; v < p->vectors; v++)
             sums[r * p->vectors + v] =
                 first ? first
@@ -138,8 +140,9 @@ static void unit_steps(product *p, const row_block *b, LLVMValueRef unit_at, LLV
         s[i / p->vectors][i % p->vectors] =
             p->run_units ? (byte_sum){.partial = sums[i]} : (byte_sum){.sum = sums[i]};
     int64_t operands = p->fields * operand_bytes(p);
-    LLVMValueRef panel = byte_at(e, p->panel, index_mul(e, unit, p->fields * STEP_BYTES));
-    LLVMValueRef offset = index_mul(e, unit, operands);
+    LLVMValueRef offset = index_mul(e, unit, operands), panel = NULL;
+    if (p->panelled)
+        panel = byte_at(e, p->panel, index_mul(e, unit, p->fields * STEP_BYTES));
     for (unsigned f = 0; f < p->fields; f++) {
         LLVMValueRef w[PRODUCT_MOST_VECTORS];
         step_weights(p, b, unit_at, panel, f, w);
@@ -242,7 +245,7 @@ static void row_group(product *p, const row_block *b, LLVMValueRef i, LLVMValueR
     }
 }
 
-static void row_groups(product *p, const row_block *b, LLVMValueRef *results)
+void row_groups(product *p, const row_block *b, LLVMValueRef *results)
 {
     emitter *e = p->e;
     LLVMValueRef zero = constant64(p, 0);
@@ -280,11 +283,15 @@ static void row_results(product *p, const row_block *b)
     LLVMValueRef results[PRODUCT_MOST_ROWS * PRODUCT_MOST_VECTORS];
     for (unsigned r = 0; r < b->rows; r++)
         for (unsigned v = 0; v < p->vectors; v++)
-            results[r * p->vectors + v] = span_begin(p, b->numbers[r], b->part, v);
+            results[r * p->vectors + v] = span_begin(p, b->chunk, b->numbers[r], b->part, v);
     row_groups(p, b, results);
     for (unsigned r = 0; r < b->rows; r++)
-        for (unsigned v = 0; v < p->vectors; v++)
-            span_end(p, b->chunk, b->numbers[r], b->part, v, results[r * p->vectors + v]);
+        for (unsigned v = 0; v < p->vectors; v++) {
+            LLVMValueRef *y = &results[r * p->vectors + v];
+            *y = span_result(p, b->chunk, b->numbers[r], b->part, v, *y);
+        }
+    span_rows s = {b->chunk, b->part, b->numbers, b->rows};
+    span_end(p, &s, results);
 }
 
 // While rows meet this chunk, the next one comes closer, some lines with each block of rows.
@@ -383,22 +390,32 @@ static void clear_sums(product *p, const product_group *g)
     counted_end(e, &l, NULL);
 }
 
+static void add_row_sums(product *p, const chunk *c, LLVMValueRef row, LLVMValueRef part)
+{
+    emitter *e = p->e;
+    LLVMValueRef results[PRODUCT_MOST_VECTORS];
+    row_factors f = factors_of(p, c->group, row);
+    for (unsigned v = 0; v < p->vectors; v++) {
+        LLVMValueRef sum = load_as(e, sum_type(p), sum_at(p, row, part, v), p->bytes);
+        LLVMValueRef y = span_begin(p, c, row, part, v), scale = NULL, offset = NULL;
+        if (panel_place(p) != FIELD_DOUBLED)
+            sum = signed_sum(p, sum, f.sum);
+        if (!p->late_weight)
+            scale = column_values(p, c->group, false, part, v);
+        if (p->format.offset)
+            offset = column_values(p, c->group, true, part, v);
+        results[v] = span_result(p, c, row, part, v, add_group(p, sum, f, scale, offset, y));
+    }
+    span_rows s = {c, part, &row, 1};
+    span_end(p, &s, results);
+}
+
 static void add_sums(product *p, const chunk *c)
 {
     emitter *e = p->e;
     counted_loop rows = counted_begin(e, constant64(p, 0), p->rows, 1, 0, NULL);
-    row_factors f = factors_of(p, c->group, rows.i);
-    for (unsigned v = 0; v < COLUMN_BLOCK / p->lanes; v++) {
-        LLVMValueRef sum = load_as(e, sum_type(p), sum_at(p, rows.i, NULL, v), p->bytes);
-        LLVMValueRef y = span_begin(p, rows.i, NULL, v), scale = NULL, offset = NULL;
-        if (panel_place(p) != FIELD_DOUBLED)
-            sum = signed_sum(p, sum, f.sum);
-        if (!p->late_weight)
-            scale = column_values(p, c->group, false, NULL, v);
-        if (p->format.offset)
-            offset = column_values(p, c->group, true, NULL, v);
-        span_end(p, c, rows.i, NULL, v, add_group(p, sum, f, scale, offset, y));
-    }
+    for (unsigned i = 0; i < p->parts; i++)
+        add_row_sums(p, c, rows.i, p->parts > 1 ? constant64(p, i) : NULL);
     counted_end(e, &rows, NULL);
 }
 
@@ -407,7 +424,11 @@ static void long_group(product *p, LLVMValueRef number)
 {
     emitter *e = p->e;
     product_group g = group_at(p, number);
-    chunk c = {.group = &g, .first_group = number};
+    chunk c = {.group = &g,
+               .first_group = number,
+               .begins = LLVMBuildICmp(e->builder, LLVMIntEQ, number, constant64(p, 0), ""),
+               .ends = LLVMBuildICmp(e->builder, LLVMIntEQ, number,
+                                     constant64(p, group_count(p) - 1), "")};
     clear_sums(p, &g);
     counted_loop chunks = counted_begin(e, constant64(p, 0), g.units, p->chunk_units, 0, NULL);
     c.first = chunks.i;
@@ -424,8 +445,8 @@ void emit_panel(product *p)
         for_spans(p, chunk_part);
         return;
     }
-    int64_t groups = (p->g.units + p->group_units - 1) / p->group_units;
-    counted_loop l = counted_begin(p->e, constant64(p, 0), constant64(p, groups), 1, 0, NULL);
+    counted_loop l =
+        counted_begin(p->e, constant64(p, 0), constant64(p, group_count(p)), 1, 0, NULL);
     long_group(p, l.i);
     counted_end(p->e, &l, NULL);
 }

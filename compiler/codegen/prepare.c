@@ -93,13 +93,14 @@ static LLVMValueRef greater(emitter *e, LLVMValueRef x, LLVMValueRef y)
     return choose(e, compare_float(e, LLVMRealOGT, x, y), x, y);
 }
 
-// Rows begin on new pages, where the CPU's own prefetching stops.
+// Rows begin on new pages, where the CPU's own prefetching stops. While one is looked at, the next
+// one comes: every other vector the first time, the rest the second time.
 static void prefetch_ahead(const preparation *p, LLVMValueRef k)
 {
-    enum { AHEAD = 2048 };
     int64_t size = (int64_t)scalar_size(p->type);
     LLVMValueRef at = byte_at(p->e, p->from, index_mul(p->e, k, size));
-    prefetch(p->e, byte_at_constant(p->e, at, AHEAD), PREFETCH_FIRST);
+    at = byte_at_constant(p->e, at, p->row.padded * size);
+    prefetch(p->e, at, PREFETCH_SECOND);
 }
 
 static LLVMValueRef scale_at(const preparation *p, LLVMValueRef start)
@@ -120,7 +121,8 @@ static void find_scale(const preparation *p, LLVMValueRef start, LLVMValueRef en
     counted_loop l = counted_begin(e, start, end, n * LANES, n, each);
     for (unsigned i = 0; i < n; i++) {
         LLVMValueRef k = index_add(e, l.i, constant64(p, i * LANES)), x = load_lanes(p, k);
-        prefetch_ahead(p, k);
+        if (i % 2 || n == 1)
+            prefetch_ahead(p, k);
         each[i] = greater(e, magnitude(p, x), l.phis[i]);
     }
     counted_end(e, &l, each);
@@ -279,6 +281,8 @@ static void prepare_span(const preparation *p, LLVMValueRef start, LLVMValueRef 
     unsigned n = vectors_of(p, p->sum_group);
     counted_loop l = counted_begin(e, start, end, n * LANES, 1, &sum);
     LLVMValueRef next = l.phis[0];
+    for (unsigned i = 0; i < n; i += 2)
+        prefetch_ahead(p, index_add(e, l.i, constant64(p, i * LANES)));
     for (unsigned i = 0; i < n; i++)
         next = forms[p->form](p, index_add(e, l.i, constant64(p, i * LANES)), inverse, next);
     counted_end(e, &l, &next);

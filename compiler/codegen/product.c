@@ -8,8 +8,6 @@ static LLVMValueRef constant64(const product *p, int64_t value)
     return int_constant(p->e, 64, value);
 }
 
-// ------------------------------------------------------------------ before, after
-
 static void clear_results(product *p)
 {
     emitter *e = p->e;
@@ -18,27 +16,6 @@ static void clear_results(product *p)
     LLVMValueRef at = byte_at(e, p->to, index_mul(e, l.i, p->lanes * 4));
     store_to(e, LLVMConstNull(float_lanes(p)), at, p->lanes * 4);
     counted_end(e, &l, NULL);
-}
-
-// What multiplies a whole row or column comes last.
-static void multiply_late(product *p)
-{
-    emitter *e = p->e;
-    if (!p->late_weight && !p->late_activation)
-        return;
-    product_group g = group_at(p, constant64(p, 0));
-    counted_loop rows = counted_begin(e, constant64(p, 0), p->rows, 1, 0, NULL);
-    row_factors f = factors_of(p, &g, rows.i);
-    for (unsigned v = 0; v < COLUMN_BLOCK / p->lanes; v++) {
-        LLVMValueRef at = result_at(p, rows.i, NULL, v);
-        LLVMValueRef y = load_as(e, float_lanes(p), at, p->lanes * 4);
-        if (p->late_weight)
-            y = primitive2(e, P_FMUL, y, column_values(p, &g, false, NULL, v));
-        if (p->late_activation)
-            y = primitive2(e, P_FMUL, y, f.scale);
-        store_to(e, y, at, p->lanes * 4);
-    }
-    counted_end(e, &rows, NULL);
 }
 
 // --------------------------------------------------------------------- one row
@@ -259,7 +236,7 @@ static void direct_part(product *p, const chunk *c, LLVMValueRef part)
     emitter *e = p->e;
     LLVMValueRef results[PRODUCT_MOST_VECTORS], zero = constant64(p, 0);
     for (unsigned v = 0; v < p->vectors; v++)
-        results[v] = span_begin(p, zero, part, v);
+        results[v] = span_begin(p, c, zero, part, v);
     if (p->span_units == p->group_units) {
         direct_group(p, c->first_group, part, results);
     } else {
@@ -270,7 +247,9 @@ static void direct_part(product *p, const chunk *c, LLVMValueRef part)
         counted_end(e, &l, results);
     }
     for (unsigned v = 0; v < p->vectors; v++)
-        span_end(p, c, zero, part, v, results[v]);
+        results[v] = span_result(p, c, zero, part, v, results[v]);
+    span_rows s = {c, part, &zero, 1};
+    span_end(p, &s, results);
 }
 
 void emit_direct(product *p)
@@ -315,6 +294,7 @@ static void choose_groups(product *p, int64_t activation_group, int64_t sum_grou
 static void choose_rows(product *p)
 {
     bool results = p->span_units > p->group_units;
+    p->panelled = p->form == ACTIVATION_LOOKUPS || p->e->level->dot != DOT_VNNI;
     p->block_rows = 2;
     if (p->e->level->registers >= 32)
         p->block_rows = results || p->form == ACTIVATION_LOOKUPS ? 3 : 6;
@@ -326,6 +306,22 @@ static activation_form form_of(const ir_op *op)
         if (ir_name_is(op, "form", activation_form_names[i]))
             return (activation_form)i;
     UNREACHABLE();
+}
+
+// A row of results to which nothing has been added.
+static LLVMValueRef zeros_of(const product *p)
+{
+    emitter *e = p->e;
+    LLVMTypeRef type = LLVMArrayType2(int_type(e, 8), COLUMN_BLOCK * 4);
+    LLVMValueRef zeros = LLVMGetNamedGlobal(e->llvm, "zeros");
+    if (zeros)
+        return zeros;
+    zeros = LLVMAddGlobal(e->llvm, type, "zeros");
+    LLVMSetInitializer(zeros, LLVMConstNull(type));
+    LLVMSetGlobalConstant(zeros, true);
+    LLVMSetLinkage(zeros, LLVMInternalLinkage);
+    LLVMSetAlignment(zeros, COLUMN_LINE);
+    return zeros;
 }
 
 static bool describe(product *p, const ir_op *op)
@@ -346,6 +342,7 @@ static bool describe(product *p, const ir_op *op)
     choose_groups(p, group, sums);
     choose_runs(p);
     choose_rows(p);
+    p->zeros = zeros_of(p);
     return true;
 }
 
@@ -357,6 +354,26 @@ static const char *name_of(product *p, const ir_op *op)
                         (long long)p->sum_group, p->integer ? ".integer" : "", p->e->level->name);
 }
 
+// From the block to where results belong.
+static void copy_results(product *p)
+{
+    emitter *e = p->e;
+    LLVMBasicBlockRef copy = new_block(e, "copy"), end = new_block(e, "copied");
+    LLVMValueRef there = LLVMBuildICmp(e->builder, LLVMIntEQ, p->to, p->results, "");
+    LLVMBuildCondBr(e->builder, there, end, copy);
+    LLVMPositionBuilderAtEnd(e->builder, copy);
+    counted_loop rows = counted_begin(e, constant64(p, 0), p->rows, 1, 0, NULL);
+    LLVMValueRef offset = LLVMBuildNSWMul(e->builder, rows.i, p->stride, "");
+    LLVMValueRef to = byte_at(e, p->results, offset);
+    for (unsigned v = 0; v < COLUMN_BLOCK / p->lanes; v++) {
+        LLVMValueRef y = load_as(e, float_lanes(p), result_at(p, rows.i, NULL, v), p->lanes * 4);
+        store_to(e, y, byte_at_constant(e, to, v * p->lanes * 4), 4);
+    }
+    counted_end(e, &rows, NULL);
+    LLVMBuildBr(e->builder, end);
+    LLVMPositionBuilderAtEnd(e->builder, end);
+}
+
 static void emit_rows(product *p)
 {
     emitter *e = p->e;
@@ -366,9 +383,15 @@ static void emit_rows(product *p)
     LLVMBuildCondBr(e->builder, single, one, several);
     LLVMPositionBuilderAtEnd(e->builder, one);
     emit_direct(p);
+    copy_results(p);
     LLVMBuildBr(e->builder, end);
     LLVMPositionBuilderAtEnd(e->builder, several);
-    emit_panel(p);
+    if (p->panelled) {
+        emit_panel(p);
+        copy_results(p);
+    } else {
+        emit_registers(p);
+    }
     LLVMBuildBr(e->builder, end);
     LLVMPositionBuilderAtEnd(e->builder, end);
 }
@@ -377,22 +400,24 @@ static LLVMValueRef define(product *p, const char *name)
 {
     emitter *e = p->e;
     LLVMTypeRef pointer = pointer_type(e), i64 = int_type(e, 64);
-    LLVMTypeRef types[] = {pointer, pointer, pointer, i64, pointer, pointer};
-    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), types, 6, false);
+    LLVMTypeRef types[] = {pointer, pointer, pointer, i64, pointer, i64, pointer, pointer};
+    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), types, 8, false);
     LLVMValueRef f = LLVMAddFunction(e->llvm, name, type);
     LLVMSetLinkage(f, LLVMInternalLinkage);
     add_attributes(e, f, false);
-    LLVMValueRef *parameters[] = {&p->entries, &p->weights, &p->to, &p->rows, &p->scales, &p->book};
-    for (unsigned i = 0; i < 6; i++)
+    LLVMValueRef *parameters[] = {&p->entries, &p->weights, &p->results, &p->rows,
+                                  &p->to,      &p->stride,  &p->scales,  &p->book};
+    for (unsigned i = 0; i < 8; i++)
         *parameters[i] = LLVMGetParam(f, i);
     outer_function outer = enter_function(e, f);
     panel_allocate(p);
-    clear_results(p);
-    if (p->form == ACTIVATION_FLOATS)
+    if (p->form == ACTIVATION_FLOATS) {
+        clear_results(p);
         emit_floats(p);
-    else
+        copy_results(p);
+    } else {
         emit_rows(p);
-    multiply_late(p);
+    }
     LLVMBuildRetVoid(e->builder);
     leave_function(e, outer);
     return f;
@@ -412,6 +437,7 @@ void emit_multiply(emitter *e, ir_op *op)
     LLVMValueRef arguments[] = {
         value_of(e, ir_operand_named(op, "entries")), value_of(e, ir_operand_named(op, "weights")),
         value_of(e, ir_operand_named(op, "to")),      value_of(e, ir_operand_named(op, "rows")),
+        value_of(e, ir_operand_named(op, "block")),   int_constant(e, 64, ir_integer(op, "stride")),
         scales ? value_of(e, scales) : none,          book ? value_of(e, book) : none};
-    LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(f), f, arguments, 6, "");
+    LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(f), f, arguments, 8, "");
 }

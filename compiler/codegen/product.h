@@ -37,8 +37,11 @@ typedef struct product {
     int64_t span_units;  // whole groups, at most one of the activations' scales
     int64_t chunk_units; // of the panel: a span, or a part of a long group
     bool integer;        // integer activations: their scales are the operand's, one a row
+    bool panelled;       // several rows take the weights apart once
     bool late_weight, late_activation; // factors that multiply at the end
     LLVMValueRef entries, weights, to, rows, scales, book;
+    LLVMValueRef results, stride;     // where results belong; `to` is a block of its own, or that
+    LLVMValueRef zeros;               // of a row, where nothing has been added yet
     LLVMValueRef panel, values, sums; // of several rows
 
     unsigned bytes;   // of a vector
@@ -165,23 +168,50 @@ typedef struct chunk {
     LLVMValueRef first;         // unit of the row; of a long group: of that
     LLVMValueRef units;         // of a long group
     LLVMValueRef first_group, groups;
+    LLVMValueRef begins, ends; // i1: of the row
 } chunk;
 bool is_scaled(const product *p); // activations have scales of their own
 void choose_spans(product *p);
 bool is_chunked(const product *p); // groups are longer than a chunk
 typedef void on_part(product *p, const chunk *c, LLVMValueRef part);
 void for_parts(product *p, const chunk *c, on_part *emit);
+chunk span_at(const product *p, LLVMValueRef unit); // the one that begins there
 void for_spans(product *p, on_part *emit);
 // What a span's groups are added to, for one row and vector, and where that goes: products of
 // rounded activations are scaled once a span.
-LLVMValueRef span_begin(const product *p, LLVMValueRef row, LLVMValueRef part, unsigned vector);
+LLVMValueRef earlier_result(const product *p, const chunk *c, LLVMValueRef row, LLVMValueRef part,
+                            unsigned vector);
+bool spans_are_scaled(const product *p);
+LLVMValueRef scaled_span(const product *p, const chunk *c, LLVMValueRef row, LLVMValueRef result,
+                         LLVMValueRef y);
+LLVMValueRef span_begin(const product *p, const chunk *c, LLVMValueRef row, LLVMValueRef part,
+                        unsigned vector);
 void start_results(const product *p, LLVMValueRef *results, unsigned n); // zeros for NULL
 LLVMValueRef add_group(const product *p, LLVMValueRef sum, row_factors factors, LLVMValueRef scale,
                        LLVMValueRef offset, LLVMValueRef y);
-void span_end(const product *p, const chunk *c, LLVMValueRef row, LLVMValueRef part,
-              unsigned vector, LLVMValueRef result);
+LLVMValueRef span_result(const product *p, const chunk *c, LLVMValueRef row, LLVMValueRef part,
+                         unsigned vector, LLVMValueRef result);
+// Rows of results that meet the end of a span together.
+typedef struct span_rows {
+    const chunk *chunk;
+    LLVMValueRef part;
+    const LLVMValueRef *numbers;
+    unsigned rows;
+} span_rows;
+void span_end(const product *p, const span_rows *s, LLVMValueRef *results);
+void multiply_late(const product *p, const span_rows *s, LLVMValueRef *results);
 // ---- what makes a product
 void emit_direct(product *p);    // product.c: of one row
 void panel_allocate(product *p); // panel.c, at the function's head
 void emit_panel(product *p);
-void emit_floats(product *p); // floats.c
+// Rows that meet a chunk together.
+typedef struct row_block {
+    const chunk *chunk;
+    LLVMValueRef part;
+    unsigned rows;
+    bool first; // takes the weights apart
+    LLVMValueRef numbers[PRODUCT_MOST_ROWS], at[PRODUCT_MOST_ROWS];
+} row_block;
+void row_groups(product *p, const row_block *b, LLVMValueRef *results);
+void emit_registers(product *p); // registers.c
+void emit_floats(product *p);    // floats.c

@@ -1,6 +1,8 @@
 // Groups of packed weights, and spans of them under one scale of activations.
 #include "compiler/codegen/product.h"
 
+#include <string.h>
+
 // ---------------------------------------------------------------------- groups
 
 static LLVMValueRef constant64(const product *p, int64_t value)
@@ -135,12 +137,28 @@ bool is_scaled(const product *p)
     return !p->integer && p->form != ACTIVATION_FLOATS;
 }
 
-// NULL: the first group's product is the span's.
-LLVMValueRef span_begin(const product *p, LLVMValueRef row, LLVMValueRef part, unsigned vector)
+LLVMValueRef earlier_result(const product *p, const chunk *c, LLVMValueRef row, LLVMValueRef part,
+                            unsigned vector)
 {
-    if (is_scaled(p) && !p->late_activation)
-        return NULL;
-    return load_as(p->e, float_lanes(p), result_at(p, row, part, vector), p->lanes * 4);
+    emitter *e = p->e;
+    LLVMValueRef at = result_at(p, row, NULL, 0);
+    at = LLVMBuildSelect(e->builder, c->begins, p->zeros, at, "");
+    if (part)
+        at = byte_at(e, at, index_mul(e, part, p->vectors * p->lanes * 4));
+    at = byte_at_constant(e, at, vector * p->lanes * 4);
+    return load_as(e, float_lanes(p), at, p->lanes * 4);
+}
+
+bool spans_are_scaled(const product *p)
+{
+    return is_scaled(p) && !p->late_activation;
+}
+
+// NULL: the first group's product is the span's.
+LLVMValueRef span_begin(const product *p, const chunk *c, LLVMValueRef row, LLVMValueRef part,
+                        unsigned vector)
+{
+    return spans_are_scaled(p) ? NULL : earlier_result(p, c, row, part, vector);
 }
 
 void start_results(const product *p, LLVMValueRef *results, unsigned n)
@@ -150,17 +168,67 @@ void start_results(const product *p, LLVMValueRef *results, unsigned n)
             results[i] = LLVMConstNull(float_lanes(p));
 }
 
-void span_end(const product *p, const chunk *c, LLVMValueRef row, LLVMValueRef part,
-              unsigned vector, LLVMValueRef result)
+LLVMValueRef scaled_span(const product *p, const chunk *c, LLVMValueRef row, LLVMValueRef result,
+                         LLVMValueRef y)
+{
+    product_group g = {.number = c->first_group};
+    return primitive3(p->e, P_FMA, result, factors_of(p, &g, row).scale, y);
+}
+
+LLVMValueRef span_result(const product *p, const chunk *c, LLVMValueRef row, LLVMValueRef part,
+                         unsigned vector, LLVMValueRef result)
+{
+    if (!spans_are_scaled(p))
+        return result;
+    return scaled_span(p, c, row, result, earlier_result(p, c, row, part, vector));
+}
+
+// What multiplies a whole row or column comes last.
+void multiply_late(const product *p, const span_rows *s, LLVMValueRef *results)
 {
     emitter *e = p->e;
-    LLVMValueRef at = result_at(p, row, part, vector);
-    if (is_scaled(p) && !p->late_activation) {
-        product_group g = {.number = c->first_group};
-        LLVMValueRef y = load_as(e, float_lanes(p), at, p->lanes * 4);
-        result = primitive3(e, P_FMA, result, factors_of(p, &g, row).scale, y);
+    if (!p->late_weight && !p->late_activation)
+        return;
+    product_group g = group_at(p, constant64(p, 0));
+    LLVMValueRef scales[PRODUCT_MOST_VECTORS] = {NULL};
+    for (unsigned v = 0; p->late_weight && v < p->vectors; v++)
+        scales[v] = column_values(p, &g, false, s->part, v);
+    for (unsigned r = 0; r < s->rows; r++) {
+        row_factors f = factors_of(p, &g, s->numbers[r]);
+        for (unsigned v = 0; v < p->vectors; v++) {
+            LLVMValueRef *y = &results[r * p->vectors + v];
+            if (p->late_weight)
+                *y = primitive2(e, P_FMUL, *y, scales[v]);
+            if (p->late_activation)
+                *y = primitive2(e, P_FMUL, *y, f.scale);
+        }
     }
-    store_to(e, result, at, p->lanes * 4);
+}
+
+void span_end(const product *p, const span_rows *s, LLVMValueRef *results)
+{
+    enum { MOST = PRODUCT_MOST_ROWS * PRODUCT_MOST_VECTORS };
+    emitter *e = p->e;
+    LLVMValueRef last[MOST];
+    unsigned n = s->rows * p->vectors;
+    LLVMBasicBlockRef here = LLVMGetInsertBlock(e->builder), end = new_block(e, "end");
+    LLVMBasicBlockRef done = new_block(e, "done");
+    memcpy(last, results, n * sizeof *last);
+    LLVMBuildCondBr(e->builder, s->chunk->ends, end, done);
+    LLVMPositionBuilderAtEnd(e->builder, end);
+    multiply_late(p, s, last);
+    LLVMBuildBr(e->builder, done);
+    end = LLVMGetInsertBlock(e->builder);
+    LLVMPositionBuilderAtEnd(e->builder, done);
+    for (unsigned i = 0; i < n; i++) {
+        LLVMValueRef y = LLVMBuildPhi(e->builder, float_lanes(p), "");
+        LLVMAddIncoming(y, &results[i], &here, 1);
+        LLVMAddIncoming(y, &last[i], &end, 1);
+        results[i] = y;
+    }
+    for (unsigned i = 0; i < n; i++)
+        store_to(e, results[i], result_at(p, s->numbers[i / p->vectors], s->part, i % p->vectors),
+                 p->lanes * 4);
 }
 
 // y + x * scale; x alone, or times the scale, where there is no y yet.
@@ -209,20 +277,29 @@ void for_parts(product *p, const chunk *c, on_part *emit)
     counted_end(e, &parts, NULL);
 }
 
-void for_spans(product *p, on_part *emit)
+chunk span_at(const product *p, LLVMValueRef unit)
 {
     emitter *e = p->e;
-    LLVMValueRef all = constant64(p, p->g.units);
-    counted_loop l = counted_begin(e, constant64(p, 0), all, p->span_units, 0, NULL);
-    LLVMValueRef units = constant64(p, p->span_units), each = constant64(p, p->group_units);
+    LLVMValueRef all = constant64(p, p->g.units), each = constant64(p, p->group_units);
+    LLVMValueRef units = constant64(p, p->span_units);
     if (p->g.units % p->span_units)
-        units = least_index(e, units, LLVMBuildNSWSub(e->builder, all, l.i, ""));
+        units = least_index(e, units, LLVMBuildNSWSub(e->builder, all, unit, ""));
     LLVMValueRef up = index_add(e, units, constant64(p, p->group_units - 1));
-    chunk c = {.first = l.i,
-               .first_group = LLVMBuildUDiv(e->builder, l.i, each, ""),
-               .groups = LLVMBuildUDiv(e->builder, up, each, "")};
+    LLVMValueRef next = index_add(e, unit, constant64(p, p->span_units));
+    return (chunk){.first = unit,
+                   .begins = LLVMBuildICmp(e->builder, LLVMIntEQ, unit, constant64(p, 0), ""),
+                   .ends = LLVMBuildICmp(e->builder, LLVMIntSGE, next, all, ""),
+                   .first_group = LLVMBuildUDiv(e->builder, unit, each, ""),
+                   .groups = LLVMBuildUDiv(e->builder, up, each, "")};
+}
+
+void for_spans(product *p, on_part *emit)
+{
+    LLVMValueRef all = constant64(p, p->g.units);
+    counted_loop l = counted_begin(p->e, constant64(p, 0), all, p->span_units, 0, NULL);
+    chunk c = span_at(p, l.i);
     for_parts(p, &c, emit);
-    counted_end(e, &l, NULL);
+    counted_end(p->e, &l, NULL);
 }
 
 void choose_spans(product *p)

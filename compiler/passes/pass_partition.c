@@ -53,7 +53,7 @@ static const ir_op *shared_loop_around(const ir_op *op)
 static bool writes(const ir_op *op, unsigned slot)
 {
     switch (op->code) {
-    case IR_NATIVE_MULTIPLY:
+    case IR_NATIVE_MULTIPLY: return slot == 2 || slot == 4;
     case IR_NATIVE_UNPACK: return slot == 2;
     case IR_STORE:
     case IR_VSTORE:

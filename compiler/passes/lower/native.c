@@ -93,6 +93,15 @@ static ir_value *scales_of(native_product *k, const ir_op *op, ir_value *first_r
                     ir_type_buffer(l->module, SCALAR_F32, 1, dims));
 }
 
+// Results that are only yielded go where they belong, if blocks of columns fill it.
+static const place *direct_output(native_product *k)
+{
+    const ir_op *op = k->products[0].op;
+    bool alone = k->count == 1 && k->l->region->last->n_operands == 1;
+    bool whole = op->results[0].type->scalar == SCALAR_F32 && k->columns % COLUMN_BLOCK == 0;
+    return alone && whole ? product_direct_output(k->l, op) : NULL;
+}
+
 static void multiply(native_product *k, unsigned i, const native_block *b, ir_value *first_row,
                      ir_value *rows)
 {
@@ -108,14 +117,22 @@ static void multiply(native_product *k, unsigned i, const native_block *b, ir_va
     ir_value *at = low_add(l, low_mul(l, b->place, low_index(l, size)), low_index(l, part->at));
     ir_value *stream = low_bytes(l, weight->buffer, zero, at, size);
     ir_value *entries = low_bytes(l, table->buffer, first_row, zero, native_row(table->type).bytes);
-    ir_value *operands[6] = {entries,
+    const place *output = direct_output(k);
+    ir_value *to = p->block;
+    if (output)
+        to = low_view(l, output->buffer, first_row,
+                      low_mul(l, b->number, low_index(l, COLUMN_BLOCK)), p->block->type);
+    ir_value *operands[7] = {entries,
                              stream,
-                             p->block,
+                             to,
                              rows,
+                             p->block,
                              scales_of(k, p->op, first_row),
                              book_of(l, weight, format)};
-    unsigned n = operands[5] ? 6 : operands[4] ? 5 : 4;
+    unsigned n = operands[6] ? 7 : operands[5] ? 6 : 5;
     ir_op *op = ir_build(&l->at, IR_NATIVE_MULTIPLY, n, operands, 0, NULL);
+    if (output)
+        ir_set_integer(op, "stride", k->columns * (int64_t)sizeof(float));
     ir_set_text(op, "format", format->name);
     ir_set_integer(op, "depth", weight->type->dims[1].value);
     describe_activations(op, table->type);
@@ -131,6 +148,8 @@ static void build_block(native_product *k, const native_block *b, ir_value *firs
         width = low_min(l, size, low_sub(l, low_index(l, k->columns), first));
     for (unsigned i = 0; i < k->count; i++)
         multiply(k, i, b, first_row, rows);
+    if (direct_output(k))
+        return;
     epilogue e = {.products = k->products,
                   .n_products = k->count,
                   .first_row = first_row,
