@@ -17,8 +17,9 @@ typedef struct stream {
     const ir_value *root;
     address at;
     int64_t bytes, advance; // from round to round
-    ir_value *view;         // of its first byte
-    ir_op *reader;          // that reads it first
+    ir_op *reader;          // that reads of it first
+    ir_value *view;         // of what it reads, `before` bytes behind the stream's beginning
+    int64_t before;
 } stream;
 
 typedef struct prefetching {
@@ -32,14 +33,32 @@ typedef struct prefetching {
 
 // --------------------------------------------------------------------- streams
 
-// Puts a read behind what is read already. False: it does not begin where that ends.
+// Adds a later read to a stream that it overlaps, or that it begins or ends beside. False: it lies
+// elsewhere.
 static bool extend(stream *s, const stream *next)
 {
-    if (s->root != next->root || !address_same_terms(&s->at, &next->at) ||
-        s->at.constant + s->bytes != next->at.constant)
+    int64_t begin = s->at.constant, end = begin + s->bytes;
+    int64_t next_begin = next->at.constant, next_end = next_begin + next->bytes;
+    if (s->root != next->root || !address_same_terms(&s->at, &next->at) || next_begin > end ||
+        next_end < begin)
         return false;
-    s->bytes += next->bytes;
+    s->at.constant = next_begin < begin ? next_begin : begin;
+    s->bytes = (next_end > end ? next_end : end) - s->at.constant;
+    s->before += begin - s->at.constant;
     return true;
+}
+
+// What filled a gap between streams makes them one.
+static void join(prefetching *p)
+{
+    for (unsigned i = 0; i < p->count; i++)
+        for (unsigned j = i + 1; j < p->count; j++) {
+            if (!extend(&p->streams[i], &p->streams[j]))
+                continue;
+            p->count--;
+            memmove(&p->streams[j], &p->streams[j + 1], (p->count - j) * sizeof(stream));
+            j = i; // the longer one may touch others
+        }
 }
 
 static void add_read(prefetching *p, ir_op *reader, ir_value *view)
@@ -78,6 +97,7 @@ static void collect(prefetching *p)
         if (view)
             add_read(p, op, view);
     }
+    join(p);
 }
 
 // -------------------------------------------------------------------- distance
@@ -322,7 +342,7 @@ static void prefetch_streams(prefetching *p)
         for (unsigned t = tiles; t-- > 0;) {
             double share = (t + (double)k / streams) / tiles;
             ir_op *behind = one_row ? load_at(s, t * tile) : before_lookup(p, s, share);
-            prefetch(p, behind, s->view, distance(p, s) + t * tile);
+            prefetch(p, behind, s->view, distance(p, s) + t * tile - s->before);
         }
     }
 }
