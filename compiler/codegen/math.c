@@ -1,19 +1,20 @@
 // Elementary functions of f32 (sin and cos: and f64), scalar or vector. Only
-// additions, multiplications, fma, division and integer operations on the bits are
-// used, so that every machine gives the same bits. Polynomials of f32 are minimax
-// fits (Remez exchange, the relative error of the whole function weighted) made for
-// these intervals.
+// additions, multiplications, fma, division, minimum and maximum, and integer operations on the
+// bits are used, so that every machine gives the same bits; RISC-V has a silu of its own.
+// Polynomials of f32 are minimax fits (Remez exchange, the relative error of the whole function
+// weighted) made for these intervals.
 //
 //   function      largest error, against the exact value
 //   exp           1 ulp; 0 below -103.98, infinity above 88.73, subnormals rounded
 //   tanh          2 ulp
 //   erf           2 ulp
 //   sigmoid       3 ulp above 2^-126; smaller results lose bits, 0 below -88.73
-//   silu          4 ulp where sigmoid is normal
+//   silu          4 ulp where sigmoid is normal; on RISC-V down to -88.7, below it 2^-127 |x|
 //   gelu          2^-22 |x|, but at least a subnormal step
 //   sin, cos      of f32 0.51 ulp; of f64 2 ulp + 2^-60; NaN for |x| above 2^45
 //
-// NaN gives NaN in all of them. tests/unit/codegen_math_test.c holds them to it.
+// NaN gives NaN in all of them. silu of -infinity is NaN, on RISC-V -infinity.
+// tests/unit/codegen_math_test.c holds them to it.
 #include "compiler/codegen/emit.h"
 
 #include <math.h>
@@ -56,33 +57,55 @@ static LLVMValueRef power_of_two(emitter *e, LLVMValueRef n)
                        LLVMFloatTypeInContext(e->context));
 }
 
-// exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2. Adding 1.5 * 2^23
-// rounds to an integer that then stands in the low bits. 2^n is multiplied in two
-// halves, so that overflow and underflow happen, correctly rounded, at the end.
+// exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2; exp(r) = 1 + r + r^2 q(r).
+// Adding 1.5 * 2^23 rounds to an integer that then stands in the low bits.
+static const double exp_series[] = {0x1.fffffcp-2, 0x1.555490p-3, 0x1.5558f8p-5, 0x1.123b02p-7,
+                                    0x1.6a2250p-10};
+static const double rounder = 0x1.8p23, log2_e = 0x1.715476p0;
+static const double ln2_high = 0x1.62e4p-1,
+                    ln2_low = 0x1.7f7d1cp-20; // high: 15 bits, n * high is exact
+
+static LLVMValueRef reduced(emitter *e, LLVMValueRef n, LLVMValueRef x)
+{
+    LLVMValueRef r = fused(e, n, constant_like(x, -ln2_high), x);
+    return fused(e, n, constant_like(x, -ln2_low), r);
+}
+
+// 2^n is multiplied in two halves, so that overflow and underflow happen, correctly
+// rounded, at the end.
 LLVMValueRef math_exp(emitter *e, LLVMValueRef x)
 {
-    static const double q[] = {0x1.fffffcp-2, 0x1.555490p-3, 0x1.5558f8p-5, 0x1.123b02p-7,
-                               0x1.6a2250p-10};
-    const double magic = 0x1.8p23, log2_e = 0x1.715476p0;
-    const double ln2_high = 0x1.62e4p-1,
-                 ln2_low = 0x1.7f7d1cp-20; // high: 15 bits, n * high is exact
     LLVMTypeRef i32 = int_type(e, 32);
     // Not max: a NaN has to stay one. Beyond the upper bound r itself overflows.
     LLVMValueRef low = constant_like(x, -104.0);
     x = choose(e, compare_float(e, LLVMRealOLT, x, low), low, x);
     LLVMValueRef scaled =
         primitive2(e, P_MINNUM, mul(e, x, constant_like(x, log2_e)), constant_like(x, 129.0));
-    LLVMValueRef shifted = add(e, scaled, constant_like(x, magic));
-    LLVMValueRef n = sub(e, shifted, constant_like(x, magic));
-    LLVMValueRef r = fused(e, n, constant_like(x, -ln2_high), x);
-    r = fused(e, n, constant_like(x, -ln2_low), r);
-    LLVMValueRef tail = mul(e, mul(e, r, r), POLYNOMIAL(e, r, q));
+    LLVMValueRef shifted = add(e, scaled, constant_like(x, rounder));
+    LLVMValueRef r = reduced(e, sub(e, shifted, constant_like(x, rounder)), x);
+    LLVMValueRef tail = mul(e, mul(e, r, r), POLYNOMIAL(e, r, exp_series));
     LLVMValueRef y = add(e, constant_like(x, 1.0), add(e, r, tail));
     LLVMValueRef bits = reinterpret(e, shifted, i32);
     LLVMValueRef k = primitive2(e, P_SUB, bits, bits_like(bits, 0x4b400000));
     LLVMValueRef half = primitive2(e, P_ASHR, k, bits_like(k, 1));
     y = mul(e, y, power_of_two(e, half));
     return mul(e, y, power_of_two(e, primitive2(e, P_SUB, k, half)));
+}
+
+// exp(-x) for x in -88.7..87, of others (and NaN) what a bound has: within them 2^n exp(r) is
+// normal, so that n is added to the exponent of exp(r). The shift leaves nothing of 1.5 * 2^23.
+static LLVMValueRef bounded_exp_minus(emitter *e, LLVMValueRef x)
+{
+    x = primitive2(e, P_MINNUM, x, constant_like(x, 87.0));
+    x = primitive2(e, P_MAXNUM, x, constant_like(x, -88.7));
+    LLVMValueRef shifted = add(e, mul(e, x, constant_like(x, -log2_e)), constant_like(x, rounder));
+    LLVMValueRef n = sub(e, shifted, constant_like(x, rounder));
+    LLVMValueRef r = reduced(e, n, primitive1(e, P_FNEG, x)), one = constant_like(x, 1.0);
+    LLVMValueRef y = fused(e, fused(e, POLYNOMIAL(e, r, exp_series), r, one), r, one);
+    LLVMValueRef bits = reinterpret(e, shifted, int_type(e, 32));
+    bits = primitive2(e, P_SHL, bits, bits_like(bits, 23));
+    bits = primitive2(e, P_ADD, reinterpret(e, y, int_type(e, 32)), bits);
+    return reinterpret(e, bits, element_of(x));
 }
 
 // |x| < 0.625: x + x^3 q(x^2); beyond: 1 - 2 / (exp(2 |x|) + 1) with x's sign.
@@ -126,9 +149,12 @@ LLVMValueRef math_sigmoid(emitter *e, LLVMValueRef x)
     return primitive2(e, P_FDIV, constant_like(x, 1.0), one_plus_exp_minus(e, x));
 }
 
+// On RISC-V shorter: what x is divided by need not become infinity or NaN.
 LLVMValueRef math_silu(emitter *e, LLVMValueRef x)
 {
-    return primitive2(e, P_FDIV, x, one_plus_exp_minus(e, x));
+    if (e->level)
+        return primitive2(e, P_FDIV, x, one_plus_exp_minus(e, x));
+    return primitive2(e, P_FDIV, x, add(e, constant_like(x, 1.0), bounded_exp_minus(e, x)));
 }
 
 // x / 2 (1 + y)
