@@ -248,6 +248,28 @@ bool same_file(const char *a, const char *b)
     return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+static bool has_own_place(diagnostics *d, const char *output, const char *other)
+{
+    if (!output || !other || strcmp(output, "-") == 0 || !same_file(output, other))
+        return true;
+    diagnostic_error(d, NOWHERE, "'%s' would be written over '%s'; choose another name", output,
+                     other);
+    return false;
+}
+
+bool outputs_apart(diagnostics *d, const char *const *outputs, size_t n_outputs,
+                   const char *const *inputs, size_t n_inputs)
+{
+    bool ok = true;
+    for (size_t i = 0; i < n_outputs; i++) {
+        for (size_t j = 0; j < i; j++)
+            ok &= has_own_place(d, outputs[i], outputs[j]);
+        for (size_t j = 0; j < n_inputs; j++)
+            ok &= has_own_place(d, outputs[i], inputs[j]);
+    }
+    return ok;
+}
+
 output_file *output_open(diagnostics *d, const char *path)
 {
     struct stat status;

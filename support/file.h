@@ -21,6 +21,11 @@ void file_unmap(mapped_file *f);
 // Whether both names lead to one regular file, or would: the same name in one folder.
 bool same_file(const char *a, const char *b);
 
+// Whether each output is a file of its own, none of the inputs nor another output; otherwise
+// reported. NULL and "-" are no files.
+bool outputs_apart(diagnostics *d, const char *const *outputs, size_t n_outputs,
+                   const char *const *inputs, size_t n_inputs);
+
 // An output file that appears under its name only when committed: written to a
 // temporary beside it, then renamed. "-" is stdout. Abandoning removes it; so
 // does leaving the process by exit() or SIGINT/SIGTERM.

@@ -64,6 +64,15 @@ static const option_row *find_row(const option_row *rows, const char *argument, 
     return NULL;
 }
 
+static bool store_fraction(const char *tool, const option_row *row, const char *value)
+{
+    double *target = row->target;
+    if (text_to_double(value, target) && *target >= 0.001 && *target <= 1)
+        return true;
+    return usage_error(tool, "option '%s' needs a number from 0.001 to 1, not '%s'", row->name,
+                       value);
+}
+
 static bool store_integer(const char *tool, const option_row *row, const char *value)
 {
     long long number;
@@ -87,6 +96,7 @@ static bool store_value(const char *tool, const option_row *row, const char *val
         if (!text_to_double(value, row->target))
             return usage_error(tool, "option '%s' needs a number, not '%s'", row->name, value);
         return true;
+    case OPTION_FRACTION: return store_fraction(tool, row, value);
     case OPTION_LIST: ARRAY_PUSH(a, (option_values *)row->target, value); return true;
     }
     return false;

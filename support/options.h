@@ -13,6 +13,7 @@ typedef enum option_kind {
     OPTION_STRING,   // const char **
     OPTION_INTEGER,  // long long *, within [minimum, maximum]
     OPTION_NUMBER,   // double *
+    OPTION_FRACTION, // double *, within [0.001, 1]
     OPTION_LIST,     // option_values *, may be repeated
     OPTION_OPTIONAL, // const char **: "--name" stores "", "--name=value" the value
 } option_kind;

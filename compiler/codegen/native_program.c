@@ -5,7 +5,7 @@
 #include <ctype.h>
 #include <string.h>
 
-enum { ABI_VERSION = 1 };
+enum { ABI_VERSION = 2 };
 
 typedef ARRAY_OF(LLVMValueRef) words;
 
@@ -152,6 +152,7 @@ static void emit_program(emitter *e)
     number(e, &w, p->scratch_size);
     number(e, &w, (uint64_t)p->harts);
     number(e, &w, p->weights_size);
+    number(e, &w, p->weights_layout);
     LLVMValueRef program = structure(e, &w, program_symbol(e->arena, e->module->name));
     LLVMSetLinkage(program, LLVMExternalLinkage);
     LLVMSetAlignment(program, 8);

@@ -321,8 +321,10 @@ void program_print_json(text *out, const program_description *p, const machine *
                 p->workspace_size);
     text_printf(out, ", \"harts\": %" PRId64 ", \"scratch_size\": %" PRIu64, p->harts,
                 p->scratch_size);
-    text_printf(out, ", \"weights\": {\"address\": %" PRIu64 ", \"size\": %" PRIu64 ", \"file\": ",
-                PROGRAM_WEIGHTS_ADDRESS, p->weights_size);
+    text_printf(out,
+                ", \"weights\": {\"address\": %" PRIu64 ", \"size\": %" PRIu64
+                ", \"layout\": \"%016" PRIx64 "\", \"file\": ",
+                PROGRAM_WEIGHTS_ADDRESS, p->weights_size, p->weights_layout);
     if (p->weights_file)
         json_text(out, p->weights_file);
     else

@@ -37,6 +37,7 @@ typedef struct program_description {
     uint64_t workspace_size, scratch_size;
     int64_t harts;            // the most that an entry can be run on
     uint64_t weights_size;    // bytes of the packed file; 0: the program has no weights
+    uint64_t weights_layout;  // of it (import.h)
     const char *weights_file; // a packed file beside the program; NULL: a segment of the ELF
 } program_description;
 

@@ -168,8 +168,10 @@ static bool generate(build *b)
     b->with_weights = (b->stage == PROGRAM || d->target->native) && has_weight_values(d);
     if (b->with_weights && !pack_file_check(d->module, d->diagnostics, shape_of(d)))
         return false;
-    if (b->with_weights)
+    if (b->with_weights) {
         b->program->weights_size = pack_file_size(d->weights, d->module, shape_of(d));
+        b->program->weights_layout = pack_file_layout(d->module);
+    }
     if (b->with_weights && d->packed)
         b->program->weights_file = name_beside(d, output_name(d, ".elf"), d->packed);
     if (!program_plan_workspace(b->program, d->diagnostics, d->module))
@@ -241,15 +243,26 @@ static bool link_program(build *b, const text *object)
     return ok;
 }
 
+// What is written for CPUs.
+typedef struct native_files {
+    const char *code, *header, *weights;
+} native_files;
+
+static native_files native_files_of(driver *d, const char *path)
+{
+    return (native_files){path, beside(d, path, ".h"),
+                          d->packed ? d->packed : beside(d, path, ".lutw")};
+}
+
 // For CPUs: the object or library, its header, and the weights, all of them beside each other.
 static bool write_native(build *b, const text *object)
 {
     driver *d = b->d;
-    const char *path = output_name(d, stages[b->stage].extension);
-    const char *packed = d->packed ? d->packed : beside(d, path, ".lutw");
-    if (b->with_weights && !write_packed(d, packed))
+    const native_files files = native_files_of(d, output_name(d, stages[b->stage].extension));
+    const char *path = files.code;
+    if (b->with_weights && !write_packed(d, files.weights))
         return false;
-    if (!write_header(d, b->program, beside(d, path, ".h")))
+    if (!write_header(d, b->program, files.header))
         return false;
     double start = clock_seconds();
     bool ok = b->stage == LIBRARY ? write_library(d, path, object) : write_output(d, path, object);
@@ -283,10 +296,24 @@ static bool outputs_fit(driver *d, const char *program)
     return outputs_have_places(d, outputs, 2);
 }
 
+static bool native_outputs_fit(driver *d, const char *path)
+{
+    const native_files files = native_files_of(d, path);
+    const char *outputs[] = {files.code, files.header, files.weights};
+    if (strcmp(path, "-") != 0)
+        return outputs_have_places(d, outputs, 3);
+    diagnostic_error(
+        d->diagnostics, NOWHERE,
+        "code for CPUs has a header and weights beside it: give -o the name of a file");
+    return false;
+}
+
 static bool compile(build *b)
 {
     driver *d = b->d;
-    if (!outputs_fit(d, output_name(d, stages[b->stage].extension)))
+    const bool native = d->target->native && b->stage >= OBJECT;
+    const char *path = output_name(d, stages[b->stage].extension);
+    if (!(native ? native_outputs_fit(d, path) : outputs_fit(d, path)))
         return false;
     if (b->stage == AST)
         return write_tree(d);
@@ -294,7 +321,7 @@ static bool compile(build *b)
         return false;
     if (b->stage == GRAPH)
         return write_module(d);
-    bool values = b->stage == PROGRAM || (d->target->native && b->stage >= OBJECT);
+    bool values = b->stage == PROGRAM || native;
     if (values && !calibrate_weights(d))
         return false;
     if (!choose_pipeline(d, b->stage == KERNEL ? "lower-to-tile" : NULL))

@@ -3,15 +3,6 @@
 
 #include <string.h>
 
-static bool has_own_place(driver *d, const char *output, const char *other)
-{
-    if (!output || !other || strcmp(output, "-") == 0 || !same_file(output, other))
-        return true;
-    diagnostic_error(d->diagnostics, NOWHERE,
-                     "'%s' would be written over '%s'; choose another name", output, other);
-    return false;
-}
-
 // The file of a --calibrate FILE[,tokens=N].
 static const char *calibration_file(driver *d)
 {
@@ -25,12 +16,5 @@ bool outputs_have_places(driver *d, const char *const *outputs, size_t count)
 {
     const char *inputs[] = {d->files.items[0], d->weights_spec, d->metadata, d->machine_name,
                             calibration_file(d)};
-    bool ok = true;
-    for (size_t i = 0; i < count; i++) {
-        for (size_t j = 0; j < i; j++)
-            ok = has_own_place(d, outputs[i], outputs[j]) && ok;
-        for (size_t j = 0; j < sizeof inputs / sizeof *inputs; j++)
-            ok = has_own_place(d, outputs[i], inputs[j]) && ok;
-    }
-    return ok;
+    return outputs_apart(d->diagnostics, outputs, count, inputs, sizeof inputs / sizeof *inputs);
 }

@@ -235,8 +235,8 @@ const ir_type *type_tensor(frontend *f, location where, scalar_type s, unsigned 
         if (ir_dim_maximum(dims[i]) &&
             (__builtin_mul_overflow(count, ir_dim_maximum(dims[i]), &count) ||
              count > max_elements)) {
-            fail(f, where, "a tensor of %s has more than 2^46 elements",
-                 describe_type(f, ir_type_tensor(f->module, s, rank, dims)));
+            const char *all = describe_type(f, ir_type_tensor(f->module, s, rank, dims));
+            fail(f, where, "a tensor or matrix %s has more than 2^46 elements", strchr(all, '['));
             return NULL;
         }
     return ir_type_tensor(f->module, s, rank, dims);

@@ -170,6 +170,20 @@ static void directory_entry(text *out, const ir_global *g, uint64_t hash)
     json_decref(entry);
 }
 
+uint64_t pack_file_layout(const ir_module *m)
+{
+    text all = {0};
+    FOR_WEIGHTS(g, m)
+    {
+        ir_type_print(&all, g->value.type);
+        text_printf(&all, " %s %llu %llu\n", g->name, (unsigned long long)g->address,
+                    (unsigned long long)g->size);
+    }
+    uint64_t hash = XXH3_64bits(text_string(&all), all.length);
+    text_free(&all);
+    return hash;
+}
+
 // hashes: one per weight in order, or NULL for zeros.
 static void directory_print(text *out, const ir_module *m, const uint64_t *hashes)
 {
@@ -191,7 +205,10 @@ typedef struct plan {
 
 static plan plan_file(const weights *w, const ir_module *m, pack_shape shape)
 {
-    plan p = {.header = {.version = PACK_VERSION, .tile_m = shape.tile_m, .tile_n = shape.tile_n}};
+    plan p = {.header = {.version = PACK_VERSION,
+                         .tile_m = shape.tile_m,
+                         .tile_n = shape.tile_n,
+                         .layout = pack_file_layout(m)}};
     memcpy(p.header.magic, PACK_MAGIC, sizeof p.header.magic);
     uint64_t end = PACK_HEADER;
     FOR_WEIGHTS(g, m)

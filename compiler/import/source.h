@@ -99,5 +99,6 @@ typedef struct pack_header {
     uint32_t version, tile_m, tile_n, zero;
     uint64_t directory, directory_size;
     uint64_t metadata, metadata_size; // u64 count, then key-value pairs as in GGUF; 0: none
+    uint64_t layout;                  // pack_file_layout
 } pack_header;
-static_assert(sizeof(pack_header) == 56, "the header is read and written as it is");
+static_assert(sizeof(pack_header) == 64, "the header is read and written as it is");

@@ -11,7 +11,7 @@ import math
 import pathlib
 import struct
 
-ALIGNMENT, ABI, ALL_FEATURES = 64, 1, 2 ** 64 - 1
+ALIGNMENT, ABI, ALL_FEATURES = 64, 2, 2 ** 64 - 1
 STATUS = ("ok", "bad program", "bad memory", "bad threads", "bad call", "bad weights", "stopped")
 # type: what array interfaces call it, and struct (of scalars)
 TYPES = {"f64": ("<f8", "d"), "f32": ("<f4", "f"), "f16": ("<f2", "e"), "i64": ("<i8", "q"), "i32": ("<i4", "i"),
@@ -36,7 +36,8 @@ Level = structure("Level", ("name", text), ("requires", u64))
 Entry = structure("Entry", ("name", text), *listed("inputs", Value), *listed("outputs", Value), ("code", pointer))
 Description = structure("Description", ("abi", u64), ("name", text), ("target", text), *listed("levels", Level),
                         *listed("dims", Dim), *listed("entries", Entry), *listed("states", State), ("state_size", u64),
-                        ("workspace_size", u64), ("scratch_size", u64), ("most_threads", u64), ("weights_size", u64))
+                        ("workspace_size", u64), ("scratch_size", u64), ("most_threads", u64), ("weights_size", u64),
+                        ("weights_layout", u64))
 Weights = structure("Weights", ("data", pointer), ("size", ctypes.c_size_t))
 FUNCTIONS = {  # name: result, arguments
     "context_size": (ctypes.c_size_t, [pointer, ctypes.c_uint]),

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { VERSION = 1, MAX_NAME = 1024, MAX_LIST = 4096 };
@@ -110,6 +111,11 @@ static const json_t *get_list(reader *r, const json_t *object, const char *path,
     return list;
 }
 
+static bool is_hash(const char *s)
+{
+    return strlen(s) == 16 && strspn(s, "0123456789abcdef") == 16;
+}
+
 static void read_machine(reader *r, const json_t *root)
 {
     const json_t *m = get(r, root, "", "machine", JSON_OBJECT, "an object");
@@ -120,7 +126,7 @@ static void read_machine(reader *r, const json_t *root)
     r->out->machine.tile_m = (uint32_t)get_integer(r, m, "machine", "tile_m", 0, 4);
     r->out->machine.tile_n = (uint32_t)get_integer(r, m, "machine", "tile_n", 0, 256);
     const char *hash = get_name(r, m, "machine", "hash");
-    if (strlen(hash) != 16 || strspn(hash, "0123456789abcdef") != 16)
+    if (!is_hash(hash))
         fail(r, "machine.hash", "expected 16 hexadecimal digits, found '%s'", hash);
     else
         sscanf(hash, "%16" SCNx64, &r->out->machine.hash);
@@ -297,6 +303,13 @@ static void read_weights(reader *r, const json_t *root)
     }
     r->out->weights.address = (uint64_t)get_integer(r, w, "weights", "address", 0, LARGEST_SIZE);
     r->out->weights.size = (uint64_t)get_integer(r, w, "weights", "size", 0, LARGEST_SIZE);
+    if (json_object_get(w, "layout")) {
+        const char *layout = get_name(r, w, "weights", "layout");
+        if (!is_hash(layout))
+            fail(r, "weights.layout", "expected 16 hexadecimal digits, found '%s'", layout);
+        else
+            r->out->weights.layout = strtoull(layout, NULL, 16);
+    }
     const json_t *file = json_object_get(w, "file");
     if (file && json_is_string(file))
         r->out->weights.file = checked_name(r, file, "weights.file");

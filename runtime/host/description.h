@@ -59,6 +59,7 @@ typedef struct program_description {
     uint32_t harts;        // the most that an entry can be run on
     struct {
         uint64_t address, size; // size 0: no weights
+        uint64_t layout;        // that the packed file must have
         const char *file;       // relative to the program's folder; NULL: a segment of the program
     } weights;
 } program_description;

@@ -42,6 +42,8 @@ void host_close(host_program *p); // NULL is fine
 
 // NULL: a plain ELF program, without the note.
 const program_description *host_description(const host_program *p);
+// The packed file beside the program; NULL: there is none.
+const char *host_weights_file(host_program *p);
 const packed_file *host_weights(const host_program *p); // count 0: none
 // The pairs of the model file that the weights came from; none without weights. False: reported.
 bool host_metadata(const host_program *p, metadata *out);

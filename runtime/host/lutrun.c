@@ -2,11 +2,10 @@
 #include "runtime/host/host.h"
 
 #include "runtime/gdb/program.h"
+#include "runtime/host/lutrun_settings.h"
 #include "runtime/host/model_file.h"
 #include "runtime/host/refuse.h"
 #include "runtime/library/library.h"
-#include "runtime/observe/settings.h"
-#include "runtime/timing/timing.h"
 #include "support/file.h"
 #include "support/options.h"
 #include "support/text.h"
@@ -14,26 +13,10 @@
 #include <math.h>
 #include <string.h>
 
-static const char tool[] = "lutrun";
-static const char json_to_file[] = "json:";
 static const char synopsis[] = "MODEL.elf [options]\n"
                                "       lutrun MODEL.gguf [options]\n"
                                "       lutrun --native MODEL.so [options]\n"
                                "       lutrun [options] PROGRAM.elf [its arguments]";
-
-typedef struct settings {
-    const char *entry, *stats, *machine, *gdb, *checkpoint, *resume;
-    option_values inputs, dims, outputs, expects, environment;
-    long long vlen, instructions, repeat, every, harts;
-    double timeout;
-    bool list, help;
-    text_settings text;
-    observe_settings observe;
-    timing_settings timing;
-    // of model files
-    const char *quant, *calibrate, *tables, *save;
-    option_values defines;
-} settings;
 
 typedef struct session {
     arena *arena;
@@ -49,65 +32,6 @@ typedef struct session {
 #define REPORT(s, ...) refuse((s)->diagnostics, NOWHERE, __VA_ARGS__)
 
 enum { CHECKPOINT_EVERY = 1000000000 }; // instructions
-enum {
-    OWN_OPTIONS = 24,
-    OPTION_ROWS = OWN_OPTIONS + TEXT_OPTIONS + OBSERVE_OPTIONS + TIMING_OPTIONS + 1
-};
-
-static void option_table(settings *s, option_row rows[OPTION_ROWS])
-{
-    const option_row table[OWN_OPTIONS] = {
-        {"--entry", "-e", OPTION_STRING, &s->entry, "NAME",
-         "the entry to call (default: the only one, or main)"},
-        {"--input", "-i", OPTION_LIST, &s->inputs, "NAME=@FILE.npy",
-         "an input: a file, zeros, ones, iota, random[:SEED[:SCALE]] or a number"},
-        {"--dim", "-d", OPTION_LIST, &s->dims, "NAME=N", "the value of a dimension"},
-        {"--output", "-o", OPTION_LIST, &s->outputs, "NAME=@FILE.npy",
-         "where an output goes (default: all are summarised)"},
-        {"--expect", NULL, OPTION_LIST, &s->expects, "NAME=@FILE.npy[,rtol=X]",
-         "compare an output; also atol=X, nmse=X, exact"},
-        {"--list", "-l", OPTION_FLAG, &s->list, NULL,
-         "show entries, inputs, outputs and weights, run nothing"},
-        {"--repeat", NULL, OPTION_INTEGER, &s->repeat, "N", "call the entry N times", 1, 1000000},
-        {"--stats", "-s", OPTION_OPTIONAL, &s->stats, "json[:FILE]",
-         "counts (docs/stats.md): as text or JSON to stderr, or as JSON to a file"},
-        {"--machine", "-m", OPTION_STRING, &s->machine, "NAME",
-         "machine description: a name or a file"},
-        {"--vlen", NULL, OPTION_INTEGER, &s->vlen, "BITS", "vector register length", 128,
-         HART_MAX_VLEN},
-        {"--harts", NULL, OPTION_INTEGER, &s->harts, "N",
-         "run entries on N harts, each on a thread of its own (default: 1)", 1, HOST_MOST_HARTS},
-        {"--max-instructions", NULL, OPTION_INTEGER, &s->instructions, "N",
-         "stop after N instructions of a hart", 1, INT64_MAX},
-        {"--timeout", NULL, OPTION_NUMBER, &s->timeout, "SECONDS", "stop after this long"},
-        {"--env", NULL, OPTION_LIST, &s->environment, "NAME=VALUE",
-         "a variable in the environment of a plain program"},
-        {"--gdb", NULL, OPTION_STRING, &s->gdb, "PORT",
-         "wait for gdb on this port, or on a socket named by a path"},
-        {"--checkpoint", NULL, OPTION_STRING, &s->checkpoint, "FILE",
-         "save the whole machine now and then"},
-        {"--every", NULL, OPTION_INTEGER, &s->every, "N",
-         "instructions between checkpoints (default: 1000000000)", 1, INT64_MAX},
-        {"--resume", NULL, OPTION_STRING, &s->resume, "FILE",
-         "go on from a checkpoint of the same run"},
-        {"--quant", NULL, OPTION_STRING, &s->quant, "RULES",
-         "of a GGUF file: the weight formats, as lutc takes them"},
-        {"--calibrate", NULL, OPTION_STRING, &s->calibrate, "FILE",
-         "of a GGUF file: the text it is quantized for, as lutc takes it"},
-        {"--tables", NULL, OPTION_STRING, &s->tables, "TYPE",
-         "of a GGUF file: the entries of tables, as lutc takes them"},
-        {"--define", "-D", OPTION_LIST, &s->defines, "NAME=VALUE",
-         "of a GGUF file: the value of a constant of its model"},
-        {"--save", NULL, OPTION_STRING, &s->save, "FILE.elf",
-         "of a GGUF file: keep the program it was compiled to"},
-        {"--help", "-h", OPTION_FLAG, &s->help, NULL, "show this help"}};
-    memcpy(rows, table, sizeof table);
-    text_option_rows(&s->text, rows + OWN_OPTIONS);
-    observe_option_rows(&s->observe, rows + OWN_OPTIONS + TEXT_OPTIONS);
-    timing_option_rows(&s->timing, rows + OWN_OPTIONS + TEXT_OPTIONS + OBSERVE_OPTIONS);
-    rows[OPTION_ROWS - 1] = (option_row){NULL};
-}
-
 // --------------------------------------------------------------------- outputs
 
 typedef struct output_request {
@@ -246,8 +170,8 @@ static bool print_statistics(const session *s, const text_report *report)
         return true;
     host_statistics_get(s->program, &statistics);
     statistics.text = report;
-    if (text_starts_with(s->settings.stats, json_to_file))
-        return write_json(s, &statistics, s->settings.stats + strlen(json_to_file));
+    if (settings_json_file(s->settings.stats))
+        return write_json(s, &statistics, settings_json_file(s->settings.stats));
     host_statistics_print(s->program, &statistics, stderr);
     return true;
 }
@@ -370,10 +294,11 @@ static int run_plain(session *s, int count, char **arguments, const char *path)
 // Options of a model may follow its file name; a plain program's arguments do.
 static bool parse_rest(session *s, int argc, char **argv, int first)
 {
-    option_row rows[OPTION_ROWS];
+    option_row rows[SETTINGS_ROWS];
     options_result rest;
-    option_table(&s->settings, rows);
-    if (!options_parse(tool, rows, argc - first + 1, argv + first - 1, false, s->arena, &rest))
+    settings_rows(&s->settings, rows);
+    if (!options_parse(settings_tool, rows, argc - first + 1, argv + first - 1, false, s->arena,
+                       &rest))
         return false;
     if (rest.positional.count == 0)
         return true;
@@ -382,57 +307,12 @@ static bool parse_rest(session *s, int argc, char **argv, int first)
     return false;
 }
 
-// What follows a single hart.
-static bool check_harts(const settings *s)
-{
-    const struct {
-        const char *name;
-        bool given;
-    } rows[] = {{"--gdb", s->gdb != NULL},
-                {"--trace", s->observe.trace.path != NULL},
-                {"--checkpoint", s->checkpoint != NULL},
-                {"--resume", s->resume != NULL}};
-    bool ok = true;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (!rows[i].given || s->harts == 1)
-            continue;
-        fprintf(stderr,
-                "lutrun: error: %s is for runs on one hart; leave out --harts, which does not "
-                "change results\n",
-                rows[i].name);
-        ok = false;
-    }
-    return ok;
-}
-
-static bool check_settings(const settings *s)
-{
-    bool known = !s->stats || !*s->stats || strcmp(s->stats, "json") == 0 ||
-                 (text_starts_with(s->stats, json_to_file) && s->stats[strlen(json_to_file)]);
-    if (!known) {
-        fprintf(stderr,
-                "lutrun: error: --stats=%s: expected --stats, --stats=json or --stats=json:FILE\n",
-                s->stats);
-        return false;
-    }
-    if (s->every && !s->checkpoint) {
-        fprintf(stderr, "lutrun: error: --every says how often, and nothing says where: add "
-                        "--checkpoint FILE\n");
-        return false;
-    }
-    if (!(s->timeout >= 0)) {
-        fprintf(stderr, "lutrun: error: --timeout: expected a number of seconds >= 0\n");
-        return false;
-    }
-    return check_harts(s) && timing_check(tool, &s->timing) && text_check(tool, &s->text);
-}
-
 static int help(void)
 {
     settings unused;
-    option_row rows[OPTION_ROWS];
-    option_table(&unused, rows);
-    options_help(tool, synopsis, rows);
+    option_row rows[SETTINGS_ROWS];
+    settings_rows(&unused, rows);
+    options_help(settings_tool, synopsis, rows);
     return EXIT_OK;
 }
 
@@ -507,10 +387,10 @@ static int run_program(session *s, bool plain, int count, char **arguments, cons
 
 static int run(session *s, int argc, char **argv)
 {
-    option_row rows[OPTION_ROWS];
+    option_row rows[SETTINGS_ROWS];
     options_result first;
-    option_table(&s->settings, rows);
-    if (!options_parse(tool, rows, argc, argv, true, s->arena, &first))
+    settings_rows(&s->settings, rows);
+    if (!options_parse(settings_tool, rows, argc, argv, true, s->arena, &first))
         return EXIT_USAGE;
     if (s->settings.help)
         return help();
@@ -530,8 +410,11 @@ static int run(session *s, int argc, char **argv)
         return EXIT_USAGE;
     if (s->settings.help)
         return help();
-    if (!check_settings(&s->settings))
+    if (!settings_check(&s->settings))
         return EXIT_USAGE;
+    if (!settings_have_places(&s->settings, s->arena, s->diagnostics, path,
+                              s->program ? host_weights_file(s->program) : NULL))
+        return EXIT_USER_ERROR;
     if (model_file && !(compile_model(s, path, &path) &&
                         (s->program = host_open(s->arena, s->diagnostics, path))))
         return EXIT_USER_ERROR;

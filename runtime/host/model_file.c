@@ -168,13 +168,10 @@ static bool compile(arena *a, diagnostics *d, const char *model, const char *pat
     return run_compiler(d, argv);
 }
 
-// Where a program can be kept: not in place of the model, and where it can be read again.
-static bool check_save(diagnostics *d, const char *path, const char *save)
+// Where a program can be kept: where it can be read again.
+static bool check_save(diagnostics *d, const char *save)
 {
     struct stat status;
-    if (same_file(path, save))
-        return refuse(d, NOWHERE, "--save %s would replace the model file; choose another name",
-                      save);
     if (strcmp(save, "-") == 0 || (stat(save, &status) == 0 && !S_ISREG(status.st_mode)))
         return refuse(d, NOWHERE, "--save %s: expected the name of a file", save);
     return true;
@@ -192,7 +189,7 @@ bool model_file_compile(arena *a, diagnostics *d, const char *path, const model_
 {
     const char *architecture = NULL;
     *file = NULL;
-    if ((o->save && !check_save(d, path, o->save)) || !read_architecture(a, d, path, &architecture))
+    if ((o->save && !check_save(d, o->save)) || !read_architecture(a, d, path, &architecture))
         return false;
     const char *model = find_model(a, d, path, architecture);
     output_file *f = model ? output_open(d, o->save ? o->save : passing_name(a)) : NULL;

@@ -157,14 +157,19 @@ static bool create_harts(host_program *p, uint32_t count)
 
 // ---------------------------------------------------------------------- weights
 
-static bool check_tiles(host_program *p, const char *name)
+static bool check_weights(host_program *p, const char *name)
 {
-    if (p->weights.tile_m == p->machine.tile_m && p->weights.tile_n == p->machine.tile_n)
-        return true;
-    return FAIL(p,
-                "the weights in '%s' are packed for tiles of m%" PRIu32 " n%" PRIu32
-                ", not m%" PRIu32 " n%" PRIu32,
-                name, p->weights.tile_m, p->weights.tile_n, p->machine.tile_m, p->machine.tile_n);
+    if (p->weights.tile_m != p->machine.tile_m || p->weights.tile_n != p->machine.tile_n)
+        return FAIL(p,
+                    "the weights in '%s' are packed for tiles of m%" PRIu32 " n%" PRIu32
+                    ", not m%" PRIu32 " n%" PRIu32,
+                    name, p->weights.tile_m, p->weights.tile_n, p->machine.tile_m,
+                    p->machine.tile_n);
+    return p->weights.layout == p->description.weights.layout ||
+           FAIL(p,
+                "the weights in '%s' are not those that the program was compiled for: their "
+                "names, formats, shapes or places differ",
+                name);
 }
 
 static bool segment_weights(host_program *p)
@@ -179,7 +184,7 @@ static bool segment_weights(host_program *p)
         p->weight_data = p->file.data + s->offset + skip;
         return packed_file_parse(p->arena, p->diagnostics, p->path, p->weight_data,
                                  s->file_size - skip, &p->weights) &&
-               check_tiles(p, p->path);
+               check_weights(p, p->path);
     }
     return FAIL(p, "no segment holds the %" PRIu64 " bytes of weights at 0x%" PRIx64, size,
                 address);
@@ -192,6 +197,12 @@ static const char *beside_program(host_program *p, const char *file)
     if (*file == '/' || !slash)
         return file;
     return arena_format(p->arena, "%.*s%s", (int)(slash + 1 - p->path), p->path, file);
+}
+
+const char *host_weights_file(host_program *p)
+{
+    const bool beside = p->is_model && p->description.weights.size && p->description.weights.file;
+    return beside ? beside_program(p, p->description.weights.file) : NULL;
 }
 
 static bool map_weights(host_program *p, const char *name)
@@ -222,7 +233,7 @@ static bool file_weights(host_program *p)
     p->weight_data = p->weight_file.data;
     return packed_file_parse(p->arena, p->diagnostics, path, p->weight_data, p->weight_file.size,
                              &p->weights) &&
-           check_tiles(p, path) && map_weights(p, path);
+           check_weights(p, path) && map_weights(p, path);
 }
 
 static bool load_weights(host_program *p)

@@ -53,6 +53,7 @@ static bool check_header(reader *r, packed_file *out, uint64_t *directory, uint6
                     "packed weights: the directory, %" PRIu64 " bytes at offset %" PRIu64
                     ", exceeds the file of %" PRIu64 " bytes (truncated?)",
                     *length, *directory, r->size);
+    out->layout = u64_at(r, 56);
     out->metadata = u64_at(r, 40);
     out->metadata_size = u64_at(r, 48);
     if (out->metadata_size && (out->metadata < HEADER || out->metadata > *directory ||

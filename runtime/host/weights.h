@@ -17,6 +17,7 @@ typedef struct packed_weight {
 
 typedef struct packed_file {
     uint32_t tile_m, tile_n;
+    uint64_t layout; // names, formats, shapes and places of the weights, as a hash
     const packed_weight *weights;
     size_t count;
     uint64_t metadata, metadata_size; // where the key-value pairs are; size 0: there are none

@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-#define LUTRA_ABI 1
+#define LUTRA_ABI 2
 #define LUTRA_ALIGNMENT 64
 #define LUTRA_MAX_RANK 6
 
@@ -71,7 +71,8 @@ typedef struct lutra_program {
     uint64_t workspace_size; /* of a context, part of lutra_context_size */
     uint64_t scratch_size;   /* of each thread, also part of it */
     uint64_t most_threads;
-    uint64_t weights_size; /* bytes of the packed file; 0: the program has none */
+    uint64_t weights_size;   /* bytes of the packed file; 0: the program has none */
+    uint64_t weights_layout; /* which the file must have */
 } lutra_program;
 
 /* Features of CPUs. */

@@ -12,7 +12,9 @@ static int is_packed(const lutra_weights *w, const lutra_program *p)
 {
     static const unsigned char head[20] = {'L', 'U', 'T', 'W', 'P', 'A', 'C', 'K', 1, 0,
                                            0,   0,   0,   0,   0,   0,   64,  0,   0, 0};
-    return w->size >= 4096 && w->size == p->weights_size && !memcmp(w->data, head, sizeof head);
+    enum { LAYOUT = 56 }; /* its place in the header */
+    return w->size >= 4096 && w->size == p->weights_size && !memcmp(w->data, head, sizeof head) &&
+           !memcmp((const char *)w->data + LAYOUT, &p->weights_layout, sizeof p->weights_layout);
 }
 
 lutra_status lutra_map_weights(lutra_weights *out, const lutra_program *program, const char *path)

@@ -2,6 +2,7 @@
 """What a library for CPUs refuses, and that it goes on afterwards: weights, memory, threads, dimensions, indices."""
 import ctypes
 import pathlib
+import struct
 import sys
 import tempfile
 
@@ -33,6 +34,7 @@ def compile_as(work, name, *options):
 def check_weights(work, library):
     packed = library.with_suffix(".lutw").read_bytes()
     for name, data in {"short": packed[:-1], "magic": b"X" + packed[1:], "tiles": packed[:12] + b"\1" + packed[13:],
+                       "layout": packed[:56] + bytes([packed[56] ^ 1]) + packed[57:],
                        "empty": b""}.items():
         (work / f"{name}.lutw").write_bytes(data)
         refused("bad weights", lambda: native.Program(library, "refusals", weights=work / f"{name}.lutw"))
@@ -57,6 +59,24 @@ def check_start(library):
     p.close()
 
 
+def check_mixed(work):
+    """What stands in front of weights in several formats leads nowhere else."""
+    program = work / "mixed.lut"
+    program.write_text('model mixed;\nweights { w: w[256, 64] = "w"; }\n'
+                       "entry fn main(x: f32[1, 64]) -> f32[1, 256] { return linear(x, w, type = f32); }\n")
+    library = work / "mixed.so"
+    lutra.run("lutc", program, "--weights", "random:1", "--quant", "w2g64_2x64_w4g64", "--target=native", "-o", library)
+    packed, at = bytearray(library.with_suffix(".lutw").read_bytes()), 4096
+    assert sorted(struct.unpack_from("<4i", packed, at)) == [0, 1, 2, 3]
+    x = {"x": lutra.Array("f32", (1, 64), [1.0] * 64)}
+    for number in (4, -1, 2 ** 31 - 1, -2 ** 31):
+        struct.pack_into("<i", packed, at + 8, number)
+        (work / "damaged.lutw").write_bytes(packed)
+        p = native.Program(library, "mixed", weights=work / "damaged.lutw")
+        refused("stopped: a block of weights beyond the matrix", lambda: p.call("main", x))
+        p.close()
+
+
 def check_calls(library):
     for threads in (1, 3):
         p = native.Program(library, "refusals", threads=threads)
@@ -78,6 +98,7 @@ def main():
         check_weights(work, library)
         check_start(library)
         check_calls(library)
+        check_mixed(work)
         again = work / "again.so"  # weights of this layout are a source as any other
         lutra.run("lutc", work / "refusals.lut", "--weights", library.with_suffix(".lutw"), "--target=native", "-o", again)
         assert again.with_suffix(".lutw").read_bytes()[4096:8192] == library.with_suffix(".lutw").read_bytes()[4096:8192]

@@ -49,7 +49,7 @@ class Description(ctypes.Structure):
                 ("dim_count", u64), ("dims", ctypes.POINTER(Dim)), ("entry_count", u64),
                 ("entries", ctypes.POINTER(Entry)), ("state_count", u64), ("states", ctypes.POINTER(State)),
                 ("state_size", u64), ("workspace_size", u64), ("scratch_size", u64), ("most_threads", u64),
-                ("weights_size", u64)]
+                ("weights_size", u64), ("weights_layout", u64)]
 
 
 class Weights(ctypes.Structure):

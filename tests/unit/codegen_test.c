@@ -125,7 +125,7 @@ static void description_is_what_the_graph_says(void **state)
         "\"states\": [{\"name\": \"k\", \"type\": \"f16\", \"shape\": [3, 5], \"offset\": 0}, "
         "{\"name\": \"v\", \"type\": \"i8\", \"shape\": [7], \"offset\": 64}], \"state_size\": "
         "128, \"workspace_size\": 640, \"harts\": 1, \"scratch_size\": 0, \"weights\": "
-        "{\"address\": 4294967296, \"size\": 8192, "
+        "{\"address\": 4294967296, \"size\": 8192, \"layout\": \"0000000000000000\", "
         "\"file\": \"w \\\"1\\\".lutw\"}}",
         (unsigned long long)machine_hash(&f->machine));
     assert_string_equal(json.data, want);

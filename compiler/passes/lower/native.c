@@ -169,6 +169,9 @@ static void build_part(native_product *k, unsigned part)
     low_loop columns, parts;
     low_shared_begin(l, &columns, low_index(l, mix->parts[part].tiles), "parts");
     native_block b = {part, columns.counter, low_part_tile(l, weight, mix, part, columns.counter)};
+    if (mix->map_bytes) // CPUs protect nobody from what a damaged file says
+        low_check_range(l, b.number, low_index(l, mix->tiles - 1),
+                        "a block of weights beyond the matrix");
     low_for_begin(l, &parts, low_index(l, 0), rows, most, 0, NULL);
     ir_value *count = low_min(l, most, low_sub(l, rows, parts.counter));
     build_block(k, &b, parts.counter, count);
