@@ -1,14 +1,12 @@
 // What differs for CPUs (docs/native.md). Private to this folder.
 //
-// Vectors have a fixed size, the same 512 bits of the widest element at every level, so that all
+// Vectors have a fixed size, NATIVE_STRIP_BITS of the widest element at every level, so that all
 // levels compute the same sums in the same order. A strip is a loop of whole vectors and then, at
 // most once, its tail: there e->mask has the lanes that exist. Every function has a first
 // parameter, the run (runtime/native/lutra.h).
 #pragma once
 
 #include "compiler/codegen/emit.h"
-
-enum { NATIVE_STRIP_BITS = 512 };
 
 // True: emitted; false: the operation is the same on all targets.
 bool emit_native_op(emitter *e, ir_op *op);

@@ -30,6 +30,9 @@ typedef enum target_lookup {
     LOOKUP_NEON,  // tbl: the same, in four registers
 } target_lookup;
 
+// A strip's lanes together, of its widest element, at every level of a native target.
+enum { NATIVE_STRIP_BITS = 512 };
+
 typedef struct target_level {
     const char *name;     // "avx2": suffix of its functions
     const char *cpu;      // LLVM's

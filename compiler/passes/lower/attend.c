@@ -5,6 +5,7 @@
 // value. A block's scores stand in scratch rows, one per query, as long as the keys that any of its
 // queries sees; no other key is touched.
 #include "compiler/passes/lower/attend.h"
+#include "compiler/passes/lower/native.h"
 
 // One query's dot products are quicker key by key from WIDE_ROW columns on, sums of values column
 // by column up to SHORT_ROW of them.
@@ -27,10 +28,12 @@ static scalar_type strip_width(const place *x, unsigned queries)
     return scalar_size(x->type->scalar) == 2 && queries <= 2 ? SCALAR_F16 : SCALAR_F32;
 }
 
-// Registers come in groups of four.
+// Of a strip: RISC-V's registers come in groups of four.
 static int64_t lanes_of(const lowering *l, scalar_type width)
 {
-    return 4 * (int64_t)l->context->machine->vlen / (8 * (int64_t)scalar_size(width));
+    const pass_context *c = l->context;
+    int64_t bits = is_native(c) ? NATIVE_STRIP_BITS : 4 * (int64_t)c->machine->vlen;
+    return bits / scalar_rows[width].bits;
 }
 
 ir_value *attend_cache_row(const attention *a, ir_value *key)
