@@ -7,9 +7,10 @@
 #include "compiler/passes/lower/attend.h"
 #include "compiler/passes/lower/native.h"
 
-// One query's dot products are quicker key by key from WIDE_ROW columns on, sums of values column
-// by column up to SHORT_ROW of them.
-enum { WIDE_ROW = 64, SHORT_ROW = 16, REGISTER_GROUPS = 8 };
+// One query's dot products are quicker key by key from WIDE_ROW columns on, on CPUs, which gather
+// strided elements one by one, those of any block from NATIVE_ROW on; sums of values column by
+// column up to SHORT_ROW of them.
+enum { WIDE_ROW = 64, NATIVE_ROW = 32, SHORT_ROW = 16, REGISTER_GROUPS = 8 };
 
 static ir_value *zeros(lowering *l)
 {
@@ -90,7 +91,7 @@ static void scale_queries(const attention *a, const query_block *b)
 
 // ---------------------------------------------------------------------- scores
 
-// A lane for each key: what short rows and several queries at once want.
+// A lane for each key: what short rows want, and several queries where strides cost little.
 static void dots_by_keys(const attention *a, const query_block *b)
 {
     lowering *l = a->l;
@@ -123,35 +124,39 @@ static unsigned row_parts(const lowering *l, int64_t columns, scalar_type width)
     return parts;
 }
 
-// A lane for each column, a sum for each key: reads a key's row as it lies. Rows longer than the
-// registers take several rounds, which add to the scores.
+// A lane for each column, a sum for each key and query: reads a key's row as it lies, once for all
+// queries. Rows longer than the registers take several rounds, which add to the scores.
 static void dots_by_columns(const attention *a, const query_block *b)
 {
     lowering *l = a->l;
     scalar_type width = strip_width(a->k, b->count);
     unsigned parts = row_parts(l, a->depth, width);
     int64_t part = a->depth / parts;
-    ir_value *zero = low_index(l, 0), *q[4], *sum = NULL;
+    ir_value *zero = low_index(l, 0), *q[QUERY_BLOCK][4], *sums[QUERY_BLOCK];
     bool rounds = part > lanes_of(l, width);
-    if (rounds)
-        low_fill(l, a->weights, zero, zero, b->keys, 0);
+    for (unsigned i = 0; rounds && i < b->count; i++)
+        low_fill(l, a->weights, low_index(l, i), zero, b->keys, 0);
     low_loop columns, each;
     low_strip_begin(l, &columns, low_index(l, part), low_width(width), 0, NULL);
-    for (unsigned i = 0; i < parts; i++)
-        q[i] =
-            low_vload(l, a->scaled, zero, low_add(l, columns.counter, low_index(l, i * part)), 1);
+    for (unsigned i = 0; i < b->count; i++)
+        for (unsigned j = 0; j < parts; j++)
+            q[i][j] = low_vload(l, a->scaled, low_index(l, i),
+                                low_add(l, columns.counter, low_index(l, j * part)), 1);
     low_for_begin(l, &each, zero, b->keys, low_index(l, 1), 0, NULL);
     ir_value *row = attend_cache_row(a, low_add(l, b->first, each.counter));
-    for (unsigned i = 0; i < parts; i++) {
-        ir_value *column = low_add(l, columns.counter, low_index(l, i * part));
+    for (unsigned j = 0; j < parts; j++) {
+        ir_value *column = low_add(l, columns.counter, low_index(l, j * part));
         ir_value *k = low_cast(l, low_vload(l, a->k->buffer, row, column, 1), SCALAR_F32);
-        sum =
-            i ? ir_build1(&l->at, IR_FMA, sum->type, q[i], k, sum) : low_binary(l, IR_MUL, q[0], k);
+        for (unsigned i = 0; i < b->count; i++)
+            sums[i] = j ? ir_build1(&l->at, IR_FMA, sums[i]->type, q[i][j], k, sums[i])
+                        : low_binary(l, IR_MUL, q[i][0], k);
     }
-    sum = low_reduce(l, sum, "add");
-    if (rounds)
-        sum = low_binary(l, IR_ADD, sum, low_load(l, a->weights, zero, each.counter));
-    low_store(l, sum, a->weights, zero, each.counter);
+    for (unsigned i = 0; i < b->count; i++) {
+        ir_value *query = low_index(l, i), *sum = low_reduce(l, sums[i], "add");
+        if (rounds)
+            sum = low_binary(l, IR_ADD, sum, low_load(l, a->weights, query, each.counter));
+        low_store(l, sum, a->weights, query, each.counter);
+    }
     low_loop_end(l, &each, NULL);
     low_loop_end(l, &columns, NULL);
 }
@@ -338,6 +343,13 @@ block_sizes attend_block_sizes(const attention *a)
     return sizes;
 }
 
+static bool reads_rows(const attention *a, unsigned queries)
+{
+    if (is_native(a->l->context))
+        return a->depth >= NATIVE_ROW;
+    return queries == 1 && a->depth >= WIDE_ROW;
+}
+
 void attend_block(const attention *a, ir_value *first, unsigned count)
 {
     if (a->few) {
@@ -346,7 +358,7 @@ void attend_block(const attention *a, ir_value *first, unsigned count)
     }
     query_block b = attend_block_of(a, first, count);
     scale_queries(a, &b);
-    if (count == 1 && a->depth >= WIDE_ROW)
+    if (reads_rows(a, count))
         dots_by_columns(a, &b);
     else
         dots_by_keys(a, &b);
