@@ -87,7 +87,7 @@ def check_program(seed):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--programs", type=int, default=4 if lutra.QUICK else 16)
+    parser.add_argument("--programs", type=int, default=4 if lutra.QUICK else 8)
     arguments = parser.parse_args()
     bad = sum(not check_program(arguments.seed + i) for i in range(arguments.programs))
     print(f"{10 * arguments.programs} cases, {bad} programs bad")

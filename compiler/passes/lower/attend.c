@@ -417,6 +417,26 @@ static bool attend_few_groups(attention *a)
     return true;
 }
 
+// Through vectors. On CPUs a single row is taken in blocks of its own: its keys are streamed once.
+static void attend_rows(attention *a)
+{
+    lowering *l = a->l;
+    if (!is_native(l->context)) {
+        attend_vector_groups(a);
+        return;
+    }
+    ir_value *one = low_index(l, 1);
+    low_if single, several;
+    low_if_begin(l, &single, low_compare(l, "eq", a->rows, one));
+    a->one_row = true;
+    attend_vector_groups(a);
+    a->one_row = false;
+    low_if_end(l, &single);
+    low_if_begin(l, &several, low_compare(l, "gt", a->rows, one));
+    attend_vector_groups(a);
+    low_if_end(l, &several);
+}
+
 // Prompts go through the matrix unit, where there is one; few queries would leave it half empty.
 // Those of one row, a step of decoding, need no masks, and are taken in blocks of their own.
 static bool attend_groups(attention *a)
@@ -424,7 +444,7 @@ static bool attend_groups(attention *a)
     lowering *l = a->l;
     bool good = true;
     if (!ir_name_is(a->op, "unit", "matrix")) {
-        attend_vector_groups(a);
+        attend_rows(a);
         return true;
     }
     int64_t most = attend_matrix_queries(a), share = a->heads / a->groups;
