@@ -1,5 +1,5 @@
 // Loops, branches and calls.
-#include "compiler/codegen/native.h"
+#include "compiler/codegen/cpu/native.h"
 
 #include <string.h>
 

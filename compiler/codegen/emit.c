@@ -1,6 +1,6 @@
 // A module at tile level becomes an LLVM module: kernels as internal functions,
 // entries as docs/program.md says they are called.
-#include "compiler/codegen/native.h"
+#include "compiler/codegen/cpu/native.h"
 
 #include <string.h>
 

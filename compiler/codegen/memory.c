@@ -1,7 +1,7 @@
 // Buffers: where they lie, views of them, loads and stores. A buffer is row-major
 // and its inner dimensions are constants, so an element's place is a sum of
 // products with constant strides.
-#include "compiler/codegen/native.h"
+#include "compiler/codegen/cpu/native.h"
 
 #include <string.h>
 

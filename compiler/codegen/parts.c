@@ -2,7 +2,7 @@
 // function takes more than linear time. So long entries become several internal functions with
 // the same parameters, which the entry calls one after the other. What an earlier part has defined
 // is defined anew where a later one needs it: addresses, sizes and the like.
-#include "compiler/codegen/native.h"
+#include "compiler/codegen/cpu/native.h"
 
 enum {
     MOST_OPERATIONS = 4096, // of a part, regions included; if there is a place to cut

@@ -1,4 +1,4 @@
-#include "compiler/codegen/native.h"
+#include "compiler/codegen/cpu/native.h"
 
 #include <string.h>
 

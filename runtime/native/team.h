@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-// What generated code reads: these words, in this order (compiler/codegen/native.c).
+// What generated code reads: these words, in this order (compiler/codegen/cpu/native.c).
 struct lutra_run {
     const uint64_t *words;
     void *workspace;

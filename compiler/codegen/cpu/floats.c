@@ -1,5 +1,5 @@
 // Products with activations as they are: weights become f32 and are multiplied as such.
-#include "compiler/codegen/product.h"
+#include "compiler/codegen/cpu/product.h"
 
 #include <string.h>
 

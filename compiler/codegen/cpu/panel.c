@@ -1,7 +1,7 @@
 // Products of several rows: a chunk of the weights meets a few rows of activations at a time, whose
 // sums stay in registers. The first rows take the weights apart and leave them in a panel for the
 // others.
-#include "compiler/codegen/product.h"
+#include "compiler/codegen/cpu/product.h"
 
 enum { STEP_BYTES = COLUMN_TILES * COLUMN_LINE }; // of a step's 64 columns
 

@@ -1,6 +1,6 @@
 // Sums of 16 bits: of products (vpmaddubsw) and of entries (vpshufb), for as many units as they
 // have room for. Loops carry them; behind the loop they are widened.
-#include "compiler/codegen/product.h"
+#include "compiler/codegen/cpu/product.h"
 
 #include <string.h>
 

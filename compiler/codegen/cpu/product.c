@@ -1,5 +1,5 @@
 // native.multiply: a function for each kind of product, and the sums of one row.
-#include "compiler/codegen/product.h"
+#include "compiler/codegen/cpu/product.h"
 
 #include <string.h>
 

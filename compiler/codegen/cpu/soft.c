@@ -1,5 +1,5 @@
 // Float operations that the oldest CPUs lack, exact to the last bit.
-#include "compiler/codegen/native.h"
+#include "compiler/codegen/cpu/native.h"
 
 #include <math.h>
 

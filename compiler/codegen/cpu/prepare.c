@@ -1,6 +1,6 @@
 // native.prepare and native.unpack: a row of activations as products take it, a column of weights
 // as values.
-#include "compiler/codegen/product.h"
+#include "compiler/codegen/cpu/product.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 // Loads and stores of a strip's lanes on CPUs. What a level has no masked or strided instruction
 // for is a small function of its own, one element after the other: LLVM would write a branch for
 // every lane wherever it is needed.
-#include "compiler/codegen/native.h"
+#include "compiler/codegen/cpu/native.h"
 
 #include <string.h>
 

@@ -5,7 +5,7 @@
 // column and four tables, which meet 64 entries.
 #pragma once
 
-#include "compiler/codegen/native.h"
+#include "compiler/codegen/cpu/native.h"
 #include "compiler/quant/columns.h"
 #include "compiler/target/activation.h"
 

@@ -1,5 +1,5 @@
 // Groups of packed weights, and spans of them under one scale of activations.
-#include "compiler/codegen/product.h"
+#include "compiler/codegen/cpu/product.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 // Functions of a CPU: their first parameter is the run, of which runtime/native/lutra.h says what
 // its words are. Every function exists once for each level.
-#include "compiler/codegen/native.h"
+#include "compiler/codegen/cpu/native.h"
 
 #include <string.h>
 

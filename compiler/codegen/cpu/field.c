@@ -1,5 +1,5 @@
 // Fields of packed weights, and sums of their products with activations.
-#include "compiler/codegen/product.h"
+#include "compiler/codegen/cpu/product.h"
 
 #include <string.h>
 

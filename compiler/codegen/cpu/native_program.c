@@ -1,6 +1,6 @@
 // What an object for CPUs says about itself: constants that lie in memory as the structures of
 // runtime/native/lutra.h. All of their members are words: numbers and pointers.
-#include "compiler/codegen/native.h"
+#include "compiler/codegen/cpu/native.h"
 
 #include <ctype.h>
 #include <string.h>

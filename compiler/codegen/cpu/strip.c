@@ -1,5 +1,5 @@
 // Strips of a CPU: whole vectors in a loop, and the lanes that are left over behind it.
-#include "compiler/codegen/native.h"
+#include "compiler/codegen/cpu/native.h"
 
 #include <math.h>
 #include <string.h>

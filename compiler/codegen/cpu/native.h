@@ -1,4 +1,4 @@
-// What differs for CPUs (docs/native.md). Private to this folder.
+// What differs for CPUs (docs/native.md). Private to compiler/codegen.
 //
 // Vectors have a fixed size, NATIVE_STRIP_BITS of the widest element at every level, so that all
 // levels compute the same sums in the same order. A strip is a loop of whole vectors and then, at

@@ -2,7 +2,7 @@
 // tables for 16 bytes ask for, so vectors of indices are transposed: each then asks one table for
 // all columns of a part. Entries are biased by 128 and summed in 16 bits: in `all` whole words, in
 // `odd` their upper bytes; what `all` has beside 256 * odd is the sum of the lower ones.
-#include "compiler/codegen/product.h"
+#include "compiler/codegen/cpu/product.h"
 
 enum { LANE = 16, BIAS = 128, TABLES = 4 }; // tables: of a half of a unit's 32 weights
 enum { ALL, ODD };

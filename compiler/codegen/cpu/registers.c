@@ -1,7 +1,7 @@
 // Products of several rows whose weights are taken apart by instructions that cost nothing beside
 // multiplications (VNNI): no panel. Results stay in registers over the whole depth, because a store
 // takes the place of almost two multiplications.
-#include "compiler/codegen/product.h"
+#include "compiler/codegen/cpu/product.h"
 
 static LLVMValueRef constant64(const product *p, int64_t value)
 {
