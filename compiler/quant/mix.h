@@ -30,8 +30,8 @@ static inline bool quant_is_mixed(const quant_mix *m)
     return m->n_parts > 1;
 }
 void quant_mix_print(text *out, const quant_mix *m);
-// The same for blocks of so many rows: each part keeps its share of a matrix of n rows, rounded, and
-// parts of which nothing is left go.
+// The same for blocks of so many rows: each part keeps its share of a matrix of n rows, rounded,
+// and parts of which nothing is left go.
 quant_mix quant_mix_in_blocks(const quant_mix *m, int64_t n, int64_t rows);
 // Blocks of a matrix of n rows; 1 with one part.
 int64_t quant_mix_blocks(const quant_mix *m, int64_t n);
