@@ -39,20 +39,30 @@ typedef struct calibration {
 
 // ------------------------------------------------------------------------------ the text
 
-static bool parse_option(calibration *c, const char *spec)
+const char *calibration_file(driver *d, const char **tokens)
 {
-    const char *comma = strrchr(spec, ',');
+    static const char words[] = ",tokens=";
+    const char *comma = d->calibrate ? strrchr(d->calibrate, ',') : NULL;
+    const bool counted = comma && text_starts_with(comma, words);
+    if (tokens)
+        *tokens = counted ? comma + strlen(words) : NULL;
+    return counted ? arena_string(d->arena, d->calibrate, (size_t)(comma - d->calibrate))
+                   : d->calibrate;
+}
+
+static bool parse_option(calibration *c)
+{
+    const char *tokens;
     char *end = NULL;
-    c->path = spec;
+    c->path = calibration_file(c->d, &tokens);
     c->most = USUAL_TOKENS;
-    if (!comma || strncmp(comma, ",tokens=", 8) != 0)
+    if (!tokens)
         return true;
     errno = 0;
-    long long count = strtoll(comma + 8, &end, 10);
-    if (errno || *end || end == comma + 8 || count < 1 || count > INT32_MAX)
+    long long count = strtoll(tokens, &end, 10);
+    if (errno || *end || end == tokens || count < 1 || count > INT32_MAX)
         return REFUSE(c, "--calibrate: expected a number of tokens behind 'tokens=', found '%s'",
-                      comma + 8);
-    c->path = arena_string(c->d->arena, spec, (size_t)(comma - spec));
+                      tokens);
     c->most = (size_t)count;
     return true;
 }
@@ -319,7 +329,7 @@ bool calibrate_weights(driver *d)
         return true;
     if (weights_kind_of(d->weights) == WEIGHTS_NONE)
         return REFUSE(&c, "--calibrate: there is nothing to quantize: give --weights");
-    bool ok = parse_option(&c, d->calibrate) && read_text(&c) && run_calibration(&c);
+    bool ok = parse_option(&c) && read_text(&c) && run_calibration(&c);
     add_time(d, "calibrate", start);
     return ok;
 }

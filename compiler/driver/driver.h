@@ -92,6 +92,10 @@ void show_times(driver *d);
 // Writes a text under the --output name (default: stdout), whole or not at all.
 bool write_output(driver *d, const char *path, const text *content);
 
+// calibrate.c: the file of --calibrate FILE[,tokens=N], NULL without it. `tokens`: what stands
+// behind "tokens=", NULL if nothing does; may be NULL.
+const char *calibration_file(driver *d, const char **tokens);
+
 // places.c: reports outputs that would take the place of an input or of another output. NULL: none.
 bool outputs_have_places(driver *d, const char *const *outputs, size_t count);
 

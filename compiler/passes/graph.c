@@ -28,6 +28,19 @@ int64_t graph_rows(const ir_type *t)
     return rows;
 }
 
+bool graph_writes_tiles(const ir_op *op)
+{
+    switch (op->code) {
+    case IR_XLUT_LD:
+    case IR_XLUT_PF:
+    case IR_XLUT_ZERO:
+    case IR_XLUT_MMA:
+    case IR_XLUT_DEQ:
+    case IR_XLUT_OFF: return true;
+    default: return false;
+    }
+}
+
 bool graph_is_mixed(const ir_value *weight)
 {
     quant_mix m;

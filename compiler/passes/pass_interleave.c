@@ -70,16 +70,10 @@ static bool is_straight(const ir_op *strip)
 static bool leaves_memory(const ir_op *op)
 {
     switch (op->code) {
-    case IR_XLUT_LD:
-    case IR_XLUT_PF:
-    case IR_XLUT_ZERO:
-    case IR_XLUT_MMA:
-    case IR_XLUT_DEQ:
-    case IR_XLUT_OFF:
     case IR_PREFETCH:
     case IR_LOAD:
     case IR_YIELD: return true;
-    default: return ir_op_rows[op->code].traits & IR_PURE;
+    default: return graph_writes_tiles(op) || ir_op_rows[op->code].traits & IR_PURE;
     }
 }
 

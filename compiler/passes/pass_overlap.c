@@ -5,6 +5,7 @@
 // waits too. So it goes behind the next lookup and the loads that follow. No sum is added to in
 // another order. Lookups of one row are left alone: prefetches fill their wait, and their loops
 // stay what the emulator executes as a whole.
+#include "compiler/passes/graph.h"
 #include "compiler/passes/prefetch.h"
 
 static bool uses(const ir_op *user, const ir_op *op)
@@ -37,15 +38,7 @@ static bool moves_up(const ir_op *op)
 // Writes no memory, so that loads may stand on either side of it.
 static bool may_be_passed(const ir_op *op)
 {
-    switch (op->code) {
-    case IR_XLUT_LD:
-    case IR_XLUT_PF:
-    case IR_XLUT_ZERO:
-    case IR_XLUT_MMA:
-    case IR_XLUT_DEQ:
-    case IR_XLUT_OFF: return true;
-    default: return moves_up(op);
-    }
+    return graph_writes_tiles(op) || moves_up(op);
 }
 
 static bool is_quiet(const ir_op *from, const ir_op *to)

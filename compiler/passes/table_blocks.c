@@ -1,20 +1,10 @@
 // Tables whose scales and sums belong to groups of activations can be built group by group.
 #include "compiler/passes/table_blocks.h"
+#include "compiler/schedule/schedule.h"
 
 static int64_t whole(int64_t x, int64_t of)
 {
     return (x + of - 1) / of * of;
-}
-
-static int64_t least_multiple(int64_t x, int64_t y)
-{
-    int64_t a = x, b = y;
-    while (b) {
-        int64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return x / a * y;
 }
 
 const char *table_block_obstacle(pass_context *c, const ir_op *precompute, int64_t *columns)

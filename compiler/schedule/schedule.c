@@ -84,7 +84,7 @@ unsigned schedule_registers(const machine *target, const ir_op *kernel, int64_t 
     return most;
 }
 
-static int64_t least_multiple(int64_t x, int64_t y)
+int64_t least_multiple(int64_t x, int64_t y)
 {
     int64_t a = x, b = y;
     while (b) {

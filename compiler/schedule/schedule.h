@@ -28,6 +28,7 @@ kernel_schedule schedule_mpgemm(const machine *target, const ir_op *kernel,
                                 const schedule_wish *wish);
 // Parts of the depth begin at multiples of this many depth tiles; 0: it is taken at once.
 int64_t schedule_depth_step(const machine *target, const ir_op *kernel);
+int64_t least_multiple(int64_t x, int64_t y); // of both; they are positive
 // Tile registers for blocks of row tiles and column tiles: accumulators and result tiles, the
 // planes, and the table (one per row tile where a tile is looked up in slices).
 unsigned schedule_registers(const machine *target, const ir_op *kernel, int64_t row_block,
