@@ -148,7 +148,7 @@ static const char *calibration_file(arena *a, const char *value)
 bool settings_have_places(const settings *s, arena *a, diagnostics *d, const char *program,
                           const char *weights)
 {
-    paths results = {0}, others = {0}, inputs = {0}, arrays = {0};
+    paths outputs = {0}, inputs = {0}, arrays = {0};
     const char *all[] = {program,
                          weights,
                          s->machine,
@@ -157,7 +157,8 @@ bool settings_have_places(const settings *s, arena *a, diagnostics *d, const cha
                          s->text.perplexity};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         add(a, &inputs, all[i]);
-    add_named(a, &results, &s->outputs, "");
+    add_named(a, &outputs, &s->outputs, "");
+    const size_t results = outputs.count;
     const char *written[] = {settings_json_file(s->stats),
                              settings_json_file(s->timing.time),
                              s->observe.profile,
@@ -165,14 +166,11 @@ bool settings_have_places(const settings *s, arena *a, diagnostics *d, const cha
                              s->checkpoint,
                              s->save};
     for (size_t i = 0; i < sizeof written / sizeof *written; i++)
-        add(a, &others, written[i]);
+        add(a, &outputs, written[i]);
     add_named(a, &arrays, &s->inputs, "");
     add_named(a, &arrays, &s->expects, ",");
-    bool ok = outputs_apart(d, results.items, results.count, inputs.items, inputs.count);
-    ok &= outputs_apart(d, others.items, others.count, inputs.items, inputs.count);
-    for (size_t i = 0; i < others.count; i++) {
-        ok &= outputs_apart(d, &others.items[i], 1, results.items, results.count);
-        ok &= outputs_apart(d, &others.items[i], 1, arrays.items, arrays.count);
-    }
+    bool ok = outputs_apart(d, outputs.items, outputs.count, inputs.items, inputs.count);
+    for (size_t i = results; i < outputs.count; i++)
+        ok &= outputs_apart(d, &outputs.items[i], 1, arrays.items, arrays.count);
     return ok;
 }
