@@ -49,9 +49,18 @@ static bool scales_once(const quant_format *f, const ir_type *w, const ir_type *
     return one_group && one_scale;
 }
 
+// Every lookup gives the sum of a whole group, or of what a table's scale stands for: it is scaled
+// before the one behind the next lookup is made.
+static bool scales_each(const machine *target, const pack_geometry *g, const ir_type *table)
+{
+    bool part = table->scale == TABLE_SCALE_GROUP && table->group <= machine_tile_depth(target);
+    return g->groups_per_tile > 1 || (g->tiles_per_group == 1 && g->depth_tiles > 1) || part ||
+           table->scale == TABLE_SCALE_SLICE;
+}
+
 // For the rows of one format.
-static unsigned part_registers(const ir_op *op, const quant_format *f, const pack_geometry *g,
-                               unsigned rows, unsigned columns)
+static unsigned part_registers(const machine *target, const ir_op *op, const quant_format *f,
+                               const pack_geometry *g, unsigned rows, unsigned columns)
 {
     const ir_type *table = ir_operand(op, 0)->type;
     unsigned sums = quant_accumulators(f) * table->parts, results = rows * columns;
@@ -60,9 +69,10 @@ static unsigned part_registers(const ir_op *op, const quant_format *f, const pac
         return results * (1 + sums) + columns * f->planes + 3;
     unsigned tables = (sliced ? rows : 1) * table->parts, combined = sums > f->terms;
     bool once = columns > 1 && scales_once(f, ir_operand(op, 1)->type, table);
+    unsigned open = sums == 1 && results > 2 && scales_each(target, g, table) ? 2 : results;
     // Planes of a column tile twice, and a table more: the next lookup's are loaded in the
     // meantime.
-    return results * (sums + !once) + once + (columns + 1) * f->planes + tables + table->parts +
+    return open * sums + (once ? 1 : results) + (columns + 1) * f->planes + tables + table->parts +
            combined;
 }
 
@@ -76,7 +86,7 @@ unsigned schedule_registers(const machine *target, const ir_op *kernel, int64_t 
         if (op->code != IR_LUT_MPGEMM || !product_parts(target, op, &p))
             continue;
         for (unsigned i = 0; i < p.mix.n_parts; i++) {
-            unsigned n = part_registers(op, &p.mix.parts[i].format, &p.parts[i].geometry,
+            unsigned n = part_registers(target, op, &p.mix.parts[i].format, &p.parts[i].geometry,
                                         (unsigned)row_block, (unsigned)column_block);
             most = n > most ? n : most;
         }
