@@ -87,7 +87,7 @@ def forward(model, machine, *words, batch, tokens, layers=None, row_block=0, tab
     """A call of `forward` of a published model, or of a program and its metadata: `tokens` new ones of each of `batch`
     sequences, nothing before them. 16-bit attention takes the matrix unit, as on a GPU, also beside lookups."""
     passes = pipeline(quantize_tables=tables, use_matrix="precision=rounded", choose_tiles=f"row_block={row_block},rows={batch * tokens}")
-    sizes = {"BATCH": batch, "TOKENS": tokens, "S": tokens, "CONTEXT": max(tokens, 2048), **({"L": layers} if layers else {})}
+    sizes = {"BATCH": batch, "TOKENS": tokens, "S": tokens, "CONTEXT": tokens, **({"L": layers} if layers else {})}
     defines = [word for name, value in sizes.items() for word in ("-D", f"{name}={value}")]
     program = shapes.program(model) if isinstance(model, str) else model
     return estimate(*program, "--machine", machine, "--passes", passes, "--batch", batch, "--prefill", tokens,

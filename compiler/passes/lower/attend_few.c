@@ -49,10 +49,10 @@ few_attention *attend_few(attention *a)
     x->columns = matrix_columns(l);
     x->steps = tiles_for(a->depth, matrix_depth(l, half));
     x->wide = tiles_for(a->width, l->n);
-    if (!machine_has(l->context->machine, ISA_UNIT_DEQUANTIZE) || x->steps > FEW_STEPS ||
-        x->wide > FEW_WIDE || x->parts > x->columns)
-        return NULL;
     int64_t keys = keys_at_most(a);
+    if (!machine_has(l->context->machine, ISA_UNIT_DEQUANTIZE) || x->steps > FEW_STEPS ||
+        x->wide > FEW_WIDE || x->parts > x->columns || keys < x->rows)
+        return NULL;
     unsigned heads = row_together(x, 1);
     x->row_keys = x->rows * (1 + tiles_for(keys, x->rows)) + l->m;
     x->q = low_scratch(l, half, heads * x->columns, a->depth);
