@@ -26,6 +26,7 @@ typedef struct sweep {
     double bandwidth, latency, scratch;
     double tile_bytes, move;  // of accumulators, and the seconds from or to scratch
     double epilogue_bytes;    // of one row tile's block of results in near memory
+    double rescale_bytes;     // of weights' scales, read for a row tile and column tile
     double products;          // that read the tables
     bool mixed;               // formats by blocks of rows: column tiles go one by one
     int64_t minimum, maximum; // row tiles
@@ -186,6 +187,14 @@ static void add_part(sweep *s, const machine *target, const quant_format *f, con
     s->loads += tiles * f->planes * machine_tile_bytes(target) / target->tiles_load / target->clock;
 }
 
+// Once for every depth tile whose sums are scaled there and then.
+static double rescale_bytes(const machine *target, const ir_type *table, const quant_format *f,
+                            const pack_geometry *g)
+{
+    double times = scales_each(target, g, table) ? (double)g->depth_tiles : 1;
+    return times * (double)target->tile_n * (double)scalar_size(f->scale);
+}
+
 static sweep describe(const machine *target, const ir_op *kernel)
 {
     sweep s = {.bandwidth = target->memory_bandwidth,
@@ -212,6 +221,8 @@ static sweep describe(const machine *target, const ir_op *kernel)
         s.table_bytes = table_bytes(target, table) * (double)p.parts[0].geometry.depth_tiles;
         s.scale_bytes = table_scale_bytes(target, table, s.depth);
         s.epilogue_bytes += (double)machine_tile_bytes(target);
+        s.rescale_bytes +=
+            rescale_bytes(target, table, &p.mix.parts[0].format, &p.parts[0].geometry);
         s.products += 1;
         s.mixed = s.mixed || p.map_bytes;
         s.minimum = row_tiles(target, table, true);
@@ -347,6 +358,16 @@ static double longest_share(double rows, double columns, double harts)
     return best;
 }
 
+// The array looks up while tables, planes and scales are loaded.
+static double tile_block_seconds(const machine *target, const sweep *s, double rows, double columns)
+{
+    const double reached = 0.7; // of the arrays' peak, by kernels of GPUs
+    double loaded = rows * s->products * s->table_bytes + columns * s->column_bytes +
+                    rows * columns * s->rescale_bytes;
+    double loads = loaded / target->tiles_load / target->clock;
+    return fmax(rows * columns * s->compute / s->columns / reached, loads);
+}
+
 static double grid_seconds(const machine *target, const sweep *s, double tiles, double rows,
                            double columns)
 {
@@ -358,10 +379,9 @@ static double grid_seconds(const machine *target, const sweep *s, double tiles, 
     double results = 2 * columns * s->epilogue_bytes; // written, and read by the epilogue
     double bytes = full * (rows * tables + planes) + rest * (tables + planes);
     double l2 = column_blocks * (bytes / shared + tiles * results) / target->l2_bandwidth;
-    const double reached = 0.7; // of the arrays' peak, by kernels of GPUs
-    double unit = s->compute / s->columns / reached;
-    double busy = longest_share(full, column_blocks, harts) * rows * columns * unit;
-    busy += longest_share(rest, column_blocks, harts) * columns * unit;
+    double busy =
+        longest_share(full, column_blocks, harts) * tile_block_seconds(target, s, rows, columns);
+    busy += longest_share(rest, column_blocks, harts) * tile_block_seconds(target, s, 1, columns);
     return fmax(fmax(l2, busy), s->stream);
 }
 
