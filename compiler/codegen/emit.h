@@ -158,7 +158,7 @@ void emit_load(emitter *e, ir_op *op);
 void emit_store(emitter *e, ir_op *op);
 void emit_vload(emitter *e, ir_op *op);
 void emit_vstore(emitter *e, ir_op *op);
-void emit_prefetch(emitter *e, ir_op *op);
+void emit_prefetch(emitter *e, ir_op *op); // prefetch.c
 // The address of element [at..] of the buffer, `at` being the operands from `first` on.
 LLVMValueRef element_address(emitter *e, const ir_op *op, const ir_value *buffer, unsigned first);
 LLVMTypeRef memory_type(emitter *e, scalar_type s); // i1 is a byte in memory, 0 or 1

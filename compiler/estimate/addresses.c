@@ -95,13 +95,11 @@ static void note_address(analysis *s, linear_form address, reach r)
     loop_state *l = loop_of(s, address.varies);
     pointer_group *g = group_of(s, l, address.hash);
     bool hoisted = !is_around(s, l);
-    // What is prefetched outside of its loop is not taken apart.
-    bool whole = hoisted && r.step == 32;
-    if (!whole && fits(r, address.constant)) {
+    if (fits(r, address.constant)) {
         g->has_immediate = true;
         return;
     }
-    int64_t constant = whole ? address.constant : high_part(r, address.constant);
+    int64_t constant = high_part(r, address.constant);
     for (size_t i = 0; i < g->takers.count; i++)
         if (g->takers.items[i].constant == constant)
             return;

@@ -215,7 +215,6 @@ bool tile_instruction(const ir_op *op, isa_instruction *out)
         i.half = ir_boolean(op, "half");
         break;
     case IR_XLUT_PF: i.opcode = ISA_LUT_PF; break;
-    case IR_PREFETCH: i.opcode = ISA_PREFETCH_R; break;
     case IR_XLUT_ZERO: i.opcode = ISA_LUT_ZERO; break;
     case IR_XLUT_TBL:
         i.opcode = ISA_LUT_TBL;

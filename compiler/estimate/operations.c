@@ -399,7 +399,6 @@ static unsigned tile_accesses(walker *w, const ir_op *op, const isa_instruction 
     case IR_XLUT_LD: out[0] = tile_access(w, op, "from", (int64_t)c.read, 1, false); return 1;
     case IR_XLUT_ST: out[0] = tile_access(w, op, "to", (int64_t)c.written, 1, true); return 1;
     case IR_XLUT_PF: out[0] = tile_access(w, op, "from", machine_tile_bytes(m), 1, false); return 1;
-    case IR_PREFETCH: out[0] = tile_access(w, op, "from", LINE, 1, false); return 1;
     case IR_XLUT_TBL: {
         bool dynamic = c.written > 0;
         int64_t activations = (int64_t)c.read - (!dynamic && in->rs3 ? 4 * rows : 0);
@@ -560,6 +559,21 @@ static bool run_tile(walker *w, ir_op *op)
     return true;
 }
 
+// An instruction for each line.
+static void prefetch(walker *w, const ir_op *op)
+{
+    const isa_instruction in = {.opcode = ISA_PREFETCH_R};
+    const ir_type *t = ir_operand(op, 0)->type;
+    int64_t bytes = (int64_t)scalar_size(t->scalar);
+    for (unsigned i = 0; i < t->rank; i++)
+        bytes *= t->dims[i].value;
+    access a = tile_access(w, op, "from", LINE, 1, false);
+    operands none = {0};
+    w->info->ops.items[op->mark].last_address = a.offset;
+    for (int64_t i = 0; i < bytes; i += LINE, a.offset += LINE)
+        hart_issue(w->hart, &in, &w->shape, &none, 1, &a);
+}
+
 void walk_prefetched(walker *w, ir_block *b)
 {
     IR_FOR_OPS(op, b)
@@ -587,6 +601,7 @@ void walk_operation(walker *w, ir_op *op)
     case IR_VLOAD:
     case IR_VSTORE: move_vector(w, op, op->code == IR_VSTORE); return;
     case IR_REDUCE: reduce(w, op); return;
+    case IR_PREFETCH: prefetch(w, op); return;
     case IR_BROADCAST: take(w, &op->results[0], ir_operand(op, 0)); return;
     case IR_LANE: info(w, &op->results[0])->at = at_once; return;
     case IR_YIELD:

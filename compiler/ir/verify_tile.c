@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+enum { MOST_PREFETCHED = 1 << 20 };
+
 // ---------------------------------------------------------------------- values
 
 static bool rule_compare(verifier *v, const ir_op *op)
@@ -50,6 +52,20 @@ static bool rule_alloc(verifier *v, const ir_op *op)
     return (offset >= -1 && (offset < 0 || offset % 64 == 0)) ||
            verify_error(v, op, "needs an offset of -1 or a multiple of 64, not %lld",
                         (long long)offset);
+}
+
+static bool rule_prefetch(verifier *v, const ir_op *op)
+{
+    const ir_type *t = op->operands[0].value->type;
+    int64_t bytes = (int64_t)scalar_size(t->scalar);
+    for (unsigned i = 0; i < t->rank; i++) {
+        if (!ir_dim_is_constant(t->dims[i]) || t->dims[i].value < 1 ||
+            t->dims[i].value > MOST_PREFETCHED / bytes)
+            return verify_error(v, op, "needs a known size of at most %d bytes, not %s",
+                                MOST_PREFETCHED, verify_type(v, t));
+        bytes *= t->dims[i].value;
+    }
+    return true;
 }
 
 static bool rule_lane(verifier *v, const ir_op *op)
@@ -286,12 +302,13 @@ static bool rule_mac(verifier *v, const ir_op *op)
 }
 
 verify_rule *const verify_tile_rules[IR_OPCODE_COUNT] = {
-    [IR_COMPARE] = rule_compare, [IR_SELECT] = rule_select, [IR_BROADCAST] = rule_lanes,
-    [IR_LANE] = rule_lane,       [IR_REDUCE] = rule_lanes,  [IR_ALLOC] = rule_alloc,
-    [IR_ADDRESS] = rule_address, [IR_VIEW] = rule_view,     [IR_LOAD] = rule_load,
-    [IR_VLOAD] = rule_load,      [IR_STORE] = rule_store,   [IR_VSTORE] = rule_store,
-    [IR_XLUT_LD] = rule_ld,      [IR_XLUT_ST] = rule_st,    [IR_XLUT_ZERO] = rule_zero,
-    [IR_XLUT_TBL] = rule_tbl,    [IR_XLUT_MMA] = rule_mma,  [IR_XLUT_DEQ] = rule_deq,
-    [IR_XLUT_OFF] = rule_off,    [IR_XLUT_LDA] = rule_lda,  [IR_XLUT_STA] = rule_sta,
-    [IR_XLUT_LDM] = rule_ldm,    [IR_XLUT_STM] = rule_stm,  [IR_XLUT_MAC] = rule_mac,
+    [IR_COMPARE] = rule_compare,   [IR_SELECT] = rule_select, [IR_BROADCAST] = rule_lanes,
+    [IR_LANE] = rule_lane,         [IR_REDUCE] = rule_lanes,  [IR_ALLOC] = rule_alloc,
+    [IR_ADDRESS] = rule_address,   [IR_VIEW] = rule_view,     [IR_LOAD] = rule_load,
+    [IR_VLOAD] = rule_load,        [IR_STORE] = rule_store,   [IR_VSTORE] = rule_store,
+    [IR_XLUT_LD] = rule_ld,        [IR_XLUT_ST] = rule_st,    [IR_XLUT_ZERO] = rule_zero,
+    [IR_XLUT_TBL] = rule_tbl,      [IR_XLUT_MMA] = rule_mma,  [IR_XLUT_DEQ] = rule_deq,
+    [IR_XLUT_OFF] = rule_off,      [IR_XLUT_LDA] = rule_lda,  [IR_XLUT_STA] = rule_sta,
+    [IR_XLUT_LDM] = rule_ldm,      [IR_XLUT_STM] = rule_stm,  [IR_XLUT_MAC] = rule_mac,
+    [IR_PREFETCH] = rule_prefetch,
 };

@@ -24,6 +24,7 @@ typedef struct stream {
 
 typedef struct prefetching {
     ir_module *module;
+    pass_context *context;
     const machine *machine;
     ir_op *loop;
     unsigned count;
@@ -524,9 +525,9 @@ static void visit(ir_op *op, void *context)
         goes_on |= inner->code == IR_FOR && has_lookups(inner->regions[0]);
     }
     if (!prefetches && !looks_up)
-        prefetch_rows(p->module, p->machine, op);
+        prefetch_rows(p->module, p->context, op);
     if (!prefetches && !looks_up && op->code == IR_FOR)
-        prefetch_short_rows(p->module, p->machine, op);
+        prefetch_short_rows(p->module, p->context, op);
     if (!looks_up || prefetches || goes_on)
         return;
     collect(p);
@@ -535,6 +536,9 @@ static void visit(ir_op *op, void *context)
     measure(p);
     prefetch_streams(p);
     prefetch_behind(p);
+    pass_remark(p->context, REMARK_APPLIED, op->where,
+                "a round reads %.0f lines from memory, which are asked for %.1f rounds ahead",
+                lines_from_memory(p), p->ahead);
 }
 
 static void find_prefetch(ir_op *op, void *context)
@@ -553,7 +557,7 @@ bool pass_prefetch(ir_module *m, pass_context *c)
 {
     if (!machine_has(c->machine, ISA_UNIT_LUT))
         return true;
-    prefetching p = {.module = m, .machine = c->machine};
+    prefetching p = {.module = m, .context = c, .machine = c->machine};
     for (ir_function *f = m->functions; f; f = f->next)
         if (!is_prefetched(f))
             ir_walk(f->body, visit, &p);

@@ -17,6 +17,7 @@ typedef struct span {
     address at;
     int64_t rows, stride, bytes, advance;
     int64_t piece;       // bytes that are asked for at once: a line, or a tile
+    int64_t apart;       // where rows begin: multiples of this, which divides a line
     const ir_op *place;  // its first reader: a buffer and indices
     unsigned first_work; // behind which that is known
 } span;
@@ -162,12 +163,35 @@ static bool follows_another(const row_reads *r, const ir_value *root)
     return false;
 }
 
+static int64_t common_divisor(int64_t x, int64_t y)
+{
+    while (y) {
+        int64_t rest = x % y;
+        x = y;
+        y = rest;
+    }
+    return x < 0 ? -x : x;
+}
+
+// Buffers begin with a line. A counter moves the row by `step` bytes in a round.
+static int64_t apart(const span *s, const ir_value *counter, int64_t step)
+{
+    int64_t apart = common_divisor(LINE, s->at.constant);
+    for (unsigned i = 0; i < s->at.count; i++) {
+        bool own = s->at.terms[i].value == counter;
+        apart = common_divisor(apart, own ? step : s->at.terms[i].factor);
+    }
+    return s->rows > 1 ? common_divisor(apart, s->stride) : apart;
+}
+
 static void add_span(row_reads *r, const ir_op *op)
 {
     span s = {.first_work = r->work_count};
     if (!is_known(r, op, &s) || !address_of_place(s.place, &s.root, &s.at))
         return;
-    s.advance = address_factor(&s.at, r->loop->regions[0]->arguments.items[0]) * step_of(r);
+    const ir_value *counter = r->loop->regions[0]->arguments.items[0];
+    s.advance = address_factor(&s.at, counter) * step_of(r);
+    s.apart = apart(&s, counter, s.advance);
     if (s.advance <= 0 || is_written(s.root, r->loop->block->function->body) ||
         follows_another(r, s.root))
         return; // what the kernel wrote lies near
@@ -199,11 +223,8 @@ static bool reads_rows(const row_reads *r, const ir_op *op)
 static int64_t piece_of(const row_reads *r, const span *s)
 {
     int64_t tile = (int64_t)machine_tile_bytes(r->machine);
-    bool aligned =
-        s->rows <= r->machine->tile_m && s->stride % LINE == 0 && s->at.constant % LINE == 0;
-    for (unsigned i = 0; i < s->at.count; i++)
-        aligned = aligned && s->at.terms[i].factor % LINE == 0;
-    return aligned && s->bytes % tile == 0 ? tile : LINE;
+    bool whole = s->rows > 1 && s->rows <= r->machine->tile_m && s->apart == LINE;
+    return whole && s->bytes % tile == 0 ? tile : LINE;
 }
 
 static void collect(row_reads *r)
@@ -221,9 +242,11 @@ static void collect(row_reads *r)
 
 // ------------------------------------------------------------------------ distance
 
+// A row that goes on where the round before ended has no lines that two rounds share.
 static int64_t pieces_of_row(const span *s)
 {
-    return (s->bytes + s->piece - 1) / s->piece + (s->stride % LINE != 0);
+    bool goes_on = s->rows == 1 && s->advance == s->bytes;
+    return (s->bytes + (goes_on ? 0 : LINE - s->apart) + s->piece - 1) / s->piece;
 }
 
 static int64_t pieces_of_round(const row_reads *r)
@@ -242,17 +265,43 @@ static int64_t lines_of_round(const row_reads *r)
     return lines;
 }
 
-// Twice the latency, as long as no more lines are under way than the machine follows.
-static int64_t lines_ahead(const machine *m)
+// Lines that are asked for while the table builder, which has no buffers, waits for as many.
+static int64_t lines_beside_wait(const row_reads *r)
 {
-    double wanted = 2 * m->memory_latency * m->memory_bandwidth / LINE;
-    double most = (double)m->memory_outstanding - 2;
-    return (int64_t)fmax(1, fmin(wanted, most));
+    bool builds = false;
+    for (unsigned i = 0; i < r->work_count; i++)
+        builds |= r->work[i]->code == IR_XLUT_TBL;
+    return builds ? 2 * lines_of_round(r) / r->work_count : 0;
+}
+
+static int64_t lines_in_latency(const machine *m)
+{
+    return (int64_t)ceil(m->memory_latency * m->memory_bandwidth / LINE);
+}
+
+// Twice the latency, as long as no more lines are under way than the machine follows.
+static int64_t lines_ahead(const row_reads *r)
+{
+    int64_t wanted = 2 * lines_in_latency(r->machine);
+    int64_t most = (int64_t)r->machine->memory_outstanding - 2 - lines_beside_wait(r);
+    int64_t lines = wanted < most ? wanted : most;
+    return lines > 0 ? lines : 1;
+}
+
+// Rounds of strips take longer than their lines, and as long as others: the latency and a round.
+static int64_t rounds_ahead(const row_reads *r)
+{
+    const int64_t lines = lines_of_round(r);
+    int64_t wanted = (lines_in_latency(r->machine) + lines - 1) / lines + 1;
+    int64_t most = lines_ahead(r) / lines;
+    return wanted < most ? wanted : most;
 }
 
 static int64_t pieces_ahead(const row_reads *r)
 {
-    int64_t pieces = lines_ahead(r->machine) * pieces_of_round(r) / lines_of_round(r);
+    const int64_t rounds = r->loop->code == IR_STRIP ? rounds_ahead(r) : 0;
+    int64_t pieces = rounds ? rounds * pieces_of_round(r)
+                            : lines_ahead(r) * pieces_of_round(r) / lines_of_round(r);
     return pieces > 0 ? pieces : 1;
 }
 
@@ -265,22 +314,24 @@ static const span *leader_of(const row_reads *r, const span *s)
     return leader;
 }
 
-// Piece `k` of those that the rounds read, in the order in which they are needed: a span, and the
-// piece's place behind the leader's beginning. Of a row's last line its last byte is asked for,
-// wherever the row begins.
-static const span *piece_at(const row_reads *r, int64_t k, int64_t *at, const span **leader)
+// Pieces that lie one behind the other, behind the beginning of the leader of `span`.
+typedef struct run {
+    const span *span;
+    int64_t at, bytes;
+    ir_op *before; // in front of which they are asked for
+} run;
+
+// Piece `k` of those that the rounds read, in the order in which they are needed.
+static run piece_at(const row_reads *r, int64_t k)
 {
     int64_t all = pieces_of_round(r), round = k / all;
     const span *s = r->spans;
     for (k %= all; k >= s->rows * pieces_of_row(s); s++)
         k -= s->rows * pieces_of_row(s);
     int64_t piece = k / s->rows, row = k % s->rows;
-    int64_t size = (int64_t)scalar_size(ir_operand(s->place, 0)->type->scalar);
-    bool last = s->piece == LINE && piece + 1 == pieces_of_row(s);
-    *leader = leader_of(r, s);
-    *at = s->at.constant - (*leader)->at.constant + round * s->advance + row * s->stride +
-          (last ? s->bytes - size : piece * s->piece);
-    return s;
+    int64_t at = s->at.constant - leader_of(r, s)->at.constant + round * s->advance +
+                 row * s->stride + piece * s->piece;
+    return (run){s, at, s->piece, NULL};
 }
 
 // ---------------------------------------------------------------------------- code
@@ -308,44 +359,78 @@ static bool moves_before(const ir_op *loop, const ir_op *op, const ir_value *v)
            moves_before(loop, op, ir_operand(v->op, 1));
 }
 
-// Piece `k`; `first`: of the first round, or of the round `counter`.
-static void prefetch_piece(row_reads *r, ir_builder *b, int64_t k, bool first)
+// `first`: of the first round, or of the round `counter`.
+static void prefetch_run(row_reads *r, ir_builder *b, const run *x, bool first)
 {
-    int64_t bytes;
-    const span *leader, *s = piece_at(r, k, &bytes, &leader);
-    const ir_op *from = leader->place;
+    const ir_op *from = leader_of(r, x->span)->place;
     ir_value *operands[4];
     unsigned last = from->n_operands - 1;
     for (unsigned i = 0; i <= last; i++)
         operands[i] = first && i
                           ? value_in_round(b, r->loop, ir_operand(from, i), r->loop, r->counter)
                           : ir_operand(from, i);
-    int64_t size = (int64_t)scalar_size(operands[0]->type->scalar);
+    scalar_type scalar = operands[0]->type->scalar;
+    int64_t size = (int64_t)scalar_size(scalar);
     ir_dim dims[1] = {ir_dim_constant(1)};
-    const ir_type *type = ir_type_buffer(r->module, operands[0]->type->scalar, 1, dims);
+    const ir_type *type = ir_type_buffer(r->module, scalar, 1, dims);
     // The constant stands apart, so that all lines share what is before it.
     ir_value *parts[2] = {ir_result(ir_build(b, IR_VIEW, last + 1, operands, 1, &type), 0),
-                          constant_index(r->module, b, bytes / size)};
-    bool tile = s->piece > LINE;
-    dims[0] = ir_dim_constant(tile ? s->piece : 1);
-    type = tile ? ir_type_buffer(r->module, SCALAR_U8, 1, dims) : type;
+                          constant_index(r->module, b, x->at / size)};
+    bool tile = x->span->piece > LINE;
+    dims[0] = ir_dim_constant(tile ? x->bytes : x->bytes / size);
+    type = ir_type_buffer(r->module, tile ? SCALAR_U8 : scalar, 1, dims);
     ir_value *at = ir_result(ir_build(b, IR_VIEW, 2, parts, 1, &type), 0);
     ir_build(b, tile ? IR_XLUT_PF : IR_PREFETCH, 1, &at, 0, NULL);
 }
 
+// Puts a piece behind a run, which is asked for where it begins. False: it lies elsewhere.
+static bool join(run *x, const run *next)
+{
+    enum { FEW = 4 * LINE }; // lines of several places in a round
+    bool near = x->before == next->before || x->bytes < FEW;
+    if (x->span != next->span || x->span->piece != LINE || x->at + x->bytes != next->at || !near)
+        return false;
+    x->bytes += next->bytes;
+    return true;
+}
+
+// Piece `k` of a round, which belongs to a later one.
+static run piece_in_round(const row_reads *r, int64_t k)
+{
+    run x = piece_at(r, k + pieces_ahead(r));
+    unsigned first = leader_of(r, x.span)->first_work,
+             work = (unsigned)(k * r->work_count / pieces_of_round(r));
+    work = work < first ? first : work;
+    x.before = work < r->work_count ? r->work[work] : r->loop->regions[0]->last;
+    return x;
+}
+
+static bool views_move_before(const row_reads *r, const ir_op *op)
+{
+    bool good = true;
+    for (unsigned i = 0; i < r->count; i++)
+        for (unsigned j = 0; j < r->spans[i].place->n_operands; j++)
+            good = good && moves_before(r->loop, op, ir_operand(r->spans[i].place, j));
+    const ir_value *lower = ir_operand(r->loop, 0); // of a strip the count
+    return good && !(lower->kind == IR_VALUE_RESULT && lower->op == op);
+}
+
+// Strips: all of them first, since loads do not move across.
 static void prefetch_in_rounds(row_reads *r)
 {
-    int64_t pieces = pieces_of_round(r), ahead = pieces_ahead(r), bytes;
-    for (int64_t k = 0; k < pieces; k++) {
-        const span *leader;
-        piece_at(r, k + ahead, &bytes, &leader);
-        unsigned work = (unsigned)(k * r->work_count / pieces);
-        work = work < leader->first_work ? leader->first_work : work;
-        ir_builder b =
-            ir_builder_before(work < r->work_count ? r->work[work] : r->loop->regions[0]->last);
+    const int64_t pieces = pieces_of_round(r);
+    ir_op *first = r->loop->regions[0]->first;
+    bool at_once = r->loop->code == IR_STRIP && views_move_before(r, r->loop);
+    r->counter = r->loop->regions[0]->arguments.items[0];
+    for (int64_t k = 0; k < pieces;) {
+        run x = piece_in_round(r, k++), next;
+        while (k < pieces && (next = piece_in_round(r, k), join(&x, &next)))
+            k++;
+        ir_builder b = ir_builder_before(at_once ? first : x.before);
         b.where = r->loop->where;
-        prefetch_piece(r, &b, k + ahead, false);
+        prefetch_run(r, &b, &x, at_once);
     }
+    r->counter = NULL;
 }
 
 // Reads from afar, or keeps a unit busy that others would be waiting for.
@@ -359,14 +444,31 @@ static bool has_work(const ir_op *op)
     return has;
 }
 
-static bool views_move_before(const row_reads *r, const ir_op *op)
+static bool has_several_rows(const row_reads *r)
 {
-    bool good = true;
+    bool has = false;
     for (unsigned i = 0; i < r->count; i++)
-        for (unsigned j = 0; j < r->spans[i].place->n_operands; j++)
-            good = good && moves_before(r->loop, op, ir_operand(r->spans[i].place, j));
-    const ir_value *lower = ir_operand(r->loop, 0); // of a strip the count
-    return good && !(lower->kind == IR_VALUE_RESULT && lower->op == op);
+        has |= r->spans[i].rows > 1;
+    return has;
+}
+
+// The first pieces. Rows that are read from their beginning on are asked for one by one.
+static void prefetch_first(row_reads *r, ir_builder *b, int64_t pieces)
+{
+    const bool in_turn = has_several_rows(r);
+    for (unsigned i = 0; i < (in_turn ? 1 : r->count); i++) {
+        run x = {0};
+        for (int64_t k = 0; k < pieces; k++) {
+            run next = piece_at(r, k);
+            if ((!in_turn && next.span != &r->spans[i]) || (x.span && join(&x, &next)))
+                continue;
+            if (x.span)
+                prefetch_run(r, b, &x, true);
+            x = next;
+        }
+        if (x.span)
+            prefetch_run(r, b, &x, true);
+    }
 }
 
 // In front of the loop, and of what stands before it up to what stops it.
@@ -379,8 +481,7 @@ static void prefetch_before(row_reads *r, int64_t pieces, bool (*stops)(const ir
         at = at->previous;
     ir_builder b = ir_builder_before(at);
     b.where = r->loop->where;
-    for (int64_t k = 0; k < pieces; k++)
-        prefetch_piece(r, &b, k, true);
+    prefetch_first(r, &b, pieces);
 }
 
 // A strip that ends before what it asks for is there.
@@ -423,6 +524,7 @@ static void collect_short(row_reads *r)
             s.bytes = constant_of(ir_operand(strip, 0), 0) *
                       (int64_t)scalar_size(ir_operand(op, 0)->type->scalar);
             s.advance = address_factor(&s.at, r->loop->regions[0]->arguments.items[0]);
+            s.apart = apart(&s, strip->regions[0]->arguments.items[0], 0);
             if (s.advance > 0 && r->count < MOST_SPANS)
                 r->spans[r->count++] = s;
         }
@@ -452,17 +554,16 @@ static void prefetch_next_rows(row_reads *r, int64_t rows)
                                constant_index(r->module, &b, ROWS_AHEAD), NULL);
     ir_value *last = constant_index(r->module, &b, rows - 1);
     r->counter = ir_build1(&b, IR_MIN, index, next, last, NULL);
-    for (int64_t k = 0; k < pieces_of_round(r); k++)
-        prefetch_piece(r, &b, k, true);
+    prefetch_first(r, &b, pieces_of_round(r));
     r->counter = NULL;
 }
 
 // Behind products their epilogue reads few rows, whose place is known long before. The first ones
 // are asked for in front of the epilogue, or of the products, if these leave scratch what they
 // were.
-void prefetch_short_rows(ir_module *m, const machine *target, ir_op *loop)
+void prefetch_short_rows(ir_module *m, pass_context *c, ir_op *loop)
 {
-    row_reads r = {.module = m, .machine = target, .loop = loop};
+    row_reads r = {.module = m, .machine = c->machine, .loop = loop};
     const ir_op *product = loop->previous;
     while (product && !looks_up(product))
         product = product->previous;
@@ -473,15 +574,18 @@ void prefetch_short_rows(ir_module *m, const machine *target, ir_op *loop)
         return;
     int64_t rows = constant_of(ir_operand(loop, 1), 1);
     int64_t ahead = rows < ROWS_AHEAD ? rows : ROWS_AHEAD;
-    bool early = bytes_loaded(loop->block) < 0.5 * (double)target->scratch_size;
+    bool early = bytes_loaded(loop->block) < 0.5 * (double)c->machine->scratch_size;
     prefetch_before(&r, ahead * pieces_of_round(&r), early ? never : has_work);
     if (rows > ROWS_AHEAD)
         prefetch_next_rows(&r, rows);
+    pass_remark(c, REMARK_APPLIED, loop->where,
+                "rows of an epilogue: %lld lines are asked for in front of %s",
+                (long long)(ahead * pieces_of_round(&r)), early ? "its products" : "it");
 }
 
-void prefetch_rows(ir_module *m, const machine *target, ir_op *loop)
+void prefetch_rows(ir_module *m, pass_context *c, ir_op *loop)
 {
-    row_reads r = {.module = m, .machine = target, .loop = loop};
+    row_reads r = {.module = m, .machine = c->machine, .loop = loop};
     if (is_short(&r))
         return;
     collect(&r);
@@ -489,4 +593,8 @@ void prefetch_rows(ir_module *m, const machine *target, ir_op *loop)
         return;
     prefetch_in_rounds(&r);
     prefetch_before(&r, pieces_ahead(&r), has_work);
+    pass_remark(c, REMARK_APPLIED, loop->where,
+                "rows: %lld lines a round, asked for %lld lines ahead",
+                (long long)lines_of_round(&r),
+                (long long)(pieces_ahead(&r) * lines_of_round(&r) / pieces_of_round(&r)));
 }

@@ -31,11 +31,6 @@ void prefetch(emitter *e, LLVMValueRef at, prefetch_cache cache)
     call_intrinsic(e, "llvm.prefetch", 1, &type, 4, arguments);
 }
 
-void emit_prefetch(emitter *e, ir_op *op)
-{
-    prefetch(e, value_of(e, ir_operand(op, 0)), PREFETCH_FIRST);
-}
-
 void store_to(emitter *e, LLVMValueRef x, LLVMValueRef at, unsigned align)
 {
     LLVMSetAlignment(LLVMBuildStore(e->builder, x, at), align);
