@@ -98,6 +98,18 @@ typedef enum primitive {
 LLVMValueRef primitive1(emitter *e, primitive p, LLVMValueRef x);
 LLVMValueRef primitive2(emitter *e, primitive p, LLVMValueRef x, LLVMValueRef y);
 LLVMValueRef primitive3(emitter *e, primitive p, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z);
+static inline LLVMValueRef float_add(emitter *e, LLVMValueRef x, LLVMValueRef y)
+{
+    return primitive2(e, P_FADD, x, y);
+}
+static inline LLVMValueRef float_sub(emitter *e, LLVMValueRef x, LLVMValueRef y)
+{
+    return primitive2(e, P_FSUB, x, y);
+}
+static inline LLVMValueRef float_mul(emitter *e, LLVMValueRef x, LLVMValueRef y)
+{
+    return primitive2(e, P_FMUL, x, y);
+}
 // Conversions to `element` lanes.
 typedef enum conversion {
 #define CONVERSION(E, name, opcode) C_##E,

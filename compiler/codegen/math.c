@@ -19,21 +19,6 @@
 
 #include <math.h>
 
-static LLVMValueRef add(emitter *e, LLVMValueRef x, LLVMValueRef y)
-{
-    return primitive2(e, P_FADD, x, y);
-}
-
-static LLVMValueRef sub(emitter *e, LLVMValueRef x, LLVMValueRef y)
-{
-    return primitive2(e, P_FSUB, x, y);
-}
-
-static LLVMValueRef mul(emitter *e, LLVMValueRef x, LLVMValueRef y)
-{
-    return primitive2(e, P_FMUL, x, y);
-}
-
 static LLVMValueRef fused(emitter *e, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z)
 {
     return primitive3(e, P_FMA, x, y, z);
@@ -80,16 +65,16 @@ LLVMValueRef math_exp(emitter *e, LLVMValueRef x)
     LLVMValueRef low = constant_like(x, -104.0);
     x = choose(e, compare_float(e, LLVMRealOLT, x, low), low, x);
     LLVMValueRef scaled =
-        primitive2(e, P_MINNUM, mul(e, x, constant_like(x, log2_e)), constant_like(x, 129.0));
-    LLVMValueRef shifted = add(e, scaled, constant_like(x, rounder));
-    LLVMValueRef r = reduced(e, sub(e, shifted, constant_like(x, rounder)), x);
-    LLVMValueRef tail = mul(e, mul(e, r, r), POLYNOMIAL(e, r, exp_series));
-    LLVMValueRef y = add(e, constant_like(x, 1.0), add(e, r, tail));
+        primitive2(e, P_MINNUM, float_mul(e, x, constant_like(x, log2_e)), constant_like(x, 129.0));
+    LLVMValueRef shifted = float_add(e, scaled, constant_like(x, rounder));
+    LLVMValueRef r = reduced(e, float_sub(e, shifted, constant_like(x, rounder)), x);
+    LLVMValueRef tail = float_mul(e, float_mul(e, r, r), POLYNOMIAL(e, r, exp_series));
+    LLVMValueRef y = float_add(e, constant_like(x, 1.0), float_add(e, r, tail));
     LLVMValueRef bits = reinterpret(e, shifted, i32);
     LLVMValueRef k = primitive2(e, P_SUB, bits, bits_like(bits, 0x4b400000));
     LLVMValueRef half = primitive2(e, P_ASHR, k, bits_like(k, 1));
-    y = mul(e, y, power_of_two(e, half));
-    return mul(e, y, power_of_two(e, primitive2(e, P_SUB, k, half)));
+    y = float_mul(e, y, power_of_two(e, half));
+    return float_mul(e, y, power_of_two(e, primitive2(e, P_SUB, k, half)));
 }
 
 // exp(-x) for x in -88.7..87, of others (and NaN) what a bound has: within them 2^n exp(r) is
@@ -98,8 +83,9 @@ static LLVMValueRef bounded_exp_minus(emitter *e, LLVMValueRef x)
 {
     x = primitive2(e, P_MINNUM, x, constant_like(x, 87.0));
     x = primitive2(e, P_MAXNUM, x, constant_like(x, -88.7));
-    LLVMValueRef shifted = add(e, mul(e, x, constant_like(x, -log2_e)), constant_like(x, rounder));
-    LLVMValueRef n = sub(e, shifted, constant_like(x, rounder));
+    LLVMValueRef shifted =
+        float_add(e, float_mul(e, x, constant_like(x, -log2_e)), constant_like(x, rounder));
+    LLVMValueRef n = float_sub(e, shifted, constant_like(x, rounder));
     LLVMValueRef r = reduced(e, n, primitive1(e, P_FNEG, x)), one = constant_like(x, 1.0);
     LLVMValueRef y = fused(e, fused(e, POLYNOMIAL(e, r, exp_series), r, one), r, one);
     LLVMValueRef bits = reinterpret(e, shifted, int_type(e, 32));
@@ -114,10 +100,10 @@ LLVMValueRef math_tanh(emitter *e, LLVMValueRef x)
     static const double q[] = {-0x1.555532p-2, 0x1.110726p-3, -0x1.b83c5ap-5, 0x1.52269cp-6,
                                -0x1.75e1d0p-8};
     LLVMValueRef one = constant_like(x, 1.0), two = constant_like(x, 2.0);
-    LLVMValueRef size = primitive1(e, P_FABS, x), square = mul(e, x, x);
-    LLVMValueRef small = fused(e, mul(e, square, x), POLYNOMIAL(e, square, q), x);
-    LLVMValueRef power = math_exp(e, add(e, size, size));
-    LLVMValueRef large = sub(e, one, primitive2(e, P_FDIV, two, add(e, power, one)));
+    LLVMValueRef size = primitive1(e, P_FABS, x), square = float_mul(e, x, x);
+    LLVMValueRef small = fused(e, float_mul(e, square, x), POLYNOMIAL(e, square, q), x);
+    LLVMValueRef power = math_exp(e, float_add(e, size, size));
+    LLVMValueRef large = float_sub(e, one, primitive2(e, P_FDIV, two, float_add(e, power, one)));
     large = primitive2(e, P_COPYSIGN, large, x);
     return choose(e, compare_float(e, LLVMRealOLT, size, constant_like(x, 0.625)), small, large);
 }
@@ -131,17 +117,17 @@ LLVMValueRef math_erf(emitter *e, LLVMValueRef x)
     static const double q[] = {-0x1.662170p-12, -0x1.2088eap+0, -0x1.46baf0p-1, -0x1.a6532cp-4,
                                0x1.65cb4cp-6,   -0x1.825aa4p-9, 0x1.86dcfep-13};
     LLVMValueRef one = constant_like(x, 1.0), four = constant_like(x, 4.0);
-    LLVMValueRef size = primitive1(e, P_FABS, x), square = mul(e, x, x);
+    LLVMValueRef size = primitive1(e, P_FABS, x), square = float_mul(e, x, x);
     LLVMValueRef small = fused(e, x, POLYNOMIAL(e, square, p), x);
     LLVMValueRef bounded = choose(e, compare_float(e, LLVMRealOGT, size, four), four, size);
-    LLVMValueRef large = sub(e, one, math_exp(e, POLYNOMIAL(e, bounded, q)));
+    LLVMValueRef large = float_sub(e, one, math_exp(e, POLYNOMIAL(e, bounded, q)));
     large = primitive2(e, P_COPYSIGN, large, x);
     return choose(e, compare_float(e, LLVMRealOLT, size, one), small, large);
 }
 
 static LLVMValueRef one_plus_exp_minus(emitter *e, LLVMValueRef x)
 {
-    return add(e, constant_like(x, 1.0), math_exp(e, primitive1(e, P_FNEG, x)));
+    return float_add(e, constant_like(x, 1.0), math_exp(e, primitive1(e, P_FNEG, x)));
 }
 
 LLVMValueRef math_sigmoid(emitter *e, LLVMValueRef x)
@@ -154,27 +140,27 @@ LLVMValueRef math_silu(emitter *e, LLVMValueRef x)
 {
     if (e->level)
         return primitive2(e, P_FDIV, x, one_plus_exp_minus(e, x));
-    return primitive2(e, P_FDIV, x, add(e, constant_like(x, 1.0), bounded_exp_minus(e, x)));
+    return primitive2(e, P_FDIV, x, float_add(e, constant_like(x, 1.0), bounded_exp_minus(e, x)));
 }
 
 // x / 2 (1 + y)
 static LLVMValueRef half_one_plus(emitter *e, LLVMValueRef x, LLVMValueRef y)
 {
-    LLVMValueRef half = mul(e, x, constant_like(x, 0.5));
+    LLVMValueRef half = float_mul(e, x, constant_like(x, 0.5));
     return fused(e, half, y, half);
 }
 
 LLVMValueRef math_gelu_erf(emitter *e, LLVMValueRef x)
 {
-    LLVMValueRef scaled = mul(e, x, constant_like(x, 0x1.6a09e6p-1)); // 1 / sqrt 2
+    LLVMValueRef scaled = float_mul(e, x, constant_like(x, 0x1.6a09e6p-1)); // 1 / sqrt 2
     return half_one_plus(e, x, math_erf(e, scaled));
 }
 
 LLVMValueRef math_gelu_tanh(emitter *e, LLVMValueRef x)
 {
     const double root = 0x1.988454p-1, cubic = 0x1.6e4e26p-5; // sqrt(2 / pi), 0.044715
-    LLVMValueRef inner = fused(e, mul(e, mul(e, x, x), constant_like(x, cubic)), x, x);
-    return half_one_plus(e, x, math_tanh(e, mul(e, inner, constant_like(x, root))));
+    LLVMValueRef inner = fused(e, float_mul(e, float_mul(e, x, x), constant_like(x, cubic)), x, x);
+    return half_one_plus(e, x, math_tanh(e, float_mul(e, inner, constant_like(x, root))));
 }
 
 // ----------------------------------------------------------------- sine, cosine
@@ -199,11 +185,11 @@ static LLVMValueRef shifted_sine(emitter *e, LLVMValueRef x, int64_t quarters)
     const double magic = 0x1.8p52; // the sum's low bits are the nearest integer
     LLVMValueRef shifted = fused(e, x, constant_like(x, 0x1.45f306dc9c883p-1), // 2 / pi
                                  constant_like(x, magic));
-    LLVMValueRef n = sub(e, shifted, constant_like(x, magic));
+    LLVMValueRef n = float_sub(e, shifted, constant_like(x, magic));
     LLVMValueRef r = fused(e, n, constant_like(x, -quarter_high), x);
     r = fused(e, n, constant_like(x, -quarter_low), r);
-    LLVMValueRef square = mul(e, r, r);
-    LLVMValueRef sine = fused(e, mul(e, square, r), POLYNOMIAL(e, square, sine_series), r);
+    LLVMValueRef square = float_mul(e, r, r);
+    LLVMValueRef sine = fused(e, float_mul(e, square, r), POLYNOMIAL(e, square, sine_series), r);
     sine = primitive2(e, P_COPYSIGN, sine, r); // of -0, too
     LLVMValueRef cosine =
         fused(e, square, POLYNOMIAL(e, square, cosine_series), constant_like(x, 1.0));

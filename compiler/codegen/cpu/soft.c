@@ -3,27 +3,12 @@
 
 #include <math.h>
 
-static LLVMValueRef add(emitter *e, LLVMValueRef x, LLVMValueRef y)
-{
-    return primitive2(e, P_FADD, x, y);
-}
-
-static LLVMValueRef sub(emitter *e, LLVMValueRef x, LLVMValueRef y)
-{
-    return primitive2(e, P_FSUB, x, y);
-}
-
-static LLVMValueRef mul(emitter *e, LLVMValueRef x, LLVMValueRef y)
-{
-    return primitive2(e, P_FMUL, x, y);
-}
-
 // x + y = *sum + the result, exactly.
 static LLVMValueRef two_sum(emitter *e, LLVMValueRef x, LLVMValueRef y, LLVMValueRef *sum)
 {
-    *sum = add(e, x, y);
-    LLVMValueRef of_y = sub(e, *sum, x), of_x = sub(e, *sum, of_y);
-    return add(e, sub(e, x, of_x), sub(e, y, of_y));
+    *sum = float_add(e, x, y);
+    LLVMValueRef of_y = float_sub(e, *sum, x), of_x = float_sub(e, *sum, of_y);
+    return float_add(e, float_sub(e, x, of_x), float_sub(e, y, of_y));
 }
 
 // x + y of f64 rounded to odd: rounding that again to fewer bits is as if there had been one
@@ -37,7 +22,8 @@ static LLVMValueRef odd_sum(emitter *e, LLVMValueRef x, LLVMValueRef y)
     LLVMValueRef even =
         compare_int(e, LLVMIntEQ, primitive2(e, P_AND, bits, one), bits_like(bits, 0));
     LLVMValueRef outwards = compare_float(
-        e, LLVMRealOGT, mul(e, primitive2(e, P_COPYSIGN, constant_like(sum, 1), sum), error), zero);
+        e, LLVMRealOGT, float_mul(e, primitive2(e, P_COPYSIGN, constant_like(sum, 1), sum), error),
+        zero);
     LLVMValueRef step = choose(e, outwards, one, bits_like(bits, -1));
     LLVMValueRef odd = primitive2(e, P_ADD, bits, step);
     LLVMValueRef wanted = primitive2(e, P_AND, inexact, even);
@@ -55,21 +41,21 @@ static LLVMValueRef upper_half(emitter *e, LLVMValueRef x)
 // What x * y rounded to `product` leaves.
 static LLVMValueRef product_error(emitter *e, LLVMValueRef x, LLVMValueRef y, LLVMValueRef product)
 {
-    LLVMValueRef xh = upper_half(e, x), xl = sub(e, x, xh);
-    LLVMValueRef yh = upper_half(e, y), yl = sub(e, y, yh);
-    LLVMValueRef rest = sub(e, mul(e, xh, yh), product);
-    rest = add(e, add(e, rest, mul(e, xh, yl)), mul(e, xl, yh));
-    return add(e, rest, mul(e, xl, yl));
+    LLVMValueRef xh = upper_half(e, x), xl = float_sub(e, x, xh);
+    LLVMValueRef yh = upper_half(e, y), yl = float_sub(e, y, yh);
+    LLVMValueRef rest = float_sub(e, float_mul(e, xh, yh), product);
+    rest = float_add(e, float_add(e, rest, float_mul(e, xh, yl)), float_mul(e, xl, yh));
+    return float_add(e, rest, float_mul(e, xl, yl));
 }
 
 // Of f64: the sum of three parts, of which only the last addition rounds to nearest (Boldo and
 // Melquiond). Products that leave the range of f64 are not met where it is used, in sin and cos.
 static LLVMValueRef soft_fma64(emitter *e, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z)
 {
-    LLVMValueRef product = mul(e, x, y), error = product_error(e, x, y, product);
+    LLVMValueRef product = float_mul(e, x, y), error = product_error(e, x, y, product);
     LLVMValueRef low, low_error = two_sum(e, z, error, &low);
     LLVMValueRef high, high_error = two_sum(e, product, low, &high);
-    return add(e, high, odd_sum(e, low_error, high_error));
+    return float_add(e, high, odd_sum(e, low_error, high_error));
 }
 
 // The product of two f32 is exact in f64.
@@ -78,7 +64,7 @@ static LLVMValueRef build_fma(emitter *e, LLVMValueRef x, LLVMValueRef y, LLVMVa
     LLVMTypeRef f64 = LLVMDoubleTypeInContext(e->context), type = element_of(x);
     if (type == f64)
         return soft_fma64(e, x, y, z);
-    LLVMValueRef product = mul(e, convert(e, C_FPEXT, x, f64), convert(e, C_FPEXT, y, f64));
+    LLVMValueRef product = float_mul(e, convert(e, C_FPEXT, x, f64), convert(e, C_FPEXT, y, f64));
     return convert(e, C_FPTRUNC, odd_sum(e, product, convert(e, C_FPEXT, z, f64)), type);
 }
 
@@ -119,7 +105,7 @@ LLVMValueRef soft_rint(emitter *e, LLVMValueRef x)
     bool wide = LLVMGetTypeKind(element_of(x)) == LLVMDoubleTypeKind;
     LLVMValueRef magic = constant_like(x, wide ? 0x1p52 : 0x1p23);
     LLVMValueRef size = primitive1(e, P_FABS, x);
-    LLVMValueRef rounded = sub(e, add(e, size, magic), magic);
+    LLVMValueRef rounded = float_sub(e, float_add(e, size, magic), magic);
     LLVMValueRef small = compare_float(e, LLVMRealOLT, size, magic);
     return choose(e, small, primitive2(e, P_COPYSIGN, rounded, x), x);
 }
@@ -133,7 +119,7 @@ LLVMValueRef soft_f32_from_f16(emitter *e, LLVMValueRef x)
     LLVMValueRef sign = primitive2(e, P_SHL, primitive2(e, P_AND, wide, bits_like(wide, 0x8000)),
                                    bits_like(wide, 16));
     LLVMValueRef moved = primitive2(e, P_SHL, low, bits_like(low, 13));
-    LLVMValueRef size = mul(e, reinterpret(e, moved, f32), LLVMConstReal(f32, 0x1p112));
+    LLVMValueRef size = float_mul(e, reinterpret(e, moved, f32), LLVMConstReal(f32, 0x1p112));
     LLVMValueRef bits = reinterpret(e, size, i32);
     LLVMValueRef special = compare_int(e, LLVMIntSGE, low, bits_like(low, 0x7c00));
     bits = choose(e, special, primitive2(e, P_OR, moved, bits_like(moved, 0x7f800000)), bits);
@@ -152,7 +138,7 @@ LLVMValueRef soft_f16_from_f32(emitter *e, LLVMValueRef x)
     LLVMValueRef up = primitive2(e, P_ADD, primitive2(e, P_ADD, size, bits_like(size, 0xfff)), odd);
     LLVMValueRef half = primitive2(e, P_SUB, primitive2(e, P_LSHR, up, bits_like(up, 13)),
                                    bits_like(up, 112 << 10));
-    LLVMValueRef sum = add(e, reinterpret(e, size, f32), LLVMConstReal(f32, 0.5));
+    LLVMValueRef sum = float_add(e, reinterpret(e, size, f32), LLVMConstReal(f32, 0.5));
     LLVMValueRef small =
         primitive2(e, P_SUB, reinterpret(e, sum, i32), bits_like(bits, 0x3f000000));
     half = choose(e, compare_int(e, LLVMIntSLT, size, bits_like(size, 0x38800000)), small, half);
