@@ -28,6 +28,7 @@ typedef struct sweep {
     double epilogue_bytes;    // of one row tile's block of results in near memory
     double rescale_bytes;     // of weights' scales, read for a row tile and column tile
     double products;          // that read the tables
+    double early_strips;      // of a row tile's results that wait for other products
     bool mixed;               // formats by blocks of rows: column tiles go one by one
     int64_t minimum, maximum; // row tiles
 } sweep;
@@ -195,6 +196,18 @@ static double rescale_bytes(const machine *target, const ir_type *table, const q
     return times * (double)target->tile_n * (double)scalar_size(f->scale);
 }
 
+// Strips of a row tile's results that the epilogue reads when products behind are done.
+static double waiting_strips(const machine *target, const ir_op *product)
+{
+    const ir_use *use = product->results[0].uses;
+    const ir_op *next = product->next;
+    while (next && next->code != IR_LUT_MPGEMM)
+        next = next->next;
+    bool waits = next && use && (use->next || use->op != product->block->last);
+    double strip = 4 * (double)target->vlen / 8;
+    return waits ? ceil((double)machine_tile_bytes(target) / strip) : 0;
+}
+
 static sweep describe(const machine *target, const ir_op *kernel)
 {
     sweep s = {.bandwidth = target->memory_bandwidth,
@@ -224,6 +237,7 @@ static sweep describe(const machine *target, const ir_op *kernel)
         s.rescale_bytes +=
             rescale_bytes(target, table, &p.mix.parts[0].format, &p.parts[0].geometry);
         s.products += 1;
+        s.early_strips += waiting_strips(target, op);
         s.mixed = s.mixed || p.map_bytes;
         s.minimum = row_tiles(target, table, true);
         s.maximum = row_tiles(target, table, false);
@@ -243,6 +257,22 @@ static double near_bytes(const sweep *s, block_shape b)
     return (tables + s->column_bytes) * (double)b.depth / (double)s->depth;
 }
 
+// What scratch keeps from column tile to column tile. Rows of parts of tables lie apart, so that
+// some of them meet in its sets.
+static double room(const sweep *s, block_shape b)
+{
+    return (b.depth < s->depth ? 0.8 : 0.9) * s->scratch;
+}
+
+// Memory's latencies that a column tile waits for where what it reads once has left scratch:
+// scales, constants, addresses, and results of its first products.
+static double waits_once(const sweep *s, block_shape b)
+{
+    const double few = 8;
+    bool left = near_bytes(s, b) > s->scratch;
+    return few + (left ? (double)b.rows * s->early_strips : 0);
+}
+
 // Reading and computing overlap, but for the first row tile's wait for planes; where memory has
 // little to spare, lookups wait for it. Scratch keeps the tables of a block from column tile to
 // column tile if it has room for what is read in between: tables and planes of the whole depth, or
@@ -250,17 +280,18 @@ static double near_bytes(const sweep *s, block_shape b)
 // scratch are waited for.
 static double block_seconds(const sweep *s, block_shape b)
 {
-    const double spare = 0.75;
+    const double reached = 0.6;
     double scales = (double)b.rows * s->scale_bytes;
     double tables = (double)b.rows * s->table_bytes + scales,
            part = (double)b.depth / (double)s->depth;
     double moved = (ceil(1 / part) - 1) * 2 * (double)b.rows * s->columns * s->products;
-    bool keeps = near_bytes(s, b) <= spare * s->scratch;
+    const double behind = 3; // other moves, one waits for the unit
+    bool keeps = near_bytes(s, b) <= room(s, b);
     double memory = s->stream + tables * (keeps ? 1 : s->columns) / s->bandwidth +
                     moved * s->tile_bytes / s->bandwidth;
-    double busy = (double)b.rows * s->compute + s->loads + moved * s->move;
-    busy += keeps ? 0 : scales / LINE * s->latency * s->columns;
-    return busy > memory / spare ? busy : memory / spare;
+    double busy = (double)b.rows * s->compute + s->loads + behind * moved * s->move;
+    busy += keeps ? 0 : (scales / LINE + waits_once(s, b)) * s->latency * s->columns;
+    return fmax(busy, memory / reached);
 }
 
 // Whole blocks, then single row tiles, as the lowering cuts them.
@@ -310,6 +341,14 @@ static bool fits(const machine *target, const ir_op *kernel, const sweep *s, int
            (block == 1 || (double)block * s->epilogue_bytes <= (double)target->scratch_size / 2);
 }
 
+// Seconds to compare blocks by: a larger one means more code, and long inputs come in the largest
+// pieces that a program takes, which should leave no row tiles over.
+static double weighed(const sweep *s, block_shape b)
+{
+    double code = 1 + 0.002 * (double)b.rows;
+    return mean_seconds(s, b) * (s->maximum % b.rows ? 1.02 * code : code);
+}
+
 static kernel_schedule sweep_schedule(const machine *target, const ir_op *kernel, sweep *s,
                                       const schedule_wish *wish)
 {
@@ -322,15 +361,13 @@ static kernel_schedule sweep_schedule(const machine *target, const ir_op *kernel
         if (!fits(target, kernel, s, rows))
             break;
         block_shape b = choose_depth(s, rows, wish->depth_block, &best.considered);
-        double seconds = mean_seconds(s, b);
         whole = fmin(whole, mean_seconds(s, (block_shape){rows, s->depth}));
-        // A larger block means more code: it must be worth it.
-        if (wish->row_block ? rows > wish->row_block : seconds >= 0.99 * best.seconds)
+        if (wish->row_block ? rows > wish->row_block : weighed(s, b) >= weighed(s, shape))
             continue;
         shape = b;
         best.row_block = rows;
         best.depth_block = b.depth < s->depth ? b.depth : 0;
-        best.seconds = seconds;
+        best.seconds = mean_seconds(s, b);
     }
     best.registers = schedule_registers(target, kernel, best.row_block, 1);
     best.whole_seconds = whole;
