@@ -170,7 +170,7 @@ static bool generate(build *b)
         return false;
     if (b->with_weights) {
         b->program->weights_size = pack_file_size(d->weights, d->module, shape_of(d));
-        b->program->weights_layout = pack_file_layout(d->module);
+        b->program->weights_layout = pack_file_layout(d->module, shape_of(d));
     }
     if (b->with_weights && d->packed)
         b->program->weights_file = name_beside(d, output_name(d, ".elf"), d->packed);

@@ -149,11 +149,13 @@ bool pack_file_place(ir_module *m, diagnostics *d, pack_shape shape);
 bool pack_file_check(const ir_module *m, diagnostics *d, pack_shape shape);
 // Bytes of the whole file for a module whose weights are placed.
 uint64_t pack_file_size(const weights *w, const ir_module *m, pack_shape shape);
-// What programs are compiled for: a hash of the weights' names, formats, shapes and places.
-uint64_t pack_file_layout(const ir_module *m);
+// What programs are compiled for: a hash of the weights' names, formats, shapes and places, and of
+// the version of the layout for CPUs.
+uint64_t pack_file_layout(const ir_module *m, pack_shape shape);
 // Writes those bytes at the stream's position, strictly forward, one column tile in memory at a
-// time. Weights that a packed source holds in the same format and tile shape are copied, their
-// hashes checked. Metadata of the source is kept. False: reported, the output is incomplete.
+// time, or those that stand beside each other. Weights that a packed source holds in the same
+// format and tile shape are copied, their hashes checked. Metadata of the source is kept. False:
+// reported, the output is incomplete.
 bool pack_file_write(FILE *out, diagnostics *d, const weights *w, const ir_module *m,
                      pack_shape shape);
 // Compares the hash of a packed tensor. False: reported.

@@ -170,9 +170,11 @@ static void directory_entry(text *out, const ir_global *g, uint64_t hash)
     json_decref(entry);
 }
 
-uint64_t pack_file_layout(const ir_module *m)
+uint64_t pack_file_layout(const ir_module *m, pack_shape shape)
 {
     text all = {0};
+    if (pack_version(shape) != PACK_TILES_VERSION)
+        text_printf(&all, "version %u\n", pack_version(shape));
     FOR_WEIGHTS(g, m)
     {
         ir_type_print(&all, g->value.type);
@@ -205,10 +207,10 @@ typedef struct plan {
 
 static plan plan_file(const weights *w, const ir_module *m, pack_shape shape)
 {
-    plan p = {.header = {.version = PACK_VERSION,
+    plan p = {.header = {.version = pack_version(shape),
                          .tile_m = shape.tile_m,
                          .tile_n = shape.tile_n,
-                         .layout = pack_file_layout(m)}};
+                         .layout = pack_file_layout(m, shape)}};
     memcpy(p.header.magic, PACK_MAGIC, sizeof p.header.magic);
     uint64_t end = PACK_HEADER;
     FOR_WEIGHTS(g, m)
@@ -304,26 +306,28 @@ static bool put_book(writer *o, const quant_rows *rows)
     return put_weight(o, bytes, sizeof bytes);
 }
 
-// Column tile by column tile, through one buffer.
+// Column tile by column tile, through one buffer; those beside each other are written together.
 static bool put_planes(writer *o, arena *a, const ir_global *g, const quant_format *f,
                        const weights_tensor *t)
 {
     const int64_t step = o->shape.tile_n;
     pack_geometry geometry;
-    if (!pack_geometry_of(f, step, t->columns, o->shape, &geometry))
+    if (!pack_geometry_of(f, t->rows, t->columns, o->shape, &geometry))
         INTERNAL_ERROR("format %s was placed and cannot be packed", f->name);
     const uint64_t size = (uint64_t)geometry.column_tile_bytes;
     quant_rows rows = quant_rows_create(a, f, step, t->columns);
-    uint8_t *packed = arena_alloc(a, (size_t)size);
-    for (int64_t first = 0; first < t->rows; first += step) {
-        int64_t count = least(step, t->rows - first);
-        quant_rows tile = quant_rows_slice(&rows, 0, count);
-        if (!weights_canonical(o->w, o->d, g, first, count, &tile))
+    uint8_t *packed = arena_alloc_array(a, (size_t)geometry.beside, (size_t)size);
+    for (int64_t tile = 0; tile < geometry.column_tiles; tile++) {
+        int64_t first = tile * step, count = least(step, t->rows - first);
+        int64_t beside = pack_tiles_beside(&geometry, tile);
+        quant_rows part = quant_rows_slice(&rows, 0, count);
+        if (!weights_canonical(o->w, o->d, g, first, count, &part))
             return false;
-        if (first == 0 && geometry.book_bytes && !put_book(o, &tile))
+        if (first == 0 && geometry.book_bytes && !put_book(o, &part))
             return false;
-        pack_rows(&tile, o->shape, packed);
-        if (!put_weight(o, packed, size))
+        pack_tile(&part, o->shape, &geometry, tile, packed);
+        bool last = tile % geometry.beside == beside - 1;
+        if (last && !put_weight(o, packed, (uint64_t)beside * size))
             return false;
         tensor_release(o->w, t, first, count);
     }

@@ -35,14 +35,14 @@ static bool part_inside(uint64_t offset, uint64_t size, uint64_t file)
 
 static bool check_header(parsing *p, const pack_header *h, size_t size)
 {
-    if (h->version != PACK_VERSION) {
-        diagnostic_error(p->d, p->w->where, "header: version %u is not supported, only %d",
-                         h->version, PACK_VERSION);
-        return false;
-    }
     quant_format probe;
     pack_geometry g;
     p->w->shape = (pack_shape){h->tile_m, h->tile_n};
+    if (h->version != pack_version(p->w->shape)) {
+        diagnostic_error(p->d, p->w->where, "header: version %u is not supported, only %u",
+                         h->version, pack_version(p->w->shape));
+        return false;
+    }
     quant_format_parse("w1", &probe);
     bool dense_only = !h->tile_m && !h->tile_n; // a machine without LUT tiles
     if (!dense_only && !pack_geometry_of(&probe, 1, 1, p->w->shape, &g)) {

@@ -66,11 +66,15 @@ static quant_rows unpack_rows(const weights *w, arena *a, const weights_tensor *
     pack_geometry g;
     if (!pack_geometry_of(&t->format, t->rows, t->columns, w->shape, &g))
         INTERNAL_ERROR("'%s' cannot have been packed", t->name);
-    int64_t tile = first / w->shape.tile_n, start = tile * w->shape.tile_n;
-    int64_t end = first + count, whole = end + (w->shape.tile_n - end % w->shape.tile_n);
-    quant_rows rows =
-        quant_rows_create(a, &t->format, (whole < t->rows ? whole : t->rows) - start, t->columns);
-    pack_unpack_rows(t->data + g.book_bytes + tile * g.column_tile_bytes, w->shape, &rows);
+    const int64_t step = w->shape.tile_n, start = first / step * step, end = first + count;
+    const int64_t whole = (end + step - 1) / step * step, until = whole < t->rows ? whole : t->rows;
+    quant_rows rows = quant_rows_create(a, &t->format, until - start, t->columns);
+    for (int64_t n = start; n < until; n += step) {
+        int64_t tile = n / step, stream = tile - tile % g.beside;
+        quant_rows part = quant_rows_slice(&rows, n - start, until - n < step ? until - n : step);
+        pack_unpack_tile(t->data + g.book_bytes + stream * g.column_tile_bytes, w->shape, &g, tile,
+                         &part);
+    }
     if (g.book_bytes)
         tensor_book(t, rows.book);
     return quant_rows_slice(&rows, first - start, count);

@@ -89,7 +89,8 @@ void bytes_release(const weights *w, const uint8_t *data, uint64_t size)
         madvise((void *)from, until - from, MADV_DONTNEED);
 }
 
-// Packed rows lie in column tiles, of which whole ones are released.
+// Packed rows lie in column tiles, of which whole ones are released, those beside each other
+// together.
 void tensor_release(const weights *w, const weights_tensor *t, int64_t first, int64_t count)
 {
     pack_geometry g;
@@ -97,7 +98,8 @@ void tensor_release(const weights *w, const weights_tensor *t, int64_t first, in
     if (t->type) {
         bytes_release(w, t->data + (uint64_t)first * row, (uint64_t)count * row);
     } else if (t->data && pack_geometry_of(&t->format, t->rows, t->columns, w->shape, &g)) {
-        int64_t tile = first / w->shape.tile_n, end = (first + count) / w->shape.tile_n;
+        const int64_t rows = w->shape.tile_n * g.beside;
+        int64_t tile = first / rows * g.beside, end = (first + count) / rows * g.beside;
         bytes_release(w, t->data + tile * g.column_tile_bytes,
                       (uint64_t)((end - tile) * g.column_tile_bytes));
     }

@@ -91,7 +91,13 @@ void mixed_canonical(const weights *w, const weights_tensor *t, int64_t first, q
 
 // ------------------------------------------------------------ the packed file's frame
 
-enum { PACK_VERSION = 1, PACK_HEADER = 4096, PACK_ALIGN = 64 };
+enum { PACK_HEADER = 4096, PACK_ALIGN = 64 };
+// Of the layout: for tiles, and for CPUs, which have no rows of tiles.
+enum { PACK_TILES_VERSION = 1, PACK_COLUMNS_VERSION = 2 };
+static inline uint32_t pack_version(pack_shape shape)
+{
+    return shape.tile_n && !shape.tile_m ? PACK_COLUMNS_VERSION : PACK_TILES_VERSION;
+}
 #define PACK_MAGIC "LUTWPACK"
 
 typedef struct pack_header {

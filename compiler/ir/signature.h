@@ -3,7 +3,7 @@
 
 #include "compiler/ir/ir.h"
 
-enum { IR_MAX_SLOTS = 8, IR_MAX_ATTRIBUTES = 6 };
+enum { IR_MAX_SLOTS = 10, IR_MAX_ATTRIBUTES = 8 };
 
 typedef struct ir_slot {
     char name[24];

@@ -184,11 +184,39 @@ static void divide_parts(lowering *l, ir_op *loop, ir_value *rank, ir_value *ran
     ir_set_operand(loop, 1, by_one ? end : low_min(l, upper, end));
 }
 
+// Of n numbers those that parts of steps of 1 would be. Rounds begin where they did.
+static void divide_cuts(lowering *l, ir_op *loop, ir_value *rank, ir_value *ranks)
+{
+    ir_value *lower = ir_operand(loop, 0), *step = ir_operand(loop, 2);
+    ir_value *count = low_sub(l, ir_operand(loop, 1), lower);
+    ir_value *less = low_sub(l, ranks, low_index(l, 1));
+    ir_value *before = low_add(l, low_mul(l, count, rank), less);
+    ir_value *first = low_div(l, before, ranks);
+    ir_value *end = low_add(l, lower, low_div(l, low_add(l, before, count), ranks));
+    first = low_add(l, lower, first);
+    ir_value *all = low_mul(l, low_sub(l, end, first), step); // 0: no round at all
+    ir_value *back = low_min(l, low_rem(l, low_sub(l, first, lower), step), all);
+    ir_set_operand(loop, 0, low_sub(l, first, back));
+    ir_set_operand(loop, 1, end);
+    ir_set_operand(loop, 3, first);
+    ir_set_operand(loop, 4, end);
+}
+
 static void divide_turns(lowering *l, ir_op *loop, ir_value *rank, ir_value *ranks)
 {
     ir_value *lower = ir_operand(loop, 0), *step = ir_operand(loop, 2);
     ir_set_operand(loop, 0, low_add(l, lower, low_mul(l, rank, step)));
     ir_set_operand(loop, 2, low_mul(l, step, ranks));
+}
+
+static void divide_loop(lowering *l, ir_op *loop, ir_value *rank, ir_value *ranks)
+{
+    if (ir_name_is(loop, "share", "parts"))
+        divide_parts(l, loop, rank, ranks);
+    else if (ir_name_is(loop, "share", "turns"))
+        divide_turns(l, loop, rank, ranks);
+    else
+        divide_cuts(l, loop, rank, ranks);
 }
 
 typedef struct loop_list {
@@ -216,8 +244,7 @@ static void divide_kernel(partitioning *p, kernel_use *k)
         lowering l = builder_in(p, k->function, loop);
         if (shared_loop_around(loop))
             continue;
-        bool turns = ir_name_is(loop, "share", "turns");
-        (turns ? divide_turns : divide_parts)(&l, loop, k->rank, k->ranks);
+        divide_loop(&l, loop, k->rank, k->ranks);
     }
     for (size_t i = 0; i < loops.items.count; i++)
         ir_remove_attribute(loops.items.items[i], "share");

@@ -46,6 +46,24 @@ bool column_is_even(const quant_format *f)
     return g.step != 0;
 }
 
+// What a block has of each span: `units` units, and what groups begin with them.
+static int64_t span_bytes(const quant_format *f, const column_geometry *g, int64_t units)
+{
+    int64_t groups = f->group ? divide_up(units, g->per_group) : 0;
+    return units * g->unit_bytes + groups * g->group_bytes;
+}
+
+// block_bytes is known, so that no part of it overflows.
+static void set_spans(const quant_format *f, column_geometry *g)
+{
+    g->beside = g->bits == 1 ? COLUMN_BESIDE : 1;
+    g->front_bytes = f->group ? 0 : g->group_bytes;
+    g->span_units = COLUMN_SPAN / g->unit;
+    int64_t last = g->units % g->span_units;
+    g->last_span_bytes = span_bytes(f, g, last ? last : least(g->units, g->span_units));
+    g->span_bytes = g->units > g->span_units ? span_bytes(f, g, g->span_units) : g->last_span_bytes;
+}
+
 bool column_geometry_of(const quant_format *f, int64_t n, int64_t k, column_geometry *out)
 {
     if (f->kind == QUANT_DENSE || n < 0 || k < 0)
@@ -67,8 +85,27 @@ bool column_geometry_of(const quant_format *f, int64_t n, int64_t k, column_geom
         __builtin_add_overflow(units, values, &g.block_bytes) ||
         __builtin_mul_overflow(g.block_bytes, g.blocks, &total))
         return false;
+    set_spans(f, &g);
     *out = g;
     return true;
+}
+
+column_place column_place_of(const column_geometry *g, int64_t block)
+{
+    int64_t number = block % g->beside;
+    return (column_place){least(g->blocks - (block - number), g->beside), number};
+}
+
+int64_t column_front_at(const column_geometry *g, column_place p)
+{
+    return p.number * g->front_bytes;
+}
+
+int64_t column_span_at(const column_geometry *g, column_place p, int64_t span)
+{
+    bool last = (span + 1) * g->span_units >= g->units;
+    return p.count * (g->front_bytes + span * g->span_bytes) +
+           p.number * (last ? g->last_span_bytes : g->span_bytes);
 }
 
 column_field column_field_of(unsigned bits, unsigned f)
@@ -139,35 +176,34 @@ static int64_t column_offset(int64_t column)
 // --------------------------------------------------------------------- packing
 
 // Of every column the value of a group, `step` of which a group has.
-static uint8_t *put_values(const quant_rows *q, const float *values, unsigned step, int64_t first,
-                           int64_t group, uint8_t *out)
+static uint8_t *put_values(const quant_rows *q, const float *values, unsigned step, int64_t group,
+                           uint8_t *out)
 {
     size_t size = scalar_size(q->format.scale);
     int64_t groups = quant_groups(&q->format, q->k);
     memset(out, 0, COLUMN_BLOCK * size);
-    for (int64_t c = 0; c < COLUMN_BLOCK && first + c < q->n; c++)
+    for (int64_t c = 0; c < q->n; c++)
         scalar_store(q->format.scale, out + (size_t)c * size,
-                     (double)values[((first + c) * groups + group) * step]);
+                     (double)values[(c * groups + group) * step]);
     return out + COLUMN_BLOCK * size;
 }
 
-static uint8_t *put_group(const quant_rows *q, int64_t first, int64_t group, uint8_t *out)
+static uint8_t *put_group(const quant_rows *q, int64_t group, uint8_t *out)
 {
     unsigned terms = q->format.terms;
     for (unsigned term = 0; term < terms; term++)
-        out = put_values(q, q->scale + term, terms, first, group, out);
-    return q->offset ? put_values(q, q->offset, 1, first, group, out) : out;
+        out = put_values(q, q->scale + term, terms, group, out);
+    return q->offset ? put_values(q, q->offset, 1, group, out) : out;
 }
 
-static void put_unit(const quant_rows *q, const column_geometry *g, int64_t first, int64_t start,
-                     uint8_t *unit)
+static void put_unit(const quant_rows *q, const column_geometry *g, int64_t start, uint8_t *unit)
 {
     int64_t count = least(q->k - start, g->unit);
     column_field fields[MOST_FIELDS];
     list_fields(g, fields);
     memset(unit, 0, (size_t)g->unit_bytes);
-    for (int64_t c = 0; c < COLUMN_BLOCK && first + c < q->n; c++) {
-        const uint8_t *codes = q->codes + (first + c) * q->k + start;
+    for (int64_t c = 0; c < q->n; c++) {
+        const uint8_t *codes = q->codes + c * q->k + start;
         for (int64_t k = 0; k < count; k++)
             put_field(unit + column_offset(c) + k % COLUMN_FIELD, fields[k / COLUMN_FIELD],
                       field_of(&q->format, codes[k]));
@@ -182,47 +218,61 @@ static column_geometry must_have(const quant_rows *q)
     return g;
 }
 
+void column_pack_block(const quant_rows *q, column_place p, uint8_t *stream)
+{
+    column_geometry g = must_have(q);
+    uint8_t *out = stream;
+    for (int64_t u = 0; u < g.units; u++) {
+        if (u % g.span_units == 0)
+            out = stream + column_span_at(&g, p, u / g.span_units);
+        if (u % g.per_group == 0 && q->format.group)
+            out = put_group(q, u / g.per_group, out);
+        put_unit(q, &g, u * g.unit, out);
+        out += g.unit_bytes;
+    }
+    if (!q->format.group && g.units)
+        put_group(q, 0, stream + column_front_at(&g, p));
+}
+
 void column_pack_rows(const quant_rows *q, uint8_t *out)
 {
     column_geometry g = must_have(q);
-    for (int64_t first = 0; first < q->n; first += COLUMN_BLOCK)
-        for (int64_t u = 0; u < g.units; u++) {
-            if (u % g.per_group == 0)
-                out = put_group(q, first, u / g.per_group, out);
-            put_unit(q, &g, first, u * g.unit, out);
-            out += g.unit_bytes;
-        }
+    for (int64_t block = 0; block < g.blocks; block++) {
+        column_place p = column_place_of(&g, block);
+        int64_t first = block * COLUMN_BLOCK;
+        quant_rows rows = quant_rows_slice(q, first, least(q->n - first, COLUMN_BLOCK));
+        column_pack_block(&rows, p, out + (block - p.number) * g.block_bytes);
+    }
 }
 
 // ------------------------------------------------------------------- unpacking
 
-static const uint8_t *get_values(quant_rows *q, float *values, unsigned step, int64_t first,
-                                 int64_t group, const uint8_t *in)
+static const uint8_t *get_values(quant_rows *q, float *values, unsigned step, int64_t group,
+                                 const uint8_t *in)
 {
     size_t size = scalar_size(q->format.scale);
     int64_t groups = quant_groups(&q->format, q->k);
-    for (int64_t c = 0; c < COLUMN_BLOCK && first + c < q->n; c++)
-        values[((first + c) * groups + group) * step] =
+    for (int64_t c = 0; c < q->n; c++)
+        values[(c * groups + group) * step] =
             (float)scalar_load(q->format.scale, in + (size_t)c * size);
     return in + COLUMN_BLOCK * size;
 }
 
-static const uint8_t *get_group(quant_rows *q, int64_t first, int64_t group, const uint8_t *in)
+static const uint8_t *get_group(quant_rows *q, int64_t group, const uint8_t *in)
 {
     unsigned terms = q->format.terms;
     for (unsigned term = 0; term < terms; term++)
-        in = get_values(q, q->scale + term, terms, first, group, in);
-    return q->offset ? get_values(q, q->offset, 1, first, group, in) : in;
+        in = get_values(q, q->scale + term, terms, group, in);
+    return q->offset ? get_values(q, q->offset, 1, group, in) : in;
 }
 
-static void get_unit(quant_rows *q, const column_geometry *g, int64_t first, int64_t start,
-                     const uint8_t *unit)
+static void get_unit(quant_rows *q, const column_geometry *g, int64_t start, const uint8_t *unit)
 {
     int64_t count = least(q->k - start, g->unit);
     column_field fields[MOST_FIELDS];
     list_fields(g, fields);
-    for (int64_t c = 0; c < COLUMN_BLOCK && first + c < q->n; c++) {
-        uint8_t *codes = q->codes + (first + c) * q->k + start;
+    for (int64_t c = 0; c < q->n; c++) {
+        uint8_t *codes = q->codes + c * q->k + start;
         for (int64_t k = 0; k < count; k++)
             codes[k] =
                 (uint8_t)code_of(&q->format, get_field(unit + column_offset(c) + k % COLUMN_FIELD,
@@ -230,14 +280,29 @@ static void get_unit(quant_rows *q, const column_geometry *g, int64_t first, int
     }
 }
 
+void column_unpack_block(const uint8_t *stream, column_place p, quant_rows *out)
+{
+    column_geometry g = must_have(out);
+    const uint8_t *in = stream;
+    for (int64_t u = 0; u < g.units; u++) {
+        if (u % g.span_units == 0)
+            in = stream + column_span_at(&g, p, u / g.span_units);
+        if (u % g.per_group == 0 && out->format.group)
+            in = get_group(out, u / g.per_group, in);
+        get_unit(out, &g, u * g.unit, in);
+        in += g.unit_bytes;
+    }
+    if (!out->format.group && g.units)
+        get_group(out, 0, stream + column_front_at(&g, p));
+}
+
 void column_unpack_rows(const uint8_t *in, quant_rows *out)
 {
     column_geometry g = must_have(out);
-    for (int64_t first = 0; first < out->n; first += COLUMN_BLOCK)
-        for (int64_t u = 0; u < g.units; u++) {
-            if (u % g.per_group == 0)
-                in = get_group(out, first, u / g.per_group, in);
-            get_unit(out, &g, first, u * g.unit, in);
-            in += g.unit_bytes;
-        }
+    for (int64_t block = 0; block < g.blocks; block++) {
+        column_place p = column_place_of(&g, block);
+        int64_t first = block * COLUMN_BLOCK;
+        quant_rows rows = quant_rows_slice(out, first, least(out->n - first, COLUMN_BLOCK));
+        column_unpack_block(in + (block - p.number) * g.block_bytes, p, &rows);
+    }
 }

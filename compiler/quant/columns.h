@@ -9,12 +9,21 @@
 //             for each unit of 32 (groups of 16: 16) weights of the group:
 //                 for each line of the unit: 4 x 64 bytes, one for each 16 columns
 //
+// Weights of one bit are looked up, in tables that do not stay in the nearest cache while a whole
+// block streams through it. So up to 64 blocks stand beside each other:
+//
+//     for each 64 blocks:
+//         for each block: scales of the row, then offsets       (formats without groups)
+//         for each span of 1024 weights of depth:
+//             for each block: groups or units of the span, as above
+//
 // A learned codebook stands in front of the matrix, as it does in tiles.
 #pragma once
 
 #include "compiler/quant/quant.h"
 
 enum { COLUMN_BLOCK = 64, COLUMN_LINE = 64, COLUMN_TILES = 4, COLUMN_FIELD = 4 };
+enum { COLUMN_BESIDE = 64, COLUMN_SPAN = 1024 };
 
 typedef struct column_geometry {
     unsigned bits; // of a field; of groups of 16 the next power of two, above 4 a byte
@@ -32,7 +41,20 @@ typedef struct column_geometry {
     int64_t unit_bytes;  // lines of 4 x 64 bytes
     int64_t block_bytes; // of 64 columns
     int64_t blocks;      // ceil(N / 64)
+    int64_t beside;      // blocks beside each other, at most: 64, or 1
+    int64_t front_bytes; // of a block, in front of its spans: the scales of rows
+    int64_t span_units, span_bytes, last_span_bytes; // of a block
 } column_geometry;
+
+// Of `count` blocks beside each other, which are one stream, the one with this number.
+typedef struct column_place {
+    int64_t count, number;
+} column_place;
+// That of a matrix's block; its stream begins with the block `number` before it.
+column_place column_place_of(const column_geometry *g, int64_t block);
+// In the stream: what a block has of a span, and its scales of a row.
+int64_t column_span_at(const column_geometry *g, column_place p, int64_t span);
+int64_t column_front_at(const column_geometry *g, column_place p);
 
 // Whether levels are evenly spaced, so that products are sums of integers.
 bool column_is_even(const quant_format *f);
@@ -48,6 +70,9 @@ typedef struct column_field {
 } column_field;
 column_field column_field_of(unsigned bits, unsigned f);
 
-// As pack_rows and pack_unpack_rows.
+// A block, up to 64 rows, to its place in the stream, and back.
+void column_pack_block(const quant_rows *q, column_place p, uint8_t *stream);
+void column_unpack_block(const uint8_t *stream, column_place p, quant_rows *out);
+// As pack_rows and pack_unpack_rows: all rows of a matrix, or of a block that stands alone.
 void column_pack_rows(const quant_rows *q, uint8_t *out);
 void column_unpack_rows(const uint8_t *in, quant_rows *out);

@@ -11,6 +11,10 @@ static int64_t divide_up(int64_t a, int64_t b)
 {
     return a / b + (a % b != 0);
 }
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 static int64_t align64(int64_t bytes)
 {
     return divide_up(bytes, 64) * 64;
@@ -65,6 +69,7 @@ static bool columns_geometry(const quant_format *f, int64_t n, int64_t k, pack_g
                            .depth = g.unit,
                            .groups_per_tile = 1,
                            .column_tile_bytes = g.block_bytes,
+                           .beside = g.blocks ? least(g.beside, g.blocks) : 1,
                            .book_bytes = book_bytes(f)};
     return true;
 }
@@ -79,6 +84,7 @@ static bool bytes_geometry(const quant_format *f, int64_t n, int64_t k, pack_sha
                        .depth = k,
                        .groups_per_tile = 1,
                        .tiles_per_group = 1,
+                       .beside = 1,
                        .scale_bytes = align64((int64_t)scalar_size(f->scale) * shape.tile_n)};
     if (__builtin_mul_overflow(k, (int64_t)shape.tile_n, &elements) || elements > INT64_MAX / 2)
         return false;
@@ -107,7 +113,8 @@ bool pack_geometry_of(const quant_format *f, int64_t n, int64_t k, pack_shape sh
                        .depth_tiles = divide_up(k, depth),
                        .depth = depth,
                        .plane_bytes = 4 * (int64_t)shape.tile_m * shape.tile_n,
-                       .groups_per_tile = 1};
+                       .groups_per_tile = 1,
+                       .beside = 1};
     g.scale_bytes = align64((int64_t)scalar_size(f->scale) * shape.tile_n);
     g.offset_bytes = f->offset ? g.scale_bytes : 0;
     g.group_bytes = f->terms * g.scale_bytes + g.offset_bytes;

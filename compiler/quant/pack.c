@@ -303,6 +303,20 @@ void pack_rows(const quant_rows *q, pack_shape shape, uint8_t *out)
     }
 }
 
+static column_place place_of(const pack_geometry *g, int64_t tile)
+{
+    return (column_place){pack_tiles_beside(g, tile), tile % g->beside};
+}
+
+void pack_tile(const quant_rows *q, pack_shape shape, const pack_geometry *g, int64_t tile,
+               uint8_t *stream)
+{
+    if (shape.tile_m)
+        pack_rows(q, shape, stream);
+    else
+        column_pack_block(q, place_of(g, tile), stream);
+}
+
 // --------------------------------------------------------------------- unpacking
 
 // The sign bit of lane k % 4 in a remapped index.
@@ -391,4 +405,13 @@ void pack_unpack_rows(const uint8_t *in, pack_shape shape, quant_rows *out)
             in = unpack_groups(&p, t, in);
         }
     }
+}
+
+void pack_unpack_tile(const uint8_t *stream, pack_shape shape, const pack_geometry *g, int64_t tile,
+                      quant_rows *out)
+{
+    if (shape.tile_m)
+        pack_unpack_rows(stream, shape, out);
+    else
+        column_unpack_block(stream, place_of(g, tile), out);
 }

@@ -190,6 +190,7 @@ typedef struct pack_geometry {
     int64_t offset_bytes;              // 0 without offsets
     int64_t group_bytes;               // the scales of all terms and the offsets
     int64_t column_tile_bytes;         // the whole stream of one column tile
+    int64_t beside;                    // column tiles whose streams are one, at most; else 1
     int64_t book_bytes;                // in front of all streams: a learned codebook
 } pack_geometry;
 // False: a dense format, or one that cannot be packed for this shape.
@@ -200,8 +201,20 @@ void pack_book(const float *book, uint8_t *out);
 // False: a number is not finite.
 bool pack_unpack_book(const uint8_t *in, float *book);
 // Packs rows first .. first + q->n of the matrix (first a multiple of tile_n) to `out`, the
-// streams of those column tiles.
+// streams of those column tiles; a whole matrix, or one column tile, where tiles stand beside each
+// other.
 void pack_rows(const quant_rows *q, pack_shape shape, uint8_t *out);
+// One column tile of a matrix, to its place in the stream of those beside it; and back.
+void pack_tile(const quant_rows *q, pack_shape shape, const pack_geometry *g, int64_t tile,
+               uint8_t *stream);
+void pack_unpack_tile(const uint8_t *stream, pack_shape shape, const pack_geometry *g, int64_t tile,
+                      quant_rows *out);
+// Column tiles in the stream that this one stands in.
+static inline int64_t pack_tiles_beside(const pack_geometry *g, int64_t tile)
+{
+    int64_t left = g->column_tiles - tile / g->beside * g->beside;
+    return left < g->beside ? left : g->beside;
+}
 // The inverse, into rows made by quant_rows_create. Every byte string of the right size unpacks
 // (a ternary code then may be 2, which is 0 as well).
 void pack_unpack_rows(const uint8_t *in, pack_shape shape, quant_rows *out);

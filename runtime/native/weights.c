@@ -7,10 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// Of CPUs: version 1, no rows and 64 columns to a tile.
+// Of CPUs: version 2, no rows and 64 columns to a tile.
 static int is_packed(const lutra_weights *w, const lutra_program *p)
 {
-    static const unsigned char head[20] = {'L', 'U', 'T', 'W', 'P', 'A', 'C', 'K', 1, 0,
+    static const unsigned char head[20] = {'L', 'U', 'T', 'W', 'P', 'A', 'C', 'K', 2, 0,
                                            0,   0,   0,   0,   0,   0,   64,  0,   0, 0};
     enum { LAYOUT = 56 }; /* its place in the header */
     return w->size >= 4096 && w->size == p->weights_size && !memcmp(w->data, head, sizeof head) &&

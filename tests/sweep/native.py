@@ -37,6 +37,10 @@ CASES += [(f, 70, 296, rows, "i8", None) for rows in (1, 8) for f in ("bcq1", "b
                                                                      "bitmod4g64")]
 CASES += [(f, 300, 296, rows, kind, None) for rows in (1, 8) for f, kind in
           (("w2g64_2x64_w4g64", "f32"), ("w1_1x64_ternary_1x64_w8", "i8"), ("bcq2g32_1x64_w4g32", "f16"), ("nf4_3x64_nf4", "f32"))]
+# Blocks of one bit beside each other: more than one stream, the last one short, and several spans.
+CASES += [(f, 4300, 2500, rows, "f32", t) for rows in (1, 3) for f, t in
+          (("w1", None), ("w1g64z", None), ("w1g256", None), ("w1", "i8,row"), ("bcq1g32", None))]
+CASES += [("w1z", 4300, 2500, rows, "i8", None) for rows in (1, 3)] + [("w1", 4300, 1300, 1, "f32", "f16")]
 CASES += [(f, 70, 4200, rows, "f32", "i8,row") for rows in (1, 3) for f in ("w1", "w1z", "w2")]
 CASES += [(f, 70, 4200, rows, "i8", None) for rows in (1, 3) for f in ("w1", "w2z", "w3", "ternary")]
 
@@ -53,7 +57,7 @@ entry fn main(x: {type}[T, {k}]) -> f32[T, {n}] {{ return linear(x, w, type = f3
 
 
 # Rows by number, formats of which stand in planes, with terms, or one in bytes.
-ROWS = ["w1", "w3g16z", "w8g32", "ternary", "nf4g64", "cb4g32", "cb2", "bitmod3", "bitmod4g64", "bcq1", "bcq3g32", "bcq4z", "i8",
+ROWS = ["w1", "w1g32", "w3g16z", "w8g32", "ternary", "nf4g64", "cb4g32", "cb2", "bitmod3", "bitmod4g64", "bcq1", "bcq3g32", "bcq4z", "i8",
         "e4m3", "e5m2"]
 GATHER = """model {name};
 dim T in 1..100;
@@ -119,9 +123,11 @@ def check(work, number, case):
 
 def check_rows(work, number, form):
     name, n, k = f"rows{number}", 130, 150
+    if form.startswith("w1"):
+        n, k = 4300, 1200 # blocks beside each other
     program, library, ids = work / f"{name}.lut", work / f"{name}.so", work / "ids.npy"
     program.write_text(GATHER.format(name=name, n=n, k=k))
-    lutra.write_npy(ids, lutra.Array("i32", (5,), [0, 129, 64, 63, 17]))
+    lutra.write_npy(ids, lutra.Array("i32", (5,), [0, n - 1, 64, 63, n - 13]))
     source = ["--weights", "random:1", "--quant", form]
     lutra.run("lutc", "eval", program, *source, *lutra.inputs({"ids": ids}), "--output", f"result=@{work}/want.npy")
     lutra.run("lutc", program, *source, "--target=native", "-o", library)
@@ -133,11 +139,38 @@ def check_rows(work, number, form):
         p.close()
 
 
+# Two products in a kernel, whose blocks stand beside each other or alone.
+PAIR = """model {name};
+dim T in 1..100;
+weights {{ a: {a}[1100, 1200] = "a"; b: {b}[1100, 1200] = "b"; }}
+entry fn main(x: f32[T, 1200]) -> f32[T, 1100] {{ return silu(linear(x, a, type = f32)) * linear(x, b, type = f32); }}
+"""
+PAIRS = [("w1", "w1"), ("w1", "w2"), ("w2", "w1")]
+
+
+def check_pair(work, number, a, b, rows):
+    name = f"pair{number}x{rows}"
+    program = work / f"{name}.lut"
+    program.write_text(PAIR.format(name=name, a=a, b=b))
+    inputs = make_inputs(work, "f32", rows, 1200, number)
+    lutra.run("lutc", "eval", program, "--weights", "random:1", *lutra.inputs({"x": work / "x.npy"}),
+              "--output", f"result=@{work}/want.npy")
+    lutra.run("lutc", program, "--weights", "random:1", "--target=native", "-o", work / f"{name}.so")
+    for threads in (1, 2, 5):
+        p = native.Program(work / f"{name}.so", name, threads=threads)
+        error = lutra.nmse(p.call("main", inputs)["result"], lutra.read_npy(work / "want.npy"))
+        assert error <= 4 * ROUNDED, f"{a} and {b}, {rows} rows: NMSE {error}"
+        p.close()
+
+
 def main():
     cases = CASES[::4] if lutra.QUICK else CASES
     with tempfile.TemporaryDirectory() as folder:
         for number, form in enumerate(ROWS[::3] if lutra.QUICK else ROWS):
             check_rows(pathlib.Path(folder), number, form)
+        for number, (a, b) in enumerate(PAIRS):
+            for rows in 1, 4:
+                check_pair(pathlib.Path(folder), number, a, b, rows)
     with tempfile.TemporaryDirectory() as folder:
         for number, case in enumerate(cases):
             check(pathlib.Path(folder), number, case)

@@ -100,6 +100,82 @@ static void a_weight_is_where_it_is_said_to_be(void **state)
     arena_destroy(a);
 }
 
+static quant_rows one_bit_rows(arena *a, const char *name, int64_t n, int64_t k)
+{
+    quant_format f;
+    assert_true(quant_format_parse(name, &f));
+    quant_rows q = quant_rows_create(a, &f, n, k);
+    unsigned x = 1;
+    for (int64_t i = 0; i < n * k; i++) {
+        x = x * 1664525 + 1013904223;
+        q.codes[i] = (uint8_t)(x >> 31);
+    }
+    int64_t groups = quant_groups(&f, k);
+    for (int64_t i = 0; i < n * groups; i++) {
+        q.scale[i] = (float)(i % 61 + 1) / 64;
+        if (q.offset)
+            q.offset[i] = (float)(i % 31) / -32;
+    }
+    return q;
+}
+
+// 66 blocks, of which 64 and 2 stand beside each other, the last one short; spans of 1024,
+// 1024, 52.
+static void blocks_of_one_bit_stand_beside_each_other(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"w1", "w1z", "w1g32", "w1g256z", "bcq1g64"};
+    enum { ROWS = 65 * 64 + 5, DEPTH = 2100 };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        arena *a = arena_create();
+        quant_rows q = one_bit_rows(a, names[i], ROWS, DEPTH);
+        const pack_shape shape = {0, COLUMN_BLOCK};
+        pack_geometry g;
+        assert_true(pack_geometry_of(&q.format, ROWS, DEPTH, shape, &g));
+        assert_int_equal(g.beside, COLUMN_BESIDE);
+        size_t size = (size_t)pack_size(&q.format, ROWS, DEPTH, shape);
+        uint8_t *whole = arena_alloc(a, size), *tiles = arena_alloc(a, size);
+        memset(tiles, 0xff, size);
+        pack_rows(&q, shape, whole);
+        quant_rows back = quant_rows_create(a, &q.format, ROWS, DEPTH);
+        for (int64_t t = 0; t < g.column_tiles; t++) {
+            int64_t first = t * COLUMN_BLOCK, left = ROWS - first;
+            int64_t count = left < COLUMN_BLOCK ? left : COLUMN_BLOCK;
+            quant_rows from = quant_rows_slice(&q, first, count);
+            quant_rows to = quant_rows_slice(&back, first, count);
+            uint8_t *stream = tiles + (t - t % g.beside) * g.column_tile_bytes;
+            pack_tile(&from, shape, &g, t, stream);
+            pack_unpack_tile(stream, shape, &g, t, &to);
+        }
+        assert_memory_equal(tiles, whole, size);
+        assert_memory_equal(back.codes, q.codes, ROWS * DEPTH);
+        size_t values = (size_t)(ROWS * quant_groups(&q.format, DEPTH)) * sizeof *q.scale;
+        assert_memory_equal(back.scale, q.scale, values);
+        if (q.offset)
+            assert_memory_equal(back.offset, q.offset, values);
+        arena_destroy(a);
+    }
+}
+
+// As docs/native.md has it: of 3 blocks beside each other, column 64 + 17, weights 5 and 1024 + 5.
+static void a_weight_beside_others_is_where_it_is_said_to_be(void **state)
+{
+    (void)state;
+    enum { BLOCKS = 3, DEPTH = 1056, SCALES = 4 * 64, SPAN = 1024 / 32 * 256, LAST = 256 };
+    arena *a = arena_create();
+    quant_rows q = one_bit_rows(a, "w1", BLOCKS * 64, DEPTH);
+    memset(q.codes, 0, BLOCKS * 64 * DEPTH);
+    q.codes[(64 + 17) * DEPTH + 5] = q.codes[(64 + 17) * DEPTH + 1024 + 5] = 1;
+    uint8_t *packed = arena_alloc(a, BLOCKS * (SCALES + SPAN + LAST));
+    column_pack_rows(&q, packed);
+    const int within = 64 + 4 + 1; // of a unit: column 17, weight 1 of field 1
+    const int first = BLOCKS * SCALES + SPAN + within;
+    const int second = BLOCKS * (SCALES + SPAN) + LAST + within;
+    for (int i = BLOCKS * SCALES; i < BLOCKS * (SCALES + SPAN + LAST); i++)
+        assert_int_equal(packed[i], i == first || i == second ? 1 << 1 : 0);
+    arena_destroy(a);
+}
+
 static void some_formats_have_no_columns(void **state)
 {
     (void)state;
@@ -118,6 +194,8 @@ int main(void)
         cmocka_unit_test(every_format_comes_back),
         cmocka_unit_test(fields_fill_their_lines),
         cmocka_unit_test(a_weight_is_where_it_is_said_to_be),
+        cmocka_unit_test(blocks_of_one_bit_stand_beside_each_other),
+        cmocka_unit_test(a_weight_beside_others_is_where_it_is_said_to_be),
         cmocka_unit_test(some_formats_have_no_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -183,7 +183,7 @@ static void float_part(product *p, const product_group *g, const term_range *ter
         sums[i] = LLVMConstNull(float_lanes(p));
     counted_loop units = counted_begin(e, constant64(p, 0), g->units, 1, n, sums);
     memcpy(sums, units.phis, n * sizeof *sums);
-    LLVMValueRef unit = byte_at(e, g->units_at, index_mul(e, units.i, p->g.unit_bytes));
+    LLVMValueRef unit = unit_at(p, g, units.i);
     LLVMValueRef number = index_add(e, g->first_unit, units.i);
     LLVMValueRef at = byte_at(e, row_at(p, row), index_mul(e, number, p->g.unit * 4));
     for (unsigned v = 0; v < p->vectors; v++) {
@@ -203,6 +203,7 @@ static void add_terms(product *p, const term_range *terms)
     LLVMValueRef zero = constant64(p, 0);
     int64_t groups = (p->g.units + p->group_units - 1) / p->group_units;
     counted_loop loop = counted_begin(e, zero, constant64(p, groups), 1, 0, NULL);
+    enter_span(p, index_mul(e, loop.i, p->group_units));
     product_group g = group_at(p, loop.i);
     counted_loop rows = counted_begin(e, zero, p->rows, 1, 0, NULL);
     counted_loop parts = counted_begin(e, zero, constant64(p, p->parts), 1, 0, NULL);

@@ -268,8 +268,8 @@ static void row_chunk(product *p, const row_block *b)
     LLVMValueRef sums[PRODUCT_MOST_ROWS * PRODUCT_MOST_VECTORS];
     const product_group *g = b->chunk->group;
     start_sums(p, b, g, sums);
-    LLVMValueRef units = index_mul(p->e, b->chunk->first, p->g.unit_bytes);
-    sum_units(p, b, byte_at(p->e, g->units_at, units), constant64(p, 0), b->chunk->units, sums);
+    LLVMValueRef units = unit_at(p, g, b->chunk->first);
+    sum_units(p, b, units, constant64(p, 0), b->chunk->units, sums);
     for (unsigned r = 0; r < b->rows; r++)
         for (unsigned v = 0; v < p->vectors; v++)
             store_to(p->e, sums[r * p->vectors + v], sum_at(p, b->numbers[r], b->part, v),
@@ -300,10 +300,9 @@ static void prefetch_chunk(product *p, const chunk *c, LLVMValueRef row)
     enum { LINES = 8 };
     emitter *e = p->e;
     int64_t ahead = p->chunk_units * p->g.unit_bytes + groups_of_chunk(p) * p->g.group_bytes;
-    product_group g = is_chunked(p) ? *c->group : group_at(p, c->first_group);
-    LLVMValueRef at = byte_at_constant(e, g.units_at, ahead);
-    if (is_chunked(p))
-        at = byte_at(e, at, index_mul(e, c->first, p->g.unit_bytes));
+    LLVMValueRef at =
+        is_chunked(p) ? unit_at(p, c->group, c->first) : group_at(p, c->first_group).units_at;
+    at = byte_at_constant(e, at, ahead);
     LLVMValueRef block = LLVMBuildUDiv(e->builder, row, constant64(p, p->block_rows), "");
     at = byte_at(e, at, index_mul(e, block, LINES * COLUMN_LINE));
     for (unsigned i = 0; i < LINES; i++)
@@ -423,6 +422,7 @@ static void add_sums(product *p, const chunk *c)
 static void long_group(product *p, LLVMValueRef number)
 {
     emitter *e = p->e;
+    enter_span(p, index_mul(e, number, p->group_units));
     product_group g = group_at(p, number);
     chunk c = {.group = &g,
                .first_group = number,

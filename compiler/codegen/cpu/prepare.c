@@ -376,6 +376,7 @@ typedef struct unpacking {
     quant_format format;
     column_geometry g;
     LLVMValueRef column, to, book;
+    column_stream stream;
 } unpacking;
 
 // Of a group: a scale for each term, an offset or NULL.
@@ -459,29 +460,34 @@ static void unpack_unit(const unpacking *u, LLVMValueRef unit, LLVMValueRef to,
     }
 }
 
-static void define_unpack(unpacking *u, LLVMValueRef f)
+static void unpack_group(unpacking *u, LLVMValueRef group)
 {
     emitter *e = u->e;
     const column_geometry *g = &u->g;
-    LLVMValueRef zero = int_constant(e, 64, 0);
-    u->column = LLVMGetParam(f, 1);
-    u->to = LLVMGetParam(f, 2);
-    u->book = LLVMGetParam(f, 3);
-    outer_function outer = enter_function(e, f);
-    counted_loop groups = counted_begin(e, zero, int_constant(e, 64, g->groups), 1, 0, NULL);
-    int64_t group_bytes = g->group_bytes + g->per_group * g->unit_bytes;
-    LLVMValueRef header = byte_at(e, LLVMGetParam(f, 0), index_mul(e, groups.i, group_bytes));
-    group_numbers numbers = numbers_of(u, header);
-    LLVMValueRef first = index_mul(e, groups.i, g->per_group), all = int_constant(e, 64, g->units);
-    LLVMTypeRef i64 = int_type(e, 64);
-    LLVMValueRef operands[] = {index_add(e, first, int_constant(e, 64, g->per_group)), all};
-    LLVMValueRef end = call_intrinsic(e, "llvm.smin", 1, &i64, 2, operands);
-    counted_loop units = counted_begin(e, first, end, 1, 0, NULL);
-    LLVMValueRef nth = LLVMBuildNSWSub(e->builder, units.i, first, "");
-    LLVMValueRef unit =
-        byte_at(e, byte_at_constant(e, header, g->group_bytes), index_mul(e, nth, g->unit_bytes));
+    LLVMValueRef first = index_mul(e, group, g->per_group), all = int_constant(e, 64, g->units);
+    column_enter_span(e, g, &u->stream, first);
+    group_numbers numbers = numbers_of(u, column_header(e, g, &u->stream, group));
+    LLVMValueRef end = index_add(e, first, int_constant(e, 64, g->per_group));
+    counted_loop units = counted_begin(e, first, least_index(e, end, all), 1, 0, NULL);
+    column_enter_span(e, g, &u->stream, units.i);
+    LLVMValueRef unit = column_unit(e, g, &u->stream, group, units.i);
     unpack_unit(u, unit, byte_at(e, u->to, index_mul(e, units.i, 4 * g->unit)), &numbers);
     counted_end(e, &units, NULL);
+}
+
+static void define_unpack(unpacking *u, LLVMValueRef f)
+{
+    emitter *e = u->e;
+    LLVMValueRef zero = int_constant(e, 64, 0), size = int_constant(e, 64, COLUMN_BLOCK);
+    outer_function outer = enter_function(e, f);
+    LLVMValueRef column = LLVMGetParam(f, 1);
+    LLVMValueRef block = LLVMBuildUDiv(e->builder, column, size, "");
+    u->stream = column_stream_of(e, &u->g, LLVMGetParam(f, 0), block, LLVMGetParam(f, 4));
+    u->column = LLVMBuildURem(e->builder, column, size, "");
+    u->to = LLVMGetParam(f, 2);
+    u->book = LLVMGetParam(f, 3);
+    counted_loop groups = counted_begin(e, zero, int_constant(e, 64, u->g.groups), 1, 0, NULL);
+    unpack_group(u, groups.i);
     counted_end(e, &groups, NULL);
     LLVMBuildRetVoid(e->builder);
     leave_function(e, outer);
@@ -501,14 +507,16 @@ void emit_unpack(emitter *e, ir_op *op)
                                     e->level->name);
     LLVMValueRef f = LLVMGetNamedFunction(e->llvm, name);
     const ir_value *book = ir_operand_named(op, "book");
-    LLVMTypeRef types[] = {pointer_type(e), int_type(e, 64), pointer_type(e), pointer_type(e)};
+    LLVMTypeRef types[] = {pointer_type(e), int_type(e, 64), pointer_type(e), pointer_type(e),
+                           int_type(e, 64)};
     if (!f) {
-        f = new_function(e, name, 4, types);
+        f = new_function(e, name, 5, types);
         define_unpack(&u, f);
     }
     LLVMValueRef arguments[] = {value_of(e, ir_operand_named(op, "weights")),
                                 value_of(e, ir_operand_named(op, "column")),
                                 value_of(e, ir_operand_named(op, "to")),
-                                book ? value_of(e, book) : LLVMConstNull(pointer_type(e))};
-    LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(f), f, arguments, 4, "");
+                                book ? value_of(e, book) : LLVMConstNull(pointer_type(e)),
+                                int_constant(e, 64, ir_integer(op, "blocks"))};
+    LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(f), f, arguments, 5, "");
 }

@@ -8,10 +8,16 @@ static LLVMValueRef constant64(const product *p, int64_t value)
     return int_constant(p->e, 64, value);
 }
 
+// Rows of the block's memory: rows of a block, or blocks of a row.
+static LLVMValueRef result_rows(const product *p)
+{
+    return LLVMBuildNSWMul(p->e->builder, p->rows, p->stream.taken, "");
+}
+
 static void clear_results(product *p)
 {
     emitter *e = p->e;
-    LLVMValueRef vectors = index_mul(e, p->rows, COLUMN_BLOCK / p->lanes);
+    LLVMValueRef vectors = index_mul(e, result_rows(p), COLUMN_BLOCK / p->lanes);
     counted_loop l = counted_begin(e, constant64(p, 0), vectors, 1, 0, NULL);
     LLVMValueRef at = byte_at(e, p->to, index_mul(e, l.i, p->lanes * 4));
     store_to(e, LLVMConstNull(float_lanes(p)), at, p->lanes * 4);
@@ -48,7 +54,7 @@ static void direct_unit(product *p, direct_sums *s, LLVMValueRef unit_at, LLVMVa
                         LLVMValueRef part)
 {
     LLVMValueRef lines[PRODUCT_MOST_VECTORS][COLUMN_MOST_LINES] = {{NULL}}, row = p->entries;
-    if (p->form == ACTIVATION_LOOKUPS)
+    if (p->form == ACTIVATION_LOOKUPS && !stands_beside(&p->g))
         prefetch_tables(p, row, unit);
     for (unsigned f = 0; f < p->fields; f++) {
         LLVMValueRef operand = step_operand(p, row, unit, f);
@@ -178,7 +184,8 @@ static void direct_lookups(product *p, const void *context, LLVMValueRef unit, L
     LLVMValueRef index[PRODUCT_LANE_STEPS], number = index_add(p->e, d->group->first_unit, unit);
     LLVMValueRef tables =
         byte_at(p->e, p->entries, index_mul(p->e, number, operand_bytes(p) * PRODUCT_LANE_STEPS));
-    prefetch_tables(p, p->entries, number);
+    if (!stands_beside(&p->g))
+        prefetch_tables(p, p->entries, number);
     lookup_indices(p, unit_of(p, d->group, unit), d->part, index);
     for (unsigned i = 0; i < PRODUCT_LANE_STEPS; i++)
         lookup_step(p, sums, index[i], tables, i);
@@ -215,20 +222,31 @@ static void direct_narrow(product *p, const product_group *g, LLVMValueRef part,
     sum_narrow(p, &n, g->units, p->group_units, out);
 }
 
+static void direct_sum(product *p, const product_group *g, LLVMValueRef part, LLVMValueRef *sums)
+{
+    (p->run_units ? direct_narrow : direct_wide)(p, g, part, sums);
+}
+
+static void scale_group(product *p, const product_group *g, LLVMValueRef part,
+                        const LLVMValueRef *sums, LLVMValueRef *results)
+{
+    row_factors f = factors_of(p, g, constant64(p, 0));
+    for (unsigned v = 0; v < p->vectors; v++) {
+        LLVMValueRef scale = p->late_weight ? NULL : column_values(p, g, false, part, v);
+        LLVMValueRef offset = p->format.offset ? column_values(p, g, true, part, v) : NULL;
+        LLVMValueRef sum = signed_sum(p, sums[v], f.sum);
+        results[v] = add_group(p, sum, f, scale, offset, results[v]);
+    }
+}
+
 static void direct_group(product *p, LLVMValueRef number, LLVMValueRef part, LLVMValueRef *results)
 {
     LLVMValueRef sums[PRODUCT_MOST_VECTORS];
     product_group g = group_at(p, number);
     if (direct_place(p) == FIELD_IN_HALF)
         prefetch_part(p, g.header, part, p->g.group_bytes / p->parts);
-    (p->run_units ? direct_narrow : direct_wide)(p, &g, part, sums);
-    row_factors f = factors_of(p, &g, constant64(p, 0));
-    for (unsigned v = 0; v < p->vectors; v++) {
-        LLVMValueRef scale = p->late_weight ? NULL : column_values(p, &g, false, part, v);
-        LLVMValueRef offset = p->format.offset ? column_values(p, &g, true, part, v) : NULL;
-        LLVMValueRef sum = signed_sum(p, sums[v], f.sum);
-        results[v] = add_group(p, sum, f, scale, offset, results[v]);
-    }
+    direct_sum(p, &g, part, sums);
+    scale_group(p, &g, part, sums, results);
 }
 
 static void direct_part(product *p, const chunk *c, LLVMValueRef part)
@@ -252,9 +270,79 @@ static void direct_part(product *p, const chunk *c, LLVMValueRef part)
     span_end(p, &s, results);
 }
 
+// ----------------------------------------------- one row, blocks beside each other
+
+// A span's part of the only group: its sums stay integers, and wait where results will be.
+static void direct_piece(product *p, const chunk *c, LLVMValueRef part)
+{
+    emitter *e = p->e;
+    LLVMTypeRef integers = LLVMVectorType(int_type(e, 32), p->lanes);
+    LLVMValueRef sums[PRODUCT_MOST_VECTORS], zero = constant64(p, 0);
+    product_group g = {.first_unit = c->first, .units = c->units, .units_at = p->stream.span};
+    direct_sum(p, &g, part, sums);
+    for (unsigned v = 0; v < p->vectors; v++) {
+        LLVMValueRef earlier = earlier_result(p, c, zero, part, v);
+        earlier = LLVMBuildBitCast(e->builder, earlier, integers, "");
+        sums[v] = LLVMBuildAdd(e->builder, sums[v], earlier, "");
+        store_to(e, sums[v], result_at(p, zero, part, v), p->bytes);
+    }
+}
+
+// Of a group that is all of the row.
+static void scale_row(product *p, const chunk *c, LLVMValueRef part)
+{
+    emitter *e = p->e;
+    LLVMTypeRef integers = LLVMVectorType(int_type(e, 32), p->lanes);
+    LLVMValueRef sums[PRODUCT_MOST_VECTORS], results[PRODUCT_MOST_VECTORS];
+    LLVMValueRef zero = constant64(p, 0);
+    product_group g = group_at(p, zero);
+    for (unsigned v = 0; v < p->vectors; v++) {
+        sums[v] = load_as(e, integers, result_at(p, zero, part, v), p->bytes);
+        results[v] = span_begin(p, c, zero, part, v);
+    }
+    scale_group(p, &g, part, sums, results);
+    for (unsigned v = 0; v < p->vectors; v++) {
+        results[v] = span_result(p, c, zero, part, v, results[v]);
+        store_to(e, results[v], result_at(p, zero, part, v), p->bytes);
+    }
+}
+
+static LLVMValueRef truth(const product *p, bool x)
+{
+    return int_constant(p->e, 1, x);
+}
+
+static void crossing_span(product *p, LLVMValueRef from, LLVMValueRef to)
+{
+    emitter *e = p->e;
+    LLVMValueRef all = constant64(p, p->g.units);
+    LLVMBasicBlockRef scale = new_block(e, "scale"), done = new_block(e, "done");
+    chunk c = {.first = from, .units = LLVMBuildNSWSub(e->builder, to, from, "")};
+    c.begins = LLVMBuildICmp(e->builder, LLVMIntEQ, from, constant64(p, 0), "");
+    for_parts(p, &c, direct_piece);
+    LLVMValueRef ends = LLVMBuildICmp(e->builder, LLVMIntEQ, to, all, "");
+    LLVMBuildCondBr(e->builder, ends, scale, done);
+    LLVMPositionBuilderAtEnd(e->builder, scale);
+    c = (chunk){.first_group = constant64(p, 0), .begins = truth(p, true)};
+    for_parts(p, &c, scale_row);
+    LLVMBuildBr(e->builder, done);
+    LLVMPositionBuilderAtEnd(e->builder, done);
+}
+
+static void whole_groups(product *p, LLVMValueRef from, LLVMValueRef to)
+{
+    counted_loop l = counted_begin(p->e, from, to, p->span_units, 0, NULL);
+    chunk c = span_at(p, l.i);
+    for_parts(p, &c, direct_part);
+    counted_end(p->e, &l, NULL);
+}
+
 void emit_direct(product *p)
 {
-    for_spans(p, direct_part);
+    if (stands_beside(&p->g))
+        for_blocks(p, crosses_spans(p) ? crossing_span : whole_groups);
+    else
+        for_spans(p, direct_part);
 }
 
 // --------------------------------------------------------------- the function
@@ -294,7 +382,7 @@ static void choose_groups(product *p, int64_t activation_group, int64_t sum_grou
 static void choose_rows(product *p)
 {
     bool results = p->span_units > p->group_units;
-    p->panelled = p->form == ACTIVATION_LOOKUPS || p->e->level->dot != DOT_VNNI;
+    p->panelled = p->form == ACTIVATION_LOOKUPS || p->e->level->dot != DOT_VNNI || crosses_spans(p);
     p->block_rows = 2;
     if (p->e->level->registers >= 32)
         p->block_rows = results || p->form == ACTIVATION_LOOKUPS ? 3 : 6;
@@ -354,7 +442,7 @@ static const char *name_of(product *p, const ir_op *op)
                         (long long)p->sum_group, p->integer ? ".integer" : "", p->e->level->name);
 }
 
-// From the block to where results belong.
+// From the block to where results belong; those of a row's blocks lie side by side there, too.
 static void copy_results(product *p)
 {
     emitter *e = p->e;
@@ -362,8 +450,11 @@ static void copy_results(product *p)
     LLVMValueRef there = LLVMBuildICmp(e->builder, LLVMIntEQ, p->to, p->results, "");
     LLVMBuildCondBr(e->builder, there, end, copy);
     LLVMPositionBuilderAtEnd(e->builder, copy);
-    counted_loop rows = counted_begin(e, constant64(p, 0), p->rows, 1, 0, NULL);
-    LLVMValueRef offset = LLVMBuildNSWMul(e->builder, rows.i, p->stride, "");
+    LLVMValueRef one = LLVMBuildICmp(e->builder, LLVMIntEQ, p->rows, constant64(p, 1), "");
+    LLVMValueRef stride =
+        LLVMBuildSelect(e->builder, one, constant64(p, COLUMN_BLOCK * 4), p->stride, "");
+    counted_loop rows = counted_begin(e, constant64(p, 0), result_rows(p), 1, 0, NULL);
+    LLVMValueRef offset = LLVMBuildNSWMul(e->builder, rows.i, stride, "");
     LLVMValueRef to = byte_at(e, p->results, offset);
     for (unsigned v = 0; v < COLUMN_BLOCK / p->lanes; v++) {
         LLVMValueRef y = load_as(e, float_lanes(p), result_at(p, rows.i, NULL, v), p->lanes * 4);
@@ -400,20 +491,25 @@ static LLVMValueRef define(product *p, const char *name)
 {
     emitter *e = p->e;
     LLVMTypeRef pointer = pointer_type(e), i64 = int_type(e, 64);
-    LLVMTypeRef types[] = {pointer, pointer, pointer, i64, pointer, i64, pointer, pointer};
-    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), types, 8, false);
+    LLVMTypeRef types[] = {pointer, pointer, pointer, i64, pointer, i64,
+                           pointer, pointer, i64,     i64, i64};
+    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), types, 11, false);
+    LLVMValueRef first, taken, blocks;
     LLVMValueRef f = LLVMAddFunction(e->llvm, name, type);
     LLVMSetLinkage(f, LLVMInternalLinkage);
     add_attributes(e, f, false);
     LLVMValueRef *parameters[] = {&p->entries, &p->weights, &p->results, &p->rows,
-                                  &p->to,      &p->stride,  &p->scales,  &p->book};
-    for (unsigned i = 0; i < 8; i++)
+                                  &p->to,      &p->stride,  &p->scales,  &p->book,
+                                  &first,      &taken,      &blocks};
+    for (unsigned i = 0; i < 11; i++)
         *parameters[i] = LLVMGetParam(f, i);
     outer_function outer = enter_function(e, f);
     panel_allocate(p);
+    p->stream = column_stream_of(e, &p->g, p->weights, first, blocks);
+    p->stream.taken = taken;
     if (p->form == ACTIVATION_FLOATS) {
         clear_results(p);
-        emit_floats(p);
+        for_taken(p, emit_floats);
         copy_results(p);
     } else {
         emit_rows(p);
@@ -433,11 +529,18 @@ void emit_multiply(emitter *e, ir_op *op)
     if (!f)
         f = define(&p, name);
     const ir_value *scales = ir_operand_named(op, "scales"), *book = ir_operand_named(op, "book");
+    const ir_value *first = ir_operand_named(op, "first"), *count = ir_operand_named(op, "count");
     LLVMValueRef none = LLVMConstNull(pointer_type(e));
-    LLVMValueRef arguments[] = {
-        value_of(e, ir_operand_named(op, "entries")), value_of(e, ir_operand_named(op, "weights")),
-        value_of(e, ir_operand_named(op, "to")),      value_of(e, ir_operand_named(op, "rows")),
-        value_of(e, ir_operand_named(op, "block")),   int_constant(e, 64, ir_integer(op, "stride")),
-        scales ? value_of(e, scales) : none,          book ? value_of(e, book) : none};
-    LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(f), f, arguments, 8, "");
+    LLVMValueRef arguments[] = {value_of(e, ir_operand_named(op, "entries")),
+                                value_of(e, ir_operand_named(op, "weights")),
+                                value_of(e, ir_operand_named(op, "to")),
+                                value_of(e, ir_operand_named(op, "rows")),
+                                value_of(e, ir_operand_named(op, "block")),
+                                int_constant(e, 64, ir_integer(op, "stride")),
+                                scales ? value_of(e, scales) : none,
+                                book ? value_of(e, book) : none,
+                                first ? value_of(e, first) : int_constant(e, 64, 0),
+                                count ? value_of(e, count) : int_constant(e, 64, 1),
+                                int_constant(e, 64, ir_integer(op, "blocks"))};
+    LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(f), f, arguments, 11, "");
 }

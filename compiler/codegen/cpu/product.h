@@ -22,6 +22,14 @@ typedef enum field_form {
     FIELD_DOUBLED, // one bit up: sums are those of the levels, but for what they begin with
 } field_form;
 
+// Blocks beside each other: where `weights` has the parts of one of them. `weights` itself is the
+// block's stream where it stands alone.
+typedef struct column_stream {
+    LLVMValueRef start, count, number; // the stream; of its blocks this one
+    LLVMValueRef taken;                // of one row: as many blocks from this one on
+    LLVMValueRef span, span_unit;      // what the block has of a span, which begins with the unit
+} column_stream;
+
 typedef struct product {
     emitter *e;
     quant_format format;
@@ -43,6 +51,7 @@ typedef struct product {
     LLVMValueRef results, stride;     // where results belong; `to` is a block of its own, or that
     LLVMValueRef zeros;               // of a row, where nothing has been added yet
     LLVMValueRef panel, values, sums; // of several rows
+    column_stream stream;             // of blocks beside each other
 
     unsigned bytes;   // of a vector
     unsigned lanes;   // columns of a vector
@@ -200,6 +209,25 @@ typedef struct span_rows {
 } span_rows;
 void span_end(const product *p, const span_rows *s, LLVMValueRef *results);
 void multiply_late(const product *p, const span_rows *s, LLVMValueRef *results);
+// ---- beside.c
+bool stands_beside(const column_geometry *g);
+// The stream in which block `block` stands, of a matrix of `blocks` blocks.
+column_stream column_stream_of(emitter *e, const column_geometry *g, LLVMValueRef streams,
+                               LLVMValueRef block, LLVMValueRef blocks);
+// Sets what the block has of the span that a unit is in.
+void column_enter_span(emitter *e, const column_geometry *g, column_stream *s, LLVMValueRef unit);
+// Of a group in that span the scales, and one of its units.
+LLVMValueRef column_header(emitter *e, const column_geometry *g, const column_stream *s,
+                           LLVMValueRef group);
+LLVMValueRef column_unit(emitter *e, const column_geometry *g, const column_stream *s,
+                         LLVMValueRef group, LLVMValueRef unit);
+void enter_span(product *p, LLVMValueRef unit); // nothing where blocks stand alone
+bool crosses_spans(const product *p);           // groups are longer than a span
+LLVMValueRef unit_at(const product *p, const product_group *g, LLVMValueRef unit); // of the group
+void for_taken(product *p, void (*emit)(product *p));                              // block by block
+// Span by span all blocks that are taken, of one row: units `from` .. `to`.
+typedef void on_block(product *p, LLVMValueRef from, LLVMValueRef to);
+void for_blocks(product *p, on_block *emit);
 // ---- what makes a product
 void emit_direct(product *p);    // product.c: of one row
 void panel_allocate(product *p); // panel.c, at the function's head

@@ -42,7 +42,8 @@ static void prefetch_block(const product *p, const row_block *b, LLVMValueRef nu
     int64_t bytes = p->span_units * p->g.unit_bytes;
     int64_t lines = (bytes + SHARES * COLUMN_LINE - 1) / (SHARES * COLUMN_LINE);
     product_group g = group_at(p, b->chunk->first_group);
-    LLVMValueRef at = byte_at_constant(e, g.units_at, p->g.block_bytes);
+    bool beside = stands_beside(&p->g);
+    LLVMValueRef at = byte_at_constant(e, g.units_at, beside ? p->g.span_bytes : p->g.block_bytes);
     at = byte_at(e, at, index_mul(e, number, lines * COLUMN_LINE));
     prefetch_lines(p, at, lines < MOST ? lines : MOST, PREFETCH_SECOND);
 }
@@ -90,6 +91,7 @@ static void multiply_rows(product *p, row_block *b, LLVMValueRef number)
     for (unsigned i = 0; i < n; i++)
         y[i] = spans.phis[i];
     chunk c = span_at(p, spans.i);
+    enter_span(p, spans.i);
     b->chunk = &c;
     prefetch_block(p, b, number);
     add_span(p, b, y);

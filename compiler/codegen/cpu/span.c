@@ -31,6 +31,13 @@ product_group group_at(const product *p, LLVMValueRef number)
     } else if (per_weight_group > 1) {
         g.weight_group = LLVMBuildUDiv(e->builder, number, constant64(p, per_weight_group), "");
     }
+    if (stands_beside(&p->g)) {
+        const column_stream *s = &p->stream;
+        g.header = column_header(e, &p->g, s, g.weight_group);
+        if (s->span)
+            g.units_at = column_unit(e, &p->g, s, g.weight_group, g.first_unit);
+        return g;
+    }
     LLVMValueRef header = index_mul(e, g.weight_group, p->g.group_bytes);
     LLVMValueRef before = index_mul(e, g.weight_group, p->g.per_group * p->g.unit_bytes);
     g.header = byte_at(e, p->weights, index_add(e, header, before));
@@ -298,6 +305,7 @@ void for_spans(product *p, on_part *emit)
     LLVMValueRef all = constant64(p, p->g.units);
     counted_loop l = counted_begin(p->e, constant64(p, 0), all, p->span_units, 0, NULL);
     chunk c = span_at(p, l.i);
+    enter_span(p, l.i);
     for_parts(p, &c, emit);
     counted_end(p->e, &l, NULL);
 }

@@ -434,6 +434,16 @@ void low_shared_begin(lowering *l, low_loop *loop, ir_value *count, const char *
     ir_set_name(loop->op, "share", share);
 }
 
+void low_cuts_begin(lowering *l, low_loop *loop, ir_value *count, ir_value *step,
+                    ir_value *round[2])
+{
+    ir_value *bounds[2] = {low_index(l, 0), count};
+    low_for_begin(l, loop, bounds[0], count, step, 2, bounds);
+    ir_set_name(loop->op, "share", "cuts");
+    round[0] = low_binary(l, IR_MAX, loop->counter, loop->carried[0]);
+    round[1] = low_min(l, low_add(l, loop->counter, step), loop->carried[1]);
+}
+
 void low_strip_begin(lowering *l, low_loop *loop, ir_value *count, const char *width,
                      unsigned n_carried, ir_value *const *initial)
 {

@@ -127,6 +127,10 @@ void low_for_begin(lowering *l, low_loop *loop, ir_value *lower, ir_value *upper
 // A loop over 0 .. count without carried values whose rounds are independent: a round writes
 // scratch memory and what no other round touches. `share`: how ranks divide them, see `for`.
 void low_shared_begin(lowering *l, low_loop *loop, ir_value *count, const char *share);
+// The same in steps that ranks may cut: `round` is what a round does, from the first number on and
+// below the second. The loop carries two values, which it yields as they are.
+void low_cuts_begin(lowering *l, low_loop *loop, ir_value *count, ir_value *step,
+                    ir_value *round[2]);
 void low_strip_begin(lowering *l, low_loop *loop, ir_value *count, const char *width,
                      unsigned n_carried, ir_value *const *initial);
 // `next`: the carried values of the next round; afterwards results[i] are loop->op's.

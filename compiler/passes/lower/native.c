@@ -4,6 +4,8 @@
 #include "compiler/quant/columns.h"
 #include "compiler/quant/mix.h"
 
+#include <assert.h>
+
 enum { BLOCK_ROWS = 128 }; // of activations at once, PRODUCT_ROWS of code generation
 
 pack_shape pass_pack_shape(const pass_context *c)
@@ -66,10 +68,11 @@ typedef struct native_product {
     int64_t columns; // N
 } native_product;
 
-// A block of columns of a part: its place among them, and in the matrix.
+// Blocks of columns of a part: the first one's place among them, and in the matrix.
 typedef struct native_block {
     unsigned part;
     ir_value *place, *number;
+    ir_value *count; // NULL: one that stands alone
 } native_block;
 
 // A learned codebook, which stands in front of the weights; NULL: there is none.
@@ -102,6 +105,24 @@ static const place *direct_output(native_product *k)
     return alone && whole ? product_direct_output(k->l, op) : NULL;
 }
 
+static bool stands_beside(const pack_part *part)
+{
+    return part->geometry.beside > 1;
+}
+
+// The block's stream; all of them, where blocks stand beside each other.
+static ir_value *stream_of(native_product *k, const pack_part *part, const place *weight,
+                           const native_block *b)
+{
+    lowering *l = k->l;
+    const int64_t size = part->geometry.column_tile_bytes;
+    ir_value *zero = low_index(l, 0), *at = low_index(l, part->at);
+    if (stands_beside(part))
+        return low_bytes(l, weight->buffer, zero, at, part->tiles * size);
+    at = low_add(l, low_mul(l, b->place, low_index(l, size)), at);
+    return low_bytes(l, weight->buffer, zero, at, size);
+}
+
 static void multiply(native_product *k, unsigned i, const native_block *b, ir_value *first_row,
                      ir_value *rows)
 {
@@ -109,30 +130,35 @@ static void multiply(native_product *k, unsigned i, const native_block *b, ir_va
     const product *p = &k->products[i];
     const pack_part *part = &k->weights[i].parts[b->part];
     const quant_format *format = &k->weights[i].mix.parts[b->part].format;
-    const int64_t size = part->geometry.column_tile_bytes;
     const place *table = &l->inputs[ir_operand(p->op, 0)->index];
     const place *weight = &l->inputs[ir_operand(p->op, 1)->index];
     ir_value *zero = low_index(l, 0);
     l->at.where = p->op->where;
-    ir_value *at = low_add(l, low_mul(l, b->place, low_index(l, size)), low_index(l, part->at));
-    ir_value *stream = low_bytes(l, weight->buffer, zero, at, size);
+    ir_value *stream = stream_of(k, part, weight, b);
     ir_value *entries = low_bytes(l, table->buffer, first_row, zero, native_row(table->type).bytes);
     const place *output = direct_output(k);
     ir_value *to = p->block;
     if (output)
         to = low_view(l, output->buffer, first_row,
                       low_mul(l, b->number, low_index(l, COLUMN_BLOCK)), p->block->type);
-    ir_value *operands[7] = {entries,
+    const bool beside = stands_beside(part);
+    ir_value *operands[9] = {entries,
                              stream,
                              to,
                              rows,
                              p->block,
                              scales_of(k, p->op, first_row),
-                             book_of(l, weight, format)};
-    unsigned n = operands[6] ? 7 : operands[5] ? 6 : 5;
+                             book_of(l, weight, format),
+                             beside ? b->place : NULL,
+                             beside ? b->count : NULL};
+    unsigned n = 9;
+    while (!operands[n - 1])
+        n--;
     ir_op *op = ir_build(&l->at, IR_NATIVE_MULTIPLY, n, operands, 0, NULL);
     if (output)
         ir_set_integer(op, "stride", k->columns * (int64_t)sizeof(float));
+    if (beside)
+        ir_set_integer(op, "blocks", part->tiles);
     ir_set_text(op, "format", format->name);
     ir_set_integer(op, "depth", weight->type->dims[1].value);
     describe_activations(op, table->type);
@@ -143,9 +169,9 @@ static void build_block(native_product *k, const native_block *b, ir_value *firs
 {
     lowering *l = k->l;
     ir_value *size = low_index(l, COLUMN_BLOCK), *first = low_mul(l, b->number, size);
-    ir_value *width = size;
+    ir_value *width = b->count ? low_mul(l, b->count, size) : size;
     if (k->columns % COLUMN_BLOCK)
-        width = low_min(l, size, low_sub(l, low_index(l, k->columns), first));
+        width = low_min(l, width, low_sub(l, low_index(l, k->columns), first));
     for (unsigned i = 0; i < k->count; i++)
         multiply(k, i, b, first_row, rows);
     if (direct_output(k))
@@ -159,24 +185,60 @@ static void build_block(native_product *k, const native_block *b, ir_value *firs
     lower_epilogue(l, &e);
 }
 
+// All rows, as many as a call takes at a time.
+static void build_rows(native_product *k, const native_block *b)
+{
+    lowering *l = k->l;
+    ir_value *rows = l->rows, *most = low_index(l, BLOCK_ROWS);
+    low_loop parts;
+    low_for_begin(l, &parts, low_index(l, 0), rows, most, 0, NULL);
+    build_block(k, b, parts.counter, low_min(l, most, low_sub(l, rows, parts.counter)));
+    low_loop_end(l, &parts, NULL);
+}
+
 // The blocks of a part: those of all columns, where the matrix has one format.
 static void build_part(native_product *k, unsigned part)
 {
     lowering *l = k->l;
     const pack_mix *mix = &k->weights[0];
     const place *weight = &l->inputs[ir_operand(k->products[0].op, 1)->index];
-    ir_value *rows = l->rows, *most = low_index(l, BLOCK_ROWS);
-    low_loop columns, parts;
+    low_loop columns;
     low_shared_begin(l, &columns, low_index(l, mix->parts[part].tiles), "parts");
-    native_block b = {part, columns.counter, low_part_tile(l, weight, mix, part, columns.counter)};
+    native_block b = {.part = part,
+                      .place = columns.counter,
+                      .number = low_part_tile(l, weight, mix, part, columns.counter)};
     if (mix->map_bytes) // CPUs protect nobody from what a damaged file says
         low_check_range(l, b.number, low_index(l, mix->tiles - 1),
                         "a block of weights beyond the matrix");
-    low_for_begin(l, &parts, low_index(l, 0), rows, most, 0, NULL);
-    ir_value *count = low_min(l, most, low_sub(l, rows, parts.counter));
-    build_block(k, &b, parts.counter, count);
-    low_loop_end(l, &parts, NULL);
+    build_rows(k, &b);
     low_loop_end(l, &columns, NULL);
+}
+
+// Blocks beside each other, of one row: all of them at once, so that each span of its tables meets
+// all of their columns. The results of a block's rows are as large as those of a row's blocks.
+static void build_beside(native_product *k)
+{
+    enum { ROOM = BLOCK_ROWS };
+    static_assert((int)COLUMN_BESIDE <= (int)ROOM, "a row's results fit in the block");
+    lowering *l = k->l;
+    ir_value *one = low_index(l, 1);
+    ir_value *several = low_min(l, low_sub(l, l->rows, one), one);
+    ir_value *less = low_mul(l, several, low_index(l, COLUMN_BESIDE - 1));
+    ir_value *step = low_sub(l, low_index(l, COLUMN_BESIDE), less);
+    ir_value *bounds[2];
+    low_loop columns;
+    low_cuts_begin(l, &columns, low_index(l, k->weights[0].tiles), step, bounds);
+    ir_value *count = low_sub(l, bounds[1], bounds[0]);
+    build_rows(k, &(native_block){.place = bounds[0], .number = bounds[0], .count = count});
+    low_loop_end(l, &columns, columns.carried);
+}
+
+static bool all_beside(const native_product *k)
+{
+    bool all = true;
+    for (unsigned i = 0; i < k->count; i++)
+        all = all && stands_beside(&k->weights[i].parts[0]);
+    return all;
 }
 
 bool lower_native_mpgemm(lowering *l)
@@ -193,6 +255,10 @@ bool lower_native_mpgemm(lowering *l)
             INTERNAL_ERROR("weight format '%s' reached the lowering", w->format);
     }
     l->rows = low_row_count(l, ir_operand(k.products[0].op, 0)->type);
+    if (all_beside(&k)) {
+        build_beside(&k);
+        return true;
+    }
     for (unsigned part = 0; part < k.weights[0].mix.n_parts; part++)
         build_part(&k, part);
     return true;
@@ -215,11 +281,19 @@ ir_value *native_weight_row(lowering *l, const place *table, ir_value *index, ir
     quant_format_parse(table->type->format, &format);
     pack_geometry_of(&format, table->type->dims[0].value, table->type->dims[1].value,
                      pass_pack_shape(l->context), &g);
-    ir_value *start = low_mul(l, low_div(l, index, size), low_index(l, g.column_tile_bytes));
-    start = low_add(l, start, low_index(l, g.book_bytes));
-    ir_value *operands[4] = {low_bytes(l, table->buffer, zero, start, g.column_tile_bytes),
-                             low_rem(l, index, size), scratch, book_of(l, table, &format)};
+    const bool beside = g.beside > 1;
+    ir_value *start = low_index(l, g.book_bytes), *column = index;
+    if (!beside) {
+        start = low_add(l, low_mul(l, low_div(l, index, size), low_index(l, g.column_tile_bytes)),
+                        start);
+        column = low_rem(l, index, size);
+    }
+    const int64_t bytes = g.column_tile_bytes * (beside ? g.column_tiles : 1);
+    ir_value *operands[4] = {low_bytes(l, table->buffer, zero, start, bytes), column, scratch,
+                             book_of(l, table, &format)};
     ir_op *op = ir_build(&l->at, IR_NATIVE_UNPACK, operands[3] ? 4 : 3, operands, 0, NULL);
+    if (beside)
+        ir_set_integer(op, "blocks", g.column_tiles);
     ir_set_text(op, "format", table->type->format);
     ir_set_integer(op, "depth", table->type->dims[1].value);
     return scratch;
