@@ -85,6 +85,19 @@ static bool choose(chooser *c, ir_op *kernel)
     return true;
 }
 
+static void choose_matrix(const chooser *c, ir_op *kernel)
+{
+    int64_t rows = pass_argument_integer(c->context, "rows");
+    kernel_schedule s;
+    if (!schedule_matrix(c->context->machine, kernel, rows, &s))
+        return;
+    ir_set_integer(kernel, "row_block", s.row_block);
+    pass_remark(c->context, REMARK_NOTE, kernel->where,
+                "%s: blocks of %lld x %d tiles of the matrix unit, about %.3g ms",
+                ir_name(kernel, "name"), (long long)s.row_block, MATRIX_BLOCK_TILES,
+                1e3 * s.seconds);
+}
+
 bool pass_choose_tiles(ir_module *m, pass_context *context)
 {
     chooser c = {.context = context};
@@ -94,6 +107,8 @@ bool pass_choose_tiles(ir_module *m, pass_context *context)
         {
             if (op->code == IR_KERNEL && ir_name_is(op, "kind", "mpgemm"))
                 good = choose(&c, op) && good;
+            else if (op->code == IR_KERNEL && ir_name_is(op, "kind", "dense"))
+                choose_matrix(&c, op);
         }
     return good;
 }

@@ -1,37 +1,10 @@
-#include "compiler/schedule/schedule.h"
+#include "compiler/schedule/internal.h"
 
 #include "compiler/quant/mix.h"
 
 #include <math.h>
 
-enum {
-    LINE = 64,
-    MAX_ROW_BLOCK = 16,
-    MAX_PARTS = 8,
-    MAX_GRID_ROWS = 32,
-    MAX_COLUMN_BLOCK = 8,
-    SAMPLES = 64
-};
-
-// What one sweep over the weights of a kernel costs.
-typedef struct sweep {
-    double stream;       // seconds to read the weights once
-    double compute;      // seconds of the LUT array for one row tile
-    double loads;        // seconds in which the first row tile waits for planes
-    double columns;      // column tiles
-    int64_t depth, step; // depth tiles; those at whose multiples parts begin, or 0
-    double column_bytes; // of the weights of a column tile, of all products
-    double table_bytes;  // of one row tile, the whole depth
-    double scale_bytes;  // of the table's scales and sums, which nothing prefetches
-    double bandwidth, latency, scratch;
-    double tile_bytes, move;  // of accumulators, and the seconds from or to scratch
-    double epilogue_bytes;    // of one row tile's block of results in near memory
-    double rescale_bytes;     // of weights' scales, read for a row tile and column tile
-    double products;          // that read the tables
-    double early_strips;      // of a row tile's results that wait for other products
-    bool mixed;               // formats by blocks of rows: column tiles go one by one
-    int64_t minimum, maximum; // row tiles
-} sweep;
+enum { LINE = 64, MAX_ROW_BLOCK = 16, MAX_PARTS = 8, SAMPLES = 64 };
 
 static bool product_parts(const machine *target, const ir_op *op, pack_mix *p)
 {
@@ -134,7 +107,7 @@ int64_t schedule_depth_step(const machine *target, const ir_op *kernel)
     return step;
 }
 
-static int64_t row_tiles(const machine *target, const ir_type *t, bool smallest)
+int64_t schedule_rows(const ir_type *t, bool smallest)
 {
     int64_t rows = 1;
     for (unsigned i = 0; i + 1 < t->rank; i++) {
@@ -143,7 +116,12 @@ static int64_t row_tiles(const machine *target, const ir_type *t, bool smallest)
         if (__builtin_mul_overflow(rows, size, &rows) || rows > INT32_MAX)
             rows = INT32_MAX;
     }
-    return (rows + target->tile_m - 1) / target->tile_m;
+    return rows;
+}
+
+static int64_t row_tiles(const machine *target, const ir_type *t, bool smallest)
+{
+    return (schedule_rows(t, smallest) + target->tile_m - 1) / target->tile_m;
 }
 
 // One unit does unit_m x unit_n columns of one plane and one lookup deep per cycle.
@@ -372,91 +350,6 @@ static kernel_schedule sweep_schedule(const machine *target, const ir_op *kernel
     best.registers = schedule_registers(target, kernel, best.row_block, 1);
     best.whole_seconds = whole;
     best.near_bytes = near_bytes(s, shape);
-    return best;
-}
-
-// ------------------------------------------------------------------------------- many harts
-
-// Harts with an l2 in front of memory: each takes blocks of row tiles and column tiles whose sums
-// stand in registers, and reads the block's tables and planes from l2.
-static double ceiling(double x, double y)
-{
-    return ceil(x / y);
-}
-
-// The blocks of the hart that has most of them, dealt out by rows and by columns.
-static double longest_share(double rows, double columns, double harts)
-{
-    double best = rows * columns;
-    for (double p = 1; p <= harts && p <= rows; p++) {
-        double q = fmin(floor(harts / p), columns);
-        best = fmin(best, ceiling(rows, p) * ceiling(columns, q));
-    }
-    return best;
-}
-
-// The array looks up while tables, planes and scales are loaded.
-static double tile_block_seconds(const machine *target, const sweep *s, double rows, double columns)
-{
-    const double reached = 0.7; // of the arrays' peak, by kernels of GPUs
-    double loaded = rows * s->products * s->table_bytes + columns * s->column_bytes +
-                    rows * columns * s->rescale_bytes;
-    double loads = loaded / target->tiles_load / target->clock;
-    return fmax(rows * columns * s->compute / s->columns / reached, loads);
-}
-
-static double grid_seconds(const machine *target, const sweep *s, double tiles, double rows,
-                           double columns)
-{
-    double column_blocks = ceiling(s->columns, columns), full = floor(tiles / rows);
-    double rest = tiles - full * rows, harts = target->harts;
-    // Harts that share scratch read what they have in common once, in two directions.
-    double shared = target->cluster_harts > 1 ? sqrt(target->cluster_harts) : 1;
-    double planes = columns * s->column_bytes, tables = s->products * s->table_bytes;
-    double results = 2 * columns * s->epilogue_bytes; // written, and read by the epilogue
-    double bytes = full * (rows * tables + planes) + rest * (tables + planes);
-    double l2 = column_blocks * (bytes / shared + tiles * results) / target->l2_bandwidth;
-    double busy =
-        longest_share(full, column_blocks, harts) * tile_block_seconds(target, s, rows, columns);
-    busy += longest_share(rest, column_blocks, harts) * tile_block_seconds(target, s, 1, columns);
-    return fmax(fmax(l2, busy), s->stream);
-}
-
-static double mean_grid_seconds(const machine *target, const sweep *s, int64_t rows,
-                                int64_t columns)
-{
-    enum { GRID_SAMPLES = 8 };
-    int64_t span = s->maximum - s->minimum, n = span < GRID_SAMPLES ? span + 1 : GRID_SAMPLES;
-    double total = 0;
-    for (int64_t i = 0; i < n; i++) {
-        int64_t tiles = s->minimum + (n > 1 ? span * i / (n - 1) : 0);
-        total += grid_seconds(target, s, (double)tiles, (double)rows, (double)columns);
-    }
-    return total / (double)n;
-}
-
-static kernel_schedule grid_schedule(const machine *target, const ir_op *kernel, const sweep *s,
-                                     const schedule_wish *wish)
-{
-    int64_t least = wish->columns;
-    unsigned one = schedule_registers(target, kernel, 1, 1);
-    kernel_schedule best = {1, least, .registers = one,
-                            .seconds = mean_grid_seconds(target, s, 1, least)};
-    int64_t most = s->mixed ? least : MAX_COLUMN_BLOCK;
-    for (int64_t columns = least; columns <= most; columns += least) {
-        for (int64_t rows = 1; rows <= MAX_GRID_ROWS && rows <= s->maximum; rows++) {
-            // Column tiles that tables need may be taken one after the other.
-            int64_t beside = columns > least ? columns : 1;
-            unsigned n = schedule_registers(target, kernel, rows, beside);
-            if (n > ISA_TILE_REGISTERS || (wish->row_block && rows > wish->row_block))
-                break;
-            if (columns > (int64_t)s->columns)
-                break;
-            double seconds = mean_grid_seconds(target, s, rows, columns);
-            if (seconds < 0.99 * best.seconds)
-                best = (kernel_schedule){rows, columns, .registers = n, .seconds = seconds};
-        }
-    }
     return best;
 }
 

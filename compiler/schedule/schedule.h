@@ -26,6 +26,11 @@ typedef struct schedule_wish {
 // The best schedule of an mpgemm kernel whose register demand fits the register file.
 kernel_schedule schedule_mpgemm(const machine *target, const ir_op *kernel,
                                 const schedule_wish *wish);
+// Row tiles of a block of a kernel whose products the matrix unit takes, on a machine of many harts
+// behind an l2, for so many rows (0: the mean of those that can be); false: of any other.
+enum { MATRIX_BLOCK_TILES = 4 }; // columns of tiles in a block, and rows at most
+bool schedule_matrix(const machine *target, const ir_op *kernel, int64_t rows,
+                     kernel_schedule *out);
 // Parts of the depth begin at multiples of this many depth tiles; 0: it is taken at once.
 int64_t schedule_depth_step(const machine *target, const ir_op *kernel);
 int64_t least_multiple(int64_t x, int64_t y); // of both; they are positive

@@ -4,15 +4,17 @@
 // of elements of 8 bits take the scales of their row and column afterwards.
 #include "compiler/passes/lower/matrix.h"
 #include "compiler/passes/lower/unpack.h"
+#include "compiler/schedule/schedule.h"
 
 // 16 accumulators, 4 and 4 operands: they fit the 32 registers.
-enum { ROW_TILES = 4, COLUMN_TILES = 4 };
+enum { ROW_TILES = MATRIX_BLOCK_TILES, COLUMN_TILES = MATRIX_BLOCK_TILES };
 
 typedef struct dense_matrix {
     lowering *l;
     product *products;
     unsigned n_products;
     int64_t tile_rows, tile_columns; // of C
+    unsigned row_tiles;              // of a block
     // By product, of weights in planes: how rows are unpacked, and scratch for those of a block of
     // columns, in the activations' type. NULL: of dense weights.
     plane_table *planes;
@@ -254,13 +256,13 @@ typedef void block_function(const dense_matrix *k, matrix_block b);
 static void for_rows(const dense_matrix *k, matrix_block b, block_function *body)
 {
     lowering *l = k->l;
-    int64_t block = ROW_TILES * k->tile_rows, known;
+    int64_t block = k->row_tiles * k->tile_rows, known;
     ir_value *zero = low_index(l, 0), *tile = low_index(l, k->tile_rows);
     ir_value *whole = low_sub(l, l->rows, low_rem(l, l->rows, low_index(l, block)));
     low_loop rows;
     if (!low_is_constant(whole, &known) || known) {
         low_for_begin(l, &rows, zero, whole, low_index(l, block), 0, NULL);
-        b.row_tiles = ROW_TILES;
+        b.row_tiles = k->row_tiles;
         b.first_row = rows.counter;
         body(k, b);
         low_loop_end(l, &rows, NULL);
@@ -318,6 +320,8 @@ void lower_dense_matrix(lowering *l, product *products, unsigned n_products)
                       .n_products = n_products,
                       .tile_rows = matrix_rows(l),
                       .tile_columns = matrix_columns(l)};
+    int64_t wish = ir_integer(l->kernel, "row_block");
+    k.row_tiles = wish > 0 && wish < ROW_TILES ? (unsigned)wish : ROW_TILES;
     for (unsigned i = 0; i < n_products; i++)
         products[i].block =
             low_scratch(l, SCALAR_F32, ROW_TILES * k.tile_rows, COLUMN_TILES * k.tile_columns);
