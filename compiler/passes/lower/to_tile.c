@@ -434,6 +434,22 @@ static bool can_lower(pass_context *c, const ir_function *f)
     return check_signature(c, f) && good;
 }
 
+static bool check_formats(pass_context *c, const ir_module *m)
+{
+    bool good = true;
+    for (const ir_global *g = m->globals; g; g = g->next) {
+        quant_mix mix;
+        const ir_type *t = g->value.type;
+        if (t->kind != IR_WEIGHT || quant_mix_parse(t->format, &mix))
+            continue;
+        diagnostic_error(c->diagnostics, g->where,
+                         "weight '%s' has the open format '%s': run quantize-weights first",
+                         g->name, t->format);
+        good = false;
+    }
+    return good;
+}
+
 static void remark_calls(const ir_module *m, pass_context *c)
 {
     unsigned functions = 0;
@@ -452,7 +468,7 @@ static void remark_calls(const ir_module *m, pass_context *c)
 bool pass_lower_to_tile(ir_module *m, pass_context *c)
 {
     kernel_list kernels = {0};
-    bool good = true;
+    bool good = check_formats(c, m);
     ARRAY_OF(ir_function *) entries = {0};
     for (ir_function *f = m->functions; f; f = f->next) {
         good = can_lower(c, f) && good;
