@@ -135,12 +135,36 @@ static const ir_op *shared_loop_around(const ir_op *op)
     return op;
 }
 
-// Scratch keeps what a loop around comes back to, if a round of it leaves room.
+// Loops in a block that load from a buffer.
+static unsigned readers_of(const ir_value *root, const ir_block *b)
+{
+    unsigned readers = 0;
+    bool reads = false;
+    IR_FOR_OPS(op, b)
+    {
+        const ir_value *from = NULL, *view = read_by(op);
+        address at;
+        reads = reads || (view && address_of(view, &from, &at) && from == root);
+        for (unsigned i = 0; i < op->n_regions; i++)
+            readers += readers_of(root, op->regions[i]);
+    }
+    return readers + reads;
+}
+
+// Bytes that a loop around loads from one read of a stream to the next.
+static double between_reads(const stream *s, const ir_op *around)
+{
+    return bytes_loaded(around->regions[0]) / readers_of(s->root, around->regions[0]);
+}
+
+#define KEPT 0.9 // of scratch, until what was loaded first leaves it
+// Scratch keeps what a loop around comes back to, if it has room for what is loaded until then.
 static bool comes_from_memory(const prefetching *p, const stream *s)
 {
     const ir_op *around = shared_loop_around(p->loop);
-    return !around || address_factor(&s->at, around->regions[0]->arguments.items[0]) ||
-           bytes_loaded(around->regions[0]) > 0.9 * (double)p->machine->scratch_size;
+    if (!around || address_factor(&s->at, around->regions[0]->arguments.items[0]))
+        return true;
+    return between_reads(s, around) > KEPT * (double)p->machine->scratch_size;
 }
 
 // Lines that a round reads from memory.
@@ -167,14 +191,24 @@ static double plane_lines(const prefetching *p)
     return lines;
 }
 
-// The most lines that are loaded in front of a lookup.
+// The first reader of a stream of tables that come from memory.
+static bool loads_far_table(const prefetching *p, const ir_op *op)
+{
+    bool loads = false;
+    for (unsigned i = 0; i < p->count; i++)
+        loads |= p->streams[i].reader == op && !loads_plane(op) &&
+                 comes_from_memory(p, &p->streams[i]);
+    return loads && op->code == IR_XLUT_LD;
+}
+
+// The most lines that are asked for in front of a lookup.
 static double lines_at_once(const prefetching *p)
 {
     double most = 0, lines = 0;
     IR_FOR_OPS(op, p->loop->regions[0])
     {
         lines = op->code == IR_XLUT_MMA ? 0 : lines;
-        if (loads_plane(op))
+        if (loads_plane(op) || loads_far_table(p, op))
             lines += (double)machine_tile_bytes(p->machine) / LINE;
         most = lines > most ? lines : most;
     }
@@ -283,7 +317,8 @@ static ir_op *load_at(const stream *s, int64_t offset)
     ir_op *lookup = load;
     while (lookup && lookup->code != IR_XLUT_MMA)
         lookup = lookup->next;
-    return lookup && lookup->next->next && scales(load->block) ? lookup : load;
+    bool behind = scales(load->block) || !loads_plane(load);
+    return lookup && lookup->next->next && behind ? lookup : load;
 }
 
 // Bytes that are loaded and prefetched between the lookup before and this one.
@@ -497,6 +532,66 @@ static void prefetch_behind(prefetching *p)
     }
 }
 
+// --------------------------------------------------------- tables that would leave scratch
+
+// What is loaded until the tables are read again pushes them out, but half of it would not.
+static bool halves_keep_tables(const prefetching *p)
+{
+    const ir_op *around = shared_loop_around(p->loop);
+    bool far = false;
+    for (unsigned i = 0; i < p->count; i++)
+        far |= loads_far_table(p, p->streams[i].reader) &&
+               between_reads(&p->streams[i], around) < 2 * KEPT * (double)p->machine->scratch_size;
+    return far && looks_up_one_row(p) && p->loop->code == IR_FOR && rounds_of(p->loop) >= 2;
+}
+
+// The loop becomes two, one behind the other. Gives the second one; the first one has `rounds`.
+static ir_op *halve(prefetching *p, int64_t rounds)
+{
+    ir_op *loop = p->loop;
+    ir_builder before = ir_builder_before(loop), after = ir_builder_after(loop);
+    double from = ir_number(ir_operand(loop, 0)->op, "value");
+    ir_value *middle =
+        ir_build1(&before, IR_CONSTANT, ir_type_index(p->module), NULL, NULL, NULL);
+    ir_set_number(middle->op, "value", from + (double)(rounds * loop_step(loop)));
+    ir_op *second = ir_clone(&after, loop, ir_mapping_create(p->context->arena));
+    ir_set_operand(loop, 1, middle);
+    ir_set_operand(second, 0, middle);
+    for (unsigned i = 0; i < loop->n_results; i++) {
+        ir_replace_uses(&loop->results[i], &second->results[i]);
+        ir_set_operand(second, 3 + i, &loop->results[i]);
+    }
+    return second;
+}
+
+// Tables that a half reads are used while the other half is executed: `rounds` on, or back.
+static void refresh_tables(prefetching *p, int64_t rounds)
+{
+    const int64_t tile = (int64_t)machine_tile_bytes(p->machine);
+    for (unsigned i = 0; i < p->count; i++) {
+        const stream *s = &p->streams[i];
+        if (s->reader->code != IR_XLUT_LD || loads_plane(s->reader))
+            continue;
+        for (int64_t t = (s->bytes + tile - 1) / tile; t-- > 0;)
+            prefetch(p, s->reader, s->view, rounds * s->advance + t * tile - s->before);
+    }
+}
+
+static void prefetch_halves(prefetching *p)
+{
+    const int64_t rounds = (int64_t)rounds_of(p->loop), half = rounds / 2;
+    ir_op *second = halve(p, half);
+    measure(p);
+    refresh_tables(p, rounds - half);
+    prefetch_streams(p);
+    p->loop = second;
+    p->count = 0;
+    collect(p);
+    refresh_tables(p, -half);
+    prefetch_streams(p);
+    prefetch_behind(p);
+}
+
 static bool has_lookups(const ir_block *b)
 {
     bool has = false;
@@ -533,9 +628,16 @@ static void visit(ir_op *op, void *context)
     collect(p);
     if (!p->count)
         return;
-    measure(p);
-    prefetch_streams(p);
-    prefetch_behind(p);
+    if (halves_keep_tables(p)) {
+        prefetch_halves(p);
+        pass_remark(p->context, REMARK_APPLIED, op->where,
+                    "the loop is halved: each half uses the tables that the other one reads, so "
+                    "that they stay in scratch");
+    } else {
+        measure(p);
+        prefetch_streams(p);
+        prefetch_behind(p);
+    }
     pass_remark(p->context, REMARK_APPLIED, op->where,
                 "a round reads %.0f lines from memory, which are asked for %.1f rounds ahead",
                 lines_from_memory(p), p->ahead);
