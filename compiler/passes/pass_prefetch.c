@@ -157,14 +157,13 @@ static double between_reads(const stream *s, const ir_op *around)
     return bytes_loaded(around->regions[0]) / readers_of(s->root, around->regions[0]);
 }
 
-#define KEPT 0.9 // of scratch, until what was loaded first leaves it
 // Scratch keeps what a loop around comes back to, if it has room for what is loaded until then.
 static bool comes_from_memory(const prefetching *p, const stream *s)
 {
     const ir_op *around = shared_loop_around(p->loop);
     if (!around || address_factor(&s->at, around->regions[0]->arguments.items[0]))
         return true;
-    return between_reads(s, around) > KEPT * (double)p->machine->scratch_size;
+    return between_reads(s, around) > SCRATCH_KEPT * (double)p->machine->scratch_size;
 }
 
 // Lines that a round reads from memory.
@@ -196,8 +195,8 @@ static bool loads_far_table(const prefetching *p, const ir_op *op)
 {
     bool loads = false;
     for (unsigned i = 0; i < p->count; i++)
-        loads |= p->streams[i].reader == op && !loads_plane(op) &&
-                 comes_from_memory(p, &p->streams[i]);
+        loads |=
+            p->streams[i].reader == op && !loads_plane(op) && comes_from_memory(p, &p->streams[i]);
     return loads && op->code == IR_XLUT_LD;
 }
 
@@ -253,7 +252,8 @@ static void measure(prefetching *p)
     }
     double arrive = 2.0 * LINE / m->tiles_load / m->clock / per_line;
     double burst = arrive < 1 ? lines_at_once(p) * (1 - arrive) : 0;
-    double most = (double)m->memory_outstanding - burst - 2;
+    double rows = (double)lines_of_epilogue(m, p->loop);
+    double most = (double)m->memory_outstanding - burst - rows - 2;
     if (p->ahead * lines > most)
         p->ahead = most / lines;
 }
@@ -541,7 +541,8 @@ static bool halves_keep_tables(const prefetching *p)
     bool far = false;
     for (unsigned i = 0; i < p->count; i++)
         far |= loads_far_table(p, p->streams[i].reader) &&
-               between_reads(&p->streams[i], around) < 2 * KEPT * (double)p->machine->scratch_size;
+               between_reads(&p->streams[i], around) <
+                   2 * SCRATCH_KEPT * (double)p->machine->scratch_size;
     return far && looks_up_one_row(p) && p->loop->code == IR_FOR && rounds_of(p->loop) >= 2;
 }
 
@@ -551,8 +552,7 @@ static ir_op *halve(prefetching *p, int64_t rounds)
     ir_op *loop = p->loop;
     ir_builder before = ir_builder_before(loop), after = ir_builder_after(loop);
     double from = ir_number(ir_operand(loop, 0)->op, "value");
-    ir_value *middle =
-        ir_build1(&before, IR_CONSTANT, ir_type_index(p->module), NULL, NULL, NULL);
+    ir_value *middle = ir_build1(&before, IR_CONSTANT, ir_type_index(p->module), NULL, NULL, NULL);
     ir_set_number(middle->op, "value", from + (double)(rounds * loop_step(loop)));
     ir_op *second = ir_clone(&after, loop, ir_mapping_create(p->context->arena));
     ir_set_operand(loop, 1, middle);

@@ -471,17 +471,17 @@ static void prefetch_first(row_reads *r, ir_builder *b, int64_t pieces)
     }
 }
 
-// In front of the loop, and of what stands before it up to what stops it.
-static void prefetch_before(row_reads *r, int64_t pieces, bool (*stops)(const ir_op *op))
+// In front of the loop, and of what stands before it up to what has work.
+static void prefetch_before(row_reads *r)
 {
     ir_op *at = r->loop;
     if (!views_move_before(r, r->loop))
         return;
-    while (at->previous && !stops(at->previous) && views_move_before(r, at->previous))
+    while (at->previous && !has_work(at->previous) && views_move_before(r, at->previous))
         at = at->previous;
     ir_builder b = ir_builder_before(at);
     b.where = r->loop->where;
-    prefetch_first(r, &b, pieces);
+    prefetch_first(r, &b, pieces_ahead(r));
 }
 
 // A strip that ends before what it asks for is there.
@@ -498,12 +498,6 @@ static bool is_short(const row_reads *r)
 static int64_t constant_of(const ir_value *v, int64_t without)
 {
     return is_op(v, IR_CONSTANT) ? (int64_t)ir_number(v->op, "value") : without;
-}
-
-static bool never(const ir_op *op)
-{
-    (void)op;
-    return false;
 }
 
 // Rows that short strips in the loop read, a row of each in a round.
@@ -558,9 +552,67 @@ static void prefetch_next_rows(row_reads *r, int64_t rows)
     r->counter = NULL;
 }
 
-// Behind products their epilogue reads few rows, whose place is known long before. The first ones
-// are asked for in front of the epilogue, or of the products, if these leave scratch what they
-// were.
+static bool is_made_behind(const ir_value *v, const ir_op *op)
+{
+    if (v->kind != IR_VALUE_RESULT || v->op->block != op->block)
+        return false;
+    while (op && op != v->op)
+        op = op->next;
+    return op;
+}
+
+// Indices that are computed between products and their epilogue go in front of the products.
+static void move_indices_up(const ir_op *loop)
+{
+    ir_op *first = loop->block->first;
+    for (ir_op *op = first, *next; op != loop; op = next) {
+        next = op->next;
+        bool moves = op->code == IR_CONSTANT || is_sum(op);
+        for (unsigned i = 0; i < op->n_operands && moves; i++)
+            moves = !is_made_behind(ir_operand(op, i), first);
+        if (moves && op != first)
+            ir_op_move_before(op, first);
+        else if (moves)
+            first = next;
+    }
+}
+
+// In front of as many of the products before a loop as leave scratch what is brought there.
+static ir_op *in_front_of_products(const row_reads *r)
+{
+    double bytes = 0;
+    ir_op *at = r->loop;
+    while (at->previous && views_move_before(r, at->previous)) {
+        const ir_op *op = at->previous;
+        bytes += op->code == IR_FOR ? rounds_of(op) * bytes_loaded(op->regions[0]) : 0;
+        if (bytes > SCRATCH_KEPT * (double)r->machine->scratch_size)
+            break;
+        at = at->previous;
+    }
+    return at;
+}
+
+// Of as many rows as are asked for at once.
+static int64_t first_lines(const row_reads *r)
+{
+    int64_t rows = constant_of(ir_operand(r->loop, 1), 1);
+    return (rows < ROWS_AHEAD ? rows : ROWS_AHEAD) * pieces_of_round(r);
+}
+
+int64_t lines_of_epilogue(const machine *target, const ir_op *products)
+{
+    int64_t lines = 0;
+    for (ir_op *op = products->next; op; op = op->next) {
+        row_reads r = {.machine = target, .loop = op};
+        if (op->code != IR_FOR || looks_up(op))
+            continue;
+        collect_short(&r);
+        lines += r.count ? first_lines(&r) : 0;
+    }
+    return lines;
+}
+
+// Behind products their epilogue reads few rows, whose place is known long before.
 void prefetch_short_rows(ir_module *m, pass_context *c, ir_op *loop)
 {
     row_reads r = {.module = m, .machine = c->machine, .loop = loop};
@@ -573,14 +625,15 @@ void prefetch_short_rows(ir_module *m, pass_context *c, ir_op *loop)
     if (!r.count || !views_move_before(&r, loop))
         return;
     int64_t rows = constant_of(ir_operand(loop, 1), 1);
-    int64_t ahead = rows < ROWS_AHEAD ? rows : ROWS_AHEAD;
-    bool early = bytes_loaded(loop->block) < 0.5 * (double)c->machine->scratch_size;
-    prefetch_before(&r, ahead * pieces_of_round(&r), early ? never : has_work);
+    move_indices_up(loop);
+    ir_builder b = ir_builder_before(in_front_of_products(&r));
+    b.where = loop->where;
+    prefetch_first(&r, &b, first_lines(&r));
     if (rows > ROWS_AHEAD)
         prefetch_next_rows(&r, rows);
     pass_remark(c, REMARK_APPLIED, loop->where,
-                "rows of an epilogue: %lld lines are asked for in front of %s",
-                (long long)(ahead * pieces_of_round(&r)), early ? "its products" : "it");
+                "rows of an epilogue: %lld lines are asked for in front of its products",
+                (long long)first_lines(&r));
 }
 
 void prefetch_rows(ir_module *m, pass_context *c, ir_op *loop)
@@ -592,7 +645,7 @@ void prefetch_rows(ir_module *m, pass_context *c, ir_op *loop)
     if (!r.count || !r.work_count)
         return;
     prefetch_in_rounds(&r);
-    prefetch_before(&r, pieces_ahead(&r), has_work);
+    prefetch_before(&r);
     pass_remark(c, REMARK_APPLIED, loop->where,
                 "rows: %lld lines a round, asked for %lld lines ahead",
                 (long long)lines_of_round(&r),
