@@ -30,6 +30,7 @@ typedef struct prefetching {
     unsigned count;
     stream streams[MOST_STREAMS];
     double ahead; // rounds
+    bool halved;  // each half of the loop uses what the other one reads in all rounds
 } prefetching;
 
 // --------------------------------------------------------------------- streams
@@ -163,7 +164,7 @@ static bool comes_from_memory(const prefetching *p, const stream *s)
     const ir_op *around = shared_loop_around(p->loop);
     if (!around || address_factor(&s->at, around->regions[0]->arguments.items[0]))
         return true;
-    return between_reads(s, around) > SCRATCH_KEPT * (double)p->machine->scratch_size;
+    return !p->halved && between_reads(s, around) > SCRATCH_KEPT * (double)p->machine->scratch_size;
 }
 
 // Lines that a round reads from memory.
@@ -230,6 +231,16 @@ static unsigned count_lookups(const prefetching *p)
     return count;
 }
 
+static bool scales(const ir_block *b)
+{
+    const ir_op *op = b->first;
+    while (op && op->code != IR_XLUT_DEQ)
+        op = op->next;
+    return op;
+}
+
+enum { OTHERS = 4 }; // lines that are asked for beside: epilogues' rows and scales
+
 // A lookup waits until all its lines are there, while those ahead are under way. Meanwhile nothing
 // else is asked for; what a load and a prefetch take per line, so many have arrived when the next
 // lookup's are asked for. Twice the latency is enough where more may be under way.
@@ -252,8 +263,8 @@ static void measure(prefetching *p)
     }
     double arrive = 2.0 * LINE / m->tiles_load / m->clock / per_line;
     double burst = arrive < 1 ? lines_at_once(p) * (1 - arrive) : 0;
-    double rows = (double)lines_of_epilogue(m, p->loop);
-    double most = (double)m->memory_outstanding - burst - rows - 2;
+    double others = scales(p->loop->regions[0]) ? 0 : OTHERS;
+    double most = (double)m->memory_outstanding - burst - others;
     if (p->ahead * lines > most)
         p->ahead = most / lines;
 }
@@ -291,14 +302,6 @@ static void prefetch(prefetching *p, ir_op *op, const ir_value *view, int64_t by
 static bool lies_in_scratch(const prefetching *p, const stream *s)
 {
     return looks_up_one_row(p) && !comes_from_memory(p, s);
-}
-
-static bool scales(const ir_block *b)
-{
-    const ir_op *op = b->first;
-    while (op && op->code != IR_XLUT_DEQ)
-        op = op->next;
-    return op;
 }
 
 // The load of what lies a distance before: so both go on at one speed. Where sums are scaled the
@@ -535,6 +538,7 @@ static void prefetch_behind(prefetching *p)
 // --------------------------------------------------------- tables that would leave scratch
 
 // What is loaded until the tables are read again pushes them out, but half of it would not.
+#define HALF_KEPT 0.9 // of scratch, with tables that are used twice
 static bool halves_keep_tables(const prefetching *p)
 {
     const ir_op *around = shared_loop_around(p->loop);
@@ -542,7 +546,7 @@ static bool halves_keep_tables(const prefetching *p)
     for (unsigned i = 0; i < p->count; i++)
         far |= loads_far_table(p, p->streams[i].reader) &&
                between_reads(&p->streams[i], around) <
-                   2 * SCRATCH_KEPT * (double)p->machine->scratch_size;
+                   2 * HALF_KEPT * (double)p->machine->scratch_size;
     return far && looks_up_one_row(p) && p->loop->code == IR_FOR && rounds_of(p->loop) >= 2;
 }
 
@@ -577,16 +581,46 @@ static void refresh_tables(prefetching *p, int64_t rounds)
     }
 }
 
+static bool is_known_before(const ir_value *v, const ir_op *loop)
+{
+    return v->kind == IR_VALUE_ARGUMENT || v->op->block != loop->block ||
+           v->op->code == IR_CONSTANT;
+}
+
+// Scales of the tables, which sums behind the loop are multiplied by, have left scratch too.
+static void prefetch_scales(prefetching *p)
+{
+    for (ir_op *op = p->loop->next; op; op = op->next) {
+        ir_value *at = op->code == IR_XLUT_DEQ ? ir_operand_named(op, "table_scale") : NULL;
+        bool known = at && is_op(at, IR_VIEW);
+        for (unsigned i = 0; known && i < at->op->n_operands; i++)
+            known = is_known_before(ir_operand(at->op, i), p->loop);
+        if (!known)
+            continue;
+        ir_builder b = ir_builder_before(p->loop);
+        b.where = p->loop->where;
+        ir_value *operands[IR_MAX_RANK + 1];
+        for (unsigned i = 0; i < at->op->n_operands; i++)
+            operands[i] = value_in_round(&b, p->loop, ir_operand(at->op, i), p->loop, NULL);
+        ir_value *line =
+            ir_result(ir_build(&b, IR_VIEW, at->op->n_operands, operands, 1, &at->type), 0);
+        ir_build(&b, IR_PREFETCH, 1, &line, 0, NULL);
+        return;
+    }
+}
+
 static void prefetch_halves(prefetching *p)
 {
     const int64_t rounds = (int64_t)rounds_of(p->loop), half = rounds / 2;
     ir_op *second = halve(p, half);
+    p->halved = true;
     measure(p);
     refresh_tables(p, rounds - half);
     prefetch_streams(p);
     p->loop = second;
     p->count = 0;
     collect(p);
+    prefetch_scales(p);
     refresh_tables(p, -half);
     prefetch_streams(p);
     prefetch_behind(p);
@@ -611,6 +645,7 @@ static void visit(ir_op *op, void *context)
         return;
     p->loop = op;
     p->count = 0;
+    p->halved = false;
     bool looks_up = false, prefetches = false;
     bool goes_on = false; // with the streams of a loop in it
     IR_FOR_OPS(inner, op->regions[0])

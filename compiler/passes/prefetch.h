@@ -8,7 +8,7 @@
 
 enum { LINE = 64, MOST_TERMS = 8 };
 
-#define SCRATCH_KEPT 0.9 // of scratch, until what was brought there first leaves it
+#define SCRATCH_KEPT 0.75 // of scratch, until what was brought there first leaves it
 
 // A sum of values times factors, and a constant.
 typedef struct address {
@@ -49,5 +49,3 @@ ir_value *value_in_round(ir_builder *b, const ir_op *outer, ir_value *v, const i
 void prefetch_rows(ir_module *m, pass_context *c, ir_op *loop);
 // Rows that an epilogue behind products reads.
 void prefetch_short_rows(ir_module *m, pass_context *c, ir_op *loop);
-// Lines of these that are asked for at once, for the epilogue behind a loop.
-int64_t lines_of_epilogue(const machine *target, const ir_op *products);

@@ -599,19 +599,6 @@ static int64_t first_lines(const row_reads *r)
     return (rows < ROWS_AHEAD ? rows : ROWS_AHEAD) * pieces_of_round(r);
 }
 
-int64_t lines_of_epilogue(const machine *target, const ir_op *products)
-{
-    int64_t lines = 0;
-    for (ir_op *op = products->next; op; op = op->next) {
-        row_reads r = {.machine = target, .loop = op};
-        if (op->code != IR_FOR || looks_up(op))
-            continue;
-        collect_short(&r);
-        lines += r.count ? first_lines(&r) : 0;
-    }
-    return lines;
-}
-
 // Behind products their epilogue reads few rows, whose place is known long before.
 void prefetch_short_rows(ir_module *m, pass_context *c, ir_op *loop)
 {
