@@ -261,10 +261,9 @@ static void measure(prefetching *p)
         p->ahead += looks_up_one_row(p) ? 1 : fmin(1, apart);
         return;
     }
-    double arrive = 2.0 * LINE / m->tiles_load / m->clock / per_line;
-    double burst = arrive < 1 ? lines_at_once(p) * (1 - arrive) : 0;
-    double others = scales(p->loop->regions[0]) ? 0 : OTHERS;
-    double most = (double)m->memory_outstanding - burst - others;
+    double arrive = 2.0 * LINE / m->tiles_load / m->clock / per_line, most = m->memory_outstanding;
+    if (!scales(p->loop->regions[0])) // there they are asked for behind the lookup that waited
+        most -= OTHERS + (arrive < 1 ? lines_at_once(p) * (1 - arrive) : 0);
     if (p->ahead * lines > most)
         p->ahead = most / lines;
 }
