@@ -198,6 +198,38 @@ static void other_tiles_hold_the_same_values(void **state)
     assert_same_values(p, q, m);
 }
 
+// One bit for CPUs: three column tiles, the last one short, whose streams are one.
+static void tiles_beside_each_other_come_back(void **state)
+{
+    (void)state;
+    static const char *const formats[] = {"w1", "w1g32z", "bcq1g64", "w1_1x64_w1"};
+    const pack_shape columns = {0, 64};
+    weights *w = small_model();
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        ir_module *m = small_program(formats[i]);
+        text one = packed(w, m, columns);
+        weights *p = weights_parse(a, d, "one.lutw", one.data, one.length);
+        assert_non_null(p);
+        assert_same_values(w, p, m);
+        text other = packed(p, small_program(formats[i]), tiles);
+        weights *q = weights_parse(a, d, "other.lutw", other.data, other.length);
+        text again = packed(q, small_program(formats[i]), columns);
+        assert_int_equal(again.length, one.length);
+        assert_memory_equal(again.data, one.data, one.length);
+    }
+    assert_silent();
+}
+
+static void files_of_an_earlier_layout_are_refused(void **state)
+{
+    (void)state;
+    text file = packed(small_model(), small_program("w1"), (pack_shape){0, 64});
+    size_t start = strlen(messages());
+    file.data[8] = 1;
+    assert_null(weights_parse(a, d, "m.lutw", (uint8_t *)file.data, file.length));
+    assert_non_null(strstr(messages() + start, "header: version 1 is not supported, only 2"));
+}
+
 static void machines_without_tiles_have_dense_weights(void **state)
 {
     (void)state;
@@ -401,6 +433,8 @@ int main(void)
         TEST(values_beyond_f16_are_not_packed),
         TEST(packing_again_copies_and_gives_the_same_file),
         TEST(other_tiles_hold_the_same_values),
+        TEST(tiles_beside_each_other_come_back),
+        TEST(files_of_an_earlier_layout_are_refused),
         TEST(machines_without_tiles_have_dense_weights),
         TEST(damaged_weights_are_not_copied),
         TEST(what_cannot_be_packed_is_explained),
