@@ -143,6 +143,8 @@ static void unit_steps(product *p, const row_block *b, LLVMValueRef unit_at, LLV
     LLVMValueRef offset = index_mul(e, unit, operands), panel = NULL;
     if (p->panelled)
         panel = byte_at(e, p->panel, index_mul(e, unit, p->fields * STEP_BYTES));
+    if (b->ahead)
+        prefetch(e, byte_at(e, unit_at, b->ahead), PREFETCH_FIRST);
     for (unsigned f = 0; f < p->fields; f++) {
         LLVMValueRef w[PRODUCT_MOST_VECTORS];
         step_weights(p, b, unit_at, panel, f, w);
@@ -202,12 +204,19 @@ static void sum_units(product *p, const row_block *b, LLVMValueRef units_at, LLV
                       LLVMValueRef units, LLVMValueRef *sums)
 {
     emitter *e = p->e;
+    enum { SHORT = 2 }; // units that need no loop
     unsigned n = b->rows * p->vectors;
     if (p->run_units) {
         panel_units u = {b, units_at, first};
         narrow_loop narrow = {.rows = b->rows, .step = 1, .add = narrow_steps, .context = &u};
         int64_t most = is_chunked(p) ? p->chunk_units : p->group_units;
         sum_narrow(p, &narrow, units, most, sums);
+        return;
+    }
+    if (!p->panelled && p->group_units == SHORT && p->g.units % SHORT == 0) {
+        for (int64_t i = 0; i < SHORT; i++)
+            unit_steps(p, b, byte_at_constant(e, units_at, i * p->g.unit_bytes),
+                       index_add(e, first, constant64(p, i)), sums);
         return;
     }
     counted_loop l = counted_begin(e, constant64(p, 0), units, 1, n, sums);

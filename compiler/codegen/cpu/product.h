@@ -9,7 +9,7 @@
 #include "compiler/quant/columns.h"
 #include "compiler/target/activation.h"
 
-enum { PRODUCT_MOST_VECTORS = 4, PRODUCT_MOST_ROWS = 6, PRODUCT_MOST_CLASSES = 8 };
+enum { PRODUCT_MOST_VECTORS = 4, PRODUCT_MOST_ROWS = 12, PRODUCT_MOST_CLASSES = 8 };
 enum { PRODUCT_ROWS = 128 }; // most rows of a call (compiler/passes/lower/native.c)
 enum { COLUMN_MOST_LINES = 8 };
 enum { PRODUCT_LANE_STEPS = 8 }; // tables of 16 entries for 32 weights
@@ -237,7 +237,8 @@ typedef struct row_block {
     const chunk *chunk;
     LLVMValueRef part;
     unsigned rows;
-    bool first; // takes the weights apart
+    bool first;         // takes the weights apart
+    LLVMValueRef ahead; // from a unit to what comes closer; NULL: nothing
     LLVMValueRef numbers[PRODUCT_MOST_ROWS], at[PRODUCT_MOST_ROWS];
 } row_block;
 void row_groups(product *p, const row_block *b, LLVMValueRef *results);

@@ -8,54 +8,30 @@ static LLVMValueRef constant64(const product *p, int64_t value)
     return int_constant(p->e, 64, value);
 }
 
-// Registers hold sums, results of a span, and, where a span has several groups, results of groups.
-static unsigned most_rows(const product *p)
+// Rows that are taken together, and vectors of columns: many rows take the weights of few columns
+// apart less often, few rows have as many sums that do not wait for each other.
+typedef struct register_block {
+    unsigned rows, vectors;
+} register_block;
+
+static const register_block register_blocks[] = {{12, 1}, {10, 1}, {6, 2}, {4, 2},
+                                                 {3, 2},  {2, 4},  {1, 4}};
+
+// There are registers for sums, results of a span, and, where it has several groups, results of
+// groups.
+static bool has_registers(const product *p, const register_block *b)
 {
-    return spans_are_scaled(p) && p->span_units > p->group_units ? 4 : 6;
+    bool groups = spans_are_scaled(p) && p->span_units > p->group_units;
+    return (groups ? 3 : 2) * b->rows * b->vectors <= 30;
 }
 
-// Few rows take all columns at once, so that there are as many sums that do not wait for each
-// other.
-static product of_rows(const product *p, unsigned rows)
+static product of_block(const product *p, const register_block *b)
 {
     product q = *p;
-    q.vectors = rows > 2 ? 2 : 4;
+    q.vectors = b->vectors;
     q.parts = COLUMN_BLOCK / (q.lanes * q.vectors);
     q.chunk_units = q.span_units;
     return q;
-}
-
-// ------------------------------------------------------------------ prefetching
-
-static void prefetch_lines(const product *p, LLVMValueRef at, int64_t count, prefetch_cache cache)
-{
-    for (int64_t i = 0; i < count; i++)
-        prefetch(p->e, byte_at_constant(p->e, at, i * COLUMN_LINE), cache);
-}
-
-// While rows meet a block's span, the same span of the next block comes closer, some lines with
-// each block of rows.
-static void prefetch_block(const product *p, const row_block *b, LLVMValueRef number)
-{
-    enum { SHARES = 32, MOST = 32 }; // blocks of rows, parts counted
-    emitter *e = p->e;
-    int64_t bytes = p->span_units * p->g.unit_bytes;
-    int64_t lines = (bytes + SHARES * COLUMN_LINE - 1) / (SHARES * COLUMN_LINE);
-    product_group g = group_at(p, b->chunk->first_group);
-    bool beside = stands_beside(&p->g);
-    LLVMValueRef at = byte_at_constant(e, g.units_at, beside ? p->g.span_bytes : p->g.block_bytes);
-    at = byte_at(e, at, index_mul(e, number, lines * COLUMN_LINE));
-    prefetch_lines(p, at, lines < MOST ? lines : MOST, PREFETCH_SECOND);
-}
-
-// What these rows need of the next span.
-static void prefetch_span(const product *p, const row_block *b)
-{
-    enum { MOST = 512 };
-    int64_t bytes = p->span_units * p->fields * operand_bytes(p);
-    for (unsigned r = 0; bytes <= MOST && r < b->rows; r++)
-        prefetch_lines(p, byte_at_constant(p->e, b->at[r], bytes), bytes / COLUMN_LINE,
-                       PREFETCH_FIRST);
 }
 
 // -------------------------------------------------------------------------- rows
@@ -69,7 +45,6 @@ static void add_span(product *p, row_block *b, LLVMValueRef *y)
     LLVMValueRef offset = index_mul(e, b->chunk->first, p->fields * operand_bytes(p));
     for (unsigned r = 0; r < b->rows; r++)
         b->at[r] = byte_at(e, row_at(p, b->numbers[r]), offset);
-    prefetch_span(p, b);
     for (unsigned i = 0; i < n; i++)
         results[i] = scaled ? NULL : y[i];
     row_groups(p, b, results);
@@ -78,7 +53,7 @@ static void add_span(product *p, row_block *b, LLVMValueRef *y)
                       : results[i];
 }
 
-static void multiply_rows(product *p, row_block *b, LLVMValueRef number)
+static void multiply_rows(product *p, row_block *b)
 {
     LLVMValueRef y[PRODUCT_MOST_ROWS * PRODUCT_MOST_VECTORS];
     emitter *e = p->e;
@@ -93,7 +68,6 @@ static void multiply_rows(product *p, row_block *b, LLVMValueRef number)
     chunk c = span_at(p, spans.i);
     enter_span(p, spans.i);
     b->chunk = &c;
-    prefetch_block(p, b, number);
     add_span(p, b, y);
     counted_end(e, &spans, y);
     multiply_late(p, &s, y);
@@ -106,27 +80,41 @@ static void multiply_rows(product *p, row_block *b, LLVMValueRef number)
     }
 }
 
-static void multiply_block(const product *all, LLVMValueRef first, unsigned rows)
+// While rows meet the units of a block, those of the next one come closer, a line with each unit:
+// rows and parts take turns. Several lines at once would keep what is needed now waiting.
+static LLVMValueRef next_line(const product *p, LLVMValueRef first, unsigned rows)
 {
-    product p = of_rows(all, rows);
+    emitter *e = p->e;
+    LLVMValueRef number = LLVMBuildUDiv(e->builder, first, constant64(p, rows), "");
+    LLVMValueRef line = LLVMBuildURem(e->builder, number, constant64(p, p->g.lines), "");
+    int64_t next = stands_beside(&p->g) ? p->g.span_bytes : p->g.block_bytes;
+    return index_add(e, constant64(p, next), index_mul(e, line, COLUMN_TILES * COLUMN_LINE));
+}
+
+static void multiply_block(const product *all, const register_block *size, LLVMValueRef first)
+{
+    const unsigned rows = size->rows;
+    product p = of_block(all, size);
     emitter *e = p.e;
     row_block b = {.rows = rows, .first = true};
-    LLVMValueRef number = LLVMBuildUDiv(e->builder, first, constant64(&p, rows), "");
+    LLVMValueRef ahead = b.ahead = next_line(&p, first, rows);
     for (unsigned r = 0; r < rows; r++)
         b.numbers[r] = index_add(e, first, constant64(&p, r));
     if (p.parts == 1) {
-        multiply_rows(&p, &b, number);
+        multiply_rows(&p, &b);
         return;
     }
     counted_loop parts = counted_begin(e, constant64(&p, 0), constant64(&p, p.parts), 1, 0, NULL);
     b.part = parts.i;
-    multiply_rows(&p, &b, index_add(e, index_mul(e, number, p.parts), parts.i));
+    b.ahead = index_add(e, ahead, index_mul(e, parts.i, p.vectors * p.bytes));
+    multiply_rows(&p, &b);
     counted_end(e, &parts, NULL);
 }
 
-// Blocks of `rows` from `from` on, as many as there are; gives the first row behind them.
-static LLVMValueRef multiply_blocks(const product *p, LLVMValueRef from, unsigned rows)
+// Blocks from row `from` on, as many as there are; gives the first row behind them.
+static LLVMValueRef multiply_blocks(const product *p, const register_block *size, LLVMValueRef from)
 {
+    const unsigned rows = size->rows;
     emitter *e = p->e;
     LLVMBasicBlockRef some = new_block(e, "some"), end = new_block(e, "end");
     LLVMValueRef left = LLVMBuildNSWSub(e->builder, p->rows, from, "");
@@ -135,7 +123,7 @@ static LLVMValueRef multiply_blocks(const product *p, LLVMValueRef from, unsigne
     LLVMBuildCondBr(e->builder, LLVMBuildICmp(e->builder, LLVMIntSLT, from, to, ""), some, end);
     LLVMPositionBuilderAtEnd(e->builder, some);
     counted_loop blocks = counted_begin(e, from, to, rows, 0, NULL);
-    multiply_block(p, blocks.i, rows);
+    multiply_block(p, size, blocks.i);
     counted_end(e, &blocks, NULL);
     LLVMBuildBr(e->builder, end);
     LLVMPositionBuilderAtEnd(e->builder, end);
@@ -144,7 +132,8 @@ static LLVMValueRef multiply_blocks(const product *p, LLVMValueRef from, unsigne
 
 void emit_registers(product *p)
 {
-    LLVMValueRef from = multiply_blocks(p, constant64(p, 0), most_rows(p));
-    for (unsigned rows = 3; rows; rows--)
-        from = multiply_blocks(p, from, rows);
+    LLVMValueRef from = constant64(p, 0);
+    for (size_t i = 0; i < sizeof register_blocks / sizeof *register_blocks; i++)
+        if (has_registers(p, &register_blocks[i]))
+            from = multiply_blocks(p, &register_blocks[i], from);
 }
