@@ -197,7 +197,7 @@ static void build_rows(native_product *k, const native_block *b)
 }
 
 // The blocks of a part: those of all columns, where the matrix has one format.
-static void build_part(native_product *k, unsigned part)
+static void build_part(native_product *k, unsigned part, ir_value *first_row, ir_value *rows)
 {
     lowering *l = k->l;
     const pack_mix *mix = &k->weights[0];
@@ -210,8 +210,52 @@ static void build_part(native_product *k, unsigned part)
     if (mix->map_bytes) // CPUs protect nobody from what a damaged file says
         low_check_range(l, b.number, low_index(l, mix->tiles - 1),
                         "a block of weights beyond the matrix");
-    build_rows(k, &b);
+    build_block(k, &b, first_row, rows);
     low_loop_end(l, &columns, NULL);
+}
+
+// Products of the best level take weights apart in registers; others do so once for all rows.
+static bool keeps_no_panel(const lowering *l)
+{
+    const target_level *const *level = l->context->target->levels;
+    while (level[1])
+        level++;
+    return (*level)->dot == DOT_VNNI;
+}
+
+// How many rows meet all columns before others do: bytes that stay in a CPU's second cache while
+// weights stream through it.
+static int64_t rows_together(const native_product *k)
+{
+    enum { FEWEST = 30, CACHED = 288 << 10 };
+    const ir_op *op = k->products[0].op;
+    const ir_type *table = k->l->inputs[ir_operand(op, 0)->index].type;
+    int64_t rows = 4 * FEWEST;
+    if (native_form(table) != ACTIVATION_BYTES || !keeps_no_panel(k->l))
+        return BLOCK_ROWS;
+    while (rows > FEWEST && rows * native_row(table).bytes > CACHED)
+        rows /= 2;
+    return rows;
+}
+
+// `each` rows at a time: what is left behind them, fewer than that, joins the last ones, but for
+// more than `most`.
+static void build_parts(native_product *k)
+{
+    lowering *l = k->l;
+    const int64_t each = rows_together(k);
+    const int64_t most = 2 * each <= BLOCK_ROWS ? 2 * each - 1 : BLOCK_ROWS;
+    ir_value *one = low_index(l, 1), *others = low_sub(l, l->rows, one);
+    ir_value *behind = low_min(l, others, low_index(l, most - each)); // no rows begin there
+    ir_value *end = low_min(l, l->rows, low_sub(l, l->rows, behind));
+    low_loop rows;
+    low_for_begin(l, &rows, low_index(l, 0), end, low_index(l, each), 0, NULL);
+    ir_value *left = low_sub(l, l->rows, rows.counter), *some = low_index(l, each);
+    ir_value *last = low_compare(l, "le", left, low_index(l, most));
+    ir_value *count = ir_build1(&l->at, IR_SELECT, left->type, last, left, some);
+    for (unsigned part = 0; part < k->weights[0].mix.n_parts; part++)
+        build_part(k, part, rows.counter, count);
+    low_loop_end(l, &rows, NULL);
 }
 
 // Blocks beside each other, of one row: all of them at once, so that each span of its tables meets
@@ -259,8 +303,7 @@ bool lower_native_mpgemm(lowering *l)
         build_beside(&k);
         return true;
     }
-    for (unsigned part = 0; part < k.weights[0].mix.n_parts; part++)
-        build_part(&k, part);
+    build_parts(&k);
     return true;
 }
 
