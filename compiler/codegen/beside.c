@@ -119,6 +119,17 @@ void note_lookup(emitter *e, LLVMValueRef lookup)
     ARRAY_PUSH(e->arena, &e->lookups, lookup);
 }
 
+// LLVM knows how long instructions take on this core, which issues in order as well, and moves
+// what one waits for away from it. Functions without such strips are left as they are: there that
+// has taken registers and gained nothing.
+static void order_for_units(emitter *e, LLVMBasicBlockRef block)
+{
+    static const char key[] = "tune-cpu", core[] = "sifive-7-series";
+    LLVMAttributeRef tune =
+        LLVMCreateStringAttribute(e->context, key, sizeof key - 1, core, sizeof core - 1);
+    LLVMAddAttributeAtIndex(LLVMGetBasicBlockParent(block), LLVMAttributeFunctionIndex, tune);
+}
+
 void emit_strip_beside(emitter *e, ir_op *op)
 {
     LLVMBasicBlockRef block = LLVMGetInsertBlock(e->builder);
@@ -139,6 +150,7 @@ void emit_strip_beside(emitter *e, ir_op *op)
     if (here) {
         strip_code c = code_from(e, LLVMGetNextInstruction(last));
         spread(e, &c);
+        order_for_units(e, block);
         LLVMPositionBuilderAtEnd(e->builder, block);
     }
     e->lookups.count = 0;

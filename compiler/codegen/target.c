@@ -78,9 +78,10 @@ static LLVMTargetMachineRef create_native(const code_target *t)
 
 static LLVMTargetMachineRef create_riscv(const machine *m)
 {
-    char features[200];
+    char features[240]; // the last one: moves in the shadow of a branch are not for free
     snprintf(features, sizeof features,
-             "+m,+a,+f,+d,+c,+v,+zba,+zbb,+zbs,+zicbop,+zfh,+zvfh,+zfbfmin,+zvfbfmin,+zvl%ub",
+             "+m,+a,+f,+d,+c,+v,+zba,+zbb,+zbs,+zicbop,+zfh,+zvfh,+zfbfmin,+zvfbfmin,+zvl%ub,"
+             "-short-forward-branch-opt",
              m->vlen);
     LLVMTargetMachineOptionsRef options = LLVMCreateTargetMachineOptions();
     LLVMTargetMachineOptionsSetCPU(options, "generic-rv64");
