@@ -70,24 +70,42 @@ static inline void look_up_and_count(lut_unit *u, const isa_instruction *in, con
     u->counters.multiply_accumulates += choice->multiply_accumulates;
 }
 
+static inline uint32_t scale_size(const isa_instruction *in)
+{
+    return in->scale_type == XLUT_SCALE_F16 ? 2 : 4;
+}
+
+// The operands of a lut.deq, and their bytes: scales of that size, factors unless rs2 is 0.
+typedef struct deq_operands {
+    uint8_t *scales, *factors;
+    uint32_t bytes;
+} deq_operands;
+
+static inline deq_operands find_scales(hart *h, const lut_unit *u, unsigned rs1, unsigned rs2,
+                                       uint32_t size)
+{
+    deq_operands o = {.bytes = u->n * size};
+    check_alignment(h, h->x[rs1], size, false);
+    o.scales = find(h, h->x[rs1], o.bytes, HART_READ);
+    if (rs2) {
+        check_alignment(h, h->x[rs2], 4, false);
+        o.factors = find(h, h->x[rs2], 4 * u->m, HART_READ);
+        o.bytes += 4 * u->m;
+    }
+    return o;
+}
+
 static inline void dequantize(hart *h, lut_unit *u, const isa_instruction *in)
 {
-    const uint32_t size = in->scale_type == XLUT_SCALE_F16 ? 2 : 4;
-    uint32_t bytes = u->n * size;
+    const deq_operands o = find_scales(h, u, in->rs1, in->rs2, scale_size(in));
     lut_operands operands;
-    check_alignment(h, h->x[in->rs1], size, false);
-    operands.item[0].host[0] = find(h, h->x[in->rs1], bytes, HART_READ);
-    operands.count = 1;
-    if (in->rs2) {
-        check_alignment(h, h->x[in->rs2], 4, false);
-        operands.item[1].host[0] = find(h, h->x[in->rs2], 4 * u->m, HART_READ);
-        operands.count = 2;
-        bytes += 4 * u->m;
-    }
+    operands.count = o.factors ? 2 : 1;
+    operands.item[0].host[0] = o.scales;
+    operands.item[1].host[0] = o.factors;
     lut_own(u, 1u << in->rd);
     lut_settle(u, 1u << in->rs3);
     u->functions[ISA_LUT_DEQ](u, in, &operands);
-    u->counters.bytes_read += bytes;
+    u->counters.bytes_read += o.bytes;
 }
 
 static inline void clear(lut_unit *u, const isa_instruction *in)
@@ -98,24 +116,31 @@ static inline void clear(lut_unit *u, const isa_instruction *in)
 
 enum { MOST_STRIDE = 1 << 24 };
 
-// The rows, where a remembered segment holds all of them. False: nothing was done.
-static inline bool find_rows(hart *h, lut_operand *o)
+// The first of some rows, where a remembered segment holds all of them; NULL: nothing is known.
+static inline uint8_t *find_extent(const hart *h, uint64_t address, int64_t stride, uint32_t rows,
+                                   uint32_t row_bytes, uint32_t alignment, bool write)
 {
-    const int64_t stride = (int64_t)o->stride;
-    const uint64_t last = o->rows - 1;
+    const uint64_t last = rows - 1;
     if (stride > MOST_STRIDE || stride < -MOST_STRIDE ||
-        ((o->address | o->stride) & (o->alignment - 1)) != 0)
-        return false;
-    const uint64_t lowest = o->address + (stride < 0 ? last * o->stride : 0);
-    const uint32_t bytes = (uint32_t)(last * (uint64_t)(stride < 0 ? -stride : stride)) + o->bytes;
+        ((address | (uint64_t)stride) & (alignment - 1)) != 0)
+        return NULL;
+    const uint64_t lowest = address + (stride < 0 ? last * (uint64_t)stride : 0);
+    const uint32_t bytes = (uint32_t)(last * (uint64_t)(stride < 0 ? -stride : stride)) + row_bytes;
     if (!lies_in(&h->operands[VARIABLE], lowest, bytes) &&
         !lies_in(&h->operands[VARIABLE_TOO], lowest, bytes) &&
-        (o->write || !lies_in(&h->operands[CONSTANT], lowest, bytes)))
-        return false;
-    uint8_t *host = h->memory_base + o->address;
-    for (unsigned row = 0; row < o->rows; row++, host += stride)
+        (write || !lies_in(&h->operands[CONSTANT], lowest, bytes)))
+        return NULL;
+    return h->memory_base + address;
+}
+
+// False: nothing was done.
+static inline bool find_rows(const hart *h, lut_operand *o)
+{
+    const int64_t stride = (int64_t)o->stride;
+    uint8_t *host = find_extent(h, o->address, stride, o->rows, o->bytes, o->alignment, o->write);
+    for (unsigned row = 0; host && row < o->rows; row++, host += stride)
         o->host[row] = host;
-    return true;
+    return host != NULL;
 }
 
 static inline void resolve(hart *h, lut_operands *operands)
@@ -162,10 +187,10 @@ static inline void fill(hart *h, lut_unit *u, const isa_instruction *in)
     u->functions[in->opcode](u, in, &operands);
 }
 
-static inline void multiply(lut_unit *u, const isa_instruction *in)
+static inline void multiply(lut_unit *u, const isa_instruction *in, uint64_t work)
 {
     lut_settle(u, 1u << in->rs1 | 1u << in->rs2);
     lut_own(u, 1u << in->rd);
     u->functions[ISA_MMA](u, in, NULL);
-    u->counters.mma_multiply_accumulates += lut_mma_multiply_accumulates(u, in);
+    u->counters.mma_multiply_accumulates += work;
 }

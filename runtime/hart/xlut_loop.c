@@ -73,11 +73,6 @@ static lut_place place(round_state *r, unsigned reg, int32_t immediate, uint32_t
     return (lut_place){.span = (uint8_t)(s - r->loop->span), .offset = offset};
 }
 
-static uint32_t scale_size(const isa_instruction *in)
-{
-    return in->scale_type == XLUT_SCALE_F16 ? 2 : 4;
-}
-
 static void follow_load(round_state *r, run_op *op)
 {
     run_loop *loop = r->loop;

@@ -106,20 +106,49 @@ static void prepare_loops(hart_xlut_run *run, const lut_unit *u)
     }
 }
 
+// Where the unit has a way for what the instruction does, that is prepared.
+static void choose_way(run_op *op, const lut_unit *u)
+{
+    const isa_instruction *in = op->in;
+    lut_extent rows;
+    switch ((run_kind)op->kind) {
+    case RUN_LMMA: op->choice = lut_lmma_of(u, in); break;
+    case RUN_MMA: op->value = (int32_t)lut_mma_multiply_accumulates(u, in); break;
+    case RUN_DEQUANTIZE:
+        op->scale = lut_scale_of(u, in);
+        op->value = (int32_t)scale_size(in);
+        break;
+    case RUN_WHOLE:
+    case RUN_FILL:
+        rows = lut_extent_of(u, in);
+        if (in->opcode == ISA_LUT_TBL && in->rs2 == 0)
+            op->kind = RUN_TABLE;
+        if (!rows.move)
+            break;
+        op->kind = op->kind == RUN_FILL ? RUN_GET : RUN_PUT;
+        op->rows = rows;
+        if (in->opcode == ISA_LUT_ST)
+            op->rd = in->rs2, op->rs2 = op->rs3 = 0;
+        break;
+    default: break;
+    }
+}
+
 static run_op prepare_op(const hart_op *op, const lut_unit *u)
 {
     const isa_instruction *in = &hart_op_details(op)->in;
-    const run_kind kind = in->opcode == ISA_BNE ? RUN_BRANCH : kind_of(in->opcode);
-    return (run_op){.in = in,
-                    .kind = (uint8_t)kind,
-                    .dispatch = (uint8_t)kind,
-                    .rd = op->rd,
-                    .rs1 = in->rs1,
-                    .rs2 = in->rs2,
-                    .half = in->half,
-                    .choice = in->opcode == ISA_LMMA ? lut_lmma_of(u, in) : NULL,
-                    .value = in->imm,
-                    .loop = NO_LOOP};
+    run_op prepared = {.in = in,
+                       .kind = in->opcode == ISA_BNE ? RUN_BRANCH : (uint8_t)kind_of(in->opcode),
+                       .rd = op->rd,
+                       .rs1 = in->rs1,
+                       .rs2 = in->rs2,
+                       .rs3 = in->rs3,
+                       .half = in->half,
+                       .value = in->imm,
+                       .loop = NO_LOOP};
+    choose_way(&prepared, u);
+    prepared.dispatch = prepared.kind;
+    return prepared;
 }
 
 void hart_xlut_prepare_run(hart_xlut_run *run, hart_op *op, unsigned length, const lut_unit *u)
@@ -158,12 +187,61 @@ static inline bool goes_back(hart *h, hart_op *branch, const hart_op *first)
     return true;
 }
 
+static inline bool dequantize_quickly(hart *h, lut_unit *u, const run_op *op)
+{
+    if (!op->scale)
+        return false;
+    const deq_operands o = find_scales(h, u, op->rs1, op->rs2, (uint32_t)op->value);
+    lut_own(u, 1u << op->rd);
+    lut_settle(u, 1u << op->rs3);
+    op->scale(u, op->rd, op->rs3, o.scales, o.factors);
+    u->counters.bytes_read += o.bytes;
+    return true;
+}
+
+// The rows of RUN_PUT and RUN_GET that are asked for, and the first of them; NULL: the usual way
+// has to find out.
+static inline uint8_t *find_part(const hart *h, const run_op *op, bool write, lut_extent *rows)
+{
+    const uint64_t address = h->x[op->rs1] + (uint64_t)(int64_t)op->value;
+    *rows = op->rows;
+    if (op->rs3 && !lut_take_part(rows, h->x[op->rs3]))
+        return NULL;
+    return find_extent(h, address, (int64_t)h->x[op->rs2], rows->rows, rows->bytes, rows->alignment,
+                       write);
+}
+
+static inline bool put(hart *h, lut_unit *u, const run_op *op)
+{
+    lut_extent r;
+    uint8_t *first = find_part(h, op, true, &r);
+    if (!first)
+        return false;
+    lut_settle(u, 1u << op->rd);
+    r.move(u, op->rd, first, (int64_t)h->x[op->rs2], r.rows, r.bytes);
+    u->counters.bytes_written += (uint64_t)r.rows * r.bytes;
+    return true;
+}
+
+static inline bool get(hart *h, lut_unit *u, const run_op *op)
+{
+    lut_extent r;
+    uint8_t *first = find_part(h, op, false, &r);
+    if (!first)
+        return false;
+    lut_forget(u, op->rd);
+    r.move(u, op->rd, first, (int64_t)h->x[op->rs2], r.rows, r.bytes);
+    u->counters.bytes_read += (uint64_t)r.rows * r.bytes;
+    return true;
+}
+
 // Each operation jumps to the next one, as steps do.
 hart_op *hart_xlut_execute_run(hart *h, const hart_xlut_run *run)
 {
     static const void *const labels[] = {
         [RUN_LOAD] = &&load,    [RUN_LMMA] = &&look_up, [RUN_DEQUANTIZE] = &&dequantize,
         [RUN_OFFSET] = &&other, [RUN_ZERO] = &&zero,    [RUN_WHOLE] = &&whole,
+        [RUN_PUT] = &&put,      [RUN_GET] = &&get,      [RUN_TABLE] = &&whole,
         [RUN_FILL] = &&fill,    [RUN_MMA] = &&mma,      [RUN_PREFETCH] = &&prefetch,
         [RUN_IDLE] = &&idle,    [RUN_OTHER] = &&other,  [RUN_BRANCH] = &&branch,
         [RUN_LOOP] = &&loop,    [RUN_END] = &&end,
@@ -191,7 +269,8 @@ look_up:
     NEXT;
 dequantize:
     HERE;
-    dequantize(h, u, op->in);
+    if (!dequantize_quickly(h, u, op))
+        dequantize(h, u, op->in);
     NEXT;
 zero:
     clear(u, op->in);
@@ -205,8 +284,19 @@ fill:
     HERE;
     fill(h, u, op->in);
     NEXT;
+put:
+    HERE;
+    settle_passing(u, &passing);
+    if (!put(h, u, op))
+        execute_whole(h, u, op->in);
+    NEXT;
+get:
+    HERE;
+    if (!get(h, u, op))
+        fill(h, u, op->in);
+    NEXT;
 mma:
-    multiply(u, op->in);
+    multiply(u, op->in, (uint64_t)(uint32_t)op->value);
     NEXT;
 prefetch:
     prefetch(h, h->x[op->rs1] + (uint64_t)(int64_t)op->value);

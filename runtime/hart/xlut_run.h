@@ -13,6 +13,9 @@ typedef enum run_kind {
     RUN_ZERO,
     RUN_WHOLE, // lut.sta, lut.st, lut.stm, lut.tbl
     RUN_FILL,  // lut.lda, lut.ldm, lut.ldt
+    RUN_PUT,   // the former, but for lut.tbl, where the unit moves rows a stride apart
+    RUN_GET,   // the latter, likewise
+    RUN_TABLE, // lut.tbl of one row
     RUN_MMA,
     RUN_PREFETCH, // prefetch.r
     RUN_IDLE,     // does nothing: other prefetches
@@ -28,13 +31,19 @@ typedef enum run_kind {
 
 typedef struct run_op {
     const isa_instruction *in;
-    const lut_lmma *choice; // of an lmma
-    int32_t value;          // immediate
+    union {
+        const lut_lmma *choice; // of an lmma
+        lut_scale *scale;       // of a lut.deq
+    };
+    int32_t value; // immediate; of mma: multiply-accumulates
     uint8_t kind;
     uint8_t dispatch; // the kind, or what comes before it
-    uint8_t rd, rs1, rs2, half;
-    uint8_t loop;       // the number of the loop that starts here, or that this branch ends
-    lut_place place[2]; // of memory operands, in even loops
+    uint8_t rd, rs1, rs2, rs3, half;
+    uint8_t loop; // the number of the loop that starts here, or that this branch ends
+    union {
+        lut_place place[2]; // of memory operands, in even loops
+        lut_extent rows;    // of RUN_PUT and RUN_GET, whose tile is rd and whose stride is rs2
+    };
 } run_op;
 
 enum { NO_LOOP = 255, MOST_CHANGES = 8 };

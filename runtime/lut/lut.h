@@ -44,6 +44,13 @@ typedef struct lut_counters {
 } lut_counters;
 
 typedef struct lut_unit lut_unit;
+// Moves rows that lie `stride` apart and are all accessible: bytes > 0 of each. What is not loaded
+// of the tile becomes 0.
+typedef void lut_move(lut_unit *u, unsigned tile, uint8_t *first, int64_t stride, uint32_t rows,
+                      uint32_t bytes);
+// lut.deq after lut_own of ltd and lut_settle of lts. No factors: 1.
+typedef void lut_scale(lut_unit *u, unsigned rd, unsigned rs3, const uint8_t *scales,
+                       const uint8_t *factors);
 typedef void lut_function(lut_unit *u, const isa_instruction *in, const lut_operands *memory);
 // Executes an lmma after lut_own of its ltc; its slice begins at group `first` of 4 lookups. Halves
 // are only referred to as tables of i8, which are no larger.
@@ -102,6 +109,9 @@ struct lut_unit {
     // creation; every choice gives the same bits.
     lut_function *const *functions;
     lut_lmma *lmma; // see lut_lmma_of
+    // For lut_extent_of and lut_scale_of. NULL: there are none.
+    lut_move *(*choose_move)(const isa_instruction *in);
+    lut_scale *(*choose_scale)(const lut_unit *u, const isa_instruction *in);
     // Where each tile's bytes are: its place in `tiles`, or memory (see lut_refer). Sets of tiles,
     // a bit each: those in memory, those of them whose second half is 0 instead, those in whose
     // place the second half is known to be 0.
@@ -167,6 +177,37 @@ static inline const lut_lmma *lut_lmma_of(const lut_unit *u, const isa_instructi
 // lut.pf has none: it never faults.
 bool lut_operands_of(const lut_unit *u, const isa_instruction *in, const uint64_t x[32],
                      lut_operands *out);
+
+// The same of lut.lda, lut.sta, lut.ldm, lut.stm and lut.st, decoded once: all that the instruction
+// moves where X(rs3) asks for no part of it. `move` is NULL where there is no such way.
+typedef struct lut_extent {
+    lut_move *move;
+    uint16_t rows, bytes; // of each
+    uint8_t alignment;
+    uint8_t element; // bytes: X(rs3) is a count of these; 0: rows, and bytes of each
+} lut_extent;
+lut_extent lut_extent_of(const lut_unit *u, const isa_instruction *in);
+// The part that X(rs3) asks for. False: nothing, more than there is, or not so simple.
+static inline bool lut_take_part(lut_extent *r, uint64_t part)
+{
+    uint64_t rows = part & 0xffff, bytes = part >> 16;
+    if (r->element) {
+        rows = r->rows;
+        bytes = part <= r->bytes ? part * r->element : 0;
+        if (bytes == 0)
+            return false;
+    }
+    if (rows > r->rows || bytes > r->bytes || bytes % r->alignment)
+        return false;
+    r->rows = rows ? (uint16_t)rows : r->rows;
+    r->bytes = bytes ? (uint16_t)bytes : r->bytes;
+    return true;
+}
+// What executes a lut.deq; NULL: there is no such way.
+static inline lut_scale *lut_scale_of(const lut_unit *u, const isa_instruction *in)
+{
+    return u->choose_scale ? u->choose_scale(u, in) : NULL;
+}
 
 // Executes a legal Xlut instruction whose operands all have their host pointers.
 void lut_execute(lut_unit *u, const isa_instruction *in, const lut_operands *memory);

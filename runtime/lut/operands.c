@@ -125,6 +125,25 @@ static bool matrix_operands(const lut_unit *u, const isa_instruction *in, const 
     return true;
 }
 
+lut_extent lut_extent_of(const lut_unit *u, const isa_instruction *in)
+{
+    static const uint64_t none[32];
+    const bool matrix = in->opcode == ISA_LUT_LDM || in->opcode == ISA_LUT_STM;
+    isa_instruction whole = *in;
+    lut_operands all;
+    lut_extent r = {.move = u->choose_move ? u->choose_move(in) : NULL};
+    if (!r.move)
+        return r;
+    if (in->opcode != ISA_LUT_ST)
+        whole.rs3 = 0;
+    lut_operands_of(u, &whole, none, &all);
+    r.rows = (uint16_t)all.item[0].rows;
+    r.bytes = (uint16_t)all.item[0].bytes;
+    r.alignment = (uint8_t)all.item[0].alignment;
+    r.element = matrix ? 0 : r.alignment;
+    return r;
+}
+
 bool lut_operands_of(const lut_unit *u, const isa_instruction *in, const uint64_t x[32],
                      lut_operands *out)
 {

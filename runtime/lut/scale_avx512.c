@@ -45,12 +45,12 @@ INLINE __mmask16 deq_columns(const uint8_t *s, tile_f32 *d, __m512 scale, const 
     return nan;
 }
 
-INLINE void deq(lut_unit *u, const isa_instruction *in, const uint8_t *scales,
+INLINE void deq(lut_unit *u, unsigned rd, unsigned rs3, const uint8_t *scales,
                 const uint8_t *factors, unsigned m, bool real, unsigned scale_type)
 {
     const size_t n = u->n, scale_bytes = scale_type == XLUT_SCALE_F32 ? 4 : 2;
-    const uint8_t *s = lut_tile(u, in->rs3);
-    tile_f32 *const first = lut_tile_f32(u, in->rd), *d = first;
+    const uint8_t *s = lut_tile(u, rs3);
+    tile_f32 *const first = lut_tile_f32(u, rd), *d = first;
     __m512 factor[LUT_MAX_ROWS];
     __mmask16 nan = 0;
     UNROLL for (unsigned row = 0; row < m; row++) factor[row] =
@@ -65,27 +65,30 @@ INLINE void deq(lut_unit *u, const isa_instruction *in, const uint8_t *scales,
         canonicalize(first, (uint32_t)(m * n));
 }
 
-INLINE void deq_rows(lut_unit *u, const isa_instruction *in, const uint8_t *scales,
-                     const uint8_t *factors, bool real, unsigned scale_type)
+#define EACH_DEQ(DO)                                                                               \
+    DO(1, 0, 0) DO(1, 0, 1) DO(1, 1, 0) DO(1, 1, 1)                                                \
+    DO(2, 0, 0) DO(2, 0, 1) DO(2, 1, 0) DO(2, 1, 1)                                                \
+    DO(4, 0, 0) DO(4, 0, 1) DO(4, 1, 0) DO(4, 1, 1)
+#define DEFINE_DEQ(m, real, wide)                                                                  \
+    static void deq_##m##_##real##_##wide(lut_unit *u, unsigned rd, unsigned rs3,                  \
+                                          const uint8_t *scales, const uint8_t *factors)           \
+    {                                                                                              \
+        deq(u, rd, rs3, scales, factors, m, real, wide ? XLUT_SCALE_F32 : XLUT_SCALE_F16);         \
+    }
+#define DEQ_ENTRY(m, real, wide) [m][real][wide] = deq_##m##_##real##_##wide,
+
+EACH_DEQ(DEFINE_DEQ)
+static lut_scale *const scales_of[LUT_MAX_ROWS + 1][2][2] = {EACH_DEQ(DEQ_ENTRY)};
+
+lut_scale *lut_avx512_choose_scale(const lut_unit *u, const isa_instruction *in)
 {
-    if (u->m == 1)
-        deq(u, in, scales, factors, 1, real, scale_type);
-    else if (u->m == 2)
-        deq(u, in, scales, factors, 2, real, scale_type);
-    else
-        deq(u, in, scales, factors, 4, real, scale_type);
+    return scales_of[u->m][in->type == XLUT_SUM_F32][in->scale_type == XLUT_SCALE_F32];
 }
 
 void lut_avx512_deq(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
-    const uint8_t *scales = memory->item[0].host[0];
-    const uint8_t *factors = memory->count > 1 ? memory->item[1].host[0] : NULL;
-    if (in->type == XLUT_SUM_F32)
-        deq_rows(u, in, scales, factors, true, in->scale_type);
-    else if (in->scale_type == XLUT_SCALE_F32)
-        deq_rows(u, in, scales, factors, false, XLUT_SCALE_F32);
-    else
-        deq_rows(u, in, scales, factors, false, XLUT_SCALE_F16);
+    lut_avx512_choose_scale(u, in)(u, in->rd, in->rs3, memory->item[0].host[0],
+                                   memory->count > 1 ? memory->item[1].host[0] : NULL);
 }
 
 void lut_avx512_off(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
@@ -137,6 +140,35 @@ void lut_avx512_zero(lut_unit *u, const isa_instruction *in, const lut_operands 
     u->half_zero |= 1u << in->rd;
 }
 
+// Rows of an operand, or those that lie `stride` apart.
+typedef struct row_places {
+    uint8_t *const *host; // NULL: the latter
+    uint8_t *first;
+    int64_t stride;
+} row_places;
+
+INLINE uint8_t *row_at(row_places p, uint32_t row)
+{
+    return p.host ? p.host[row] : p.first + row * p.stride;
+}
+
+INLINE row_places places_of(const lut_operand *rows)
+{
+    return (row_places){.host = rows->host};
+}
+
+INLINE row_places places_from(uint8_t *first, int64_t stride)
+{
+    return (row_places){.first = first, .stride = stride};
+}
+
+INLINE void clear_from(lut_unit *u, unsigned tile, uint32_t bytes)
+{
+    for (uint32_t i = bytes; i < u->tile_bytes; i += 64)
+        _mm512_store_si512(lut_tile(u, tile) + i, _mm512_setzero_si512());
+    u->half_zero &= ~(1u << tile);
+}
+
 // Masked loads touch nothing behind a row's end.
 INLINE __m512 loaded_columns(unsigned type, const uint8_t *from, uint32_t j, uint32_t columns)
 {
@@ -146,34 +178,40 @@ INLINE __m512 loaded_columns(unsigned type, const uint8_t *from, uint32_t j, uin
     return _mm512_maskz_loadu_ps(mask, from + 4 * j);
 }
 
-INLINE void load_rows(unsigned type, const lut_operand *rows, uint32_t columns, uint32_t n,
+INLINE void load_rows(unsigned type, row_places p, uint32_t rows, uint32_t columns, uint32_t n,
                       tile_f32 *to)
 {
-    for (uint32_t row = 0; row < rows->rows; row++, to += n) {
+    for (uint32_t row = 0; row < rows; row++, to += n) {
         uint32_t j = 0;
         for (; j < columns; j += 16)
-            _mm512_store_ps(to + j, loaded_columns(type, rows->host[row], j, columns));
+            _mm512_store_ps(to + j, loaded_columns(type, row_at(p, row), j, columns));
         for (; j < n; j += 16)
             _mm512_store_ps(to + j, _mm512_setzero_ps());
     }
+}
+
+// Whole rows of n = 64 are what most programs load.
+INLINE void load_tile(lut_unit *u, unsigned tile, unsigned type, row_places p, uint32_t rows,
+                      uint32_t bytes)
+{
+    const uint32_t columns = type == XLUT_DATA_F16 ? bytes / 2 : bytes / 4;
+    if (u->n == 64 && columns == 64)
+        load_rows(type, p, rows, 64, 64, lut_tile_f32(u, tile));
+    else
+        load_rows(type, p, rows, columns, u->n, lut_tile_f32(u, tile));
+    clear_from(u, tile, 4 * rows * u->n);
 }
 
 // From bf16 as defined.
 void lut_avx512_lda(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
     const lut_operand *rows = &memory->item[0];
-    const uint32_t columns = rows->bytes / lut_data_bytes(in), loaded = 4 * rows->rows * u->n;
-    if (in->type == XLUT_DATA_BF16) {
+    if (in->type == XLUT_DATA_BF16)
         lut_reference_lda(u, in, memory);
-        return;
-    }
-    if (in->type == XLUT_DATA_F16)
-        load_rows(XLUT_DATA_F16, rows, columns, u->n, lut_tile_f32(u, in->rd));
+    else if (in->type == XLUT_DATA_F16)
+        load_tile(u, in->rd, XLUT_DATA_F16, places_of(rows), rows->rows, rows->bytes);
     else
-        load_rows(XLUT_DATA_F32, rows, columns, u->n, lut_tile_f32(u, in->rd));
-    for (uint32_t i = loaded; i < u->tile_bytes; i += 64)
-        _mm512_store_si512(lut_tile(u, in->rd) + i, _mm512_setzero_si512());
-    u->half_zero &= ~(1u << in->rd);
+        load_tile(u, in->rd, XLUT_DATA_F32, places_of(rows), rows->rows, rows->bytes);
 }
 
 // The first `bytes` of 32, the rest 0. Nothing behind them is touched.
@@ -184,19 +222,32 @@ INLINE __m256i first_of_32(const uint8_t *from, uint32_t bytes)
     return _mm256_maskz_loadu_epi8((1u << bytes) - 1, from);
 }
 
+INLINE void load_matrix_rows(row_places p, uint32_t rows, uint32_t bytes, uint32_t row_bytes,
+                             uint8_t *to)
+{
+    for (uint32_t row = 0; row < rows; row++)
+        for (uint32_t i = 0; i < row_bytes; i += 32, to += 32)
+            _mm256_store_si256((void *)to,
+                               first_of_32(row_at(p, row) + i, bytes > i ? bytes - i : 0));
+}
+
+INLINE void load_matrix(lut_unit *u, unsigned tile, row_places p, uint32_t rows, uint32_t bytes)
+{
+    const uint32_t row_bytes = u->n / 2;
+    uint8_t *to = lut_tile(u, tile);
+    if (row_bytes == 32 && bytes == 32)
+        load_matrix_rows(p, rows, 32, 32, to);
+    else
+        load_matrix_rows(p, rows, bytes, row_bytes, to);
+    for (uint32_t i = rows * row_bytes; i < u->tile_bytes; i += 32)
+        _mm256_store_si256((void *)(to + i), _mm256_setzero_si256());
+    u->half_zero &= ~(1u << tile);
+}
+
 void lut_avx512_ldm(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
     const lut_operand *rows = &memory->item[0];
-    const uint32_t row_bytes = u->n / 2;
-    uint8_t *to = lut_tile(u, in->rd);
-    for (uint32_t row = 0; row < rows->rows; row++)
-        for (uint32_t i = 0; i < row_bytes; i += 32, to += 32) {
-            const uint32_t bytes = rows->bytes > i ? rows->bytes - i : 0;
-            _mm256_store_si256((void *)to, first_of_32(rows->host[row] + i, bytes));
-        }
-    for (uint8_t *const end = lut_tile(u, in->rd) + u->tile_bytes; to < end; to += 32)
-        _mm256_store_si256((void *)to, _mm256_setzero_si256());
-    u->half_zero &= ~(1u << in->rd);
+    load_matrix(u, in->rd, places_of(rows), rows->rows, rows->bytes);
 }
 
 INLINE __m256i halves_of(const tile_f32 *from)
@@ -226,21 +277,84 @@ INLINE void store_words(uint8_t *to, const tile_f32 *from, uint32_t columns)
                                  _mm512_load_si512(from + whole));
 }
 
+INLINE void store_tile(lut_unit *u, unsigned tile, unsigned type, row_places p, uint32_t rows,
+                       uint32_t bytes)
+{
+    for (uint32_t row = 0; row < rows; row++) {
+        const tile_f32 *from = lut_tile_f32(u, tile) + (size_t)row * u->n;
+        if (type == XLUT_DATA_F16)
+            store_halves(row_at(p, row), from, bytes / 2);
+        else
+            store_words(row_at(p, row), from, bytes / 4);
+    }
+}
+
 // To bf16 as defined.
 void lut_avx512_sta(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
     const lut_operand *rows = &memory->item[0];
-    const bool narrow = in->type == XLUT_DATA_F16;
-    if (in->type == XLUT_DATA_BF16) {
+    if (in->type == XLUT_DATA_BF16)
         lut_reference_sta(u, in, memory);
-        return;
+    else if (in->type == XLUT_DATA_F16)
+        store_tile(u, in->rd, XLUT_DATA_F16, places_of(rows), rows->rows, rows->bytes);
+    else
+        store_tile(u, in->rd, XLUT_DATA_F32, places_of(rows), rows->rows, rows->bytes);
+}
+
+// ------------------------------------------------------------- the same, rows a stride apart
+
+#define MOVE(name, form, type)                                                                     \
+    static void name(lut_unit *u, unsigned tile, uint8_t *first, int64_t stride, uint32_t rows,    \
+                     uint32_t bytes)                                                               \
+    {                                                                                              \
+        form(u, tile, type, places_from(first, stride), rows, bytes);                              \
     }
-    for (uint32_t row = 0; row < rows->rows; row++) {
-        const tile_f32 *from = lut_tile_f32(u, in->rd) + (size_t)row * u->n;
-        if (narrow)
-            store_halves(rows->host[row], from, rows->bytes / 2);
-        else
-            store_words(rows->host[row], from, rows->bytes / 4);
+MOVE(load_f16, load_tile, XLUT_DATA_F16)
+MOVE(load_f32, load_tile, XLUT_DATA_F32)
+MOVE(store_f16, store_tile, XLUT_DATA_F16)
+MOVE(store_f32, store_tile, XLUT_DATA_F32)
+
+static void load_operand(lut_unit *u, unsigned tile, uint8_t *first, int64_t stride, uint32_t rows,
+                         uint32_t bytes)
+{
+    load_matrix(u, tile, places_from(first, stride), rows, bytes);
+}
+
+// Words of 4 bytes.
+static void store_operand(lut_unit *u, unsigned tile, uint8_t *first, int64_t stride, uint32_t rows,
+                          uint32_t bytes)
+{
+    const uint8_t *from = lut_tile(u, tile);
+    for (uint32_t row = 0; row < rows; row++, first += stride, from += u->n / 2)
+        for (uint32_t i = 0; i < bytes; i += 32) {
+            const __m256i x = _mm256_load_si256((const void *)(from + i));
+            if (bytes - i >= 32)
+                _mm256_storeu_si256((void *)(first + i), x);
+            else
+                _mm256_mask_storeu_epi32(first + i, (__mmask8)((1u << (bytes - i) / 4) - 1), x);
+        }
+}
+
+static void store_bytes(lut_unit *u, unsigned tile, uint8_t *first, int64_t stride, uint32_t rows,
+                        uint32_t bytes)
+{
+    (void)stride, (void)rows;
+    copy_half(first, lut_tile(u, tile), bytes);
+}
+
+lut_move *lut_avx512_choose_move(const isa_instruction *in)
+{
+    static lut_move *const loads[] = {
+        [XLUT_DATA_F32] = load_f32, [XLUT_DATA_F16] = load_f16, [XLUT_DATA_I32] = load_f32};
+    static lut_move *const stores[] = {
+        [XLUT_DATA_F32] = store_f32, [XLUT_DATA_F16] = store_f16, [XLUT_DATA_I32] = store_f32};
+    switch (in->opcode) {
+    case ISA_LUT_LDA: return loads[in->type];
+    case ISA_LUT_STA: return stores[in->type];
+    case ISA_LUT_LDM: return load_operand;
+    case ISA_LUT_STM: return store_operand;
+    case ISA_LUT_ST: return store_bytes;
+    default: return NULL;
     }
 }
 

@@ -151,6 +151,12 @@ lut_unit *lut_unit_create_with(uint32_t m, uint32_t n, lut_host host)
     for (unsigned i = 0; i < ISA_TILE_REGISTERS; i++)
         u->at[i] = lut_tile(u, i);
     choose_all_lmma(u, host);
+#ifdef __x86_64__
+    if (host == LUT_HOST_AVX512) {
+        u->choose_move = lut_avx512_choose_move;
+        u->choose_scale = lut_avx512_choose_scale;
+    }
+#endif
     return u;
 }
 
