@@ -190,7 +190,8 @@ static void follow_indirect(translation *t, hart_op *op)
 
 void hart_native_exit_if(translation *t, unsigned condition, hart_op *op, exit_kind kind)
 {
-    t->exits[t->exit_count++] = (exit_stub){jump_if(t, condition), 0, 0, op, kind};
+    t->exits[t->exit_count++] =
+        (exit_stub){.from = jump_if(t, condition), .shape = t->shape, .op = op, .kind = kind};
 }
 
 static void report_bad_access(translation *t, const hart_op *op)
@@ -216,6 +217,8 @@ static void write_exits(translation *t)
             follow(t, e.op);
         else if (e.kind == EXIT_BAD_ACCESS)
             report_bad_access(t, e.op);
+        else if (e.kind == EXIT_LENGTH)
+            hart_native_write_partial(t, &e);
         else {
             call_handler(t, e.op);
             jump_to_offset(t, e.back);

@@ -15,7 +15,8 @@ const uint64_t hart_native_constants[CONSTANT_COUNT][4] = {
     [CONSTANT_BITS_8] = SAME(0x8040201008040201),
     [CONSTANT_BITS_16] = TWICE(0x0008000400020001, 0x0080004000200010),
     [CONSTANT_BITS_32] = TWICE(0x0000000200000001, 0x0000000800000004),
-    [CONSTANT_BITS_32_NEXT] = TWICE(0x0000002000000010, 0x0000008000000040),
+    [CONSTANT_BITS_32_WIDE] = {0x0000000200000001, 0x0000000800000004, 0x0000002000000010,
+                               0x0000008000000040},
     [CONSTANT_SPREAD] = TWICE(0x0000000000000000, 0x0101010101010101),
     [CONSTANT_ONES] = SAME(0xffffffffffffffff),
     [CONSTANT_TWOS] = SAME(0x0000000200000002),
@@ -53,6 +54,93 @@ void hart_native_require_shape(translation *t, hart_op *op)
     with_memory(t, NARROW, 0x81, 7, RSI, offsetof(hart, full)); // compare
     word(t, t->shape);
     hart_native_exit_if(t, NOT_EQUAL, op, EXIT_HANDLER);
+}
+
+// --------------------------------------------------------------- elements behind vl
+
+enum { REST = 1, REST_OF_CHUNK, ACTIVE }; // mask registers of the host
+
+static bool can_be_partial(const translation *t)
+{
+    enum { MOST = 63 }; // elements, so that a shift by vl is one
+    return __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+           vector_bytes(t, vector_lmul(t)) >> vector_sew(t) <= MOST;
+}
+
+// k1 = ones from bit vl on.
+static void require_partial(translation *t, hart_op *op)
+{
+    with_memory(t, NARROW, 0x81, 7, RSI, offsetof(hart, shape)); // compare
+    word(t, t->shape);
+    hart_native_exit_if(t, NOT_EQUAL, op, EXIT_HANDLER);
+    with_memory(t, NARROW, 0x83, 7, RSI, offsetof(hart, vstart));
+    byte(t, 0);
+    hart_native_exit_if(t, NOT_EQUAL, op, EXIT_HANDLER);
+    with_memory(t, WIDE, 0x8b, RCX, RSI, offsetof(hart, vl));
+    with_register(t, WIDE, 0x85, RCX, RCX); // test
+    hart_native_exit_if(t, EQUAL, op, EXIT_HANDLER);
+    constant_to_rax(t, -1);
+    with_register(t, WIDE, 0xd3, 4, RAX); // shift by cl
+    byte(t, 0xc4), byte(t, 0xe1), byte(t, 0xfb), byte(t, 0x92), byte(t, 0xc0 | REST << 3); // kmovq
+}
+
+void hart_native_require_elements(translation *t, hart_op *op)
+{
+    if (t->partial) {
+        require_partial(t, op);
+        return;
+    }
+    with_memory(t, NARROW, 0x81, 7, RSI, offsetof(hart, full)); // compare
+    word(t, t->shape);
+    hart_native_exit_if(t, NOT_EQUAL, op, can_be_partial(t) ? EXIT_LENGTH : EXIT_HANDLER);
+}
+
+unsigned hart_native_rest_mask(translation *t, unsigned chunk)
+{
+    const unsigned count = chunk * (host_bytes(t) >> vector_sew(t));
+    if (count == 0)
+        return REST;
+    byte(t, 0xc4), byte(t, 0xe3), byte(t, 0xf9), byte(t, 0x31); // kshiftrq
+    byte(t, 0xc0 | REST_OF_CHUNK << 3 | REST);
+    byte(t, count);
+    return REST_OF_CHUNK;
+}
+
+unsigned hart_native_active_mask(translation *t, unsigned chunk)
+{
+    const unsigned rest = hart_native_rest_mask(t, chunk);
+    byte(t, 0xc4), byte(t, 0xe1), byte(t, 0xf8), byte(t, 0x44); // knotq
+    byte(t, 0xc0 | ACTIVE << 3 | rest);
+    return ACTIVE;
+}
+
+// Prefix and opcode of a vmovdqu of elements under a mask; code 0x6f loads, 0x7f stores. What
+// addresses memory follows, with a distance of 32 bits.
+static void masked_move(translation *t, unsigned code, unsigned reg, unsigned mask, bool far_index)
+{
+    const unsigned sew = vector_sew(t), prefix = sew < 2 ? 3 : 2; // F2, F3
+    byte(t, 0x62);
+    byte(t, (reg < 8) << 7 | !far_index << 6 | 0x31);
+    byte(t, (sew & 1) << 7 | 0x7c | prefix);
+    byte(t, t->wide << 5 | 0x08 | mask);
+    byte(t, code);
+}
+
+void hart_native_keep_rest(translation *t, unsigned reg, unsigned r, unsigned chunk)
+{
+    if (!t->partial)
+        return;
+    masked_move(t, 0x6f, reg, hart_native_rest_mask(t, chunk), false);
+    byte(t, 0x80 | (reg & 7) << 3 | RSI);
+    word(t, (uint32_t)at_v(t, r, host_bytes(t) * chunk));
+}
+
+void hart_native_store_active(translation *t, unsigned reg, unsigned chunk)
+{
+    masked_move(t, 0x7f, reg, ACTIVE, true);
+    byte(t, 0x80 | (reg & 7) << 3 | 4);
+    byte(t, (R10 & 7) << 3 | RDX);
+    word(t, host_bytes(t) * chunk);
 }
 
 const uint16_t hart_native_broadcasts[] = {INTEGER_OP38(0x78), INTEGER_OP38(0x79),
@@ -222,6 +310,21 @@ static const vector_row rows[ISA_OPCODE_COUNT] = {
     ROW(VMFGE_VF, float_compare, F, 13, F32(M0F | 0xc2)),
     ROW(VMFGT_VF, float_compare, F, 14, F32(M0F | 0xc2)),
 };
+
+void hart_native_write_partial(translation *t, const exit_stub *e)
+{
+    const unsigned first = t->exit_count;
+    const vector_row *row = &rows[e->op->in->opcode];
+    t->shape = e->shape;
+    t->held = NO_REGISTER;
+    t->boxed = 0;
+    t->partial = true;
+    row->write(t, e->op, row);
+    t->partial = false;
+    for (unsigned i = first; i < t->exit_count; i++)
+        t->exits[i].back = e->back;
+    jump_to_offset(t, e->back);
+}
 
 bool hart_native_write_vector(translation *t, hart_op *op)
 {

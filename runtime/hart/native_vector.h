@@ -77,9 +77,9 @@ typedef enum native_constant {
     CONSTANT_TABLE,       // 16 everywhere
     CONSTANT_BITS_8,      // one bit for each element
     CONSTANT_BITS_16,
-    CONSTANT_BITS_32,      // of the first four elements
-    CONSTANT_BITS_32_NEXT, // of the next four
-    CONSTANT_SPREAD,       // shuffles two bytes to eight times each
+    CONSTANT_BITS_32, // of the first four elements
+    CONSTANT_BITS_32_WIDE,
+    CONSTANT_SPREAD, // shuffles two bytes to eight times each
     CONSTANT_ONES,
     CONSTANT_TWOS,
     CONSTANT_LOWEST,     // integer of 32 bits
@@ -176,15 +176,27 @@ static inline unsigned host_bytes(const translation *t)
     return VECTOR_CHUNK << t->wide;
 }
 
-// xmm[reg] = chunk of vector register r and those behind it, and back.
+// Elements behind vl become those of vector register r: for code that does not compute all.
+void hart_native_keep_rest(translation *t, unsigned reg, unsigned r, unsigned chunk);
+
+// xmm[reg] or ymm[reg] = host vector number `chunk` of vector register r and those behind it, and
+// back.
 static inline void load(translation *t, unsigned reg, unsigned r, unsigned chunk)
 {
-    on_memory(t, LOAD, reg, 0, at_v(t, r, VECTOR_CHUNK * chunk));
+    on_memory(t, LOAD, reg, 0, at_v(t, r, host_bytes(t) * chunk));
 }
 
 static inline void store(translation *t, unsigned reg, unsigned r, unsigned chunk)
 {
-    on_memory(t, STORE, reg, 0, at_v(t, r, VECTOR_CHUNK * chunk));
+    hart_native_keep_rest(t, reg, r, chunk);
+    on_memory(t, STORE, reg, 0, at_v(t, r, host_bytes(t) * chunk));
+}
+
+// Groups of several chunks are host vectors of 32 bytes, whatever is done with them: loads of 32
+// bytes wait for stores of 16 to leave for the cache.
+static inline bool is_wide(unsigned chunks)
+{
+    return chunks > 1; // they are powers of two
 }
 
 // ---- native_vector.c
@@ -197,6 +209,13 @@ unsigned hart_native_chunks_of_sources(const translation *t, const hart_op *op,
 unsigned hart_native_chunks_of(const translation *t, const hart_op *op, const vector_row *row);
 // SEW and LMUL are as expected, all elements are computed, or the handler is called.
 void hart_native_require_shape(translation *t, hart_op *op);
+// The same, but elements behind vl are left alone, if vl is less.
+void hart_native_require_elements(translation *t, hart_op *op);
+// k[to] has a bit for each element of host vector number `chunk`: 0 below vl, or 1 below vl.
+unsigned hart_native_rest_mask(translation *t, unsigned chunk);
+unsigned hart_native_active_mask(translation *t, unsigned chunk);
+// Guest memory = elements below vl of reg.
+void hart_native_store_active(translation *t, unsigned reg, unsigned chunk);
 // Host instructions that copy an element all over, by SEW.
 extern const uint16_t hart_native_broadcasts[];
 void hart_native_broadcast_rax(translation *t, unsigned reg, unsigned sew);

@@ -8,11 +8,6 @@
 
 enum { CHECK = 8, NEXT = 9, CONSTANT_HELD = 10 }; // host registers of checks
 
-static bool is_wide(unsigned chunks)
-{
-    return chunks > 1; // they are powers of two
-}
-
 // Host vectors of results, in registers; of f32, unmasked, and so on.
 static unsigned vectors_of(const translation *t, const hart_op *op, const vector_row *row)
 {
@@ -23,7 +18,7 @@ static unsigned vectors_of(const translation *t, const hart_op *op, const vector
 
 static void begin_exact(translation *t, hart_op *op, const vector_row *row)
 {
-    hart_native_require_shape(t, op);
+    hart_native_require_elements(t, op);
     hart_native_require_nearest_even(t, op);
     t->wide = is_wide(hart_native_chunks_of(t, op, row));
     hart_native_broadcast(t, op, row);
@@ -98,7 +93,7 @@ void hart_native_end_wide(translation *t)
 static void store_results(translation *t, const hart_op *op, unsigned chunks)
 {
     for (unsigned c = 0; c < chunks; c++)
-        on_memory(t, STORE, c, 0, at_v(t, op->rd, host_bytes(t) * c));
+        store(t, c, op->rd, c);
     hart_native_end_wide(t);
 }
 

@@ -11,17 +11,19 @@ bool hart_native_vector_binary(translation *t, hart_op *op, const vector_row *ro
     const unsigned code = row->code[vector_sew(t)], chunks = hart_native_chunks_of(t, op, row);
     if (!chunks || !code)
         return false;
-    hart_native_require_shape(t, op);
+    hart_native_require_elements(t, op);
+    t->wide = is_wide(chunks);
     hart_native_broadcast(t, op, row);
-    for (unsigned c = 0; c < chunks; c++) {
+    for (unsigned c = 0; c < chunks >> t->wide; c++) {
         if (row->option) { // the other way round, with one for all
-            on_memory(t, code, 0, SCALAR, at_v(t, op->rs2, VECTOR_CHUNK * c));
+            on_memory(t, code, 0, SCALAR, at_v(t, op->rs2, host_bytes(t) * c));
         } else {
             load(t, 0, op->rs2, c);
             hart_native_with_second(t, op, row, code, 0, 0, c);
         }
         store(t, 0, op->rd, c);
     }
+    hart_native_end_wide(t);
     return true;
 }
 
@@ -47,19 +49,21 @@ bool hart_native_vector_shift(translation *t, hart_op *op, const vector_row *row
                    chunks = hart_native_chunks_of(t, op, row), count = (unsigned)op->in->imm & 7;
     if (!chunks || !code || (sew == 0 && row->source != SOURCE_I))
         return false;
-    hart_native_require_shape(t, op);
+    hart_native_require_elements(t, op);
+    load_count(t, op, row);
+    t->wide = is_wide(chunks);
     if (sew == 0) {
         constant_to_rax(t, row->option ? 0xff >> count : 0xff << count & 0xff);
         hart_native_broadcast_rax(t, KEPT, 0);
     }
-    load_count(t, op, row);
-    for (unsigned c = 0; c < chunks; c++) {
+    for (unsigned c = 0; c < chunks >> t->wide; c++) {
         load(t, 0, op->rs2, c);
         on_registers(t, code, 0, 0, SCALAR);
         if (sew == 0)
             on_registers(t, VECTOR_AND, 0, 0, KEPT);
         store(t, 0, op->rd, c);
     }
+    hart_native_end_wide(t);
     return true;
 }
 
@@ -72,15 +76,17 @@ bool hart_native_vector_fused(translation *t, hart_op *op, const vector_row *row
         return false;
     const unsigned factor = row->option & TO_PRODUCT ? op->rd : op->rs2,
                    addend = row->option & TO_PRODUCT ? op->rs2 : op->rd;
-    hart_native_require_shape(t, op);
+    hart_native_require_elements(t, op);
+    t->wide = is_wide(chunks);
     hart_native_broadcast(t, op, row);
-    for (unsigned c = 0; c < chunks; c++) {
+    for (unsigned c = 0; c < chunks >> t->wide; c++) {
         load(t, 0, factor, c);
         hart_native_with_second(t, op, row, row->code[sew], 0, 0, c);
         load(t, 1, addend, c);
         on_registers(t, sums[row->option & SUBTRACTED ? 1 : 0][sew], 0, 1, 0);
         store(t, 0, op->rd, c);
     }
+    hart_native_end_wide(t);
     return true;
 }
 
@@ -102,14 +108,16 @@ bool hart_native_vector_widening(translation *t, hart_op *op, const vector_row *
     static const uint16_t sums[] = {INTEGER_OP(0xfd), INTEGER_OP(0xfe), INTEGER_OP(0xd4)};
     const unsigned extend = extensions[row->option & SIGNED][sew];
     hart_native_require_shape(t, op);
-    for (unsigned c = 0; c < chunks; c++) {
-        on_memory(t, extend, 0, 0, at_v(t, op->rs2, VECTOR_CHUNK / 2 * c));
-        on_memory(t, extend, 1, 0, at_v(t, op->rs1, VECTOR_CHUNK / 2 * c));
+    t->wide = is_wide(chunks);
+    for (unsigned c = 0; c < chunks >> t->wide; c++) {
+        on_memory(t, extend, 0, 0, at_v(t, op->rs2, host_bytes(t) / 2 * c));
+        on_memory(t, extend, 1, 0, at_v(t, op->rs1, host_bytes(t) / 2 * c));
         on_registers(t, code, 0, 0, 1);
         if (row->option & ACCUMULATES)
-            on_memory(t, sums[sew], 0, 0, at_v(t, op->rd, VECTOR_CHUNK * c));
+            on_memory(t, sums[sew], 0, 0, at_v(t, op->rd, host_bytes(t) * c));
         store(t, 0, op->rd, c);
     }
+    hart_native_end_wide(t);
     return true;
 }
 
@@ -123,10 +131,12 @@ bool hart_native_vector_extension(translation *t, hart_op *op, const vector_row 
         !are_apart(op->rd, lmul, op->rs2, from))
         return false;
     hart_native_require_shape(t, op);
-    for (unsigned c = 0; c < chunks; c++) {
-        on_memory(t, code, 0, 0, at_v(t, op->rs2, VECTOR_CHUNK * c >> row->option));
+    t->wide = is_wide(chunks);
+    for (unsigned c = 0; c < chunks >> t->wide; c++) {
+        on_memory(t, code, 0, 0, at_v(t, op->rs2, host_bytes(t) * c >> row->option));
         store(t, 0, op->rd, c);
     }
+    hart_native_end_wide(t);
     return true;
 }
 
@@ -151,10 +161,23 @@ void hart_native_store_mask(translation *t, unsigned r, unsigned chunks)
     with_memory(t, NARROW, elements == 16 ? 0x89 : 0x88, RAX, RSI, at_v(t, r, 0));
 }
 
+// Bits of rax behind vl become those in memory.
+static void keep_rest_of_bits(translation *t, int32_t at, unsigned chunk)
+{
+    const unsigned mask = hart_native_rest_mask(t, chunk);
+    byte(t, 0xc5), byte(t, 0xfb), byte(t, 0x93), byte(t, 0xc0 | RCX << 3 | mask); // kmovd ecx
+    with_memory(t, NARROW, TWO_BYTES | 0xb6, R10, RSI, at);
+    with_register(t, NARROW, 0x33, R10, RAX); // xor
+    with_register(t, NARROW, 0x23, R10, RCX); // and
+    with_register(t, NARROW, 0x33, RAX, R10);
+}
+
 void hart_native_store_wide_mask(translation *t, unsigned r, unsigned vectors)
 {
     for (unsigned c = 0; c < vectors; c++) {
         on_registers(t, M0F | 0x50, RAX, 0, c); // the words' upper bits
+        if (t->partial)
+            keep_rest_of_bits(t, at_v(t, r, c), c);
         with_memory(t, NARROW, 0x88, RAX, RSI, at_v(t, r, c));
     }
     hart_native_end_wide(t);
@@ -165,7 +188,7 @@ bool hart_native_vector_compare(translation *t, hart_op *op, const vector_row *r
     const unsigned code = row->code[vector_sew(t)];
     const int lmul = vector_lmul(t);
     const unsigned chunks = code && op->in->vm ? hart_native_chunks_of_sources(t, op, row) : 0;
-    const bool wide = vector_sew(t) == 2 && chunks > 1;
+    const bool wide = vector_sew(t) == 2 && is_wide(chunks);
     if (!chunks || !(wide || hart_native_mask_fits(t, chunks)) ||
         !are_apart(op->rd, 0, op->rs2, lmul) ||
         (row->source == SOURCE_V && !are_apart(op->rd, 0, op->rs1, lmul)))
@@ -192,15 +215,16 @@ bool hart_native_vector_compare(translation *t, hart_op *op, const vector_row *r
     return true;
 }
 
-// The register gets all ones in each element of the chunk whose bit in v0 is set.
+// The register gets all ones in each element of the chunk whose bit in v0 is set. Wide ones have
+// elements of 32 bits.
 static void load_selection(translation *t, unsigned reg, unsigned chunk)
 {
     static const uint16_t equal[] = {INTEGER_OP(0x74), INTEGER_OP(0x75), COMPARE_EQUAL_32};
-    const unsigned sew = vector_sew(t), first = chunk * VECTOR_CHUNK >> sew;
-    const native_constant bits = sew == 0    ? CONSTANT_BITS_8
-                                 : sew == 1  ? CONSTANT_BITS_16
-                                 : chunk % 2 ? CONSTANT_BITS_32_NEXT
-                                             : CONSTANT_BITS_32;
+    const unsigned sew = vector_sew(t), first = chunk * host_bytes(t) >> sew;
+    const native_constant bits = sew == 0   ? CONSTANT_BITS_8
+                                 : sew == 1 ? CONSTANT_BITS_16
+                                 : t->wide  ? CONSTANT_BITS_32_WIDE
+                                            : CONSTANT_BITS_32;
     on_memory(t, hart_native_broadcasts[sew == 2 ? 2 : 1], reg, 0, at_v(t, 0, first / 8));
     if (sew == 0)
         on_constant(t, INTEGER_OP38(0x00), reg, reg, CONSTANT_SPREAD); // shuffle
@@ -214,17 +238,19 @@ bool hart_native_vector_merge(translation *t, hart_op *op, const vector_row *row
     if (!chunks || sew == 3 || (row->source == SOURCE_F && sew != 2) || op->rd == 0 ||
         !is_group(op->rd, vector_lmul(t)))
         return false;
-    hart_native_require_shape(t, op);
+    hart_native_require_elements(t, op);
     if (row->source == SOURCE_F)
         hart_native_require_nearest_even(t, op);
+    t->wide = sew == 2 && is_wide(chunks);
     hart_native_broadcast(t, op, row);
-    for (unsigned c = 0; c < chunks; c++) {
+    for (unsigned c = 0; c < chunks >> t->wide; c++) {
         load_selection(t, 1, c);
         load(t, 0, op->rs2, c);
         hart_native_with_second(t, op, row, P66 | M0F3A | 0x4c, 0, 0, c); // blend
         byte(t, 1 << 4);
         store(t, 0, op->rd, c);
     }
+    hart_native_end_wide(t);
     return true;
 }
 
@@ -233,7 +259,7 @@ bool hart_native_vector_merge(translation *t, hart_op *op, const vector_row *row
 // Bytes, from tables of up to MOST_RESULTS chunks, which are held in registers.
 bool hart_native_vector_gather(translation *t, hart_op *op, const vector_row *row)
 {
-    enum { TABLE = 4, INDEX = 0, SUM, NEXT };
+    enum { TABLE = 4, INDEX = 0, SUM, NEXT, TWICE_16_BYTES = INTEGER_OP38(0x5a) };
     const unsigned shuffle = INTEGER_OP38(0x00), add_saturating = INTEGER_OP(0xdc);
     const unsigned chunks = vector_sew(t) == 0 ? hart_native_chunks_of(t, op, row) : 0;
     const int lmul = vector_lmul(t);
@@ -241,9 +267,11 @@ bool hart_native_vector_gather(translation *t, hart_op *op, const vector_row *ro
         !are_apart(op->rd, lmul, op->rs2, lmul))
         return false;
     hart_native_require_shape(t, op);
+    t->wide = is_wide(chunks);
     for (unsigned k = 0; k < chunks; k++)
-        load(t, TABLE + k, op->rs2, k);
-    for (unsigned c = 0; c < chunks; c++) {
+        on_memory(t, t->wide ? TWICE_16_BYTES : LOAD, TABLE + k, 0,
+                  at_v(t, op->rs2, VECTOR_CHUNK * k));
+    for (unsigned c = 0; c < chunks >> t->wide; c++) {
         load(t, INDEX, op->rs1, c);
         for (unsigned k = 0; k < chunks; k++) {
             on_constant(t, add_saturating, NEXT, INDEX, CONSTANT_SHUFFLE_END);
@@ -255,6 +283,7 @@ bool hart_native_vector_gather(translation *t, hart_op *op, const vector_row *ro
         }
         store(t, SUM, op->rd, c);
     }
+    hart_native_end_wide(t);
     return true;
 }
 

@@ -93,6 +93,39 @@ bool hart_native_vector_configuration(translation *t, hart_op *op, const vector_
 
 // ---------------------------------------------------------------------- memory
 
+static void load_from_guest(translation *t, const hart_op *op, unsigned r, unsigned chunk)
+{
+    hart_native_site(t, op);
+    on_guest(t, LOAD, 0, (uint8_t)(host_bytes(t) * chunk));
+    store(t, 0, r, chunk);
+}
+
+static void store_to_guest(translation *t, const hart_op *op, unsigned r, unsigned chunk)
+{
+    load(t, 0, r, chunk);
+    if (t->partial)
+        hart_native_active_mask(t, chunk);
+    hart_native_site(t, op);
+    if (t->partial)
+        hart_native_store_active(t, 0, chunk);
+    else
+        on_guest(t, STORE, 0, (uint8_t)(host_bytes(t) * chunk));
+}
+
+static void count_bytes(translation *t, bool stores, unsigned bytes)
+{
+    const int32_t counter = (int32_t)(offsetof(hart, vector_bytes) + 8 * stores);
+    if (!t->partial) {
+        with_memory(t, WIDE, 0x81, 0, RSI, counter); // add
+        word(t, bytes);
+        return;
+    }
+    with_memory(t, WIDE, 0x8b, RCX, RSI, offsetof(hart, vl));
+    with_register(t, WIDE, 0xc1, 4, RCX); // shift
+    byte(t, vector_sew(t));
+    with_memory(t, WIDE, 0x01, RCX, RSI, counter);
+}
+
 // Within a page, so that a fault is that of the first element. `bytes` are whole chunks.
 static void write_transfer(translation *t, hart_op *op, bool stores, unsigned bytes)
 {
@@ -103,16 +136,11 @@ static void write_transfer(translation *t, hart_op *op, bool stores, unsigned by
     with_immediate(t, NARROW, 7, RAX, (int32_t)(PAGE - bytes));
     hart_native_exit_if(t, ABOVE, op, EXIT_HANDLER);
     const unsigned r = stores ? op->rs3 : op->rd;
-    for (unsigned c = 0; c < bytes / VECTOR_CHUNK; c++) {
-        if (stores)
-            load(t, 0, r, c);
-        hart_native_site(t, op);
-        on_guest(t, stores ? STORE : LOAD, 0, (uint8_t)(VECTOR_CHUNK * c));
-        if (!stores)
-            store(t, 0, r, c);
-    }
-    with_memory(t, WIDE, 0x81, 0, RSI, (int32_t)(offsetof(hart, vector_bytes) + 8 * stores)); // add
-    word(t, bytes);
+    t->wide = is_wide(bytes / VECTOR_CHUNK);
+    for (unsigned c = 0; c < bytes / host_bytes(t); c++)
+        (stores ? store_to_guest : load_from_guest)(t, op, r, c);
+    hart_native_end_wide(t);
+    count_bytes(t, stores, bytes);
     t->held = NO_REGISTER;
 }
 
@@ -124,7 +152,7 @@ bool hart_native_vector_unit_stride(translation *t, hart_op *op, const vector_ro
     if (!chunks || !op->in->vm || op->in->nf || vector_sew(t) != (row->option & 3u) ||
         !is_group(stores ? op->rs3 : op->rd, lmul))
         return false;
-    hart_native_require_shape(t, op);
+    hart_native_require_elements(t, op);
     write_transfer(t, op, stores, VECTOR_CHUNK * chunks);
     return true;
 }
@@ -149,10 +177,12 @@ bool hart_native_vector_whole_move(translation *t, hart_op *op, const vector_row
     if (chunks > MOST_CHUNKS || t->shape == 1)
         return false;
     hart_native_require_shape(t, op);
-    for (unsigned c = 0; c < chunks; c++) {
+    t->wide = is_wide(chunks);
+    for (unsigned c = 0; c < chunks >> t->wide; c++) {
         load(t, 0, op->rs2, c);
         store(t, 0, op->rd, c);
     }
+    hart_native_end_wide(t);
     return true;
 }
 
@@ -161,15 +191,16 @@ bool hart_native_vector_copies(translation *t, hart_op *op, const vector_row *ro
     const unsigned chunks = hart_native_chunks_of(t, op, row), sew = vector_sew(t);
     if (!chunks || (row->source == SOURCE_F && sew != 2))
         return false;
-    hart_native_require_shape(t, op);
+    hart_native_require_elements(t, op);
     if (row->source == SOURCE_F)
         hart_native_require_nearest_even(t, op);
+    t->wide = is_wide(chunks);
     hart_native_broadcast(t, op, row);
-    for (unsigned c = 0; c < chunks; c++) {
-        if (row->source == SOURCE_V)
-            load(t, SCALAR, op->rs1, c);
-        store(t, SCALAR, op->rd, c);
+    for (unsigned c = 0; c < chunks >> t->wide; c++) {
+        hart_native_with_second(t, op, row, LOAD, 0, 0, c);
+        store(t, 0, op->rd, c);
     }
+    hart_native_end_wide(t);
     return true;
 }
 

@@ -10,7 +10,7 @@
 
 enum {
     MOST_PENDING = 64,
-    MOST_EXITS = 8 * HART_LONGEST_BLOCK,
+    MOST_EXITS = 16 * HART_LONGEST_BLOCK,
     MOST_JUMPS = 8192,
 };
 
@@ -26,11 +26,13 @@ typedef enum exit_kind {
     EXIT_BAD_ACCESS,
     EXIT_HANDLER, // calls the record's handler and comes back
     EXIT_EXACT,   // the same, unless the float result at hand proves to be exact
+    EXIT_LENGTH,  // a vector instruction that may have to leave elements behind vl alone
 } exit_kind;
 typedef struct exit_stub {
     uint32_t from;  // end of the distance that leads there
     uint32_t back;  // behind the instruction
     uint32_t store; // where it stores its result
+    uint32_t shape; // that is expected
     hart_op *op;
     exit_kind kind;
 } exit_stub;
@@ -48,6 +50,7 @@ typedef struct translation {
     uint32_t boxed; // set of float registers that hold a NaN-boxed f32
     uint32_t shape; // hart.shape, as it is expected to be
     bool wide;      // host vectors have 32 bytes, not 16
+    bool partial;   // elements behind vl are left alone
     hart_op *pending[MOST_PENDING];
     unsigned pending_count;
     exit_stub exits[MOST_EXITS];
@@ -103,6 +106,8 @@ void hart_native_require_box(translation *t, hart_op *op, unsigned r);
 bool hart_native_write_move(translation *t, hart_op *op);
 // ---- native_vector.c
 bool hart_native_write_vector(translation *t, hart_op *op);
+// The same again for any vl, out of line: of an exit of kind EXIT_LENGTH.
+void hart_native_write_partial(translation *t, const exit_stub *e);
 // What hart.shape will probably be at this record.
 uint32_t hart_native_expected_shape(const translation *t, const hart_op *op);
 

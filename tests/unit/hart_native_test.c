@@ -79,7 +79,7 @@ static void randomize(pair *p, unsigned sew, int lmul)
     a->vill = false;
     a->sew = (uint8_t)sew;
     a->lmul = (int8_t)lmul;
-    a->vl = random_bits() % 4 ? most : below(most + 1);
+    a->vl = random_bits() % 2 ? most : below(most + 1);
     a->vstart = random_bits() % 16 ? 0 : below(most);
     a->fflags = (uint8_t[]){0, 1, 1, 3}[below(4)];
     a->frm = random_bits() % 8 ? 0 : (uint8_t)below(6);
