@@ -166,3 +166,60 @@ bool quick_ordered_sum(float *sum, const float *a, size_t n)
     *sum = s;
     return is_finite(s); // what is not never becomes finite again
 }
+
+typedef int32_t ordered __attribute__((vector_size(4 * CONVERTED)));
+enum { GREATEST_NUMBER = 0x7f800000 }; // infinity
+
+// Numbers as integers in the same order, -0 below +0. NaN are beyond infinity of either sign.
+static inline int32_t to_order(int32_t bits)
+{
+    return bits ^ (bits >> 31 & INT32_MAX);
+}
+
+static inline bool is_number(int32_t order)
+{
+    return order <= GREATEST_NUMBER && order >= ~GREATEST_NUMBER;
+}
+
+// The greatest number, if `flip` is 0, or the least, if it is -1.
+static inline __attribute__((always_inline)) bool find_extreme(float *result, const float *a,
+                                                               size_t n, int32_t flip)
+{
+    int32_t word;
+    memcpy(&word, result, sizeof word);
+    int32_t most = to_order(word) ^ flip;
+    ordered all = {0}, bad = {0};
+    bool good = is_number(to_order(word));
+    all += most;
+    for (; n >= CONVERTED; n -= CONVERTED, a += CONVERTED) {
+        ordered x;
+        memcpy(&x, a, sizeof x);
+        x ^= x >> 31 & INT32_MAX;
+        bad |= (ordered)(x > GREATEST_NUMBER) | (ordered)(x < ~GREATEST_NUMBER);
+        x ^= flip;
+        all ^= (x ^ all) & (x > all);
+    }
+    for (size_t i = 0; i < CONVERTED; i++) {
+        most = all[i] > most ? all[i] : most;
+        good &= bad[i] == 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        memcpy(&word, a + i, sizeof word);
+        const int32_t x = to_order(word) ^ flip;
+        good &= is_number(to_order(word));
+        most = x > most ? x : most;
+    }
+    word = to_order(most ^ flip);
+    memcpy(result, &word, sizeof word);
+    return good;
+}
+
+HOST_CLONES bool quick_maximum(float *result, const float *a, size_t n)
+{
+    return find_extreme(result, a, n, 0);
+}
+
+HOST_CLONES bool quick_minimum(float *result, const float *a, size_t n)
+{
+    return find_extreme(result, a, n, -1);
+}

@@ -66,3 +66,6 @@ vector_float_quick quick_VFSQRT_V, quick_f32_from_f16, quick_f16_from_f32, quick
 
 // sum + a[0] + a[1] + .., in this order.
 bool quick_ordered_sum(float *sum, const float *a, size_t n);
+// The greatest or least of *result and all of a. False: some are NaN.
+bool quick_maximum(float *result, const float *a, size_t n);
+bool quick_minimum(float *result, const float *a, size_t n);

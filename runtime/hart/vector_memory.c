@@ -105,6 +105,28 @@ DEFINE_STRIDED(16)
 DEFINE_STRIDED(32)
 DEFINE_STRIDED(64)
 
+// Elements of 32 bits within a page, so that a fault is that of the first one: nothing has to be
+// noted in between. Loaded ones are collected: they are read as vectors next.
+static void strided_in_page(bool store, uint32_t *registers, uint8_t *host, uint64_t stride,
+                            uint64_t count)
+{
+    enum { COLLECTED = 8 };
+    typedef uint32_t collected __attribute__((vector_size(4 * COLLECTED)));
+    uint64_t i = 0;
+#define AT(k) GUEST(32, host + (k) * stride)
+    for (; !store && i + COLLECTED <= count; i += COLLECTED, host += COLLECTED * stride) {
+        const collected x = {AT(0), AT(1), AT(2), AT(3), AT(4), AT(5), AT(6), AT(7)};
+        memcpy(registers + i, &x, sizeof x);
+    }
+#undef AT
+    for (; i < count; i++, host += stride) {
+        if (store)
+            GUEST(32, host) = registers[i];
+        else
+            registers[i] = GUEST(32, host);
+    }
+}
+
 // Unmasked, without segments, and all elements below the limit. False: nothing was done.
 static bool move_strided_quick(hart *h, const vector_access *a, uint64_t stride, uint64_t end)
 {
@@ -117,6 +139,14 @@ static bool move_strided_quick(hart *h, const vector_access *a, uint64_t stride,
         return false;
     void *const registers = vector_register(h, a->registers);
     uint8_t *const host = h->memory_base + first;
+    const uint64_t count = end - h->vstart, low = by < 0 ? last : first,
+                   high = by < 0 ? first : last;
+    if (a->eew == 2 && low % RUN_BYTES + (high - low) + 4 <= RUN_BYTES) {
+        strided_in_page(a->store, (uint32_t *)registers + h->vstart, host, stride, count);
+        h->vector_bytes[a->store] += 4 * count;
+        h->vstart = 0;
+        return true;
+    }
     switch (a->eew) {
     case 0: strided_8(h, a->store, registers, host, stride, end); break;
     case 1: strided_16(h, a->store, registers, host, stride, end); break;

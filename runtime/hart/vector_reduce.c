@@ -81,21 +81,27 @@ WIDEN_REDUCE_OPS(DEFINE_WIDEN_REDUCE)
         *(uint##wide##_t *)vector_register(h, in->rd) = (uint##wide##_t)sum;                       \
     }
 
-// Of all elements in nearest-even, where nothing but inexact, raised already, can be raised.
-static bool sum_quickly(hart *h, const isa_instruction *in, const float_env *env)
+// *result and all elements, if that raises nothing that is not raised already.
+typedef bool quick_reduction(float *result, const float *a, size_t n);
+
+// Sums of all elements in nearest-even, where nothing but inexact, raised already, can be raised.
+static bool reduce_quickly(hart *h, const isa_instruction *in, const float_env *env,
+                           quick_reduction *quick)
 {
-    float sum;
-    memcpy(&sum, vector_register(h, in->rs1), sizeof sum);
-    bool usual = in->vm && env->rounding == ROUND_NEAREST_EVEN && env->flags & FLAG_INEXACT;
-    if (!usual || !quick_ordered_sum(&sum, (const float *)vector_register(h, in->rs2), h->vl))
+    const bool rounds = quick == quick_ordered_sum;
+    float result;
+    memcpy(&result, vector_register(h, in->rs1), sizeof result);
+    if (!in->vm ||
+        (rounds && (env->rounding != ROUND_NEAREST_EVEN || !(env->flags & FLAG_INEXACT))) ||
+        !quick(&result, (const float *)vector_register(h, in->rs2), h->vl))
         return false;
-    memcpy(vector_register(h, in->rd), &sum, sizeof sum);
+    memcpy(vector_register(h, in->rd), &result, sizeof result);
     return true;
 }
 
 typedef void float_reduction(hart *h, const isa_instruction *in, float_env *env);
 
-static void reduce_float(hart *h, const isa_instruction *in, bool widens, bool sums,
+static void reduce_float(hart *h, const isa_instruction *in, bool widens, quick_reduction *quick,
                          float_reduction *const *widths)
 {
     float_env env = {hart_rounding(h, ROUND_DYNAMIC), h->fflags};
@@ -103,33 +109,35 @@ static void reduce_float(hart *h, const isa_instruction *in, bool widens, bool s
     hart_require(h, h->sew > 0);
     if (!begin(h, in, widens))
         return;
-    if (sums && h->sew == 2 && sum_quickly(h, in, &env))
+    if (quick && h->sew == 2 && reduce_quickly(h, in, &env, quick))
         return;
     widths[h->sew - 1](h, in, &env);
     end_float(h, env);
 }
 
-//   OP(name, true for sums, operation for each format)
+//   OP(name, quick one of f32, operation for each format)
 #define FLOAT_REDUCE_OPS(OP)                                                                       \
-    OP(VFREDUSUM_VS, true, add_f16(sum, a, env), add_f32(sum, a, env), add_f64(sum, a, env))       \
-    OP(VFREDOSUM_VS, true, add_f16(sum, a, env), add_f32(sum, a, env), add_f64(sum, a, env))       \
-    OP(VFREDMIN_VS, false, soft_minimum(F16, sum, a, env), soft_minimum(F32, sum, a, env),         \
+    OP(VFREDUSUM_VS, quick_ordered_sum, add_f16(sum, a, env), add_f32(sum, a, env),                \
+       add_f64(sum, a, env))                                                                       \
+    OP(VFREDOSUM_VS, quick_ordered_sum, add_f16(sum, a, env), add_f32(sum, a, env),                \
+       add_f64(sum, a, env))                                                                       \
+    OP(VFREDMIN_VS, quick_minimum, soft_minimum(F16, sum, a, env), soft_minimum(F32, sum, a, env), \
        soft_minimum(F64, sum, a, env))                                                             \
-    OP(VFREDMAX_VS, false, soft_maximum(F16, sum, a, env), soft_maximum(F32, sum, a, env),         \
+    OP(VFREDMAX_VS, quick_maximum, soft_maximum(F16, sum, a, env), soft_maximum(F32, sum, a, env), \
        soft_maximum(F64, sum, a, env))
 
 #define FLOAT_WIDEN_REDUCE_OPS(OP)                                                                 \
     OP(VFWREDUSUM_VS)                                                                              \
     OP(VFWREDOSUM_VS)
 
-#define DEFINE_FLOAT_REDUCE(E, sums, half, single, twofold)                                        \
+#define DEFINE_FLOAT_REDUCE(E, quick, half, single, twofold)                                       \
     FLOAT_REDUCE_WIDTH(E, f16, 16, 16, half)                                                       \
     FLOAT_REDUCE_WIDTH(E, f32, 32, 32, single)                                                     \
     FLOAT_REDUCE_WIDTH(E, f64, 64, 64, twofold)                                                    \
     static void execute_##E(hart *h, const isa_instruction *in)                                    \
     {                                                                                              \
         static float_reduction *const widths[] = {E##_f16, E##_f32, E##_f64};                      \
-        reduce_float(h, in, false, sums, widths);                                                  \
+        reduce_float(h, in, false, quick, widths);                                                 \
     }
 #define DEFINE_FLOAT_WIDEN_REDUCE(E)                                                               \
     FLOAT_REDUCE_WIDTH(E, f16, 16, 32, add_f32(sum, f32_from_f16(a, env), env))                    \
@@ -137,7 +145,7 @@ static void reduce_float(hart *h, const isa_instruction *in, bool widens, bool s
     static void execute_##E(hart *h, const isa_instruction *in)                                    \
     {                                                                                              \
         static float_reduction *const widths[] = {E##_f16, E##_f32};                               \
-        reduce_float(h, in, true, false, widths);                                                  \
+        reduce_float(h, in, true, NULL, widths);                                                   \
     }
 FLOAT_REDUCE_OPS(DEFINE_FLOAT_REDUCE)
 FLOAT_WIDEN_REDUCE_OPS(DEFINE_FLOAT_WIDEN_REDUCE)

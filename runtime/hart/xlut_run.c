@@ -106,6 +106,18 @@ static void prepare_loops(hart_xlut_run *run, const lut_unit *u)
     }
 }
 
+static run_table table_of(const lut_unit *u, const isa_instruction *in)
+{
+    static const uint64_t none[32];
+    lut_operands o;
+    lut_operands_of(u, in, none, &o);
+    const bool scaled = o.count > 1;
+    return (run_table){.bytes = (uint16_t)o.item[0].bytes,
+                       .alignment = (uint8_t)o.item[0].alignment,
+                       .scale_bytes = scaled ? (uint16_t)o.item[1].bytes : 0,
+                       .writes = scaled && o.item[1].write};
+}
+
 // Where the unit has a way for what the instruction does, that is prepared.
 static void choose_way(run_op *op, const lut_unit *u)
 {
@@ -121,8 +133,10 @@ static void choose_way(run_op *op, const lut_unit *u)
     case RUN_WHOLE:
     case RUN_FILL:
         rows = lut_extent_of(u, in);
-        if (in->opcode == ISA_LUT_TBL && in->rs2 == 0)
+        if (in->opcode == ISA_LUT_TBL && in->rs2 == 0) {
             op->kind = RUN_TABLE;
+            op->table = table_of(u, in);
+        }
         if (!rows.move)
             break;
         op->kind = op->kind == RUN_FILL ? RUN_GET : RUN_PUT;
@@ -235,13 +249,32 @@ static inline bool get(hart *h, lut_unit *u, const run_op *op)
     return true;
 }
 
+// A lut.tbl of one row. False: nothing was done.
+static inline bool build_table(hart *h, lut_unit *u, const run_op *op)
+{
+    const run_table *table = &op->table;
+    lut_operands o;
+    o.count = op->rs3 ? 2 : 1;
+    o.item[0].rows = 1;
+    o.item[0].host[0] = find_extent(h, h->x[op->rs1], 0, 1, table->bytes, table->alignment, false);
+    o.item[1].host[0] =
+        op->rs3 ? find_extent(h, h->x[op->rs3], 0, 1, table->scale_bytes, 4, table->writes) : NULL;
+    if (!o.item[0].host[0] || (op->rs3 && !o.item[1].host[0]))
+        return false;
+    lut_forget(u, op->rd);
+    u->functions[ISA_LUT_TBL](u, op->in, &o);
+    u->counters.bytes_read += table->bytes + (table->writes ? 0 : table->scale_bytes);
+    u->counters.bytes_written += table->writes ? table->scale_bytes : 0;
+    return true;
+}
+
 // Each operation jumps to the next one, as steps do.
 hart_op *hart_xlut_execute_run(hart *h, const hart_xlut_run *run)
 {
     static const void *const labels[] = {
         [RUN_LOAD] = &&load,    [RUN_LMMA] = &&look_up, [RUN_DEQUANTIZE] = &&dequantize,
         [RUN_OFFSET] = &&other, [RUN_ZERO] = &&zero,    [RUN_WHOLE] = &&whole,
-        [RUN_PUT] = &&put,      [RUN_GET] = &&get,      [RUN_TABLE] = &&whole,
+        [RUN_PUT] = &&put,      [RUN_GET] = &&get,      [RUN_TABLE] = &&table,
         [RUN_FILL] = &&fill,    [RUN_MMA] = &&mma,      [RUN_PREFETCH] = &&prefetch,
         [RUN_IDLE] = &&idle,    [RUN_OTHER] = &&other,  [RUN_BRANCH] = &&branch,
         [RUN_LOOP] = &&loop,    [RUN_END] = &&end,
@@ -288,6 +321,12 @@ put:
     HERE;
     settle_passing(u, &passing);
     if (!put(h, u, op))
+        execute_whole(h, u, op->in);
+    NEXT;
+table:
+    HERE;
+    settle_passing(u, &passing);
+    if (!build_table(h, u, op))
         execute_whole(h, u, op->in);
     NEXT;
 get:

@@ -29,6 +29,13 @@ typedef enum run_kind {
 #include "runtime/hart/integer.def"
 } run_kind;
 
+// The operands of a lut.tbl of one row.
+typedef struct run_table {
+    uint16_t bytes, scale_bytes;
+    uint8_t alignment;
+    bool writes; // scales
+} run_table;
+
 typedef struct run_op {
     const isa_instruction *in;
     union {
@@ -42,6 +49,7 @@ typedef struct run_op {
     uint8_t loop; // the number of the loop that starts here, or that this branch ends
     union {
         lut_place place[2]; // of memory operands, in even loops
+        run_table table;    // of RUN_TABLE
         lut_extent rows;    // of RUN_PUT and RUN_GET, whose tile is rd and whose stride is rs2
     };
 } run_op;

@@ -232,6 +232,33 @@ static void sums_are_in_order(void **state)
     assert_true(taken > ROUNDS / 4);
 }
 
+static void extremes_are_those_of_softfloat(void **state)
+{
+    (void)state;
+    unsigned taken = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        const bool least = round % 2;
+        const size_t n = random_bits() % (N + 1);
+        uint32_t bits[N + 1], got;
+        float x[N + 1], result;
+        for (int i = 0; i <= N; i++)
+            bits[i] = round % 4 < 2 ? random_f32(true) : random_bits() & 0x80000001;
+        memcpy(x, bits, sizeof x);
+        result = x[N];
+        if (!(least ? quick_minimum : quick_maximum)(&result, x, n))
+            continue;
+        float_env env = {ROUND_NEAREST_EVEN, 0};
+        uint64_t want = bits[N];
+        for (size_t i = 0; i < n; i++)
+            want = (least ? soft_minimum : soft_maximum)(FLOAT_F32, want, bits[i], &env);
+        memcpy(&got, &result, sizeof got);
+        assert_int_equal(got, want);
+        assert_int_equal(env.flags, 0);
+        taken++;
+    }
+    assert_true(taken > ROUNDS / 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +267,7 @@ int main(void)
         cmocka_unit_test(halves_widen_exactly),
         cmocka_unit_test(floats_narrow_to_halves),
         cmocka_unit_test(sums_are_in_order),
+        cmocka_unit_test(extremes_are_those_of_softfloat),
     };
     return cmocka_run_group_tests_name("hart_quick", tests, NULL, NULL);
 }

@@ -102,6 +102,42 @@ static void every_kind_of_access_faults_precisely(void **state)
     }
 }
 
+// Within a page and across pages, forwards, backwards and at one place.
+static void strided_elements_are_where_they_belong(void **state)
+{
+    (void)state;
+    static const int64_t strides[] = {4, 24, -24, 0, 3, -7, 250, -300};
+    for (size_t i = 0; i < 8 * sizeof strides / sizeof *strides; i++) {
+        const int64_t stride = strides[i / 8];
+        const unsigned vl = 1 + (unsigned)(i * 11 % 24);
+        fixture f = fixture_create(256, NULL);
+        set_vtype(&f, 2, 2, vl);
+        f.h->x[8] = DATA + DATA_BYTES / 2 + (i % 8 < 4 ? 40 * i : -4 * i);
+        f.h->x[9] = (uint64_t)stride;
+        fill_words((uint32_t *)data_at(&f, DATA), DATA_BYTES / 4, 0x12345678);
+        fill_words(words_of(&f, 4), 32, 7);
+        assert_int_equal(EXECUTE(&f, .opcode = ISA_VLSE32_V, .rd = 4, .rs1 = 8, .rs2 = 9, .vm = 1),
+                         HART_STOP_RETURN);
+        for (unsigned k = 0; k < 32; k++) {
+            uint32_t want = 7 + k;
+            if (k < vl)
+                memcpy(&want, data_at(&f, f.h->x[8] + k * (uint64_t)stride), 4);
+            assert_int_equal(words_of(&f, 4)[k], want);
+        }
+        fill_words(words_of(&f, 4), 32, 0x99887766);
+        uint8_t want[DATA_BYTES];
+        memcpy(want, data_at(&f, DATA), sizeof want);
+        for (unsigned k = 0; k < vl; k++)
+            memcpy(want + (f.h->x[8] - DATA) + k * (uint64_t)stride, words_of(&f, 4) + k, 4);
+        assert_int_equal(EXECUTE(&f, .opcode = ISA_VSSE32_V, .rs3 = 4, .rs1 = 8, .rs2 = 9, .vm = 1),
+                         HART_STOP_RETURN);
+        assert_memory_equal(data_at(&f, DATA), want, sizeof want);
+        assert_int_equal(f.h->vector_bytes[0], 4 * vl);
+        assert_int_equal(f.h->vector_bytes[1], 4 * vl);
+        fixture_destroy(&f);
+    }
+}
+
 static void masked_elements_do_not_fault(void **state)
 {
     (void)state;
@@ -331,6 +367,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loads_fault_at_their_element),
         cmocka_unit_test(every_kind_of_access_faults_precisely),
+        cmocka_unit_test(strided_elements_are_where_they_belong),
         cmocka_unit_test(masked_elements_do_not_fault),
         cmocka_unit_test(bytes_are_those_of_the_elements_moved),
         cmocka_unit_test(fault_only_first_shortens_vl),
