@@ -12,7 +12,7 @@
 
 enum {
     CODE_BYTES = 1 << 26,
-    CODE_MARGIN = 1 << 23, // one translation takes less
+    CODE_MARGIN = 1 << 24, // one translation takes less
 };
 
 static void fill_in_jumps(translation *t)

@@ -58,13 +58,12 @@ void hart_native_require_shape(translation *t, hart_op *op)
 
 // --------------------------------------------------------------- elements behind vl
 
-enum { REST = 1, REST_OF_CHUNK, ACTIVE }; // mask registers of the host
+enum { REST = 1, REST_OF_CHUNK, ACTIVE, MASK_BITS = 64 }; // mask registers of the host
 
 static bool can_be_partial(const translation *t)
 {
-    enum { MOST = 63 }; // elements, so that a shift by vl is one
     return __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-           vector_bytes(t, vector_lmul(t)) >> vector_sew(t) <= MOST;
+           vector_bytes(t, vector_lmul(t)) >> vector_sew(t) <= MASK_BITS;
 }
 
 // k1 = ones from bit vl on.
@@ -79,6 +78,8 @@ static void require_partial(translation *t, hart_op *op)
     with_memory(t, WIDE, 0x8b, RCX, RSI, offsetof(hart, vl));
     with_register(t, WIDE, 0x85, RCX, RCX); // test
     hart_native_exit_if(t, EQUAL, op, EXIT_HANDLER);
+    with_immediate(t, WIDE, 7, RCX, MASK_BITS - 1); // what is longer is no shift
+    hart_native_exit_if(t, ABOVE, op, EXIT_HANDLER);
     constant_to_rax(t, -1);
     with_register(t, WIDE, 0xd3, 4, RAX); // shift by cl
     byte(t, 0xc4), byte(t, 0xe1), byte(t, 0xfb), byte(t, 0x92), byte(t, 0xc0 | REST << 3); // kmovq

@@ -43,7 +43,7 @@ enum { SIGNED = 1, ACCUMULATES = 2 };    // options of what widens
 enum { SWAPPED = 1, INVERTED = 2 };      // options of comparisons
 enum { SIGN_PLAIN, SIGN_INVERTED, SIGN_XOR }; // options of sign injections
 
-enum { MOST_CHUNKS = 8, MOST_RESULTS = 4 }; // of a group; that are computed before one is stored
+enum { MOST_CHUNKS = 16, MOST_RESULTS = 8 }; // of a group; that are computed before one is stored
 enum { SCALAR = 15 }; // host register of a second operand that is one for all elements
 
 // Host instructions in VEX encoding: prefix, map, opcode.
@@ -127,12 +127,15 @@ static inline void on_constant(translation *t, unsigned code, unsigned reg, unsi
 }
 
 // code reg, [rdx + r10 + offset]
-static inline void on_guest(translation *t, unsigned code, unsigned reg, uint8_t offset)
+static inline void on_guest(translation *t, unsigned code, unsigned reg, uint32_t offset)
 {
     vex(t, code, reg, 0, true, 0);
-    byte(t, 0x40 | (reg & 7) << 3 | 4);
+    byte(t, (offset < 128 ? 0x40 : 0x80) | (reg & 7) << 3 | 4);
     byte(t, (R10 & 7) << 3 | RDX);
-    byte(t, offset);
+    if (offset < 128)
+        byte(t, offset);
+    else
+        word(t, offset);
 }
 
 // Of byte `offset` of vector register r, from rsi.

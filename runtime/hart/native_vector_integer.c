@@ -256,14 +256,14 @@ bool hart_native_vector_merge(translation *t, hart_op *op, const vector_row *row
 
 // --------------------------------------------------------------------- gathers
 
-// Bytes, from tables of up to MOST_RESULTS chunks, which are held in registers.
+// Bytes, from tables of few chunks, which are held in registers.
 bool hart_native_vector_gather(translation *t, hart_op *op, const vector_row *row)
 {
-    enum { TABLE = 4, INDEX = 0, SUM, NEXT, TWICE_16_BYTES = INTEGER_OP38(0x5a) };
+    enum { MOST_TABLES = 4, TABLE = 4, INDEX = 0, SUM, NEXT, TWICE_16_BYTES = INTEGER_OP38(0x5a) };
     const unsigned shuffle = INTEGER_OP38(0x00), add_saturating = INTEGER_OP(0xdc);
     const unsigned chunks = vector_sew(t) == 0 ? hart_native_chunks_of(t, op, row) : 0;
     const int lmul = vector_lmul(t);
-    if (!chunks || chunks > MOST_RESULTS || !are_apart(op->rd, lmul, op->rs1, lmul) ||
+    if (!chunks || chunks > MOST_TABLES || !are_apart(op->rd, lmul, op->rs1, lmul) ||
         !are_apart(op->rd, lmul, op->rs2, lmul))
         return false;
     hart_native_require_shape(t, op);

@@ -96,7 +96,7 @@ bool hart_native_vector_configuration(translation *t, hart_op *op, const vector_
 static void load_from_guest(translation *t, const hart_op *op, unsigned r, unsigned chunk)
 {
     hart_native_site(t, op);
-    on_guest(t, LOAD, 0, (uint8_t)(host_bytes(t) * chunk));
+    on_guest(t, LOAD, 0, host_bytes(t) * chunk);
     store(t, 0, r, chunk);
 }
 
@@ -109,7 +109,7 @@ static void store_to_guest(translation *t, const hart_op *op, unsigned r, unsign
     if (t->partial)
         hart_native_store_active(t, 0, chunk);
     else
-        on_guest(t, STORE, 0, (uint8_t)(host_bytes(t) * chunk));
+        on_guest(t, STORE, 0, host_bytes(t) * chunk);
 }
 
 static void count_bytes(translation *t, bool stores, unsigned bytes)

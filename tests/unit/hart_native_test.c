@@ -254,6 +254,7 @@ static void instructions_are_those_of_handlers(void **state)
     (void)state;
     try_shapes(128);
     try_shapes(256);
+    try_shapes(512);
     try_shapes(1024);
     assert_true(tried > 50000);
 }
