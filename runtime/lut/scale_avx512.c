@@ -67,8 +67,17 @@ INLINE void deq(lut_unit *u, unsigned rd, unsigned rs3, const uint8_t *scales,
 
 #define EACH_DEQ(DO)                                                                               \
     DO(1, 0, 0)                                                                                    \
-    DO(1, 0, 1) DO(1, 1, 0) DO(1, 1, 1) DO(2, 0, 0) DO(2, 0, 1) DO(2, 1, 0) DO(2, 1, 1)            \
-        DO(4, 0, 0) DO(4, 0, 1) DO(4, 1, 0) DO(4, 1, 1)
+    DO(1, 0, 1)                                                                                    \
+    DO(1, 1, 0)                                                                                    \
+    DO(1, 1, 1)                                                                                    \
+    DO(2, 0, 0)                                                                                    \
+    DO(2, 0, 1)                                                                                    \
+    DO(2, 1, 0)                                                                                    \
+    DO(2, 1, 1)                                                                                    \
+    DO(4, 0, 0)                                                                                    \
+    DO(4, 0, 1)                                                                                    \
+    DO(4, 1, 0)                                                                                    \
+    DO(4, 1, 1)
 #define DEFINE_DEQ(m, real, wide)                                                                  \
     static void deq_##m##_##real##_##wide(lut_unit *u, unsigned rd, unsigned rs3,                  \
                                           const uint8_t *scales, const uint8_t *factors)           \
