@@ -83,6 +83,8 @@ static const struct emit_row {
     {IR_STORE, emit_store},
     {IR_VLOAD, emit_vload},
     {IR_VSTORE, emit_vstore},
+    {IR_VLOAD_PAIRS, emit_vload_pairs},
+    {IR_VSTORE_PAIRS, emit_vstore_pairs},
     {IR_PREFETCH, emit_prefetch},
 };
 

@@ -169,6 +169,8 @@ void emit_view(emitter *e, ir_op *op);
 void emit_load(emitter *e, ir_op *op);
 void emit_store(emitter *e, ir_op *op);
 void emit_vload(emitter *e, ir_op *op);
+void emit_vload_pairs(emitter *e, ir_op *op);
+void emit_vstore_pairs(emitter *e, ir_op *op);
 void emit_vstore(emitter *e, ir_op *op);
 void emit_prefetch(emitter *e, ir_op *op); // prefetch.c
 // The address of element [at..] of the buffer, `at` being the operands from `first` on.

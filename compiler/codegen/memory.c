@@ -306,6 +306,56 @@ void emit_vload(emitter *e, ir_op *op)
     bind_value(e, ir_result(op, 0), from_memory(e, x, s));
 }
 
+// Neighbours are loaded and stored side by side, as integers of their size, and are taken apart and
+// put together in registers.
+static LLVMTypeRef pairs_type(emitter *e, scalar_type s)
+{
+    return LLVMScalableVectorType(int_type(e, (unsigned)(8 * scalar_size(s))), 2 * e->lanes);
+}
+
+static LLVMValueRef twice(emitter *e, LLVMValueRef x)
+{
+    return LLVMBuildNUWAdd(e->builder, x, x, "");
+}
+
+void emit_vload_pairs(emitter *e, ir_op *op)
+{
+    const ir_value *buffer = ir_operand(op, 0);
+    scalar_type s = buffer->type->scalar;
+    LLVMTypeRef pairs = pairs_type(e, s),
+                lanes = LLVMScalableVectorType(memory_type(e, s), e->lanes);
+    LLVMValueRef at = element_address(e, op, buffer, 1), mask = all_lanes(e, 2 * e->lanes);
+    LLVMTypeRef overloads[] = {pairs, LLVMTypeOf(at)};
+    LLVMValueRef x = call_intrinsic(e, "llvm.vp.load", 2, overloads, 3,
+                                    (LLVMValueRef[]){at, mask, twice(e, e->evl)});
+    align_operand(e, x, 0, s);
+    x = call_intrinsic(e, "llvm.vector.deinterleave2", 1, &pairs, 1, &x);
+    for (unsigned i = 0; i < 2; i++) {
+        LLVMValueRef each = LLVMBuildExtractValue(e->builder, x, i, "");
+        each = LLVMBuildBitCast(e->builder, each, lanes, "");
+        bind_value(e, ir_result(op, i), from_memory(e, each, s));
+    }
+}
+
+void emit_vstore_pairs(emitter *e, ir_op *op)
+{
+    const ir_value *buffer = ir_operand(op, 2);
+    scalar_type s = buffer->type->scalar;
+    LLVMTypeRef pairs = pairs_type(e, s);
+    LLVMTypeRef half = LLVMScalableVectorType(LLVMGetElementType(pairs), e->lanes);
+    LLVMValueRef both[2];
+    for (unsigned i = 0; i < 2; i++) {
+        LLVMValueRef x = vector_of(e, value_of(e, ir_operand(op, i)), e->lanes);
+        both[i] = LLVMBuildBitCast(e->builder, to_memory(e, x, s), half, "");
+    }
+    LLVMValueRef x = call_intrinsic(e, "llvm.vector.interleave2", 1, &pairs, 2, both);
+    LLVMValueRef at = element_address(e, op, buffer, 3), mask = all_lanes(e, 2 * e->lanes);
+    LLVMTypeRef overloads[] = {pairs, LLVMTypeOf(at)};
+    LLVMValueRef store = call_intrinsic(e, "llvm.vp.store", 2, overloads, 4,
+                                        (LLVMValueRef[]){x, at, mask, twice(e, e->evl)});
+    align_operand(e, store, 1, s);
+}
+
 void emit_vstore(emitter *e, ir_op *op)
 {
     const ir_value *buffer = ir_operand(op, 1);

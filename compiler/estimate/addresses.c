@@ -133,9 +133,11 @@ void note_access(analysis *s, const ir_op *op)
 {
     switch (op->code) {
     case IR_LOAD:
-    case IR_VLOAD: note_element(s, op, 0); break;
+    case IR_VLOAD:
+    case IR_VLOAD_PAIRS: note_element(s, op, 0); break;
     case IR_STORE:
     case IR_VSTORE: note_element(s, op, 1); break;
+    case IR_VSTORE_PAIRS: note_element(s, op, 2); break;
     case IR_VIEW:
     case IR_CALL: break;
     default:

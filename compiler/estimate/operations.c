@@ -370,6 +370,47 @@ static void move_vector(walker *w, ir_op *op, bool write)
         info(w, &op->results[0])->at = y;
 }
 
+// Neighbours move as lanes of twice the number.
+static result move_pairs(walker *w, ir_op *op, unsigned slot, const operands *x)
+{
+    const ir_value *buffer = ir_operand(op, slot);
+    int64_t size = (int64_t)scalar_size(buffer->type->scalar);
+    access a = {.root = root_of(w, buffer),
+                .offset = address_of(w, op, buffer, slot + 1),
+                .bytes = 2 * size * (int64_t)w->lanes,
+                .rows = 1,
+                .write = slot > 0};
+    set_share(w, &a, varies_of(w, op, buffer, 1));
+    isa_instruction in = {.opcode = (uint16_t)vector_access((unsigned)(8 * size), false, slot > 0)};
+    isa_shape shape = {.vl = 2 * w->lanes, .sew = (unsigned)(8 * size)};
+    result y = hart_issue(w->hart, &in, &shape, x, 1, &a);
+    w->info->ops.items[op->mark].last_address = a.offset;
+    return y;
+}
+
+// Lanes are narrowed: from wide ones of two neighbours each.
+static void load_pairs(walker *w, ir_op *op)
+{
+    unsigned bits = scalar_rows[ir_operand(op, 0)->type->scalar].bits;
+    isa_shape narrow = {.vl = w->lanes, .sew = bits};
+    operands x = {.n = 1, .items = {move_pairs(w, op, 0, &(operands){0})}};
+    for (unsigned i = 0; i < 2; i++)
+        info(w, &op->results[i])->at = hart_issue_plain(w->hart, ISA_VNSRL_WI, &narrow, &x);
+}
+
+// Two neighbours become a wide lane by a widening sum and product.
+static void store_pairs(walker *w, ir_op *op)
+{
+    unsigned bits = scalar_rows[ir_operand(op, 2)->type->scalar].bits;
+    isa_shape wide = {.vl = w->lanes, .sew = bits};
+    operands x = walk_operand(w, ir_operand(op, 0)), y = walk_operand(w, ir_operand(op, 1));
+    operands both = {.n = 2, .items = {x.items[0], y.items[0]}};
+    both.items[0] = hart_issue_plain(w->hart, ISA_VWADDU_VV, &wide, &both);
+    both.items[0] = hart_issue_plain(w->hart, ISA_VWMACCU_VX, &wide, &both);
+    both.n = 1;
+    move_pairs(w, op, 2, &both);
+}
+
 // ------------------------------------------------------------------------------- tiles
 
 static access tile_access(walker *w, const ir_op *op, const char *operand, int64_t bytes,
@@ -600,6 +641,8 @@ void walk_operation(walker *w, ir_op *op)
     case IR_STORE: move_scalar(w, op, op->code == IR_STORE); return;
     case IR_VLOAD:
     case IR_VSTORE: move_vector(w, op, op->code == IR_VSTORE); return;
+    case IR_VLOAD_PAIRS: load_pairs(w, op); return;
+    case IR_VSTORE_PAIRS: store_pairs(w, op); return;
     case IR_REDUCE: reduce(w, op); return;
     case IR_PREFETCH: prefetch(w, op); return;
     case IR_BROADCAST: take(w, &op->results[0], ir_operand(op, 0)); return;

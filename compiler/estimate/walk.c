@@ -73,7 +73,8 @@ static void move_on(walker *w, const ir_op *loop)
 // A strip's last store waits for what it stores: LLVM moves on in front of it.
 static bool moves_on_early(const ir_op *op)
 {
-    return op->code == IR_VSTORE && op->next && op->next->code == IR_YIELD;
+    return (op->code == IR_VSTORE || op->code == IR_VSTORE_PAIRS) && op->next &&
+           op->next->code == IR_YIELD;
 }
 
 static void end_round(walker *w, const rounds *r)
@@ -432,18 +433,23 @@ typedef struct scheduler {
     unsigned widened; // loads of narrow elements that are not converted yet
 } scheduler;
 
+static bool is_vector_load(const ir_op *op)
+{
+    return op->code == IR_VLOAD || op->code == IR_VLOAD_PAIRS;
+}
+
 static unsigned registers_of(const walker *w, const ir_op *op)
 {
-    if (op->code != IR_VLOAD)
+    if (!is_vector_load(op))
         return 0;
-    unsigned bits = scalar_rows[ir_operand(op, 0)->type->scalar].bits;
+    unsigned bits = op->n_results * scalar_rows[ir_operand(op, 0)->type->scalar].bits;
     return (unsigned)((w->lanes * bits + w->frame->options->machine->vlen - 1) /
                       w->frame->options->machine->vlen);
 }
 
 static bool is_widened(const ir_op *op)
 {
-    const ir_use *use = op->code == IR_VLOAD ? op->results[0].uses : NULL;
+    const ir_use *use = is_vector_load(op) ? op->results[0].uses : NULL;
     return use && use->op->code == IR_CAST &&
            scalar_rows[use->op->results[0].type->scalar].bits >
                scalar_rows[op->results[0].type->scalar].bits;
@@ -470,7 +476,7 @@ static void look_ahead(walker *w, scheduler *s)
 {
     for (; s->next && !w->failed; s->next = s->next->next) {
         ir_op *op = s->next;
-        if (op->code == IR_VLOAD || op->code == IR_LOAD) {
+        if (is_vector_load(op) || op->code == IR_LOAD) {
             unsigned n = registers_of(w, op);
             if (s->registers + n > s->room || (is_widened(op) && s->widened == MOST_WIDENED))
                 return;
@@ -493,7 +499,7 @@ static unsigned registers_freed(const walker *w, const ir_op *op)
     unsigned n = 0;
     for (unsigned i = 0; i < op->n_operands; i++) {
         const ir_value *v = ir_operand(op, i);
-        bool last = v && v->kind == IR_VALUE_RESULT && v->op->code == IR_VLOAD;
+        bool last = v && v->kind == IR_VALUE_RESULT && is_vector_load(v->op);
         for (const ir_use *u = last ? v->uses : NULL; u; u = u->next)
             last = last && u->op->mark <= op->mark && (u->op != op || u->slot <= i);
         n += last ? registers_of(w, v->op) : 0;

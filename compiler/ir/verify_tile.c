@@ -121,6 +121,18 @@ static bool rule_store(verifier *v, const ir_op *op)
     return check_access(v, op, op->operands[0].value->type, op->operands[1].value->type, 2);
 }
 
+static bool rule_load_pairs(verifier *v, const ir_op *op)
+{
+    return check_access(v, op, op->results[0].type, op->operands[0].value->type, 1) &&
+           check_access(v, op, op->results[1].type, op->operands[0].value->type, 1);
+}
+
+static bool rule_store_pairs(verifier *v, const ir_op *op)
+{
+    return check_access(v, op, op->operands[0].value->type, op->operands[2].value->type, 3) &&
+           check_access(v, op, op->operands[1].value->type, op->operands[2].value->type, 3);
+}
+
 // ----------------------------------------------------------------------- Xlut
 
 static bool check_register(verifier *v, const ir_op *op)
@@ -302,13 +314,31 @@ static bool rule_mac(verifier *v, const ir_op *op)
 }
 
 verify_rule *const verify_tile_rules[IR_OPCODE_COUNT] = {
-    [IR_COMPARE] = rule_compare,   [IR_SELECT] = rule_select, [IR_BROADCAST] = rule_lanes,
-    [IR_LANE] = rule_lane,         [IR_REDUCE] = rule_lanes,  [IR_ALLOC] = rule_alloc,
-    [IR_ADDRESS] = rule_address,   [IR_VIEW] = rule_view,     [IR_LOAD] = rule_load,
-    [IR_VLOAD] = rule_load,        [IR_STORE] = rule_store,   [IR_VSTORE] = rule_store,
-    [IR_XLUT_LD] = rule_ld,        [IR_XLUT_ST] = rule_st,    [IR_XLUT_ZERO] = rule_zero,
-    [IR_XLUT_TBL] = rule_tbl,      [IR_XLUT_MMA] = rule_mma,  [IR_XLUT_DEQ] = rule_deq,
-    [IR_XLUT_OFF] = rule_off,      [IR_XLUT_LDA] = rule_lda,  [IR_XLUT_STA] = rule_sta,
-    [IR_XLUT_LDM] = rule_ldm,      [IR_XLUT_STM] = rule_stm,  [IR_XLUT_MAC] = rule_mac,
+    [IR_COMPARE] = rule_compare,
+    [IR_SELECT] = rule_select,
+    [IR_BROADCAST] = rule_lanes,
+    [IR_LANE] = rule_lane,
+    [IR_REDUCE] = rule_lanes,
+    [IR_ALLOC] = rule_alloc,
+    [IR_ADDRESS] = rule_address,
+    [IR_VIEW] = rule_view,
+    [IR_LOAD] = rule_load,
+    [IR_VLOAD] = rule_load,
+    [IR_STORE] = rule_store,
+    [IR_VSTORE] = rule_store,
+    [IR_VLOAD_PAIRS] = rule_load_pairs,
+    [IR_VSTORE_PAIRS] = rule_store_pairs,
+    [IR_XLUT_LD] = rule_ld,
+    [IR_XLUT_ST] = rule_st,
+    [IR_XLUT_ZERO] = rule_zero,
+    [IR_XLUT_TBL] = rule_tbl,
+    [IR_XLUT_MMA] = rule_mma,
+    [IR_XLUT_DEQ] = rule_deq,
+    [IR_XLUT_OFF] = rule_off,
+    [IR_XLUT_LDA] = rule_lda,
+    [IR_XLUT_STA] = rule_sta,
+    [IR_XLUT_LDM] = rule_ldm,
+    [IR_XLUT_STM] = rule_stm,
+    [IR_XLUT_MAC] = rule_mac,
     [IR_PREFETCH] = rule_prefetch,
 };

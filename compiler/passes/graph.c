@@ -28,6 +28,22 @@ int64_t graph_rows(const ir_type *t)
     return rows;
 }
 
+bool graph_writes(const ir_op *op, unsigned slot)
+{
+    switch (op->code) {
+    case IR_NATIVE_MULTIPLY: return slot == 2 || slot == 4;
+    case IR_VSTORE_PAIRS:
+    case IR_NATIVE_UNPACK: return slot == 2;
+    case IR_STORE:
+    case IR_VSTORE:
+    case IR_NATIVE_PREPARE:
+    case IR_XLUT_ST:
+    case IR_XLUT_STA:
+    case IR_XLUT_STM: return slot == 1;
+    default: return op->code == IR_CALL;
+    }
+}
+
 bool graph_writes_tiles(const ir_op *op)
 {
     switch (op->code) {

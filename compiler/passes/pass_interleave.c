@@ -119,11 +119,13 @@ static bool is_independent(const column_loop *c)
 {
     IR_FOR_OPS(op, c->strip->regions[0])
     {
-        const ir_value *root;
-        address at;
-        if (op->code == IR_VSTORE &&
-            (!address_of(ir_operand(op, 1), &root, &at) || same_places(c->products, root)))
-            return false;
+        for (unsigned i = 0; i < op->n_operands; i++) {
+            const ir_value *root;
+            address at;
+            if (graph_writes(op, i) &&
+                (!address_of(ir_operand(op, i), &root, &at) || same_places(c->products, root)))
+                return false;
+        }
     }
     return true;
 }

@@ -50,21 +50,6 @@ static const ir_op *shared_loop_around(const ir_op *op)
     return NULL;
 }
 
-static bool writes(const ir_op *op, unsigned slot)
-{
-    switch (op->code) {
-    case IR_NATIVE_MULTIPLY: return slot == 2 || slot == 4;
-    case IR_NATIVE_UNPACK: return slot == 2;
-    case IR_STORE:
-    case IR_VSTORE:
-    case IR_NATIVE_PREPARE:
-    case IR_XLUT_ST:
-    case IR_XLUT_STA:
-    case IR_XLUT_STM: return slot == 1;
-    default: return op->code == IR_CALL;
-    }
-}
-
 static void note_op(ir_op *op, void *context)
 {
     kernel_use *k = context;
@@ -75,7 +60,7 @@ static void note_op(ir_op *op, void *context)
         if (!v || v->type->kind != IR_BUFFER || root_of(v)->kind != IR_VALUE_ARGUMENT)
             continue;
         argument_use *use = &k->arguments[root_of(v)->index];
-        bool written = writes(op, i);
+        bool written = graph_writes(op, i);
         use->written = use->written || written;
         use->read = use->read || !written || op->code == IR_CALL;
         use->written_by_all = use->written_by_all || (written && !inside);

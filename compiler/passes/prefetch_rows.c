@@ -83,14 +83,12 @@ static bool is_written(const ir_value *root, const ir_block *b)
     bool written = false;
     IR_FOR_OPS(op, b)
     {
-        const ir_value *to = op->code == IR_STORE || op->code == IR_VSTORE ||
-                                     op->code == IR_XLUT_ST || op->code == IR_XLUT_STA ||
-                                     op->code == IR_XLUT_STM
-                                 ? ir_operand(op, 1)
-                                 : NULL;
-        while (to && is_op(to, IR_VIEW))
-            to = ir_operand(to->op, 0);
-        written |= to == root;
+        for (unsigned i = 0; i < op->n_operands; i++) {
+            const ir_value *to = graph_writes(op, i) ? ir_operand(op, i) : NULL;
+            while (to && is_op(to, IR_VIEW))
+                to = ir_operand(to->op, 0);
+            written |= to == root;
+        }
         for (unsigned r = 0; r < op->n_regions; r++)
             written |= is_written(root, op->regions[r]);
     }

@@ -88,11 +88,11 @@ static LLVMValueRef helper(emitter *e, scalar_type s, bool load)
     return f;
 }
 
-static LLVMValueRef call_helper(emitter *e, const ir_op *op, LLVMValueRef at, scalar_type s,
+static LLVMValueRef call_helper(emitter *e, int64_t step, LLVMValueRef at, scalar_type s,
                                 LLVMValueRef x)
 {
     LLVMValueRef f = helper(e, s, !x);
-    int64_t stride = ir_integer(op, "stride") * (int64_t)scalar_size(s);
+    int64_t stride = step * (int64_t)scalar_size(s);
     LLVMValueRef count = e->mask ? e->vl : int_constant(e, 64, e->lanes);
     LLVMValueRef arguments[] = {at, int_constant(e, 64, stride), count, x};
     return LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(f), f, arguments, x ? 4 : 3, "");
@@ -101,19 +101,19 @@ static LLVMValueRef call_helper(emitter *e, const ir_op *op, LLVMValueRef at, sc
 // ------------------------------------------------------------------ instructions
 
 // The instructions that the access needs exist.
-static bool has_masks(const emitter *e, const ir_op *op, scalar_type s)
+static bool has_masks(const emitter *e, int64_t step, scalar_type s)
 {
-    if (ir_integer(op, "stride") != 1)
+    if (step != 1)
         return e->level->vector_bits >= 512 && scalar_size(s) >= 4;
     return !e->mask || e->level->vector_bits >= 512 ||
            (e->level->vector_bits >= 256 && scalar_size(s) >= 4);
 }
 
 // The addresses of the lanes' elements.
-static LLVMValueRef lane_addresses(emitter *e, const ir_op *op, LLVMValueRef at, scalar_type s)
+static LLVMValueRef lane_addresses(emitter *e, int64_t step, LLVMValueRef at, scalar_type s)
 {
     LLVMValueRef *offsets = ARENA_ARRAY(e->arena, LLVMValueRef, e->lanes);
-    int64_t stride = ir_integer(op, "stride") * (int64_t)scalar_size(s);
+    int64_t stride = step * (int64_t)scalar_size(s);
     for (unsigned i = 0; i < e->lanes; i++)
         offsets[i] = int_constant(e, 64, i * stride);
     LLVMValueRef all = LLVMConstVector(offsets, e->lanes);
@@ -126,12 +126,12 @@ static LLVMValueRef mask_or_all(emitter *e)
 }
 
 // Elements of two bytes at strides of whole words: of the aligned words that they lie in.
-static bool gathers_words(const emitter *e, const ir_op *op, scalar_type s)
+static bool gathers_words(const emitter *e, int64_t step, scalar_type s)
 {
-    return e->level->vector_bits >= 512 && scalar_size(s) == 2 && ir_integer(op, "stride") % 2 == 0;
+    return e->level->vector_bits >= 512 && scalar_size(s) == 2 && step % 2 == 0;
 }
 
-static LLVMValueRef load_words(emitter *e, const ir_op *op, LLVMValueRef at, scalar_type s)
+static LLVMValueRef load_words(emitter *e, int64_t step, LLVMValueRef at, scalar_type s)
 {
     LLVMTypeRef i64 = int_type(e, 64), words = vector_type(e, int_type(e, 32), e->lanes);
     LLVMTypeRef pointer = LLVMTypeOf(at), overloads[] = {pointer, i64};
@@ -141,7 +141,7 @@ static LLVMValueRef load_words(emitter *e, const ir_op *op, LLVMValueRef at, sca
         LLVMBuildTrunc(e->builder, LLVMBuildPtrToInt(e->builder, at, i64, ""), int_type(e, 32), "");
     LLVMValueRef bits = primitive2(e, P_AND, primitive2(e, P_SHL, low, int_constant(e, 32, 3)),
                                    int_constant(e, 32, 16));
-    LLVMValueRef all = lane_addresses(e, op, aligned, s);
+    LLVMValueRef all = lane_addresses(e, step, aligned, s);
     LLVMTypeRef gather[] = {words, LLVMTypeOf(all)};
     LLVMValueRef x = call_intrinsic(
         e, "llvm.masked.gather", 2, gather, 4,
@@ -151,16 +151,16 @@ static LLVMValueRef load_words(emitter *e, const ir_op *op, LLVMValueRef at, sca
     return LLVMBuildBitCast(e->builder, x, lanes_type(e, s), "");
 }
 
-static LLVMValueRef load_lanes(emitter *e, const ir_op *op, LLVMValueRef at, scalar_type s)
+static LLVMValueRef load_lanes(emitter *e, int64_t step, LLVMValueRef at, scalar_type s)
 {
     LLVMTypeRef type = lanes_type(e, s);
-    if (ir_integer(op, "stride") != 1 && gathers_words(e, op, s))
-        return load_words(e, op, at, s);
-    if (!has_masks(e, op, s))
-        return call_helper(e, op, at, s, NULL);
+    if (step != 1 && gathers_words(e, step, s))
+        return load_words(e, step, at, s);
+    if (!has_masks(e, step, s))
+        return call_helper(e, step, at, s, NULL);
     LLVMValueRef align = int_constant(e, 32, (int64_t)scalar_size(s)), zero = LLVMConstNull(type);
-    if (ir_integer(op, "stride") != 1) {
-        LLVMValueRef all = lane_addresses(e, op, at, s);
+    if (step != 1) {
+        LLVMValueRef all = lane_addresses(e, step, at, s);
         LLVMTypeRef overloads[] = {type, LLVMTypeOf(all)};
         return call_intrinsic(e, "llvm.masked.gather", 2, overloads, 4,
                               (LLVMValueRef[]){all, align, mask_or_all(e), zero});
@@ -179,21 +179,35 @@ void native_vload(emitter *e, ir_op *op)
 {
     const ir_value *buffer = ir_operand(op, 0);
     scalar_type s = buffer->type->scalar;
-    LLVMValueRef x = load_lanes(e, op, element_address(e, op, buffer, 1), s);
+    LLVMValueRef at = element_address(e, op, buffer, 1);
+    LLVMValueRef x = load_lanes(e, ir_integer(op, "stride"), at, s);
     bind_value(e, ir_result(op, 0), from_memory(e, x, s));
 }
 
-void native_vstore(emitter *e, ir_op *op)
+static LLVMValueRef next_element(emitter *e, LLVMValueRef at, scalar_type s)
 {
-    const ir_value *buffer = ir_operand(op, 1);
+    return at_byte(e, at, int_constant(e, 64, 1), int_constant(e, 64, (int64_t)scalar_size(s)));
+}
+
+void native_vload_pairs(emitter *e, ir_op *op)
+{
+    const ir_value *buffer = ir_operand(op, 0);
     scalar_type s = buffer->type->scalar;
-    LLVMValueRef x = to_memory(e, vector_of(e, value_of(e, ir_operand(op, 0)), e->lanes), s);
-    LLVMValueRef at = element_address(e, op, buffer, 2);
+    LLVMValueRef at = element_address(e, op, buffer, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        LLVMValueRef x = load_lanes(e, 2, i ? next_element(e, at, s) : at, s);
+        bind_value(e, ir_result(op, i), from_memory(e, x, s));
+    }
+}
+
+static void store_lanes(emitter *e, int64_t step, LLVMValueRef x, LLVMValueRef at, scalar_type s)
+{
     LLVMValueRef align = int_constant(e, 32, (int64_t)scalar_size(s));
-    if (!has_masks(e, op, s)) {
-        call_helper(e, op, at, s, x);
-    } else if (ir_integer(op, "stride") != 1) {
-        LLVMValueRef all = lane_addresses(e, op, at, s);
+    x = to_memory(e, vector_of(e, x, e->lanes), s);
+    if (!has_masks(e, step, s)) {
+        call_helper(e, step, at, s, x);
+    } else if (step != 1) {
+        LLVMValueRef all = lane_addresses(e, step, at, s);
         LLVMTypeRef overloads[] = {LLVMTypeOf(x), LLVMTypeOf(all)};
         call_intrinsic(e, "llvm.masked.scatter", 2, overloads, 4,
                        (LLVMValueRef[]){x, all, align, mask_or_all(e)});
@@ -204,4 +218,20 @@ void native_vstore(emitter *e, ir_op *op)
     } else {
         LLVMSetAlignment(LLVMBuildStore(e->builder, x, at), (unsigned)scalar_size(s));
     }
+}
+
+void native_vstore(emitter *e, ir_op *op)
+{
+    const ir_value *buffer = ir_operand(op, 1);
+    LLVMValueRef x = value_of(e, ir_operand(op, 0)), at = element_address(e, op, buffer, 2);
+    store_lanes(e, ir_integer(op, "stride"), x, at, buffer->type->scalar);
+}
+
+void native_vstore_pairs(emitter *e, ir_op *op)
+{
+    const ir_value *buffer = ir_operand(op, 2);
+    scalar_type s = buffer->type->scalar;
+    LLVMValueRef at = element_address(e, op, buffer, 3);
+    store_lanes(e, 2, value_of(e, ir_operand(op, 0)), at, s);
+    store_lanes(e, 2, value_of(e, ir_operand(op, 1)), next_element(e, at, s), s);
 }

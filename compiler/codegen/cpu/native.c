@@ -129,6 +129,8 @@ static const struct native_row {
     {IR_STRIP, native_strip},
     {IR_VLOAD, native_vload},
     {IR_VSTORE, native_vstore},
+    {IR_VLOAD_PAIRS, native_vload_pairs},
+    {IR_VSTORE_PAIRS, native_vstore_pairs},
     {IR_REDUCE, native_reduce},
     {IR_LANE, native_lane},
     {IR_BARRIER, native_barrier},

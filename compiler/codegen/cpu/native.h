@@ -26,6 +26,8 @@ LLVMValueRef lane_numbers(emitter *e, unsigned lanes, unsigned bits); // 0, 1, 2
 
 // lanes.c
 void native_vload(emitter *e, ir_op *op);
+void native_vload_pairs(emitter *e, ir_op *op);
+void native_vstore_pairs(emitter *e, ir_op *op);
 void native_vstore(emitter *e, ir_op *op);
 
 // Products: product.c, prepare.c

@@ -355,6 +355,23 @@ void low_vstore(lowering *l, ir_value *x, ir_value *buffer, ir_value *row, ir_va
         ir_set_integer(op, "stride", stride);
 }
 
+low_pair low_vload_pairs(lowering *l, ir_value *buffer, ir_value *row, ir_value *column)
+{
+    ir_value *operands[3] = {buffer};
+    unsigned count = 1 + indices(l, buffer, row, column, operands + 1);
+    const ir_type *type = ir_type_vector(l->module, buffer->type->scalar);
+    ir_op *op =
+        ir_build(&l->at, IR_VLOAD_PAIRS, count, operands, 2, (const ir_type *[]){type, type});
+    return (low_pair){ir_result(op, 0), ir_result(op, 1)};
+}
+
+void low_vstore_pairs(lowering *l, low_pair x, ir_value *buffer, ir_value *row, ir_value *column)
+{
+    ir_value *operands[5] = {x.first, x.second, buffer};
+    unsigned count = 3 + indices(l, buffer, row, column, operands + 3);
+    ir_build(&l->at, IR_VSTORE_PAIRS, count, operands, 0, NULL);
+}
+
 const char *low_width(scalar_type t)
 {
     switch (scalar_size(t)) {

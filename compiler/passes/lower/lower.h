@@ -104,6 +104,12 @@ void low_store(lowering *l, ir_value *x, ir_value *buffer, ir_value *row, ir_val
 ir_value *low_vload(lowering *l, ir_value *buffer, ir_value *row, ir_value *column, int64_t stride);
 void low_vstore(lowering *l, ir_value *x, ir_value *buffer, ir_value *row, ir_value *column,
                 int64_t stride);
+// Neighbouring elements, from `column` on: the lanes of the first and of the second ones.
+typedef struct low_pair {
+    ir_value *first, *second;
+} low_pair;
+low_pair low_vload_pairs(lowering *l, ir_value *buffer, ir_value *row, ir_value *column);
+void low_vstore_pairs(lowering *l, low_pair x, ir_value *buffer, ir_value *row, ir_value *column);
 // Fills columns [from, to) of a row with a number.
 void low_fill(lowering *l, ir_value *buffer, ir_value *row, ir_value *from, ir_value *to,
               double value);

@@ -5,7 +5,7 @@ typedef struct rotation {
     const place *x, *cosine, *sine, *y;
     ir_dim heads;
     int64_t pairs, columns;
-    int64_t step, second; // pair p is (step * p, step * p + second)
+    bool half; // pair p is (p, p + pairs), not (2 p, 2 p + 1)
     const char *width;
 } rotation;
 
@@ -14,20 +14,37 @@ static ir_value *head_row(lowering *l, const rotation *r, ir_value *row, ir_valu
     return low_add(l, low_mul(l, row, low_dim(l, r->heads)), head);
 }
 
+static low_pair load_pairs(lowering *l, const rotation *r, ir_value *row, ir_value *pair)
+{
+    ir_value *x = r->x->buffer;
+    if (!r->half)
+        return low_vload_pairs(l, x, row, low_mul(l, pair, low_index(l, 2)));
+    ir_value *second = low_add(l, pair, low_index(l, r->pairs));
+    return (low_pair){low_vload(l, x, row, pair, 1), low_vload(l, x, row, second, 1)};
+}
+
+static void store_pairs(lowering *l, const rotation *r, low_pair x, ir_value *row, ir_value *pair)
+{
+    ir_value *y = r->y->buffer;
+    if (!r->half) {
+        low_vstore_pairs(l, x, y, row, low_mul(l, pair, low_index(l, 2)));
+        return;
+    }
+    low_vstore(l, x.first, y, row, pair, 1);
+    low_vstore(l, x.second, y, row, low_add(l, pair, low_index(l, r->pairs)), 1);
+}
+
 static void rotate(lowering *l, const rotation *r, ir_value *row, ir_value *pair, ir_value *cosine,
                    ir_value *sine)
 {
     scalar_type to = r->y->type->scalar;
-    ir_value *first = low_mul(l, pair, low_index(l, r->step));
-    ir_value *second = low_add(l, first, low_index(l, r->second));
-    ir_value *a = low_cast(l, low_vload(l, r->x->buffer, row, first, r->step), SCALAR_F32);
-    ir_value *b = low_cast(l, low_vload(l, r->x->buffer, row, second, r->step), SCALAR_F32);
+    low_pair x = load_pairs(l, r, row, pair);
+    ir_value *a = low_cast(l, x.first, SCALAR_F32), *b = low_cast(l, x.second, SCALAR_F32);
     ir_value *minus = low_unary(l, IR_NEG, low_binary(l, IR_MUL, b, sine));
     ir_value *plus = low_binary(l, IR_MUL, b, cosine);
     ir_value *u = ir_build1(&l->at, IR_FMA, a->type, a, cosine, minus);
     ir_value *v = ir_build1(&l->at, IR_FMA, a->type, a, sine, plus);
-    low_vstore(l, low_cast(l, u, to), r->y->buffer, row, first, r->step);
-    low_vstore(l, low_cast(l, v, to), r->y->buffer, row, second, r->step);
+    store_pairs(l, r, (low_pair){low_cast(l, u, to), low_cast(l, v, to)}, row, pair);
 }
 
 static void rotate_heads(lowering *l, const rotation *r, ir_value *row)
@@ -71,10 +88,8 @@ bool lower_rope_kernel(lowering *l)
                   .heads = x->dims[x->rank - 2],
                   .pairs = low_columns(angles).value,
                   .columns = low_columns(x).value,
+                  .half = ir_name_is(op, "layout", "half"),
                   .width = low_region_width(l->region)};
-    bool half = ir_name_is(op, "layout", "half");
-    r.step = half ? 1 : 2;
-    r.second = half ? r.pairs : 1;
     l->at.where = op->where;
     low_loop rows;
     low_shared_begin(l, &rows, low_row_count(l, angles), "turns");
