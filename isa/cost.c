@@ -254,7 +254,11 @@ static uint64_t tile_traffic(const machine *m, const isa_instruction *in, const 
     case ISA_LUT_LDM:
     case ISA_LUT_LDT:
     case ISA_LUT_STM: bytes = matrix_row(m, in, s, &rows); break;
-    default: bytes = s->tile_columns ? s->tile_columns : tile_bytes(m) >> in->half; break;
+    default:
+        bytes = s->tile_columns ? s->tile_columns
+                : in->half      ? machine_table_bytes(m)
+                                : tile_bytes(m);
+        break;
     }
     *cycles = rows * ceiling(bytes, rate);
     return rows * bytes;

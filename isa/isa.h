@@ -183,6 +183,11 @@ static inline uint32_t machine_tile_bytes(const machine *m)
 {
     return 4 * m->tile_m * m->tile_n;
 }
+// A symmetric table of i8: what half forms of loads and stores move, half of a tile at most.
+static inline uint32_t machine_table_bytes(const machine *m)
+{
+    return 64 * m->tile_m * m->tile_m;
+}
 static inline uint32_t machine_tile_lookups(const machine *m)
 {
     return 8 * m->tile_m;

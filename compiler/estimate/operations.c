@@ -511,7 +511,8 @@ static uint64_t table_bytes(const machine *m, const ir_op *op, const isa_instruc
         return 0;
     uint64_t depth = machine_tile_depth(m), lookups = (depth + m->unit_k - 1) / m->unit_k;
     uint64_t encoded = machine_tile_lookups(m) << (ISA_TABLE_WIDTH - 1);
-    uint64_t bytes = (machine_tile_bytes(m) >> in->half) * (lookups << (m->unit_k - 1)) / encoded;
+    uint64_t bytes = (in->half ? machine_table_bytes(m) : machine_tile_bytes(m)) *
+                     (lookups << (m->unit_k - 1)) / encoded;
     return (bytes + LINE - 1) / LINE * LINE;
 }
 

@@ -329,7 +329,9 @@ static int64_t loaded_for(const prefetching *p, const ir_op *lookup)
     int64_t bytes = 0, tile = machine_tile_bytes(p->machine);
     for (const ir_op *op = lookup->previous; op && op->code != IR_XLUT_MMA; op = op->previous)
         if (op->code == IR_XLUT_LD || op->code == IR_XLUT_PF)
-            bytes += op->code == IR_XLUT_LD && ir_boolean(op, "half") ? tile / 2 : tile;
+            bytes += op->code == IR_XLUT_LD && ir_boolean(op, "half")
+                         ? machine_table_bytes(p->machine)
+                         : tile;
     return bytes;
 }
 

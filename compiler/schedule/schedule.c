@@ -139,8 +139,9 @@ static double table_share(const machine *target)
 
 static double table_bytes(const machine *target, const ir_type *table)
 {
-    double tile = (double)machine_tile_bytes(target) * table->parts * table_share(target);
-    return table->scalar == SCALAR_I8 && table->parts == 1 ? tile / 2 : tile;
+    bool half = table->scalar == SCALAR_I8 && table->parts == 1;
+    double bytes = half ? machine_table_bytes(target) : machine_tile_bytes(target) * table->parts;
+    return bytes * table_share(target);
 }
 
 // Scales and sums that stand for parts of a row: those of whole rows stay near.

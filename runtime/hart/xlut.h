@@ -44,7 +44,7 @@ static inline void resolve_row(hart *h, lut_operand *operand, unsigned row)
 static inline void load(hart *h, lut_unit *u, unsigned rd, bool half, uint64_t address,
                         uint32_t *passing)
 {
-    const uint32_t bytes = u->tile_bytes >> half;
+    const uint32_t bytes = half ? u->half_bytes : u->tile_bytes;
     check_alignment(h, address, LUT_TILE_ALIGNMENT, false);
     const bool lasting = lies_in(&h->operands[CONSTANT], address, bytes);
     const uint8_t *host = lasting ? h->memory_base + address : find(h, address, bytes, HART_READ);

@@ -77,7 +77,8 @@ static void follow_load(round_state *r, run_op *op)
 {
     run_loop *loop = r->loop;
     const uint32_t tile = 1u << op->rd;
-    op->place[0] = place(r, op->rs1, op->value, r->u->tile_bytes >> op->half, LUT_TILE_ALIGNMENT);
+    op->place[0] = place(r, op->rs1, op->value, op->half ? r->u->half_bytes : r->u->tile_bytes,
+                         LUT_TILE_ALIGNMENT);
     r->tile[op->rd] = op->place[0];
     for (unsigned i = 0; i < loop->spans; i++)
         loop->span[i].tiles &= ~tile;

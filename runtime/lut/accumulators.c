@@ -14,11 +14,11 @@ void lut_reference_zero(lut_unit *u, const isa_instruction *in, const lut_operan
     memset(lut_tile(u, in->rd), 0, u->tile_bytes);
 }
 
-// After the half form the second half of the tile is 0.
+// After the half form the rest of the tile is 0.
 void lut_reference_ld(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
     uint8_t *tile = lut_tile(u, in->rd);
-    uint32_t bytes = u->tile_bytes >> in->half;
+    uint32_t bytes = in->half ? u->half_bytes : u->tile_bytes;
     memcpy(tile, memory->item[0].host[0], bytes);
     memset(tile + bytes, 0, u->tile_bytes - bytes);
 }

@@ -103,6 +103,7 @@ struct lut_unit {
     uint32_t m, n;       // tile shape
     uint32_t lookups;    // L = 8m: depth of one lmma
     uint32_t tile_bytes; // 4mn
+    uint32_t half_bytes; // 64 m^2: what the half forms of lut.ld and lut.st move
     uint8_t *tiles;      // 32 tiles one after the other, 64-byte aligned; behind them as much again
                          // for whoever has to save some
     // What executes each instruction, by opcode (NULL for those that are not Xlut). Chosen at

@@ -45,8 +45,8 @@ static void tile_operand(const lut_unit *u, const isa_instruction *in, const uin
                          lut_operands *out)
 {
     uint64_t address = x[in->rs1] + (uint64_t)(int64_t)in->imm;
-    add_operand(out, address, in->half ? u->tile_bytes / 2 : u->tile_bytes, LUT_TILE_ALIGNMENT)
-        ->write = in->opcode == ISA_LUT_ST;
+    add_operand(out, address, in->half ? u->half_bytes : u->tile_bytes, LUT_TILE_ALIGNMENT)->write =
+        in->opcode == ISA_LUT_ST;
 }
 
 static void table_operands(const lut_unit *u, const isa_instruction *in, const uint64_t x[32],

@@ -114,25 +114,23 @@ void lut_avx512_off(lut_unit *u, const isa_instruction *in, const lut_operands *
     }
 }
 
-INLINE void copy_half(uint8_t *to, const uint8_t *from, uint32_t bytes)
+INLINE void copy_lines(uint8_t *to, const uint8_t *from, uint32_t bytes)
 {
-    for (uint32_t i = 0; i < bytes; i += 128) {
+    for (uint32_t i = 0; i < bytes; i += 64)
         _mm512_store_si512(to + i, _mm512_loadu_si512(from + i));
-        _mm512_store_si512(to + i + 64, _mm512_loadu_si512(from + i + 64));
-    }
 }
 
 void lut_avx512_ld(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
-    const uint32_t half = u->tile_bytes / 2, tile = 1u << in->rd;
+    const uint32_t half = u->half_bytes, tile = 1u << in->rd;
     uint8_t *to = lut_tile(u, in->rd);
     const uint8_t *from = memory->item[0].host[0];
-    copy_half(to, from, half);
+    copy_lines(to, from, half);
     if (!in->half) {
-        copy_half(to + half, from + half, half);
+        copy_lines(to + half, from + half, u->tile_bytes - half);
         u->half_zero &= ~tile;
     } else if (!(u->half_zero & tile)) {
-        for (uint32_t i = half; i < 2 * half; i += 64)
+        for (uint32_t i = half; i < u->tile_bytes; i += 64)
             _mm512_store_si512(to + i, _mm512_setzero_si512());
         u->half_zero |= tile;
     }

@@ -227,16 +227,16 @@ static void store_row(const lut_unit *u, const isa_instruction *in, uint32_t row
     }
 }
 
-// Rows that were not asked for are 0; so is the second half of a tile of i8.
+// Rows that were not asked for are 0; so is what is behind a table of i8.
 static void clear_rest(lut_unit *u, const isa_instruction *in, uint32_t rows)
 {
     const bool narrow = in->table == XLUT_TABLE_I8 || in->table == XLUT_TABLE_I8_DYNAMIC;
-    const uint32_t half = u->tile_bytes / 2, tile = 1u << in->rd;
+    const uint32_t half = u->half_bytes, tile = 1u << in->rd;
     const uint32_t written = rows * u->lookups * ENTRIES * (narrow ? 1 : 2);
     uint8_t *to = lut_tile(u, in->rd);
     memset(to + written, 0, (narrow ? half : u->tile_bytes) - written);
     if (narrow && !(u->half_zero & tile))
-        memset(to + half, 0, half);
+        memset(to + half, 0, u->tile_bytes - half);
     u->half_zero = narrow ? u->half_zero | tile : u->half_zero & ~tile;
 }
 

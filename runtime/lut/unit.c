@@ -145,6 +145,7 @@ lut_unit *lut_unit_create_with(uint32_t m, uint32_t n, lut_host host)
                     .n = n,
                     .lookups = 8 * m,
                     .tile_bytes = 4 * m * n,
+                    .half_bytes = 64 * m * m,
                     .tiles = tiles,
                     .functions = functions[host],
                     .lmma = lmma};

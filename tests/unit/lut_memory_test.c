@@ -152,7 +152,7 @@ static void check_tile_moves(lut_unit *u)
     for (uint32_t i = 0; i < u->tile_bytes; i++)
         memory[i] = (uint8_t)(random_bits(&stream) | 1);
     for (unsigned half = 0; half < 2; half++) {
-        uint32_t bytes = half ? u->tile_bytes / 2 : u->tile_bytes;
+        uint32_t bytes = half ? 64 * u->m * u->m : u->tile_bytes;
         fill_tile(u, D);
         memset(back, 0, u->tile_bytes);
         execute(u, (isa_instruction){.opcode = ISA_LUT_LD, .rd = D, .half = half & 1}, memory, NULL,

@@ -49,7 +49,8 @@ int64_t table_entry_bytes(const lowering *l, const ir_type *table)
 {
     if (table->format)
         return low_codebook(table)->bits * book_table_bytes(l, table);
-    return table->scalar == SCALAR_I8 ? l->tile_bytes / 2 : l->tile_bytes * table->parts;
+    return table->scalar == SCALAR_I8 ? machine_table_bytes(l->context->machine)
+                                      : l->tile_bytes * table->parts;
 }
 
 // --------------------------------------------------------------------- tables
