@@ -13,9 +13,10 @@ import struct
 
 ALIGNMENT, ABI, ALL_FEATURES = 64, 2, 2 ** 64 - 1
 STATUS = ("ok", "bad program", "bad memory", "bad threads", "bad call", "bad weights", "stopped")
-# type: what array interfaces call it, and struct (of scalars)
-TYPES = {"f64": ("<f8", "d"), "f32": ("<f4", "f"), "f16": ("<f2", "e"), "i64": ("<i8", "q"), "i32": ("<i4", "i"),
-         "i16": ("<i2", "h"), "i8": ("|i1", "b"), "u8": ("|u1", "B"), "index": ("<i8", "q")}
+# type: what array interfaces call it, and struct (of scalars). Floats that NumPy does not have are their bits.
+TYPES = {"f64": ("<f8", "d"), "f32": ("<f4", "f"), "f16": ("<f2", "e"), "bf16": ("<u2", "H"), "e4m3": ("|u1", "B"),
+         "e5m2": ("|u1", "B"), "i64": ("<i8", "q"), "i32": ("<i4", "i"), "i16": ("<i2", "h"), "i8": ("|i1", "b"),
+         "u8": ("|u1", "B"), "i1": ("|b1", "?"), "index": ("<i8", "q")}
 u64, i64, text, pointer = ctypes.c_uint64, ctypes.c_int64, ctypes.c_char_p, ctypes.c_void_p
 
 
@@ -151,11 +152,13 @@ class Program:
 
     def call(self, name, **arguments):
         """Inputs by name, and sizes of dimensions that no input shows."""
+        if not self.context:
+            raise Error(f"{name}: the program is closed")
         index, entry = self.entries[name]
         values = {v.name.decode(): v for v in entry.inputs[:entry.inputs_count]}
         if values.keys() - arguments.keys() or arguments.keys() - values.keys() - self.dims.keys():
             raise Error(f"{name}: expected {', '.join(values)}; given {', '.join(arguments)}")
-        arrays = {n: arguments[n].__array_interface__ for n, v in values.items() if v.rank}
+        arrays = {n: self.interface(n, v, arguments[n]) for n, v in values.items() if v.rank}
         sizes = self.sizes(values, arrays, arguments)
         inputs = [self.address(n, v, arrays[n], sizes) if v.rank else scalar_bits(v, arguments[n])
                   for n, v in values.items()]
@@ -165,6 +168,11 @@ class Program:
                                           (i64 * (len(sizes) + 1))(*sizes), (u64 * (len(inputs) + 1))(*inputs),
                                           (u64 * (len(outputs) + 1))(*outputs)), name)
         return results
+
+    def interface(self, name, value, given):
+        if not hasattr(given, "__array_interface__"):
+            raise Error(f"{name}: expected an array of {TYPES[value.type.decode()][0]}, found {type(given).__name__}")
+        return given.__array_interface__
 
     def sizes(self, values, arrays, arguments):
         found = [arguments.get(name, dim.minimum) for name, dim in self.dims.items()]

@@ -17,6 +17,7 @@ dim T in 1..8;
 weights { w: w[96, 64] = "w"; }
 entry fn main(x: f32[T, 64]) -> f32[T, 96] { return linear(x, w, type = f32); }
 entry fn scaled(x: f16[T, 4], s: f32) -> f32[T, 4] { return f32(x) * s; }
+entry fn narrow(x: bf16[T, 4], y: e4m3[T, 4]) -> e5m2[T, 4] { return e5m2(f32(x) + f32(y)); }
 """
 
 
@@ -56,6 +57,9 @@ def check_calls(module, program, want, x):
     assert error < 1e-11, error
     halves = module.Array("f16", (2, 4), struct.pack("<8e", *range(8)))
     assert floats(bytes(program.scaled(x=halves, s=0.5)["result"])) == [i / 2 for i in range(8)]
+    ones = module.Array("bf16", (1, 4), struct.pack("<4H", *[0x3f80] * 4))
+    sums = program.narrow(x=ones, y=module.Array("e4m3", (1, 4), bytes([0x38] * 4)))["result"]
+    assert bytes(sums) == bytes([0x40] * 4) and sums.__array_interface__["typestr"] == "|u1"
 
 
 def check_errors(module, program, work):
@@ -73,6 +77,7 @@ def check_errors(module, program, work):
     refused(module, "a dimension is out of its range", lambda: program.main(x=module.Array("f32", (9, 64))))
     refused(module, "bad weights", lambda: module.Program(work / "arrays.so", weights=work / "arrays.lut"))
     refused(module, "bad threads", lambda: module.Program(work / "arrays.so", threads=0))
+    refused(module, "x: expected an array of <f4, found list", lambda: program.main(x=[1.0]))
     assert not hasattr(program, "other")
 
 
@@ -102,6 +107,8 @@ def main():
             with module.Program(work / "arrays.so", threads=threads) as program:
                 check_calls(module, program, want, x)
                 check_errors(module, program, work)
+            program.close()
+            refused(module, "main: the program is closed", lambda p=program: p.main(x=x))
         print("arrays in and out, and errors")
         check_numpy(work)
 
