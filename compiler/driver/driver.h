@@ -106,6 +106,9 @@ eval_weights oracle_weights(const driver *d);
 bool evaluate_text(driver *d, evaluator *e);
 // What makes a language model of the program and the weights' vocabulary. NULL: reported.
 tokenizer *find_language_model(driver *d, model_contract *out);
+// The positions of a sequence that the program has room for; MODEL_UNLIMITED where it is no
+// language model.
+size_t context_length_of(driver *d);
 // The inputs of one of its calls. The arrays hold `tokens` and `positions` themselves where they
 // can.
 void text_inputs(arena *a, const contract_entry *e, const ir_function *f, size_t batch,

@@ -66,6 +66,18 @@ static bool token_dims(const driver *d, const ir_symbol **batch, const ir_symbol
     return *tokens;
 }
 
+static bool has_room(driver *d, long long position, long long tokens)
+{
+    size_t room = context_length_of(d);
+    if (position < 0 || room == MODEL_UNLIMITED || (size_t)(position + tokens) <= room)
+        return true;
+    diagnostic_error(d->diagnostics, NOWHERE,
+                     "%lld tokens behind %lld others: the program has room for %zu positions; -D "
+                     "changes constants, such as its context",
+                     tokens, position, room);
+    return false;
+}
+
 // --batch, --prefill, --decode: sizes of a language model's dimensions, and where it stands.
 static bool read_tokens(driver *d, estimate_options *o)
 {
@@ -74,8 +86,10 @@ static bool read_tokens(driver *d, estimate_options *o)
     o->position = s->position > 0 ? s->position : s->decode;
     if (!s->batch && !s->prefill && !s->decode)
         return true;
-    if (s->prefill && s->decode) {
-        diagnostic_error(d->diagnostics, NOWHERE, "either --prefill or --decode");
+    if (s->decode && (s->prefill || s->position > 0)) {
+        diagnostic_error(d->diagnostics, NOWHERE,
+                         s->prefill ? "either --prefill or --decode"
+                                    : "--position is for --prefill; --decode N is behind N tokens");
         return false;
     }
     if (!token_dims(d, &batch, &tokens) || (s->batch > 1 && !batch)) {
@@ -84,7 +98,8 @@ static bool read_tokens(driver *d, estimate_options *o)
                          "i32[B, T] or i32[T]; others take --dim NAME=N");
         return false;
     }
-    return (!batch || add_dim(d, o, batch->name, s->batch ? s->batch : 1)) &&
+    return has_room(d, o->position, s->prefill ? s->prefill : 1) &&
+           (!batch || add_dim(d, o, batch->name, s->batch ? s->batch : 1)) &&
            add_dim(d, o, tokens->name, s->prefill ? s->prefill : 1);
 }
 

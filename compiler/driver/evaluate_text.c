@@ -177,6 +177,21 @@ tokenizer *find_language_model(driver *d, model_contract *out)
     return model_contract_find(d->arena, d->diagnostics, &signature, out) ? t : NULL;
 }
 
+size_t context_length_of(driver *d)
+{
+    program_signature signature = describe(d->arena, d->files.items[0], d->module);
+    char *unread = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&unread, &size); // why it is none is not asked
+    diagnostics *reasons = diagnostics_create(stream);
+    model_contract c;
+    bool found = model_contract_find(d->arena, reasons, &signature, &c);
+    diagnostics_destroy(reasons);
+    fclose(stream);
+    free(unread);
+    return found ? c.context_length : MODEL_UNLIMITED;
+}
+
 bool evaluate_text(driver *d, evaluator *e)
 {
     oracle o = {.d = d, .evaluator = e};
