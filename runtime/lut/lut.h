@@ -114,8 +114,8 @@ struct lut_unit {
     lut_move *(*choose_move)(const isa_instruction *in);
     lut_scale *(*choose_scale)(const lut_unit *u, const isa_instruction *in);
     // Where each tile's bytes are: its place in `tiles`, or memory (see lut_refer). Sets of tiles,
-    // a bit each: those in memory, those of them whose second half is 0 instead, those in whose
-    // place the second half is known to be 0.
+    // a bit each: those in memory, those of them of which all behind half_bytes is 0 instead, those
+    // in whose place that is known to be 0.
     const uint8_t *at[ISA_TILE_REGISTERS];
     uint32_t references, half_references, half_zero;
     lut_counters counters;

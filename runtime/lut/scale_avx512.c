@@ -346,7 +346,7 @@ static void store_bytes(lut_unit *u, unsigned tile, uint8_t *first, int64_t stri
                         uint32_t bytes)
 {
     (void)stride, (void)rows;
-    copy_half(first, lut_tile(u, tile), bytes);
+    copy_lines(first, lut_tile(u, tile), bytes);
 }
 
 lut_move *lut_avx512_choose_move(const isa_instruction *in)
