@@ -18,12 +18,27 @@ sampler sampler_create(arena *a, const sampler_settings *settings, size_t vocabu
     return s;
 }
 
+// Without a branch for each, which compilers make vectors of.
+static bool any_greater(const float *x, size_t count, float limit)
+{
+    uint32_t any = 0;
+    for (size_t i = 0; i < count; i++)
+        any |= x[i] > limit;
+    return any;
+}
+
 static int64_t largest(const float *logits, size_t count)
 {
+    enum { BLOCK = 256 };
     int64_t best = -1;
-    for (size_t i = 0; i < count; i++)
-        if (!isnan(logits[i]) && (best < 0 || logits[i] > logits[best]))
-            best = (int64_t)i;
+    for (size_t first = 0; first < count; first += BLOCK) {
+        const size_t end = count - first < BLOCK ? count : first + BLOCK;
+        if (best >= 0 && !any_greater(logits + first, end - first, logits[best]))
+            continue;
+        for (size_t i = first; i < end; i++)
+            if (!isnan(logits[i]) && (best < 0 || logits[i] > logits[best]))
+                best = (int64_t)i;
+    }
     return best;
 }
 

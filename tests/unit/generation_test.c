@@ -98,6 +98,15 @@ static void greedy_takes_the_first_of_the_largest(void **state)
     assert_int_equal(sampler_choose(&s, (float[]){NAN, -5, -4, -4}), 2);
     assert_int_equal(sampler_choose(&s, (float[]){-INFINITY, -INFINITY, -INFINITY, NAN}), 0);
     assert_int_equal(sampler_choose(&s, (float[]){NAN, NAN, NAN, NAN}), -1);
+    enum { MANY = 1000 };
+    float logits[MANY];
+    sampler large = sampler_create(a, &(sampler_settings){.top_p = 1}, MANY);
+    for (int peak = 0; peak < MANY; peak += 37) {
+        for (int i = 0; i < MANY; i++)
+            logits[i] = i % 7 == 3 ? NAN : (float)(i % 11) - 40;
+        logits[peak] = logits[MANY - 1] = 3;
+        assert_int_equal(sampler_choose(&large, logits), peak);
+    }
 }
 
 static void count_draws(const sampler_settings *settings, const float *logits, unsigned draws,
