@@ -171,7 +171,7 @@ static LLVMValueRef function(emitter *e, const ir_op *op, const struct function_
                              LLVMValueRef x, scalar_type type)
 {
     if (type == SCALAR_F64 && !row->f64) {
-        emit_error(e, "'%s' is generated for f32 and narrower, not for f64",
+        emit_error(e, "'%s' is generated for f32 and narrower, not for f64; convert with f32(..)",
                    ir_op_rows[op->code].name);
         return x;
     }

@@ -317,7 +317,7 @@ static void what_cannot_be_generated_is_said(void **state)
              "}\n"),
          "give it the width of its widest element"},
         {TILES("  %v = load %f, %n : f32\n  %w = cast %v : f64\n  %e = exp %w : f64\n"),
-         "'exp' is generated for f32 and narrower, not for f64"},
+         "'exp' is generated for f32 and narrower, not for f64; convert with f32(..)"},
         {TILES("  %z = constant 0.0 : f32\n  %v = broadcast %z : vec<f32>\n"
                "  %e = reduce %v {by = add} : f32\n"),
          "reduce needs a vector that a strip has carried"},
