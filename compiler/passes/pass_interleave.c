@@ -334,6 +334,22 @@ static void move_last(lowering *l, const column_loop *c)
     ir_op_remove(c->epilogue);
 }
 
+// What the first strips read is asked for in front of the products whose epilogue they are. Now
+// that they stand in rounds of the next column tile, that would be too early to stay: it goes
+// behind.
+static void ask_late(const column_loop *c)
+{
+    ir_op *last = c->products;
+    for (ir_op *op = last; op; op = op->next)
+        last = op->code == IR_FOR ? op : last;
+    ir_op *behind = last->next;
+    for (ir_op *op = c->loop->regions[0]->first, *next; op != c->products; op = next) {
+        next = op->next;
+        if (op->code == IR_PREFETCH)
+            ir_op_move_before(op, behind);
+    }
+}
+
 static void interleave(ir_module *m, pass_context *context, ir_function *f, const column_loop *c)
 {
     lowering rounds = builder(m, context, f, c->products);
@@ -342,6 +358,7 @@ static void interleave(ir_module *m, pass_context *context, ir_function *f, cons
     last.at = ir_builder_after(c->loop);
     last.at.where = c->loop->where;
     move_last(&last, c);
+    ask_late(c);
     pass_remark(context, REMARK_APPLIED, c->strip->where,
                 "%lld strips of the epilogue go into %lld of %lld rounds of lookups of the next "
                 "column tile, %lld to a round",

@@ -3,6 +3,8 @@
 #include "compiler/passes/lower/contract.h"
 #include "compiler/passes/lower/native.h"
 
+enum { TURNS = 4, MOST_PARTS = 2 }; // tiles of a round; parts of a table
+
 int64_t table_depth_tiles(const lowering *l, const ir_type *table)
 {
     return (low_columns(table).value + l->depth - 1) / l->depth;
@@ -99,8 +101,9 @@ static ir_value *quarter_scales(lowering *l, ir_value *to, ir_value *row_tile, i
                     ir_type_buffer(l->module, SCALAR_F32, 1, dims));
 }
 
-static void build_tile(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
-                       ir_value *tile, bool one_row)
+// The parts of the table of a depth tile.
+static void make_tile(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
+                      ir_value *tile, bool one_row, ir_value **parts)
 {
     const ir_type *type = table->type;
     const char *kind = scalar_rows[type->scalar].name;
@@ -109,28 +112,53 @@ static void build_tile(lowering *l, const place *table, const table_source *s, i
         kind = "i8dynamic";
         scales = quarter_scales(l, table->scales, row_tile, tile);
     }
+    for (unsigned part = 0; part < type->parts; part++)
+        parts[part] = table_tile(l, s, tile, part, kind, scales, one_row);
+}
+
+static void store_tile(lowering *l, const place *table, ir_value *row_tile, ir_value *tile,
+                       ir_value *const *parts)
+{
+    const ir_type *type = table->type;
     int64_t bytes = table_entry_bytes(l, type), size = bytes / type->parts;
     for (unsigned part = 0; part < type->parts; part++) {
-        ir_value *t = table_tile(l, s, tile, part, kind, scales, one_row);
         ir_value *at = low_add(l, low_mul(l, tile, low_index(l, bytes)), low_index(l, part * size));
-        ir_value *operands[2] = {t, low_bytes(l, table->buffer, row_tile, at, size)};
+        ir_value *operands[2] = {parts[part], low_bytes(l, table->buffer, row_tile, at, size)};
         ir_op *store = ir_build(&l->at, IR_XLUT_ST, 2, operands, 0, NULL);
         if (type->scalar == SCALAR_I8)
             ir_set_boolean(store, "half", true);
     }
 }
 
+// Those of `count` tiles from `first` on: while one leaves the builder, the next one is built.
+static void build_turns(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
+                        ir_value *first, int64_t count, bool one_row)
+{
+    ir_value *tiles[TURNS], *parts[TURNS][MOST_PARTS];
+    for (int64_t i = 0; i <= count; i++) {
+        if (i < count) {
+            tiles[i] = i ? low_add(l, first, low_index(l, i)) : first;
+            make_tile(l, table, s, row_tile, tiles[i], one_row, parts[i]);
+        }
+        if (i > 0)
+            store_tile(l, table, row_tile, tiles[i - 1], parts[i - 1]);
+    }
+}
+
 static void build_tiles(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
                         ir_value *first, int64_t count, bool one_row)
 {
-    if (count == 1) {
-        build_tile(l, table, s, row_tile, first, one_row);
-        return;
+    int64_t rounds = count / TURNS, rest = count % TURNS;
+    if (rounds > 0) {
+        low_loop loop;
+        low_for_begin(l, &loop, low_index(l, 0), low_index(l, rounds), low_index(l, 1), 0, NULL);
+        ir_value *tile = low_add(l, first, low_mul(l, loop.counter, low_index(l, TURNS)));
+        build_turns(l, table, s, row_tile, tile, TURNS, one_row);
+        low_loop_end(l, &loop, NULL);
     }
-    low_loop tiles;
-    low_for_begin(l, &tiles, low_index(l, 0), low_index(l, count), low_index(l, 1), 0, NULL);
-    build_tile(l, table, s, row_tile, low_add(l, first, tiles.counter), one_row);
-    low_loop_end(l, &tiles, NULL);
+    if (rest)
+        build_turns(l, table, s, row_tile, low_add(l, first, low_index(l, count - rest)), rest,
+                    one_row);
 }
 
 // --------------------------------------------------------------------- scales
