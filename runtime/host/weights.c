@@ -8,7 +8,8 @@
 #include <jansson.h>
 #include <string.h>
 
-enum { HEADER = 4096, VERSION = 1, ALIGNMENT = 64 };
+enum { HEADER = 4096, ALIGNMENT = 64 };
+enum { TILES_VERSION = 1, COLUMNS_VERSION = 2 }; // of the layout: for tiles, for CPUs
 static const char magic[8] = {'L', 'U', 'T', 'W', 'P', 'A', 'C', 'K'};
 
 typedef struct reader {
@@ -41,11 +42,12 @@ static bool check_header(reader *r, packed_file *out, uint64_t *directory, uint6
 {
     if (r->size < HEADER || memcmp(r->data, magic, sizeof magic) != 0)
         return FAIL(r, "not a packed weight file: it does not begin with LUTWPACK");
-    if (u32_at(r, 8) != VERSION)
-        return FAIL(r, "packed weights of version %" PRIu32 "; this program reads version %d",
-                    u32_at(r, 8), VERSION);
     out->tile_m = u32_at(r, 12);
     out->tile_n = u32_at(r, 16);
+    const int version = out->tile_n && !out->tile_m ? COLUMNS_VERSION : TILES_VERSION;
+    if (u32_at(r, 8) != (uint32_t)version)
+        return FAIL(r, "packed weights of version %" PRIu32 "; this program reads version %d",
+                    u32_at(r, 8), version);
     *directory = u64_at(r, 24);
     *length = u64_at(r, 32);
     if (*directory < HEADER || *directory > r->size || *length > r->size - *directory)
