@@ -328,7 +328,7 @@ static bool compile(build *b)
         return false;
     if (b->stage <= TILE)
         return run_pipeline(d) && write_module(d);
-    return describe(b) && run_pipeline(d) && generate(b) && finish(b);
+    return check_complete(d) && describe(b) && run_pipeline(d) && generate(b) && finish(b);
 }
 
 int command_compile(driver *d)
@@ -353,7 +353,8 @@ int command_opt(driver *d)
 {
     const source *s = load_text(d, d->files.items[0]);
     d->module = s ? ir_parse(d->arena, d->diagnostics, s) : NULL;
-    bool ok = d->module && load_machine(d) && choose_pipeline(d, NULL) && run_pipeline(d) &&
+    d->adopts_target = true;
+    bool ok = d->module && settle_module(d) && choose_pipeline(d, NULL) && run_pipeline(d) &&
               write_module(d);
     show_times(d);
     return ok ? EXIT_OK : EXIT_USER_ERROR;

@@ -55,7 +55,9 @@ typedef struct driver {
 
     // found on the way
     machine machine;
-    const code_target *target;
+    const code_target *target; // NULL: the command knows none
+    bool adopts_target;        // what a .lir says is taken
+    const pass_row *behind;    // that a .lir need not run again, nor those before it; NULL: none
     weights *weights;
     ir_module *module;
     pipeline pipeline;
@@ -77,6 +79,17 @@ const source *load_text(driver *d, const char *path); // NULL: reported
 bool is_ir(const char *path);
 // `path` without folder and extension, with another one.
 const char *derived_name(driver *d, const char *path, const char *extension);
+
+// resume.c: whether d->module, read from a .lir, can go on for the target and machine that are
+// asked for, which is loaded; and where: d->behind. False: reported.
+bool settle_module(driver *d);
+// Whether d->module has not been lowered to tiles; `why` says why that matters. False: reported.
+bool is_graph(driver *d, const char *why);
+bool is_behind(const driver *d, const char *pass);
+void leave_passed_out(driver *d); // of d->pipeline
+void warn_of_late(driver *d, const char *option, const char *pass);
+// Whether d->module becomes a program by d->pipeline. False: reported.
+bool check_complete(driver *d);
 
 // quantize.c: decides open formats; NULL spec: the default.
 bool choose_formats(driver *d, const char *spec);

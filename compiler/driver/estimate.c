@@ -149,6 +149,8 @@ static bool choose_precompute(driver *d, estimate_options *o)
         return false;
     }
     o->tables = rows[i].tables;
+    if (rows[i].unfused && is_behind(d, "fuse"))
+        warn_of_late(d, arena_format(d->arena, "--precompute %s", word), "fuse");
     if (rows[i].unfused)
         leave_tables_alone(d);
     return true;

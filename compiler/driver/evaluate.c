@@ -317,7 +317,8 @@ int command_eval(driver *d)
     bool tables = d->rounded_tables || d->table_noise;
     const char *until = tables && !d->passes ? "pack-weights" : NULL;
     bool passes = d->passes || tables;
-    if (!load_module(d) || !calibrate_weights(d) ||
+    d->adopts_target = true;
+    if (!load_module(d) || !is_graph(d, "the oracle evaluates graphs") || !calibrate_weights(d) ||
         (passes && !(choose_pipeline(d, until) && run_pipeline(d))))
         return EXIT_USER_ERROR;
     eval_weights reader = oracle_weights(d);

@@ -336,8 +336,10 @@ static bool compile_for(driver *p, const sweep *s, estimate_tables *tables)
         diagnostics_source(p->diagnostics, "<graph>", text_string(&s->graph), s->graph.length);
     estimate_options options = {0};
     p->module = ir_parse(p->arena, p->diagnostics, graph);
-    if (p->module)
+    if (p->module) {
+        p->module->after = NULL;
         fit_blocks(p);
+    }
     bool ok = p->module && lower_for_estimate(p, &options);
     *tables = options.tables;
     return ok;
@@ -350,6 +352,7 @@ static bool estimate_rows(const sweep *s, explore_row *r, size_t n)
     p.arena = arena_create();
     p.diagnostics = diagnostics_create(stderr);
     p.pipeline = (pipeline){0};
+    p.behind = NULL; // every machine has all passes
     memset(&p.times, 0, sizeof p.times);
     p.machine = r->machine;
     estimate_tables tables;
@@ -498,7 +501,8 @@ static bool choose_outputs(sweep *s)
 int command_explore(driver *d)
 {
     sweep s = {.driver = d};
-    if (!choose_outputs(&s) || !load_machine(d) || !load_module(d) || !read_space(d, &s.space))
+    if (!choose_outputs(&s) || !load_machine(d) || !load_module(d) ||
+        !is_graph(d, "sweeps lower a program for every machine") || !read_space(d, &s.space))
         return EXIT_USER_ERROR;
     ir_print_module(&s.graph, d->module);
     explore_list(d->arena, &s.space, &s.rows);

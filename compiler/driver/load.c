@@ -154,6 +154,17 @@ static ir_module *compile_program(driver *d, const source *text_in)
     return frontend_compile(d->arena, d->diagnostics, text_in, &options);
 }
 
+static bool check_defines(driver *d)
+{
+    if (!d->defines.count)
+        return true;
+    diagnostic_error(d->diagnostics, (location){.source = d->module->text},
+                     "-D %s: constants of a program have their values in its .lir; define them "
+                     "when the .lut is compiled",
+                     d->defines.items[0]);
+    return false;
+}
+
 bool load_module(driver *d)
 {
     const char *path = d->files.items[0];
@@ -163,9 +174,10 @@ bool load_module(driver *d)
     double start = clock_seconds();
     d->module = is_ir(path) ? ir_parse(d->arena, d->diagnostics, s) : compile_program(d, s);
     add_time(d, is_ir(path) ? "parse" : "front end", start);
-    if (!d->module || !load_machine(d))
+    if (!d->module || !(is_ir(path) ? settle_module(d) && check_defines(d) : load_machine(d)))
         return false;
-    d->module->machine = ir_intern(d->module, d->machine.name);
+    pass_context c = {.arena = d->arena, .machine = &d->machine, .target = d->target};
+    pipeline_note_machine(d->module, &c);
     start = clock_seconds();
     bool ok = choose_formats(d, d->quant);
     add_time(d, "choose formats", start);

@@ -191,26 +191,6 @@ static const char *usual_passes(driver *d)
     return NULL;
 }
 
-static bool is_lowered(const ir_module *m)
-{
-    for (const ir_function *f = m->functions; f; f = f->next)
-        IR_FOR_OPS(op, f->body)
-        {
-            if (!(ir_op_rows[op->code].traits & IR_GRAPH))
-                return true;
-        }
-    return false;
-}
-
-// A module that was dumped behind lower-to-tile goes on from there; passes that it has seen
-// already change nothing when they run again.
-static const char *passes_left(driver *d)
-{
-    const char *all = usual_passes(d);
-    const char *lowering = all ? strstr(all, "lower-to-tile,") : NULL;
-    return lowering && d->module && is_lowered(d->module) ? strchr(lowering, ',') + 1 : all;
-}
-
 static bool is_disabled(const driver *d, const char *pass)
 {
     for (size_t i = 0; i < d->pipeline.disabled.count; i++)
@@ -236,15 +216,36 @@ static bool disable_passes(driver *d)
     return false;
 }
 
+// Leaves out that pass and all behind it.
+static void stop_before(driver *d, const pass_row *until)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < d->pipeline.steps.count; i++)
+        if (d->pipeline.steps.items[i].pass < until)
+            d->pipeline.steps.items[kept++] = d->pipeline.steps.items[i];
+    d->pipeline.steps.count = kept;
+}
+
+// --tables is a parameter of one pass, which may have run.
+static void warn_of_tables(driver *d)
+{
+    const char *pass = d->target && d->target->native ? "choose-activations" : "quantize-tables";
+    if (d->tables && is_behind(d, pass))
+        warn_of_late(d, arena_format(d->arena, "--tables %s", d->tables), pass);
+}
+
 bool choose_pipeline(driver *d, const char *until)
 {
-    const char *list = d->passes ? d->passes : passes_left(d);
+    const char *list = d->passes ? d->passes : usual_passes(d);
     if (!list || !make_dump_dir(d) || !check_print_after(d) ||
         !pipeline_parse(d->arena, d->diagnostics, list, &d->pipeline) || !disable_passes(d))
         return false;
-    for (size_t i = 0; until && !d->passes && i < d->pipeline.steps.count; i++)
-        if (!strcmp(d->pipeline.steps.items[i].pass->name, until))
-            d->pipeline.steps.count = i;
+    if (d->passes)
+        return true;
+    warn_of_tables(d);
+    leave_passed_out(d);
+    if (until)
+        stop_before(d, pass_find(until));
     return true;
 }
 

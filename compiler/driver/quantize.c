@@ -225,13 +225,22 @@ static void warn_of_idle(driver *d, const rule_list *rules)
     }
 }
 
+static void warn_of_decided(driver *d, const char *spec)
+{
+    diagnostic_warning(d->diagnostics, (location){.source = d->module->text},
+                       "--quant %s decides nothing: the module says the formats of all weights; "
+                       "give it when the .lut is compiled",
+                       spec);
+}
+
 bool choose_formats(driver *d, const char *spec)
 {
     rule_list rules = {0};
-    bool ok = parse_rules(d, spec, &rules);
+    bool ok = parse_rules(d, spec, &rules), any_open = false;
     for (ir_global *g = d->module->globals; ok && g; g = g->next) {
         const ir_type *t = g->value.type;
         bool open = t->kind == IR_WEIGHT && quant_format_is_open(t->format);
+        any_open = any_open || open;
         if (g->kind == IR_GLOBAL_WEIGHT)
             note_uses(d, g, open, &rules);
         const char *format = open ? format_for(d, &rules, g) : NULL;
@@ -240,7 +249,9 @@ bool choose_formats(driver *d, const char *spec)
         if (format)
             g->value.type = ir_type_weight(d->module, format, t->rank, t->dims);
     }
-    if (ok && !is_ir(d->files.items[0])) // what IR decides was --quant's before
+    if (ok && rules.count && !any_open && is_ir(d->files.items[0]))
+        warn_of_decided(d, spec);
+    else if (ok)
         warn_of_idle(d, &rules);
     return ok && !diagnostics_errors(d->diagnostics);
 }

@@ -258,9 +258,13 @@ struct ir_global {
 
 struct ir_module {
     arena *arena;
-    const char *name;    // "ffn"
-    const char *machine; // machine description's name, or NULL
-    const source *text;  // what it was parsed from, or NULL; locations in it are not printed
+    const char *name; // "ffn"
+    // How far it was compiled, and what for, as the pipeline notes it; NULL: not said.
+    const char *machine;      // machine description's name
+    const char *architecture; // its part that code depends on
+    const char *target;       // "riscv64", a CPU
+    const char *after;        // the last pass of the usual pipeline that it is behind
+    const source *text;       // what it was parsed from, or NULL; locations in it are not printed
     ARRAY_OF(ir_symbol *) symbols;
     ir_global *globals, *last_global;
     ir_function *functions, *last_function;

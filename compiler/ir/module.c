@@ -1,5 +1,14 @@
 #include "compiler/ir/module.h"
 
+#include <stddef.h>
+
+const ir_module_setting ir_module_settings[IR_MODULE_SETTINGS] = {
+    {"machine", offsetof(ir_module, machine)},
+    {"architecture", offsetof(ir_module, architecture)},
+    {"target", offsetof(ir_module, target)},
+    {"after", offsetof(ir_module, after)},
+};
+
 ir_module *ir_module_create(arena *a, const char *name)
 {
     ir_module *m = ARENA_NEW(a, ir_module);

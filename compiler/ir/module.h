@@ -11,6 +11,14 @@ typedef struct ir_intern_tables {
     ir_mapping *symbols, *globals, *functions;
 } ir_intern_tables;
 
+// A setting of a module's head: a text of ir_module.
+typedef struct ir_module_setting {
+    const char *name;
+    size_t offset;
+} ir_module_setting;
+enum { IR_MODULE_SETTINGS = 4 };
+extern const ir_module_setting ir_module_settings[IR_MODULE_SETTINGS]; // as they are printed
+
 // Pointer to pointer, in an arena. NULL when absent.
 void ir_mapping_put(ir_mapping *map, const void *key, void *value);
 void *ir_mapping_find(const ir_mapping *map, const void *key);

@@ -352,20 +352,38 @@ static bool parse_item(parser *p)
     return lir_unexpected(p, "dim, weight, state, func or entry func");
 }
 
+// "machine = m2n64k4"
+static bool parse_setting(parser *p)
+{
+    const char *name = NULL, *value = NULL;
+    location where = p->now.where;
+    if (!lir_word(p, "a setting of the module", &name) || !lir_expect(p, "="))
+        return false;
+    if (!(p->now.kind == TOKEN_TEXT ? lir_text(p, "a text", &value)
+                                    : lir_word(p, "a word, or a text in quotes", &value)))
+        return false;
+    for (size_t i = 0; i < IR_MODULE_SETTINGS; i++) {
+        const ir_module_setting *s = &ir_module_settings[i];
+        if (strcmp(s->name, name) != 0)
+            continue;
+        *(const char **)((char *)p->module + s->offset) = value;
+        return true;
+    }
+    return lir_error(p, where, "expected machine, architecture, target or after, found '%s'", name);
+}
+
 static bool parse_header(parser *p)
 {
-    const char *name = NULL, *machine = NULL;
+    const char *name = NULL;
     if (!lir_expect(p, "module") || !lir_text(p, "the module's name in quotes", &name))
         return false;
     p->module->name = name;
     if (!lir_accept(p, "{"))
         return true;
-    if (!lir_expect(p, "machine") || !lir_expect(p, "="))
-        return false;
-    if (!(p->now.kind == TOKEN_TEXT ? lir_text(p, "a machine", &machine)
-                                    : lir_word(p, "a machine's name", &machine)))
-        return false;
-    p->module->machine = machine;
+    do {
+        if (!parse_setting(p))
+            return false;
+    } while (lir_accept(p, ","));
     return lir_expect(p, "}");
 }
 

@@ -469,17 +469,22 @@ static void print_global(printer *p, const ir_global *g)
 
 static void print_header(printer *p, const ir_module *m)
 {
+    const char *separator = " {";
     text_append(p->out, "module ");
     text_quoted(p->out, m->name, strlen(m->name));
-    if (m->machine) {
-        text_append(p->out, " {machine = ");
-        if (ir_is_word(m->machine))
-            text_append(p->out, m->machine);
+    for (size_t i = 0; i < IR_MODULE_SETTINGS; i++) {
+        const ir_module_setting *s = &ir_module_settings[i];
+        const char *value = *(const char *const *)((const char *)m + s->offset);
+        if (!value)
+            continue;
+        text_printf(p->out, "%s%s = ", separator, s->name);
+        if (ir_is_word(value))
+            text_append(p->out, value);
         else
-            text_quoted(p->out, m->machine, strlen(m->machine));
-        text_char(p->out, '}');
+            text_quoted(p->out, value, strlen(value));
+        separator = ", ";
     }
-    text_char(p->out, '\n');
+    text_append(p->out, *separator == ',' ? "}\n" : "\n");
 }
 
 static printer begin(text *out, const ir_module *m)

@@ -74,6 +74,19 @@ bool pipeline_disable(arena *a, diagnostics *d, const char *names, pipeline *p);
 extern const char pipeline_default[];
 extern const char pipeline_native[]; // of CPUs
 
+// ---- how far a module is (progress.c), which its head says: see docs/ir.md
+bool pipeline_is_lowered(const ir_module *m); // to the tile level
+// The furthest pass of the usual pipeline that need not run again, nor those before it. NULL: none.
+const pass_row *pipeline_behind(const ir_module *m);
+// Whether the target's programs do not come about without the pass.
+bool pipeline_requires(const code_target *target, const pass_row *pass);
+// "vlen 512, tile 2 x 64": equal where machine_hash is.
+const char *pipeline_architecture(arena *a, const machine *m);
+// Notes in the head what passes work for. pipeline_run does so, if there are passes.
+void pipeline_note_machine(ir_module *m, const pass_context *c);
+// Notes that the pass has run, if none that is required was left out before it.
+void pipeline_note_pass(ir_module *m, const pass_context *c, const pass_row *pass);
+
 // What happens around each pass.
 typedef struct pipeline_observer {
     void *context;

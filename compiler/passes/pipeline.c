@@ -323,6 +323,8 @@ static void remark_disabled(const pipeline *p, pass_context *c)
 bool pipeline_run(const pipeline *p, ir_module *m, pass_context *c, const pipeline_observer *o)
 {
     remark_disabled(p, c);
+    if (p->steps.count)
+        pipeline_note_machine(m, c);
     if (o && o->after)
         o->after(o->context, 0, "input", m, 0);
     for (size_t i = 0; i < p->steps.count; i++) {
@@ -332,6 +334,7 @@ bool pipeline_run(const pipeline *p, ir_module *m, pass_context *c, const pipeli
             return false;
         double seconds = clock_seconds() - start;
         check_module(m, c);
+        pipeline_note_pass(m, c, p->steps.items[i].pass);
         if (o && o->after)
             o->after(o->context, (unsigned)i + 1, c->running, m, seconds);
     }
