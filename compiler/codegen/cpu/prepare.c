@@ -67,15 +67,45 @@ static LLVMValueRef end_of(const preparation *p, LLVMValueRef start, int64_t len
 
 // ---------------------------------------------------------------------- scales
 
-// The greatest magnitude of what is rounded: of an activation, or of a table's entries.
-static LLVMValueRef magnitude(const preparation *p, LLVMValueRef x)
+// Quarters of x and y: `first` and `first` + `by` of each.
+static LLVMValueRef quarters(emitter *e, LLVMValueRef x, LLVMValueRef y, unsigned first,
+                             unsigned by)
+{
+    enum { QUARTER = LANES / 4 };
+    LLVMValueRef from[LANES];
+    for (unsigned i = 0; i < LANES; i++) {
+        unsigned quarter = first + i / QUARTER % 2 * by;
+        from[i] = int_constant(e, 32, i / (2 * QUARTER) * LANES + quarter * QUARTER + i % QUARTER);
+    }
+    return LLVMBuildShuffleVector(e->builder, x, y, LLVMConstVector(from, LANES), "");
+}
+
+static LLVMValueRef sum_of_quarters(emitter *e, LLVMValueRef x, LLVMValueRef y, unsigned second,
+                                    unsigned by)
+{
+    return primitive2(e, P_FADD, quarters(e, x, y, 0, by), quarters(e, x, y, second, by));
+}
+
+// Of `n` vectors the greatest magnitudes of what is rounded: of activations, or of tables' entries.
+// Gives how many vectors there are of them.
+static unsigned magnitudes(const preparation *p, LLVMValueRef *x, unsigned n)
 {
     emitter *e = p->e;
-    x = primitive1(e, P_FABS, x);
+    for (unsigned i = 0; i < n; i++)
+        x[i] = primitive1(e, P_FABS, x[i]);
     if (p->form != ACTIVATION_LOOKUPS)
-        return x;
-    x = primitive2(e, P_FADD, x, rotated(e, x, 8));
-    return primitive2(e, P_FADD, x, rotated(e, x, 4));
+        return n;
+    if (n == MOST_VECTORS) {
+        for (unsigned i = 0; i < 2; i++)
+            x[i] = sum_of_quarters(e, x[2 * i], x[2 * i + 1], 2, 1);
+        x[0] = sum_of_quarters(e, x[0], x[1], 1, 2);
+        return 1;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        x[i] = primitive2(e, P_FADD, x[i], rotated(e, x[i], 8));
+        x[i] = primitive2(e, P_FADD, x[i], rotated(e, x[i], 4));
+    }
+    return n;
 }
 
 // Vectors that a round takes from spans of `length`, the last one of which may be short.
@@ -120,11 +150,14 @@ static void find_scale(const preparation *p, LLVMValueRef start, LLVMValueRef en
         each[i] = most;
     counted_loop l = counted_begin(e, start, end, n * LANES, n, each);
     for (unsigned i = 0; i < n; i++) {
-        LLVMValueRef k = index_add(e, l.i, constant64(p, i * LANES)), x = load_lanes(p, k);
+        LLVMValueRef k = index_add(e, l.i, constant64(p, i * LANES));
+        each[i] = load_lanes(p, k);
         if (i % 2 || n == 1)
             prefetch_ahead(p, k);
-        each[i] = greater(e, magnitude(p, x), l.phis[i]);
     }
+    unsigned found = magnitudes(p, each, n);
+    for (unsigned i = 0; i < n; i++)
+        each[i] = i < found ? greater(e, each[i], l.phis[i]) : l.phis[i];
     counted_end(e, &l, each);
     for (unsigned i = 1; i < n; i++)
         each[0] = greater(e, each[i], each[0]);
@@ -146,13 +179,19 @@ static LLVMValueRef inverse_scale(const preparation *p, LLVMValueRef start)
 
 // --------------------------------------------------------------- the three forms
 
-// Adding 1.5 * 2^23 rounds to an integer that then stands in the low bits.
+enum { ROUNDING_BITS = 0x4b400000 }; // of the f32 1.5 * 2^23
+
+// Adding 1.5 * 2^23 rounds to an integer that then stands in the low bits, over ROUNDING_BITS.
+static LLVMValueRef rounded_over(emitter *e, LLVMValueRef x, LLVMValueRef inverse)
+{
+    return reinterpret(e, primitive3(e, P_FMA, x, inverse, constant_like(x, 0x1.8p23)),
+                       int_type(e, 32));
+}
+
 static LLVMValueRef rounded(emitter *e, LLVMValueRef x, LLVMValueRef inverse)
 {
-    const int64_t magic = 0x4b400000;
-    LLVMValueRef bits = reinterpret(e, primitive3(e, P_FMA, x, inverse, constant_like(x, 0x1.8p23)),
-                                    int_type(e, 32));
-    return primitive2(e, P_SUB, bits, bits_like(bits, magic));
+    LLVMValueRef bits = rounded_over(e, x, inverse);
+    return primitive2(e, P_SUB, bits, bits_like(bits, ROUNDING_BITS));
 }
 
 static LLVMValueRef narrowed(emitter *e, LLVMValueRef x)
@@ -195,7 +234,16 @@ static LLVMValueRef shuffled(emitter *e, LLVMValueRef x, LLVMValueRef y, const u
 
 enum { HALF = 8 }; // entries of a table that are computed: the others are their negatives
 
-// Bit i of an entry's number is the sign of activation 4 i + table.
+// x, negative where bit `bit` of an entry's number, that of activation 4 bit + table, is not set.
+static LLVMValueRef with_signs(emitter *e, LLVMValueRef x, unsigned bit)
+{
+    LLVMValueRef lanes[LANES], bits = reinterpret(e, x, int_type(e, 32));
+    for (unsigned i = 0; i < LANES; i++)
+        lanes[i] = int_constant(e, 32, i % HALF >> bit & 1 ? 0 : INT64_C(1) << 31);
+    bits = primitive2(e, P_XOR, bits, LLVMConstVector(lanes, LANES));
+    return reinterpret(e, bits, LLVMFloatTypeInContext(e->context));
+}
+
 static LLVMValueRef signs(emitter *e, unsigned bit)
 {
     LLVMValueRef lanes[LANES];
@@ -204,18 +252,24 @@ static LLVMValueRef signs(emitter *e, unsigned bit)
     return LLVMConstVector(lanes, LANES);
 }
 
-// The lower halves of tables 2 `pair` and 2 `pair` + 1.
+// The lower halves of tables 2 `pair` and 2 `pair` + 1. What multipliers do is little, as shuffles
+// share them: the first activation's sign is changed, the last one subtracted from all.
 static LLVMValueRef half_tables(const preparation *p, LLVMValueRef x, unsigned pair)
 {
+    enum { LAST = 3 };
     emitter *e = p->e;
     LLVMValueRef entry = NULL;
-    for (unsigned bit = 0; bit < 4; bit++) {
+    for (unsigned bit = 0; bit <= LAST; bit++) {
         unsigned from[LANES];
         for (unsigned i = 0; i < LANES; i++)
             from[i] = 4 * bit + 2 * pair + i / HALF;
         LLVMValueRef each = shuffled(e, x, LLVMGetPoison(LLVMTypeOf(x)), from, LANES);
-        entry = entry ? primitive3(e, P_FMA, signs(e, bit), each, entry)
-                      : primitive2(e, P_FMUL, signs(e, bit), each);
+        if (!bit)
+            entry = with_signs(e, each, bit);
+        else if (bit < LAST)
+            entry = primitive3(e, P_FMA, signs(e, bit), each, entry);
+        else
+            entry = primitive2(e, P_FSUB, entry, each);
     }
     return entry;
 }
@@ -239,14 +293,15 @@ static LLVMValueRef whole_tables(emitter *e, LLVMValueRef first, LLVMValueRef se
                            LLVMBuildNeg(e->builder, all, ""), all, "");
 }
 
-// Four tables of 16 entries; the sums are those of the entries that subtract everything.
+// Four tables of 16 entries; the sums are those of the entries that subtract everything, twice
+// ROUNDING_BITS too large.
 static LLVMValueRef prepare_lookups(const preparation *p, LLVMValueRef k, LLVMValueRef inverse,
                                     LLVMValueRef sum)
 {
     emitter *e = p->e;
     LLVMValueRef x = load_lanes(p, k), halves[2];
     for (unsigned pair = 0; pair < 2; pair++) {
-        halves[pair] = rounded(e, half_tables(p, x, pair), inverse);
+        halves[pair] = rounded_over(e, half_tables(p, x, pair), inverse);
         sum = primitive2(e, P_ADD, sum, halves[pair]);
     }
     LLVMValueRef at = byte_at(e, p->to, index_mul(e, k, 4));
@@ -285,6 +340,8 @@ static void prepare_span(const preparation *p, LLVMValueRef start, LLVMValueRef 
         prefetch_ahead(p, index_add(e, l.i, constant64(p, i * LANES)));
     for (unsigned i = 0; i < n; i++)
         next = forms[p->form](p, index_add(e, l.i, constant64(p, i * LANES)), inverse, next);
+    if (p->form == ACTIVATION_LOOKUPS)
+        next = primitive2(e, P_SUB, next, bits_like(next, UINT32_C(2) * n * ROUNDING_BITS));
     counted_end(e, &l, &next);
     LLVMValueRef number = LLVMBuildUDiv(e->builder, start, constant64(p, p->sum_group), "");
     LLVMValueRef at = byte_at(e, byte_at_constant(e, p->to, p->row.sums), index_mul(e, number, 4));
