@@ -14,8 +14,8 @@ typedef struct register_block {
     unsigned rows, vectors;
 } register_block;
 
-static const register_block register_blocks[] = {{12, 1}, {10, 1}, {6, 2}, {4, 2},
-                                                 {3, 2},  {2, 4},  {1, 4}};
+static const register_block register_blocks[] = {{12, 1}, {10, 1}, {8, 1}, {6, 2},
+                                                 {4, 2},  {3, 2},  {2, 4}, {1, 4}};
 
 // There are registers for sums, results of a span, and, where it has several groups, results of
 // groups.
