@@ -95,30 +95,43 @@ static bool is_written(const ir_value *root, const ir_block *b)
     return written;
 }
 
-// Puts a read beside what is read already. False: it does not begin where that ends.
+// Puts a read beside what is read already, or among it. False: it begins elsewhere.
 static bool extend(span *s, const span *next)
 {
+    int64_t behind = next->at.constant - s->at.constant;
+    bool among = s->rows == 1 && behind >= 0 && behind < LINE && s->bytes == next->bytes;
     if (s->root != next->root || !address_same_terms(&s->at, &next->at) || s->rows != next->rows ||
-        s->stride != next->stride || s->at.constant + s->bytes != next->at.constant)
+        s->stride != next->stride || (behind != s->bytes && !among))
         return false;
-    s->bytes += next->bytes;
+    s->bytes += among ? 0 : next->bytes;
     return true;
+}
+
+// The strip that the loop is, or that is around it; NULL: none.
+static const ir_op *strip_of(const row_reads *r)
+{
+    const ir_op *op = r->loop;
+    while (op && op->code != IR_STRIP)
+        op = op->block->parent;
+    return op;
 }
 
 // Of a strip on registers in groups of four.
 static int64_t lanes_of(const row_reads *r)
 {
     scalar_type width = SCALAR_F32;
-    scalar_by_name(ir_name(r->loop, "width"), &width);
+    scalar_by_name(ir_name(strip_of(r), "width"), &width);
     return 4 * (int64_t)r->machine->vlen / scalar_rows[width].bits;
 }
 
 static bool lanes_span(const row_reads *r, const ir_op *op, span *s)
 {
+    enum { DENSE = 2 }; // every second element, at least
     s->place = op;
     s->rows = s->stride = 1;
-    s->bytes = lanes_of(r) * (int64_t)scalar_size(ir_operand(op, 0)->type->scalar);
-    return ir_integer(op, "stride") == 1;
+    s->bytes = lanes_of(r) * ir_integer(op, "stride") *
+               (int64_t)scalar_size(ir_operand(op, 0)->type->scalar);
+    return ir_integer(op, "stride") > 0 && ir_integer(op, "stride") <= DENSE;
 }
 
 static bool is_known(const row_reads *r, const ir_op *op, span *s)
@@ -171,13 +184,23 @@ static int64_t common_divisor(int64_t x, int64_t y)
     return x < 0 ? -x : x;
 }
 
-// Buffers begin with a line. A counter moves the row by `step` bytes in a round.
-static int64_t apart(const span *s, const ir_value *counter, int64_t step)
+// How far a counter moves what it is multiplied with, from round to round.
+static int64_t step_of_counter(const row_reads *r, const ir_value *v)
+{
+    const ir_op *loop = v->kind == IR_VALUE_ARGUMENT ? v->block->parent : NULL;
+    bool lanes = loop && loop->code == IR_STRIP && loop == strip_of(r);
+    return lanes                                             ? lanes_of(r)
+           : loop && loop->code == IR_FOR && loop_step(loop) ? loop_step(loop)
+                                                             : 1;
+}
+
+// Buffers begin with a line.
+static int64_t apart(const row_reads *r, const span *s)
 {
     int64_t apart = common_divisor(LINE, s->at.constant);
     for (unsigned i = 0; i < s->at.count; i++) {
-        bool own = s->at.terms[i].value == counter;
-        apart = common_divisor(apart, own ? step : s->at.terms[i].factor);
+        int64_t step = step_of_counter(r, s->at.terms[i].value);
+        apart = common_divisor(apart, s->at.terms[i].factor * step);
     }
     return s->rows > 1 ? common_divisor(apart, s->stride) : apart;
 }
@@ -189,7 +212,7 @@ static void add_span(row_reads *r, const ir_op *op)
         return;
     const ir_value *counter = r->loop->regions[0]->arguments.items[0];
     s.advance = address_factor(&s.at, counter) * step_of(r);
-    s.apart = apart(&s, counter, s.advance);
+    s.apart = apart(r, &s);
     if (s.advance <= 0 || is_written(s.root, r->loop->block->function->body) ||
         follows_another(r, s.root))
         return; // what the kernel wrote lies near
@@ -213,7 +236,7 @@ static bool reads_rows(const row_reads *r, const ir_op *op)
 {
     return op->code == IR_XLUT_LDM || op->code == IR_XLUT_TBL ||
            (op->code == IR_XLUT_LDA && !has_loops(r->loop)) ||
-           (op->code == IR_VLOAD && r->loop->code == IR_STRIP);
+           (op->code == IR_VLOAD && strip_of(r) && !has_loops(r->loop));
 }
 
 // Rows that are read as a whole are asked for by tiles, if they are long enough; those of which
@@ -234,6 +257,8 @@ static void collect(row_reads *r)
         if (is_work(op) && r->work_count < MOST_WORK)
             r->work[r->work_count++] = op;
     }
+    if (!r->work_count) // it copies
+        r->work[r->work_count++] = r->loop->regions[0]->last;
     for (unsigned i = 0; i < r->count; i++)
         r->spans[i].piece = piece_of(r, &r->spans[i]);
 }
@@ -297,7 +322,7 @@ static int64_t rounds_ahead(const row_reads *r)
 
 static int64_t pieces_ahead(const row_reads *r)
 {
-    const int64_t rounds = r->loop->code == IR_STRIP ? rounds_ahead(r) : 0;
+    const int64_t rounds = strip_of(r) ? rounds_ahead(r) : 0;
     int64_t pieces = rounds ? rounds * pieces_of_round(r)
                             : lines_ahead(r) * pieces_of_round(r) / lines_of_round(r);
     return pieces > 0 ? pieces : 1;
@@ -418,7 +443,7 @@ static void prefetch_in_rounds(row_reads *r)
 {
     const int64_t pieces = pieces_of_round(r);
     ir_op *first = r->loop->regions[0]->first;
-    bool at_once = r->loop->code == IR_STRIP && views_move_before(r, r->loop);
+    bool at_once = strip_of(r) && views_move_before(r, r->loop);
     r->counter = r->loop->regions[0]->arguments.items[0];
     for (int64_t k = 0; k < pieces;) {
         run x = piece_in_round(r, k++), next;
@@ -516,7 +541,7 @@ static void collect_short(row_reads *r)
             s.bytes = constant_of(ir_operand(strip, 0), 0) *
                       (int64_t)scalar_size(ir_operand(op, 0)->type->scalar);
             s.advance = address_factor(&s.at, r->loop->regions[0]->arguments.items[0]);
-            s.apart = apart(&s, strip->regions[0]->arguments.items[0], 0);
+            s.apart = apart(&inner, &s);
             if (s.advance > 0 && r->count < MOST_SPANS)
                 r->spans[r->count++] = s;
         }
