@@ -4,6 +4,7 @@
 
 #include <llvm-c/Analysis.h>
 #include <llvm-c/ErrorHandling.h>
+#include <llvm-c/Support.h>
 #include <llvm-c/Target.h>
 #include <llvm-c/TargetMachine.h>
 #include <llvm-c/Transforms/PassBuilder.h>
@@ -52,6 +53,10 @@ static void initialize(void)
     LLVMInitializeAArch64Target();
     LLVMInitializeAArch64TargetMC();
     LLVMInitializeAArch64AsmPrinter();
+    // Numbers are made by up to three instructions: in memory they would leave scratch, between two
+    // column tiles, and be waited for.
+    static const char *const options[] = {"lutc", "-riscv-lower-fpimm-cost=3"};
+    LLVMParseCommandLineOptions(sizeof options / sizeof *options, options, NULL);
 }
 
 static LLVMTargetRef llvm_target(const char *triple)
