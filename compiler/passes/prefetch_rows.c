@@ -205,17 +205,6 @@ static int64_t apart(const row_reads *r, const span *s)
     return s->rows > 1 ? common_divisor(apart, s->stride) : apart;
 }
 
-// A loop around, whose rounds are many, comes back to it.
-static bool is_read_again(const row_reads *r, const span *s)
-{
-    enum { MANY = 4 };
-    for (const ir_op *op = r->loop->block->parent; op; op = op->block->parent)
-        if (op->code == IR_FOR && rounds_of(op) >= MANY &&
-            !address_factor(&s->at, op->regions[0]->arguments.items[0]))
-            return true;
-    return false;
-}
-
 static void add_span(row_reads *r, const ir_op *op)
 {
     span s = {.first_work = r->work_count};
@@ -225,7 +214,7 @@ static void add_span(row_reads *r, const ir_op *op)
     s.advance = address_factor(&s.at, counter) * step_of(r);
     s.apart = apart(r, &s);
     if (s.advance <= 0 || is_written(s.root, r->loop->block->function->body) ||
-        follows_another(r, s.root) || (op->code == IR_VLOAD && is_read_again(r, &s)))
+        follows_another(r, s.root))
         return; // what the kernel wrote lies near
     for (unsigned i = 0; i < r->count; i++)
         if (extend(&r->spans[i], &s))
