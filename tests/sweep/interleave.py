@@ -13,7 +13,7 @@ import lutra
 BODIES = {"gated": "silu(linear(x, p)) * linear(x, q)", "residual": "r + linear(x, p)",
           "narrow": "linear(x, p) as f16", "row": "gelu(linear(x, p)) * s + r", "roots": "sigmoid(linear(x, p)) / (r * r + 1.0)"}
 # machine, weights, --tables, N, K; the last column tile may be ragged, and the strips of a row may be many.
-SHAPES = [("m2n64k4", "w1", "i8,row", 192, 512), ("m2n64k4", "w2 group(64)", "i8,row", 130, 576), ("m2n64k4", "w4", "f16", 256, 448),
+SHAPES = [("m2n64k4", "w1", "i8,row", 192, 2048), ("m2n64k4", "w2 group(64)", "i8,row", 130, 576), ("m2n64k4", "w4", "f16", 256, 1024),
           ("m1n64k4", "w3 group(32) zero", "i8,row", 192, 256), ("m4n128k4", "w2", "i8,row", 384, 1024),
           ("m2n128k4", "ternary", "i8,tile", 300, 512), ("m2n64k4", "w2", "i8", 192, 512)]
 ROWS = (0, 1, 8, 16, 37)
