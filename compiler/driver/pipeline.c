@@ -44,10 +44,15 @@ bool write_output(driver *d, const char *path, const text *content)
 
 static bool make_dump_dir(driver *d)
 {
-    if (!d->dump_dir || mkdir(d->dump_dir, 0777) == 0 || errno == EEXIST)
+    struct stat there;
+    if (!d->dump_dir || mkdir(d->dump_dir, 0777) == 0)
+        return true;
+    int reason = errno;
+    if (reason == EEXIST && stat(d->dump_dir, &there) == 0 && S_ISDIR(there.st_mode))
         return true;
     location where = {.source = diagnostics_source(d->diagnostics, d->dump_dir, NULL, 0)};
-    diagnostic_error(d->diagnostics, where, "cannot make the folder: %s", strerror(errno));
+    diagnostic_error(d->diagnostics, where, "cannot make the folder: %s",
+                     reason == EEXIST ? "there is a file of that name" : strerror(reason));
     return false;
 }
 

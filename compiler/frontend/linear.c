@@ -86,9 +86,22 @@ static bool check_bias(frontend *f, const builtin_call *c, const ir_value *bias,
     return false;
 }
 
+// linear(w, x): a weight matrix where the activations belong, and a value where it belongs.
+static bool check_order(frontend *f, const builtin_call *c)
+{
+    bool swapped = is_weight_matrix(c->values[0]) && c->values[1].kind == VALUE_RUNTIME;
+    if (swapped)
+        fail(f, c->syntax->where,
+             "'linear' takes the activations first, then the weight: linear(%s, %s)",
+             describe_syntax(f, c->operands[1]), describe_syntax(f, c->operands[0]));
+    return !swapped;
+}
+
 value rule_linear(frontend *f, const builtin_call *c)
 {
     scalar_type s;
+    if (!check_order(f, c))
+        return poison();
     ir_value *x = builtin_operand(f, c, 0), *scale = builtin_operand(f, c, 2);
     ir_value *bias = builtin_operand(f, c, 3);
     weight_node *w = x ? weight_operand(f, c) : NULL;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SOURCE = 1 << 20, MAX_SHOWN = 6 };
+enum { MAX_SOURCE = 1 << 20, MAX_SHOWN = 6, MAX_LEXICAL = 10 };
 
 void parser_error(parser *p, location where, const char *format, ...)
 {
@@ -16,6 +16,25 @@ void parser_error(parser *p, location where, const char *format, ...)
     diagnostic_vreport(p->diagnostics, SEVERITY_ERROR, where, format, args);
     va_end(args);
     p->errors++;
+}
+
+void parser_lexical_error(parser *p, location where, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (++p->lexical <= MAX_LEXICAL)
+        diagnostic_vreport(p->diagnostics, SEVERITY_ERROR, where, format, args);
+    va_end(args);
+    p->errors++;
+}
+
+static void count_lexical_errors(parser *p)
+{
+    location whole = {.source = p->source};
+    if (p->lexical > MAX_LEXICAL)
+        diagnostic_error(p->diagnostics, whole,
+                         "%u more places have no meaning in a program: is this the right file?",
+                         p->lexical - MAX_LEXICAL);
 }
 
 location parser_span(const parser *p, location first, location last)
@@ -214,14 +233,16 @@ ast_node *parser_text(parser *p, location where, const char *quoted, size_t leng
     ast_node *n = ast_create(p->arena, AST_TEXT, where);
     char *out = arena_alloc(p->arena, length);
     size_t used = 0;
+    bool known = true;
     for (size_t i = 1; i + 1 < length; i++) {
         char c = quoted[i];
         if (c == '\\') {
             c = quoted[++i];
             const char *escape = c ? strchr("nt\"\\", c) : NULL;
-            if (!escape)
-                parser_error(p, where,
-                             "unknown escape in a text: only \\n, \\t, \\\" and \\\\ are known");
+            if (!escape && known)
+                parser_lexical_error(
+                    p, where, "unknown escape in a text: only \\n, \\t, \\\" and \\\\ are known");
+            known = known && escape;
             c = c == 'n' ? '\n' : c == 't' ? '\t' : c;
         }
         if (!c)
@@ -313,5 +334,6 @@ ast_node *ast_parse(arena *a, diagnostics *d, const source *input)
     lut_yy_scan_bytes(input->text, (int)input->length, scanner);
     int status = lut_yyparse(scanner, &p);
     lut_yylex_destroy(scanner);
+    count_lexical_errors(&p);
     return status || p.errors ? NULL : p.file;
 }

@@ -14,8 +14,8 @@ typedef struct parser {
     size_t token_length;
     const char *name, *previous_name; // these tokens, where they are names
     bool recovering;                  // between a broken declaration and the next good one
-    unsigned errors;
-    ast_node *file; // the result
+    unsigned errors, lexical;         // lexical: of these, those of the scanner
+    ast_node *file;                   // the result
 } parser;
 
 #ifndef YY_TYPEDEF_YY_SCANNER_T
@@ -24,6 +24,9 @@ typedef void *yyscan_t;
 #endif
 
 void parser_error(parser *p, location where, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+// Of what is no token. The first ten are shown; ast_parse says how many more there are.
+void parser_lexical_error(parser *p, location where, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 // From the first location to the end of the last, or of the first's line.
 location parser_span(const parser *p, location first, location last);

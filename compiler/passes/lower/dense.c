@@ -6,6 +6,8 @@
 #include "compiler/passes/lower/native.h"
 #include "compiler/quant/mix.h"
 
+#include <string.h>
+
 enum { COLUMN_BLOCK = 64, COLUMNS = 4 };
 
 typedef struct dense {
@@ -78,6 +80,41 @@ static bool all_on_matrix(const dense *k)
     return true;
 }
 
+#define OTHER_FORMAT "use another format: by --quant, or where the program declares it"
+
+// What a pass has said it did not do; `where` NULL: as a whole. NULL: it said nothing.
+static const remark *find_missed(const lowering *l, const char *pass, const location *where)
+{
+    for (size_t i = 0; i < l->context->remarks.count; i++) {
+        const remark *r = &l->context->remarks.items[i];
+        bool here = where ? r->where.source == where->source && r->where.line == where->line &&
+                                r->where.column == where->column
+                          : !r->where.source;
+        if (here && r->kind == REMARK_MISSED && !strcmp(r->pass, pass))
+            return r;
+    }
+    return NULL;
+}
+
+// There are lookups for these weights, and the pass that makes them has not.
+static void refuse_without_lookups(lowering *l, const ir_op *op, const char *format)
+{
+    const remark *missed = find_missed(l, "lut", &op->where);
+    if (find_missed(l, "split-precompute", NULL)) {
+        diagnostic_error(l->context->diagnostics, op->where,
+                         "weights of format %s need lookups, which pass split-precompute makes: do "
+                         "not disable it",
+                         format);
+        return;
+    }
+    diagnostic_error(l->context->diagnostics, op->where,
+                     "weights of format %s need lookups, which pass split-precompute %s; %s",
+                     format, missed ? "could not make" : "makes, and it did not run or could not",
+                     OTHER_FORMAT);
+    if (missed)
+        diagnostic_note(l->context->diagnostics, NOWHERE, "%s", missed->message);
+}
+
 // Lookups have products of these weights for other activations, or other machines have them.
 static void refuse_planes(lowering *l, const ir_op *op, const quant_format *f)
 {
@@ -85,7 +122,7 @@ static void refuse_planes(lowering *l, const ir_op *op, const quant_format *f)
     if (f->kind == QUANT_BYTES) {
         diagnostic_error(l->context->diagnostics, op->where,
                          "weights of format %s need a matrix unit, and activations that are floats "
-                         "or %s; %s; use another --quant",
+                         "or %s; %s; " OTHER_FORMAT,
                          f->name, f->name,
                          l->context->machine->parts & MACHINE_MATRIX && !is_native(l->context)
                              ? "pass use-matrix could not or did not run (--remarks says why)"
@@ -95,17 +132,13 @@ static void refuse_planes(lowering *l, const ir_op *op, const quant_format *f)
     const char *reason = quant_obstacle(f, x);
     bool lookups = is_native(l->context) || l->context->machine->parts & MACHINE_LUT;
     if (!reason && lookups) {
-        diagnostic_error(l->context->diagnostics, op->where,
-                         "weights of format %s need lookups, and pass split-precompute, which "
-                         "makes them, did not run or could not (--remarks=lut says why); use "
-                         "another --quant",
-                         f->name);
+        refuse_without_lookups(l, op, f->name);
         return;
     }
     if (!reason) {
         diagnostic_error(l->context->diagnostics, op->where,
                          "weights of format %s need lookups, which machine '%s' does not have "
-                         "for them; use another --quant or --machine",
+                         "for them; use another --machine, or " OTHER_FORMAT,
                          f->name, l->context->machine->name);
         return;
     }
