@@ -329,6 +329,8 @@ bool calibrate_weights(driver *d)
         return true;
     if (weights_kind_of(d->weights) == WEIGHTS_NONE)
         return REFUSE(&c, "--calibrate: there is nothing to quantize: give --weights");
+    if (!is_graph(d, "--calibrate evaluates graphs"))
+        return false;
     bool ok = parse_option(&c) && read_text(&c) && run_calibration(&c);
     add_time(d, "calibrate", start);
     return ok;

@@ -89,6 +89,16 @@ static const char *made_architecture(const driver *d)
     return NULL;
 }
 
+static bool load_named(driver *d)
+{
+    if (load_machine(d))
+        return true;
+    if (!d->machine_name && d->module->machine)
+        diagnostic_note(d->diagnostics, whole_file(d),
+                        "the module was compiled for it; give its description, --machine FILE");
+    return false;
+}
+
 static bool check_architecture(driver *d)
 {
     const char *made = made_architecture(d);
@@ -133,7 +143,7 @@ static bool check_pass(driver *d)
 bool settle_module(driver *d)
 {
     ir_module *m = d->module;
-    if (!check_pass(d) || !settle_target(d) || !load_machine(d) || !check_architecture(d))
+    if (!check_pass(d) || !settle_target(d) || !load_named(d) || !check_architecture(d))
         return false;
     // Graphs go to another machine through all passes again: their places and schedules change.
     d->behind = pipeline_is_lowered(m) || is_same_machine(d) ? pipeline_behind(m) : NULL;
