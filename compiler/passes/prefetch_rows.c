@@ -5,32 +5,9 @@
 // what nobody asks for. Lines are prefetched one by one, in the order in which they are needed,
 // spread over the work of a round. The first lines are asked for in front of the loop, and in front
 // of what stands before it if that reads nothing from afar.
-#include "compiler/passes/prefetch.h"
+#include "compiler/passes/prefetch_rows.h"
 
 #include <math.h>
-
-enum { MOST_SPANS = 64, MOST_WORK = 128 };
-
-// `rows` rows of `bytes` bytes each, `stride` bytes apart.
-typedef struct span {
-    const ir_value *root;
-    address at;
-    int64_t rows, stride, bytes, advance;
-    int64_t piece;       // bytes that are asked for at once: a line, or a tile
-    int64_t apart;       // where rows begin: multiples of this, which divides a line
-    const ir_op *place;  // its first reader: a buffer and indices
-    unsigned first_work; // behind which that is known
-} span;
-
-typedef struct row_reads {
-    ir_module *module;
-    const machine *machine;
-    ir_op *loop;
-    unsigned count, work_count;
-    span spans[MOST_SPANS];
-    ir_op *work[MOST_WORK]; // what takes the round's time
-    ir_value *counter;      // of a round whose rows are asked for; NULL: of the first
-} row_reads;
 
 // --------------------------------------------------------------------- what is read
 
@@ -78,7 +55,7 @@ static bool table_span(const machine *m, const ir_op *op, span *s)
     return s->stride > 0;
 }
 
-static bool is_written(const ir_value *root, const ir_block *b)
+bool is_written_in(const ir_value *root, const ir_block *b)
 {
     bool written = false;
     IR_FOR_OPS(op, b)
@@ -90,7 +67,7 @@ static bool is_written(const ir_value *root, const ir_block *b)
             written |= to == root;
         }
         for (unsigned r = 0; r < op->n_regions; r++)
-            written |= is_written(root, op->regions[r]);
+            written |= is_written_in(root, op->regions[r]);
     }
     return written;
 }
@@ -117,7 +94,7 @@ static const ir_op *strip_of(const row_reads *r)
 }
 
 // Of a strip on registers in groups of four.
-static int64_t lanes_of(const row_reads *r)
+int64_t lanes_of_round(const row_reads *r)
 {
     scalar_type width = SCALAR_F32;
     scalar_by_name(ir_name(strip_of(r), "width"), &width);
@@ -129,7 +106,7 @@ static bool lanes_span(const row_reads *r, const ir_op *op, span *s)
     enum { DENSE = 2 }; // every second element, at least
     s->place = op;
     s->rows = s->stride = 1;
-    s->bytes = lanes_of(r) * ir_integer(op, "stride") *
+    s->bytes = lanes_of_round(r) * ir_integer(op, "stride") *
                (int64_t)scalar_size(ir_operand(op, 0)->type->scalar);
     return ir_integer(op, "stride") > 0 && ir_integer(op, "stride") <= DENSE;
 }
@@ -148,7 +125,7 @@ static bool is_known(const row_reads *r, const ir_op *op, span *s)
 
 static int64_t step_of(const row_reads *r)
 {
-    return r->loop->code == IR_STRIP ? lanes_of(r) : loop_step(r->loop);
+    return r->loop->code == IR_STRIP ? lanes_of_round(r) : loop_step(r->loop);
 }
 
 static bool reads_from(const ir_block *b, const ir_value *root)
@@ -189,13 +166,13 @@ static int64_t step_of_counter(const row_reads *r, const ir_value *v)
 {
     const ir_op *loop = v->kind == IR_VALUE_ARGUMENT ? v->block->parent : NULL;
     bool lanes = loop && loop->code == IR_STRIP && loop == strip_of(r);
-    return lanes                                             ? lanes_of(r)
+    return lanes                                             ? lanes_of_round(r)
            : loop && loop->code == IR_FOR && loop_step(loop) ? loop_step(loop)
                                                              : 1;
 }
 
 // Buffers begin with a line.
-static int64_t apart(const row_reads *r, const span *s)
+int64_t rows_apart(const row_reads *r, const span *s)
 {
     int64_t apart = common_divisor(LINE, s->at.constant);
     for (unsigned i = 0; i < s->at.count; i++) {
@@ -212,8 +189,8 @@ static void add_span(row_reads *r, const ir_op *op)
         return;
     const ir_value *counter = r->loop->regions[0]->arguments.items[0];
     s.advance = address_factor(&s.at, counter) * step_of(r);
-    s.apart = apart(r, &s);
-    if (s.advance <= 0 || is_written(s.root, r->loop->block->function->body) ||
+    s.apart = rows_apart(r, &s);
+    if (s.advance <= 0 || is_written_in(s.root, r->loop->block->function->body) ||
         follows_another(r, s.root))
         return; // what the kernel wrote lies near
     for (unsigned i = 0; i < r->count; i++)
@@ -272,7 +249,7 @@ static int64_t pieces_of_row(const span *s)
     return (s->bytes + (goes_on ? 0 : LINE - s->apart) + s->piece - 1) / s->piece;
 }
 
-static int64_t pieces_of_round(const row_reads *r)
+int64_t pieces_of_round(const row_reads *r)
 {
     int64_t pieces = 0;
     for (unsigned i = 0; i < r->count; i++)
@@ -361,14 +338,14 @@ static run piece_at(const row_reads *r, int64_t k)
 
 // ---------------------------------------------------------------------------- code
 
-static ir_value *constant_index(ir_module *m, ir_builder *b, int64_t value)
+ir_value *constant_index(ir_module *m, ir_builder *b, int64_t value)
 {
     ir_value *x = ir_build1(b, IR_CONSTANT, ir_type_index(m), NULL, NULL, NULL);
     ir_set_number(x->op, "value", (double)value);
     return x;
 }
 
-static bool is_sum(const ir_op *op)
+bool is_sum(const ir_op *op)
 {
     return op->code == IR_ADD || op->code == IR_MUL || op->code == IR_SUB;
 }
@@ -430,7 +407,7 @@ static run piece_in_round(const row_reads *r, int64_t k)
     return x;
 }
 
-static bool views_move_before(const row_reads *r, const ir_op *op)
+bool views_move_before(const row_reads *r, const ir_op *op)
 {
     bool good = true;
     for (unsigned i = 0; i < r->count; i++)
@@ -478,7 +455,7 @@ static bool has_several_rows(const row_reads *r)
 }
 
 // The first pieces. Rows that are read from their beginning on are asked for one by one.
-static void prefetch_first(row_reads *r, ir_builder *b, int64_t pieces)
+void prefetch_first_rows(row_reads *r, ir_builder *b, int64_t pieces)
 {
     const bool in_turn = has_several_rows(r);
     for (unsigned i = 0; i < (in_turn ? 1 : r->count); i++) {
@@ -506,152 +483,22 @@ static void prefetch_before(row_reads *r)
         at = at->previous;
     ir_builder b = ir_builder_before(at);
     b.where = r->loop->where;
-    prefetch_first(r, &b, pieces_ahead(r));
+    prefetch_first_rows(r, &b, pieces_ahead(r));
 }
 
 // A strip that ends before what it asks for is there.
-static bool is_short(const row_reads *r)
+bool is_short_strip(const row_reads *r)
 {
     enum { ROUNDS = 8 };
     const ir_value *count = ir_operand(r->loop, 0);
     return r->loop->code == IR_STRIP && is_op(count, IR_CONSTANT) &&
-           (int64_t)ir_number(count->op, "value") < ROUNDS * lanes_of(r);
-}
-
-// ------------------------------------------------------------------------ epilogues
-
-static int64_t constant_of(const ir_value *v, int64_t without)
-{
-    return is_op(v, IR_CONSTANT) ? (int64_t)ir_number(v->op, "value") : without;
-}
-
-// Rows that short strips in the loop read, a row of each in a round.
-static void collect_short(row_reads *r)
-{
-    IR_FOR_OPS(strip, r->loop->regions[0])
-    {
-        const row_reads inner = {.machine = r->machine, .loop = strip};
-        if (strip->code != IR_STRIP || !is_short(&inner))
-            continue;
-        IR_FOR_OPS(op, strip->regions[0])
-        {
-            span s = {.place = op, .rows = 1, .stride = 1, .piece = LINE};
-            if (op->code != IR_VLOAD || ir_integer(op, "stride") != 1 ||
-                !address_of_place(op, &s.root, &s.at) ||
-                is_written(s.root, r->loop->block->function->body))
-                continue;
-            s.bytes = constant_of(ir_operand(strip, 0), 0) *
-                      (int64_t)scalar_size(ir_operand(op, 0)->type->scalar);
-            s.advance = address_factor(&s.at, r->loop->regions[0]->arguments.items[0]);
-            s.apart = apart(&inner, &s);
-            if (s.advance > 0 && r->count < MOST_SPANS)
-                r->spans[r->count++] = s;
-        }
-    }
-}
-
-static bool looks_up(const ir_op *op)
-{
-    bool does = op->code == IR_XLUT_MMA;
-    for (unsigned i = 0; i < op->n_regions; i++)
-        IR_FOR_OPS(inner, op->regions[i])
-    does = does || looks_up(inner);
-    return does;
-}
-
-// Rows lie so far apart that they share few sets of scratch: only a few at once. Those behind the
-// last row are not asked for.
-enum { ROWS_AHEAD = 4 };
-
-static void prefetch_next_rows(row_reads *r, int64_t rows)
-{
-    ir_op *first = r->loop->regions[0]->first;
-    ir_builder b = ir_builder_before(first);
-    b.where = r->loop->where;
-    const ir_type *index = ir_type_index(r->module);
-    ir_value *next = ir_build1(&b, IR_ADD, index, r->loop->regions[0]->arguments.items[0],
-                               constant_index(r->module, &b, ROWS_AHEAD), NULL);
-    ir_value *last = constant_index(r->module, &b, rows - 1);
-    r->counter = ir_build1(&b, IR_MIN, index, next, last, NULL);
-    prefetch_first(r, &b, pieces_of_round(r));
-    r->counter = NULL;
-}
-
-static bool is_made_behind(const ir_value *v, const ir_op *op)
-{
-    if (v->kind != IR_VALUE_RESULT || v->op->block != op->block)
-        return false;
-    while (op && op != v->op)
-        op = op->next;
-    return op;
-}
-
-// Indices that are computed between products and their epilogue go in front of the products.
-static void move_indices_up(const ir_op *loop)
-{
-    ir_op *first = loop->block->first;
-    for (ir_op *op = first, *next; op != loop; op = next) {
-        next = op->next;
-        bool moves = op->code == IR_CONSTANT || is_sum(op);
-        for (unsigned i = 0; i < op->n_operands && moves; i++)
-            moves = !is_made_behind(ir_operand(op, i), first);
-        if (moves && op != first)
-            ir_op_move_before(op, first);
-        else if (moves)
-            first = next;
-    }
-}
-
-// In front of as many of the products before a loop as leave scratch what is brought there.
-static ir_op *in_front_of_products(const row_reads *r)
-{
-    double bytes = 0;
-    ir_op *at = r->loop;
-    while (at->previous && views_move_before(r, at->previous)) {
-        const ir_op *op = at->previous;
-        bytes += op->code == IR_FOR ? rounds_of(op) * bytes_loaded(op->regions[0]) : 0;
-        if (bytes > SCRATCH_KEPT * (double)r->machine->scratch_size)
-            break;
-        at = at->previous;
-    }
-    return at;
-}
-
-// Of as many rows as are asked for at once.
-static int64_t first_lines(const row_reads *r)
-{
-    int64_t rows = constant_of(ir_operand(r->loop, 1), 1);
-    return (rows < ROWS_AHEAD ? rows : ROWS_AHEAD) * pieces_of_round(r);
-}
-
-// Behind products their epilogue reads few rows, whose place is known long before.
-void prefetch_short_rows(ir_module *m, pass_context *c, ir_op *loop)
-{
-    row_reads r = {.module = m, .machine = c->machine, .loop = loop};
-    const ir_op *product = loop->previous;
-    while (product && !looks_up(product))
-        product = product->previous;
-    if (!product)
-        return;
-    collect_short(&r);
-    if (!r.count || !views_move_before(&r, loop))
-        return;
-    int64_t rows = constant_of(ir_operand(loop, 1), 1);
-    move_indices_up(loop);
-    ir_builder b = ir_builder_before(in_front_of_products(&r));
-    b.where = loop->where;
-    prefetch_first(&r, &b, first_lines(&r));
-    if (rows > ROWS_AHEAD)
-        prefetch_next_rows(&r, rows);
-    pass_remark(c, REMARK_APPLIED, loop->where,
-                "rows of an epilogue: %lld lines are asked for in front of its products",
-                (long long)first_lines(&r));
+           (int64_t)ir_number(count->op, "value") < ROUNDS * lanes_of_round(r);
 }
 
 void prefetch_rows(ir_module *m, pass_context *c, ir_op *loop)
 {
     row_reads r = {.module = m, .machine = c->machine, .loop = loop};
-    if (is_short(&r))
+    if (is_short_strip(&r))
         return;
     collect(&r);
     if (!r.count || !r.work_count)
