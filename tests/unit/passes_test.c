@@ -178,6 +178,24 @@ static void running_observes_and_remarks(void **state)
     assert_int_equal(c.remarks.items[0].where.line, 4);
     assert_string_equal(c.remarks.items[0].message, "tanh fused with silu");
     assert_int_equal(m->functions->body->first->code, IR_KERNEL);
+    assert_string_equal(m->machine, "none");
+    assert_string_equal(m->architecture, "vlen 0, no tiles");
+    assert_string_equal(m->target, "riscv64");
+    assert_string_equal(m->after, "fold"); // quantize-weights is still to come
+    assert_ptr_equal(pipeline_behind(m), pass_find("fold"));
+}
+
+// A module goes on behind one pass: those in front of it have rows in front of its row.
+static void pipelines_are_in_order(void **state)
+{
+    fixture *f = *state;
+    const char *const all[] = {pipeline_default, pipeline_native};
+    for (size_t i = 0; i < 2; i++) {
+        pipeline p;
+        assert_true(pipeline_parse(f->arena, f->diagnostics, all[i], &p));
+        for (size_t k = 1; k < p.steps.count; k++)
+            assert_true(p.steps.items[k - 1].pass < p.steps.items[k].pass);
+    }
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -188,6 +206,7 @@ int main(void)
         TEST(pipelines_print_and_parse),    TEST(pipelines_are_the_table),
         TEST(optional_passes_are_disabled), TEST(replacements_are_of_the_same_pass),
         TEST(arguments_have_defaults),      TEST(running_observes_and_remarks),
+        TEST(pipelines_are_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
