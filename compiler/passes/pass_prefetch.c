@@ -7,18 +7,6 @@
 // nothing and never fault: those beyond the end of what is read bring what follows.
 #include "compiler/passes/prefetch_streams.h"
 
-static bool has_lookups(const ir_block *b)
-{
-    bool has = false;
-    IR_FOR_OPS(op, b)
-    {
-        has |= op->code == IR_XLUT_MMA;
-        for (unsigned i = 0; i < op->n_regions; i++)
-            has = has || has_lookups(op->regions[i]);
-    }
-    return has;
-}
-
 static void visit(ir_op *op, void *context)
 {
     prefetching *p = context;
@@ -27,19 +15,19 @@ static void visit(ir_op *op, void *context)
     p->loop = op;
     p->count = 0;
     p->halved = false;
-    bool looks_up = false, prefetches = false;
+    bool lookups = false, prefetches = false;
     bool goes_on = false; // with the streams of a loop in it
     IR_FOR_OPS(inner, op->regions[0])
     {
-        looks_up |= inner->code == IR_XLUT_MMA;
+        lookups |= inner->code == IR_XLUT_MMA;
         prefetches |= inner->code == IR_XLUT_PF || inner->code == IR_PREFETCH;
-        goes_on |= inner->code == IR_FOR && has_lookups(inner->regions[0]);
+        goes_on |= inner->code == IR_FOR && looks_up(inner);
     }
-    if (!prefetches && !looks_up)
+    if (!prefetches && !lookups)
         prefetch_rows(p->module, p->context, op);
-    if (!prefetches && !looks_up && op->code == IR_FOR)
+    if (!prefetches && !lookups && op->code == IR_FOR)
         prefetch_short_rows(p->module, p->context, op);
-    if (!looks_up || prefetches || goes_on)
+    if (!lookups || prefetches || goes_on)
         return;
     collect_streams(p);
     if (!p->count)

@@ -199,3 +199,12 @@ ir_value *value_in_round(ir_builder *b, const ir_op *outer, ir_value *v, const i
         x[i] = value_in_round(b, outer, ir_operand(v->op, i), loop, counter);
     return ir_build1(b, v->op->code, v->type, x[0], x[1], NULL);
 }
+
+bool looks_up(const ir_op *op)
+{
+    bool does = op->code == IR_XLUT_MMA;
+    for (unsigned i = 0; i < op->n_regions; i++)
+        IR_FOR_OPS(inner, op->regions[i])
+    does = does || looks_up(inner);
+    return does;
+}

@@ -32,15 +32,6 @@ static void collect_short(row_reads *r)
     }
 }
 
-static bool looks_up(const ir_op *op)
-{
-    bool does = op->code == IR_XLUT_MMA;
-    for (unsigned i = 0; i < op->n_regions; i++)
-        IR_FOR_OPS(inner, op->regions[i])
-    does = does || looks_up(inner);
-    return does;
-}
-
 // Rows lie so far apart that they share few sets of scratch: only a few at once. Those behind the
 // last row are not asked for.
 enum { ROWS_AHEAD = 4 };
