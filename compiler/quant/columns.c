@@ -96,16 +96,27 @@ column_place column_place_of(const column_geometry *g, int64_t block)
     return (column_place){least(g->blocks - (block - number), g->beside), number};
 }
 
-int64_t column_front_at(const column_geometry *g, column_place p)
-{
-    return p.number * g->front_bytes;
-}
-
-int64_t column_span_at(const column_geometry *g, column_place p, int64_t span)
+static int64_t span_at(const column_geometry *g, column_place p, int64_t span)
 {
     bool last = (span + 1) * g->span_units >= g->units;
     return p.count * (g->front_bytes + span * g->span_bytes) +
            p.number * (last ? g->last_span_bytes : g->span_bytes);
+}
+
+// Where a block's unit stands in the stream, and a group's scales: in front of its first unit, or
+// of all spans if there are no groups.
+static int64_t unit_at(const column_geometry *g, column_place p, int64_t unit)
+{
+    int64_t before = unit % g->span_units;
+    int64_t groups = g->front_bytes ? 0 : before / g->per_group + 1;
+    return span_at(g, p, unit / g->span_units) + before * g->unit_bytes + groups * g->group_bytes;
+}
+
+static int64_t group_at(const column_geometry *g, column_place p, int64_t group)
+{
+    if (g->front_bytes)
+        return p.number * g->front_bytes;
+    return unit_at(g, p, group * g->per_group) - g->group_bytes;
 }
 
 column_field column_field_of(unsigned bits, unsigned f)
@@ -188,12 +199,13 @@ static uint8_t *put_values(const quant_rows *q, const float *values, unsigned st
     return out + COLUMN_BLOCK * size;
 }
 
-static uint8_t *put_group(const quant_rows *q, int64_t group, uint8_t *out)
+static void put_group(const quant_rows *q, int64_t group, uint8_t *out)
 {
     unsigned terms = q->format.terms;
     for (unsigned term = 0; term < terms; term++)
         out = put_values(q, q->scale + term, terms, group, out);
-    return q->offset ? put_values(q, q->offset, 1, group, out) : out;
+    if (q->offset)
+        put_values(q, q->offset, 1, group, out);
 }
 
 static void put_unit(const quant_rows *q, const column_geometry *g, int64_t start, uint8_t *unit)
@@ -221,17 +233,10 @@ static column_geometry must_have(const quant_rows *q)
 void column_pack_block(const quant_rows *q, column_place p, uint8_t *stream)
 {
     column_geometry g = must_have(q);
-    uint8_t *out = stream;
-    for (int64_t u = 0; u < g.units; u++) {
-        if (u % g.span_units == 0)
-            out = stream + column_span_at(&g, p, u / g.span_units);
-        if (u % g.per_group == 0 && q->format.group)
-            out = put_group(q, u / g.per_group, out);
-        put_unit(q, &g, u * g.unit, out);
-        out += g.unit_bytes;
-    }
-    if (!q->format.group && g.units)
-        put_group(q, 0, stream + column_front_at(&g, p));
+    for (int64_t group = 0; group < g.groups; group++)
+        put_group(q, group, stream + group_at(&g, p, group));
+    for (int64_t unit = 0; unit < g.units; unit++)
+        put_unit(q, &g, unit * g.unit, stream + unit_at(&g, p, unit));
 }
 
 void column_pack_rows(const quant_rows *q, uint8_t *out)
@@ -258,12 +263,13 @@ static const uint8_t *get_values(quant_rows *q, float *values, unsigned step, in
     return in + COLUMN_BLOCK * size;
 }
 
-static const uint8_t *get_group(quant_rows *q, int64_t group, const uint8_t *in)
+static void get_group(quant_rows *q, int64_t group, const uint8_t *in)
 {
     unsigned terms = q->format.terms;
     for (unsigned term = 0; term < terms; term++)
         in = get_values(q, q->scale + term, terms, group, in);
-    return q->offset ? get_values(q, q->offset, 1, group, in) : in;
+    if (q->offset)
+        get_values(q, q->offset, 1, group, in);
 }
 
 static void get_unit(quant_rows *q, const column_geometry *g, int64_t start, const uint8_t *unit)
@@ -283,17 +289,10 @@ static void get_unit(quant_rows *q, const column_geometry *g, int64_t start, con
 void column_unpack_block(const uint8_t *stream, column_place p, quant_rows *out)
 {
     column_geometry g = must_have(out);
-    const uint8_t *in = stream;
-    for (int64_t u = 0; u < g.units; u++) {
-        if (u % g.span_units == 0)
-            in = stream + column_span_at(&g, p, u / g.span_units);
-        if (u % g.per_group == 0 && out->format.group)
-            in = get_group(out, u / g.per_group, in);
-        get_unit(out, &g, u * g.unit, in);
-        in += g.unit_bytes;
-    }
-    if (!out->format.group && g.units)
-        get_group(out, 0, stream + column_front_at(&g, p));
+    for (int64_t group = 0; group < g.groups; group++)
+        get_group(out, group, stream + group_at(&g, p, group));
+    for (int64_t unit = 0; unit < g.units; unit++)
+        get_unit(out, &g, unit * g.unit, stream + unit_at(&g, p, unit));
 }
 
 void column_unpack_rows(const uint8_t *in, quant_rows *out)

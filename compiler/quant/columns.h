@@ -52,9 +52,6 @@ typedef struct column_place {
 } column_place;
 // That of a matrix's block; its stream begins with the block `number` before it.
 column_place column_place_of(const column_geometry *g, int64_t block);
-// In the stream: what a block has of a span, and its scales of a row.
-int64_t column_span_at(const column_geometry *g, column_place p, int64_t span);
-int64_t column_front_at(const column_geometry *g, column_place p);
 
 // Whether levels are evenly spaced, so that products are sums of integers.
 bool column_is_even(const quant_format *f);
