@@ -149,14 +149,31 @@ static void read_dim(binder *b, const char *setting)
     unknown_dim(b, name);
 }
 
-// A dimension of one possible value needs no setting. All others that are missing are reported.
+static bool values_have_dim(const program_values *values, size_t dim)
+{
+    for (size_t i = 0; i < values->count; i++)
+        for (unsigned axis = 0; axis < values->items[i].rank; axis++)
+            if (values->items[i].shape[axis].dim == (int)dim)
+                return true;
+    return false;
+}
+
+// Other entries may have dimensions of their own.
+static bool matters(const binder *b, size_t dim)
+{
+    return values_have_dim(&b->entry->inputs, dim) || values_have_dim(&b->entry->outputs, dim) ||
+           values_have_dim(&b->program->description.states, dim);
+}
+
+// A dimension of one possible value, or that the entry does not have, needs no setting. All others
+// that are missing are reported.
 static void complete_dims(binder *b)
 {
     for (size_t i = 0; i < b->program->description.dim_count; i++) {
         const program_dim *d = &b->program->description.dims[i];
         if (b->dims[i].origin)
             continue;
-        if (d->minimum == d->maximum) {
+        if (d->minimum == d->maximum || !matters(b, i)) {
             b->dims[i].value = d->minimum;
             continue;
         }
