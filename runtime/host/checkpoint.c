@@ -83,6 +83,18 @@ void checkpoint_if_due(host_program *p, const char *name)
     if (!linux_save(p, extra.words) ||
         !checkpoint_write(p->diagnostics, c->path, &origin, &extra, p->hart, statistics.by_opcode))
         p->checkpoint.path = NULL; // reported once
+    p->checkpoint.written = true;
+}
+
+void host_checkpoint_finish(host_program *p)
+{
+    const host_checkpoints *c = &p->checkpoint;
+    if (c->path && !c->written)
+        diagnostic_warning(p->diagnostics, NOWHERE,
+                           "no checkpoint was written to '%s': the run ended after %llu "
+                           "instructions, before a multiple of --every %llu",
+                           c->path, (unsigned long long)p->hart->retired,
+                           (unsigned long long)c->every);
 }
 
 // ------------------------------------------------------------------------ resuming

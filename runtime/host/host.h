@@ -134,6 +134,8 @@ bool host_run_text(host_program *p, const text_settings *settings, const host_li
 // A checkpoint (docs/debugging.md) every so many instructions, each in place of the one before it.
 // Problems are reported.
 void host_checkpoint(host_program *p, const char *path, uint64_t every);
+// Behind the last run: warns if checkpoints were wanted and no run was long enough for one.
+void host_checkpoint_finish(host_program *p);
 // The process, or the call that is created next, goes on from this checkpoint.
 void host_resume(host_program *p, const char *path);
 // How many calls of the entry had returned before.

@@ -16,6 +16,7 @@ typedef struct host_region {
 typedef struct host_checkpoints {
     const char *path;   // where they go
     uint64_t every;     // instructions
+    bool written;       // one, at least
     const char *resume; // the one that the next run goes on from
     bool resumed;       // the machine is that of a checkpoint: nothing is to be set up
     uint64_t identity;  // 0: not known yet

@@ -186,6 +186,7 @@ static void print_last_line(const session *s)
 
 static int finish(session *s, const host_outcome *outcome, const text_report *report)
 {
+    host_checkpoint_finish(s->program);
     diagnostics_flush(s->diagnostics);
     host_report_stop(s->program, outcome, stderr);
     s->json_due = json_on_stderr(s);
