@@ -32,11 +32,13 @@ static const char *const dimension_names[DIMENSIONS] = {
     [POWER] = "a power in W or mW",
 };
 
-static const struct {
+typedef struct unit_row {
     const char *name;
     dimension dimension;
     double factor;
-} units[] = {
+} unit_row;
+
+static const unit_row units[] = {
     {"GHz", FREQUENCY, 1e9},  {"MHz", FREQUENCY, 1e6},   {"kHz", FREQUENCY, 1e3},
     {"Hz", FREQUENCY, 1},     {"ps", TIME, 1e-12},       {"ns", TIME, 1e-9},
     {"us", TIME, 1e-6},       {"ms", TIME, 1e-3},        {"s", TIME, 1},
@@ -204,26 +206,28 @@ static double unit_factor(machine_builder *b, const setting *s, machine_number v
     return 0;
 }
 
-// A number as people write it, with the largest unit that reads back as the same number.
+// Whether the value reads back from so many digits in this unit, which it suits.
+static bool print_in_unit(text *t, double value, const unit_row *u, int precision)
+{
+    double scaled = value / u->factor, back = 0;
+    bool ascending = u->dimension == TIME || u->dimension == ENERGY || u->dimension == POWER;
+    char digits[40];
+    snprintf(digits, sizeof digits, "%.*g", precision, scaled);
+    if (u->factor != 1 && !(ascending ? scaled < 1000 : scaled >= 1))
+        return false;
+    if (!text_to_double(digits, &back) || back * u->factor != value)
+        return false;
+    text_printf(t, "%s %s", digits, u->name);
+    return true;
+}
+
+// A number as people write it: in as few digits, then with as large a unit, as read back as it.
 static void print_value(text *t, dimension d, double value)
 {
-    for (int i = 0; i < UNITS; i++) {
-        double scaled = value / units[i].factor;
-        bool ascending = d == TIME || d == ENERGY || d == POWER;
-        bool suits = ascending ? scaled < 1000 : scaled >= 1;
-        if (units[i].dimension != d || (units[i].factor != 1 && !suits) ||
-            scaled * units[i].factor != value)
-            continue;
-        char digits[40];
-        for (int precision = 6; precision <= 17; precision++) {
-            snprintf(digits, sizeof digits, "%.*g", precision, scaled);
-            double back = 0;
-            if (text_to_double(digits, &back) && back == scaled)
-                break;
-        }
-        text_printf(t, "%s %s", digits, units[i].name);
-        return;
-    }
+    for (int precision = 6; precision <= 17; precision++)
+        for (int i = 0; i < UNITS; i++)
+            if (units[i].dimension == d && print_in_unit(t, value, &units[i], precision))
+                return;
     text_printf(t, "%.17g", value);
 }
 
