@@ -37,9 +37,8 @@ static void names_have_no_parts(void **state)
 // No element is nearer to a weight than the chosen one, and the largest weight has the largest.
 static void codes_are_the_nearest(void **state)
 {
-    (void)state;
     enum { N = 3, K = 257 };
-    arena *a = arena_create();
+    arena *a = *state;
     for (int i = 0; i < N_NAMES; i++) {
         quant_format f = format_of(names[i]);
         quant_rows q = quant_rows_create(a, &f, N, K);
@@ -56,13 +55,11 @@ static void codes_are_the_nearest(void **state)
                     assert_true(own <= fabs(scale * levels[code] - (double)w[at]) + 1e-6 * scale);
         }
     }
-    arena_destroy(a);
 }
 
 static void zeros_and_extremes_are_kept(void **state)
 {
-    (void)state;
-    arena *a = arena_create();
+    arena *a = *state;
     for (int i = 0; i < N_NAMES; i++) {
         quant_format f = format_of(names[i]);
         quant_rows q = quant_rows_create(a, &f, 3, 4);
@@ -74,15 +71,13 @@ static void zeros_and_extremes_are_kept(void **state)
         for (int k = 0; k < 4; k++)
             assert_true(fabs(quant_value(&q, 2, k)) <= 0x1p-140);
     }
-    arena_destroy(a);
 }
 
 static void errors_are_those_of_the_page(void **state)
 {
-    (void)state;
     static const double most[] = {0.000065, 0.00075, 0.0030}, least[] = {0.00005, 0.0006, 0.0024};
     enum { N = 64, K = 1024 };
-    arena *a = arena_create();
+    arena *a = *state;
     float *w = normal(a, N * K, 1);
     double *values = ARENA_ARRAY(a, double, N *K);
     for (int i = 0; i < N_NAMES; i++) {
@@ -97,13 +92,11 @@ static void errors_are_those_of_the_page(void **state)
         }
         assert_true(error / sum > least[i] && error / sum < most[i]);
     }
-    arena_destroy(a);
 }
 
 static void packing_is_undone(void **state)
 {
-    (void)state;
-    arena *a = arena_create();
+    arena *a = *state;
     for (int trial = 0; trial < N_SHAPES * N_NAMES; trial++) {
         quant_format f = format_of(names[trial % N_NAMES]);
         pack_shape shape = shapes[trial / N_NAMES];
@@ -122,7 +115,6 @@ static void packing_is_undone(void **state)
         assert_memory_equal(back.codes, q.codes, (size_t)(n * k));
         assert_memory_equal(back.scale, q.scale, (size_t)n * sizeof *q.scale);
     }
-    arena_destroy(a);
 }
 
 static void sizes_that_overflow_are_refused(void **state)
@@ -140,8 +132,7 @@ static void sizes_that_overflow_are_refused(void **state)
 // Elements of another type, and planes as wide, are other formats.
 static void only_the_same_elements_are_converted(void **state)
 {
-    (void)state;
-    arena *a = arena_create();
+    arena *a = *state;
     for (int i = 0; i < N_NAMES; i++)
         for (int j = 0; j < N_NAMES; j++) {
             quant_format from = format_of(names[i]), to = format_of(names[j]),
@@ -152,19 +143,18 @@ static void only_the_same_elements_are_converted(void **state)
             assert_int_equal(quant_convert(&x, &y), i == j);
             assert_false(quant_convert(&x, &z));
         }
-    arena_destroy(a);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_have_no_parts),
-        cmocka_unit_test(codes_are_the_nearest),
-        cmocka_unit_test(zeros_and_extremes_are_kept),
-        cmocka_unit_test(errors_are_those_of_the_page),
-        cmocka_unit_test(packing_is_undone),
-        cmocka_unit_test(sizes_that_overflow_are_refused),
-        cmocka_unit_test(only_the_same_elements_are_converted),
+        TEST(names_have_no_parts),
+        TEST(codes_are_the_nearest),
+        TEST(zeros_and_extremes_are_kept),
+        TEST(errors_are_those_of_the_page),
+        TEST(packing_is_undone),
+        TEST(sizes_that_overflow_are_refused),
+        TEST(only_the_same_elements_are_converted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

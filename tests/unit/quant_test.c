@@ -589,20 +589,6 @@ static void column_tiles_pack_one_by_one_to_the_same_bytes(void **state)
     assert_memory_equal(whole, parts, size);
 }
 
-static int setup(void **state)
-{
-    *state = arena_create();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena_destroy(*state);
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
