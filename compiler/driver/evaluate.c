@@ -215,20 +215,24 @@ static bool give_results(evaluation *v)
 
 // ------------------------------------------------------------------ expected rounding noise
 
-// What rounding i8 tables adds to a product of an input, relative to the product.
-static bool show_noise(evaluation *v, const ir_op *mpgemm)
+// The input whose i8 tables a product looks up; NULL: another operation, or other tables.
+static const named_array *input_of_product(const evaluation *v, const ir_op *op)
 {
-    const ir_value *table = ir_operand(mpgemm, 0), *weight = ir_operand(mpgemm, 1);
-    if (table->kind != IR_VALUE_RESULT || table->type->scalar != SCALAR_I8)
-        return true;
+    const ir_value *table = op->code == IR_LUT_MPGEMM ? ir_operand(op, 0) : NULL;
+    if (!table || table->kind != IR_VALUE_RESULT || table->type->scalar != SCALAR_I8)
+        return NULL;
     const ir_value *x = ir_operand(table->op, 0);
-    const named_array *given = NULL;
     for (size_t i = 0; i < v->n_inputs; i++)
         if (x->name && x->kind == IR_VALUE_ARGUMENT && !strcmp(v->inputs[i].name, x->name))
-            given = &v->inputs[i];
+            return &v->inputs[i];
+    return NULL;
+}
+
+// What rounding the tables adds to the product, relative to the product.
+static bool show_noise(evaluation *v, const ir_op *mpgemm, const array *x)
+{
+    const ir_value *table = ir_operand(mpgemm, 0), *weight = ir_operand(mpgemm, 1);
     quant_format format;
-    if (!given)
-        return true;
     if (!quant_format_parse(weight->type->format, &format)) {
         diagnostic_error(v->d->diagnostics, mpgemm->where,
                          "--table-noise is for weights of one format, '%s' is %s",
@@ -240,16 +244,23 @@ static bool show_noise(evaluation *v, const ir_op *mpgemm)
     if (!weights_canonical(v->d->weights, v->d->diagnostics, weight->global, 0, n, &rows))
         return false;
     int64_t span = eval_table_span(table->type, machine_tile_depth(&v->d->machine));
-    printf("%s %.3g\n", weight->global->name, eval_predict_table_noise(&given->value, &rows, span));
+    printf("%s %.3g\n", weight->global->name, eval_predict_table_noise(x, &rows, span));
     return true;
 }
 
 static bool show_table_noise(evaluation *v)
 {
     bool ok = true;
+    unsigned products = 0;
     IR_FOR_OPS(op, v->entry->body)
-    ok = (op->code != IR_LUT_MPGEMM || show_noise(v, op)) && ok;
-    return ok;
+    {
+        const named_array *x = input_of_product(v, op);
+        products += x != NULL;
+        ok = (!x || show_noise(v, op, &x->value)) && ok;
+    }
+    return products ? ok
+                    : refuse(v, "--table-noise: '%s' looks up i8 tables of none of its inputs",
+                             v->entry->name);
 }
 
 // ------------------------------------------------------------------ the command
