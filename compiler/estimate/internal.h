@@ -142,7 +142,7 @@ result hart_issue(hart *h, const isa_instruction *in, const isa_shape *shape, co
                   unsigned n, const access *accesses);
 result hart_issue_plain(hart *h, isa_opcode opcode, const isa_shape *shape, const operands *x);
 
-// ------------------------------------------------------------------------- walk.c: one call
+// ------------------------------------------------------------------------- call.c: one call
 
 typedef struct call_result {
     counts counts;

@@ -17,8 +17,6 @@ static bool value_of(walker *w, const ir_op *op, const ir_value *v, int64_t *out
 
 // ------------------------------------------------------------------------------- loops
 
-static void walk_op(walker *w, ir_op *op);
-
 typedef struct rounds {
     ir_op *op;
     loop_info *info;
@@ -60,7 +58,7 @@ static bool compares_by_shift(const walker *w, const ir_op *strip)
 }
 
 // What moves counters and pointers to the next round.
-static void move_on(walker *w, const ir_op *loop)
+void walk_move_on(walker *w, const ir_op *loop)
 {
     const loop_info *l = w->info->ops.items[loop->mark].loop;
     walk_plain(w, ISA_ADD, l->integers);
@@ -70,20 +68,13 @@ static void move_on(walker *w, const ir_op *loop)
     walk_plain(w, ISA_DIV, l->divides);
 }
 
-// A strip's last store waits for what it stores: LLVM moves on in front of it.
-static bool moves_on_early(const ir_op *op)
-{
-    return (op->code == IR_VSTORE || op->code == IR_VSTORE_PAIRS) && op->next &&
-           op->next->code == IR_YIELD;
-}
-
 static void end_round(walker *w, const rounds *r)
 {
     const ir_op *yield = r->op->regions[0]->last;
     for (unsigned i = 0; i < r->op->n_results; i++)
         take(w, r->op->regions[0]->arguments.items[r->first_argument + i], ir_operand(yield, i));
-    if (r->op->code != IR_STRIP || !yield->previous || !moves_on_early(yield->previous))
-        move_on(w, r->op);
+    if (r->op->code != IR_STRIP || !yield->previous || !walk_moves_on_early(yield->previous))
+        walk_move_on(w, r->op);
     walk_plain(w, ISA_BNE, 1);
 }
 
@@ -410,7 +401,7 @@ static void run_if(walker *w, ir_op *op)
     }
 }
 
-static void walk_op(walker *w, ir_op *op)
+void walk_op(walker *w, ir_op *op)
 {
     walk_plain(w, ISA_ADDI, w->info->ops.items[op->mark].integers);
     switch (op->code) {
@@ -418,113 +409,6 @@ static void walk_op(walker *w, ir_op *op)
     case IR_STRIP: run_strip(w, op); return;
     case IR_IF: run_if(w, op); return;
     default: walk_operation(w, op);
-    }
-}
-
-// ----------------------------------------------------------------- the order of loads
-
-// LLVM moves the loads of a strip up, as far as registers reach, those that are converted to wider
-// elements in pairs; never over stores.
-enum { MOST_WIDENED = 2 };
-typedef struct scheduler {
-    ir_op *next;        // to be looked at
-    unsigned registers; // of loads that are not used yet
-    unsigned room;
-    unsigned widened; // loads of narrow elements that are not converted yet
-} scheduler;
-
-static bool is_vector_load(const ir_op *op)
-{
-    return op->code == IR_VLOAD || op->code == IR_VLOAD_PAIRS;
-}
-
-static unsigned registers_of(const walker *w, const ir_op *op)
-{
-    if (!is_vector_load(op))
-        return 0;
-    unsigned bits = op->n_results * scalar_rows[ir_operand(op, 0)->type->scalar].bits;
-    return (unsigned)((w->lanes * bits + w->frame->options->machine->vlen - 1) /
-                      w->frame->options->machine->vlen);
-}
-
-static bool is_widened(const ir_op *op)
-{
-    const ir_use *use = is_vector_load(op) ? op->results[0].uses : NULL;
-    return use && use->op->code == IR_CAST &&
-           scalar_rows[use->op->results[0].type->scalar].bits >
-               scalar_rows[op->results[0].type->scalar].bits;
-}
-
-static unsigned room_for_loads(const ir_block *b)
-{
-    enum { REGISTERS = 32, GROUP = 4 };
-    unsigned carried = 0;
-    for (const ir_op *op = b->parent; op; op = op->block->parent)
-        for (unsigned i = 0; i < op->n_results; i++)
-            carried += op->results[i].type->kind == IR_VECTOR ? GROUP : 0;
-    return carried < REGISTERS ? (REGISTERS - carried) / 2 : 0;
-}
-
-static bool may_pass(const ir_op *op)
-{
-    return op->code == IR_VIEW || op->code == IR_BROADCAST || op->code == IR_LANE ||
-           op->code == IR_COMPARE || op->code == IR_SELECT ||
-           (ir_op_rows[op->code].traits & IR_ELEMENTWISE) || op->code == IR_CONSTANT;
-}
-
-static void look_ahead(walker *w, scheduler *s)
-{
-    for (; s->next && !w->failed; s->next = s->next->next) {
-        ir_op *op = s->next;
-        if (is_vector_load(op) || op->code == IR_LOAD) {
-            unsigned n = registers_of(w, op);
-            if (s->registers + n > s->room || (is_widened(op) && s->widened == MOST_WIDENED))
-                return;
-            walk_op(w, op);
-            w->info->ops.items[op->mark].done = true;
-            s->registers += n;
-            s->widened += is_widened(op);
-        } else if (op->code == IR_VIEW ||
-                   (op->n_results == 1 && may_pass(op) && info(w, &op->results[0])->is_integer)) {
-            walk_op(w, op);
-        } else if (!may_pass(op)) {
-            return;
-        }
-    }
-}
-
-// Registers of loads that nothing behind `op` uses.
-static unsigned registers_freed(const walker *w, const ir_op *op)
-{
-    unsigned n = 0;
-    for (unsigned i = 0; i < op->n_operands; i++) {
-        const ir_value *v = ir_operand(op, i);
-        bool last = v && v->kind == IR_VALUE_RESULT && is_vector_load(v->op);
-        for (const ir_use *u = last ? v->uses : NULL; u; u = u->next)
-            last = last && u->op->mark <= op->mark && (u->op != op || u->slot <= i);
-        n += last ? registers_of(w, v->op) : 0;
-    }
-    return n;
-}
-
-static void walk_strip_block(walker *w, ir_block *b)
-{
-    scheduler s = {.next = b->first, .room = room_for_loads(b)};
-    for (ir_op *op = b->first; op && !w->failed; op = op->next) {
-        look_ahead(w, &s);
-        bool *done = &w->info->ops.items[op->mark].done;
-        unsigned freed = registers_freed(w, op);
-        if (moves_on_early(op))
-            move_on(w, b->parent);
-        if (!*done)
-            walk_op(w, op);
-        *done = false;
-        s.registers -= freed < s.registers ? freed : s.registers;
-        const ir_value *x = op->code == IR_CAST ? ir_operand(op, 0) : NULL;
-        if (x && x->kind == IR_VALUE_RESULT && is_widened(x->op) && s.widened)
-            s.widened--;
-        if (s.next == op)
-            s.next = op->next;
     }
 }
 
@@ -536,92 +420,4 @@ void walk_block(walker *w, ir_block *b)
     }
     for (ir_op *op = b->first; op && !w->failed; op = op->next)
         walk_op(w, op);
-}
-
-// What the caller does, the registers that are saved and restored, and where they are.
-static void enter(walker *w)
-{
-    enum { SAVED = 12, SCALARS = 16 };
-    walk_plain(w, ISA_ADD, SCALARS + w->info->outside.integers);
-    walk_plain(w, ISA_MUL, w->info->outside.multiplies);
-    walk_plain(w, ISA_DIV, w->info->outside.divides);
-    walk_plain(w, ISA_JAL, 2);
-    for (unsigned i = 0; i < 2 * SAVED; i++) {
-        access a = {.root = MAX_ROOTS,
-                    .offset = 8 * (i % SAVED),
-                    .bytes = 8,
-                    .rows = 1,
-                    .share = 1,
-                    .write = i < SAVED,
-                    .nearby = 1};
-        isa_instruction in = {.opcode = i < SAVED ? ISA_SD : ISA_LD};
-        hart_issue(w->hart, &in, &w->shape, NULL, 1, &a);
-    }
-}
-
-// `active`: harts that share what is behind scratch.
-static bool walk_once(function_info *f, const call_frame *frame, const root *roots, uint32_t active,
-                      write_backs back, call_result *out)
-{
-    const machine *m = frame->options->machine;
-    const ir_block *body = f->function->body;
-    double memory = frame->options->memory > 0 ? frame->options->memory : 1;
-    walker w = {.frame = frame, .info = f, .harts = 1, .most_harts = 1};
-    w.hart = hart_create(m, active, memory, back);
-    for (size_t i = 0; i < f->values.count; i++)
-        f->values.items[i].at = (result){0};
-    for (size_t i = 0; i < body->arguments.count; i++) {
-        value_info *v = info(&w, body->arguments.items[i]);
-        v->known = true;
-        v->value = frame->values[i];
-        if (i < MAX_ROOTS)
-            *hart_root(w.hart, (unsigned)i) = roots[i];
-    }
-    enter(&w);
-    walk_block(&w, f->function->body);
-    out->counts = *hart_counts(w.hart);
-    out->counts.work.cycles = hart_end(w.hart);
-    out->harts = w.most_harts;
-    hart_destroy(w.hart);
-    return !w.failed;
-}
-
-// The part of what is written that leaves a memory of `room` bytes.
-static double part_evicted(double unique, double room)
-{
-    return unique > room ? (unique - room) / unique : 0;
-}
-
-// Where several harts take turns and threads cover latencies: nothing is faster than what is busy.
-static void cover_latency(const machine *m, estimate_work *w)
-{
-    if (!(m->parts & MACHINE_CLUSTER))
-        return;
-    double least = w->issued / m->issue_width;
-    for (unsigned i = 0; i < ISA_UNIT_COUNT; i++)
-        least = fmax(least, w->busy[i]);
-    double ramp = (m->memory_latency + m->l2_latency) * m->clock; // the first data
-    w->cycles = fmin(w->cycles, fmax(least, w->cycles / m->cluster_threads) + ramp);
-}
-
-// Twice where the first walk shows how many harts share memory, and how much is written back.
-bool walk_call(function_info *f, const call_frame *frame, call_result *out)
-{
-    const machine *m = frame->options->machine;
-    root roots[MAX_ROOTS];
-    memcpy(roots, frame->roots, sizeof roots);
-    if (!walk_once(f, frame, roots, m->harts, (write_backs){0}, out))
-        return false;
-    const counts *c = &out->counts;
-    write_backs back = {part_evicted(c->unique, (double)m->scratch_size),
-                        part_evicted(c->unique_common, (double)m->l2_size)};
-    if (c->dirtied > 0)
-        back.near += frame->evicted / c->dirtied;
-    for (unsigned i = 0; i < MAX_ROOTS; i++)
-        if (roots[i].extent > 0)
-            roots[i].share = c->first[i] * out->harts / roots[i].extent;
-    if ((m->harts > 1 || back.near > 0.01) && !walk_once(f, frame, roots, out->harts, back, out))
-        return false;
-    cover_latency(m, &out->counts.work);
-    return true;
 }

@@ -1,4 +1,4 @@
-// The walk through one call, shared by walk.c and operations.c.
+// The walk through one call, which several files share.
 #pragma once
 
 #include "compiler/estimate/internal.h"
@@ -32,13 +32,38 @@ static inline void take(walker *w, const ir_value *to, const ir_value *from)
     t->value = f->value;
 }
 
-void walk_fail(walker *w, const ir_op *op, const char *what);
-void walk_block(walker *w, ir_block *b); // walk.c
+static const result at_once = {0};
 
 // operations.c: everything that has no regions.
 void walk_operation(walker *w, ir_op *op);
-// What a round of a loop without others inside prefetches is there, without executing it.
-void walk_prefetched(walker *w, ir_block *b);
+void walk_fail(walker *w, const ir_op *op, const char *what);
 // Instructions that wait for nothing.
 void walk_plain(walker *w, isa_opcode opcode, unsigned n);
 operands walk_operand(const walker *w, const ir_value *v);
+
+// accesses.c: addresses; scalars and vectors in memory.
+void walk_view(walker *w, ir_op *op);
+void walk_scalar_access(walker *w, ir_op *op, bool write);
+void walk_vector_access(walker *w, ir_op *op, bool write);
+void walk_load_pairs(walker *w, ir_op *op);
+void walk_store_pairs(walker *w, ir_op *op);
+// Rows of bytes from a buffer's start on.
+access walk_span(walker *w, const ir_value *buffer, int64_t stride, int64_t bytes, unsigned rows,
+                 bool write);
+
+// tiles.c: false if the operation is none on tiles.
+bool walk_tile(walker *w, ir_op *op);
+void walk_prefetch(walker *w, const ir_op *op);
+// What a round of a loop without others inside prefetches is there, without executing it.
+void walk_prefetched(walker *w, ir_block *b);
+
+// order.c: the body of a strip. A last store waits for what it stores: LLVM moves on to the next
+// round in front of it.
+void walk_strip_block(walker *w, ir_block *b);
+bool walk_moves_on_early(const ir_op *op);
+
+// walk.c: loops, and what is in them.
+void walk_block(walker *w, ir_block *b);
+void walk_op(walker *w, ir_op *op);
+// What moves counters and pointers to the next round.
+void walk_move_on(walker *w, const ir_op *loop);
