@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <string.h>
+
 // ------------------------------------------------------------------- small parts
 
 LLVMValueRef byte_at(emitter *e, LLVMValueRef base, LLVMValueRef offset)
@@ -390,16 +392,52 @@ static LLVMValueRef add_entries(const product *p, LLVMValueRef sum, LLVMValueRef
     }
 }
 
-void sum_step(const product *p, byte_sum *s, LLVMValueRef weights, LLVMValueRef operand)
+// What weights of a step are added as: entries that they ask for, or themselves.
+static LLVMValueRef summand(const product *p, LLVMValueRef weights, LLVMValueRef operand)
+{
+    return p->form == ACTIVATION_LOOKUPS ? look_up(p, operand, weights) : weights;
+}
+
+static void add_summand(const product *p, byte_sum *s, LLVMValueRef x, LLVMValueRef operand)
 {
     if (p->form == ACTIVATION_LOOKUPS) {
-        s->sum = add_entries(p, s->sum, look_up(p, operand, weights));
+        s->sum = add_entries(p, s->sum, x);
         return;
     }
     switch (p->e->level->dot) {
-    case DOT_VNNI: s->sum = vnni(p, s->sum, weights, operand); break;
-    case DOT_MADD: madd(p, s, weights, operand); break;
-    case DOT_NEON: s->sum = neon(p, s->sum, weights, operand); break;
-    case DOT_GENERIC: s->sum = generic_dot(p, s->sum, weights, operand); break;
+    case DOT_VNNI: s->sum = vnni(p, s->sum, x, operand); break;
+    case DOT_MADD: madd(p, s, x, operand); break;
+    case DOT_NEON: s->sum = neon(p, s->sum, x, operand); break;
+    case DOT_GENERIC: s->sum = generic_dot(p, s->sum, x, operand); break;
     }
+}
+
+void sum_step(const product *p, byte_sum *s, LLVMValueRef weights, LLVMValueRef operand)
+{
+    add_summand(p, s, summand(p, weights, operand), operand);
+}
+
+// What gives either stands in front of what takes one of them.
+static void hand_on(const product *p, LLVMValueRef *pair)
+{
+    emitter *e = p->e;
+    LLVMTypeRef types[SUM_PAIR] = {LLVMTypeOf(pair[0]), LLVMTypeOf(pair[1])};
+    LLVMTypeRef both = LLVMStructTypeInContext(e->context, types, SUM_PAIR, false);
+    LLVMTypeRef type = LLVMFunctionType(both, types, SUM_PAIR, false);
+    static const char constraints[] = "=v,=v,0,1";
+    LLVMValueRef nothing = LLVMGetInlineAsm(type, "", 0, constraints, strlen(constraints), false,
+                                            false, LLVMInlineAsmDialectATT, false);
+    LLVMValueRef x = LLVMBuildCall2(e->builder, type, nothing, pair, SUM_PAIR, "");
+    for (unsigned i = 0; i < SUM_PAIR; i++)
+        pair[i] = LLVMBuildExtractValue(e->builder, x, i, "");
+}
+
+void sum_steps(const product *p, byte_sum *s, LLVMValueRef *weights, LLVMValueRef operand)
+{
+    if (p->e->level->dot == DOT_VNNI)
+        hand_on(p, weights);
+    for (unsigned i = 0; i < SUM_PAIR; i++)
+        weights[i] = summand(p, weights[i], operand);
+    for (unsigned i = 0; i < SUM_PAIR; i++)
+        add_summand(p, &s[i], weights[i], operand);
 }

@@ -62,9 +62,12 @@ static void direct_unit(product *p, direct_sums *s, LLVMValueRef unit_at, LLVMVa
             for (unsigned v = 0; v < p->vectors && field_reads(p, f, l); v++)
                 if (!lines[v][l])
                     lines[v][l] = load_line(p, unit_at, l, part, v);
-        for (unsigned v = 0; v < p->vectors; v++)
-            sum_step(p, &s->sums[class_of(p, s, f)][v],
-                     field_vector(p, lines[v], f, direct_place(p)), operand);
+        for (unsigned v = 0; v < p->vectors; v += SUM_PAIR) {
+            LLVMValueRef weights[SUM_PAIR];
+            for (unsigned i = 0; i < SUM_PAIR; i++)
+                weights[i] = field_vector(p, lines[v + i], f, direct_place(p));
+            sum_steps(p, &s->sums[class_of(p, s, f)][v], weights, operand);
+        }
     }
 }
 

@@ -82,6 +82,10 @@ LLVMValueRef step_operand(const product *p, LLVMValueRef row, LLVMValueRef unit,
 LLVMValueRef operand_at(const product *p, LLVMValueRef at);
 int64_t operand_bytes(const product *p); // from one step's operand to the next
 void sum_step(const product *p, byte_sum *s, LLVMValueRef weights, LLVMValueRef operand);
+// Of two vectors side by side: CPUs with two schedulers (Zen) give them instructions in turn, so
+// where masks and multiplications alternate, one has all multiplications.
+enum { SUM_PAIR = 2 };
+void sum_steps(const product *p, byte_sum *s, LLVMValueRef *weights, LLVMValueRef operand);
 void sum_flush(const product *p, byte_sum *s);
 field_form direct_place(const product *p); // of one row
 field_form panel_place(const product *p);  // of several
