@@ -146,6 +146,14 @@ void add_attributes(emitter *e, LLVMValueRef f, bool entry)
         add_attribute(e, f, "noinline", 0);
 }
 
+LLVMValueRef internal_function(emitter *e, const char *name, LLVMTypeRef type)
+{
+    LLVMValueRef f = LLVMAddFunction(e->llvm, name, type);
+    LLVMSetLinkage(f, LLVMInternalLinkage);
+    add_attributes(e, f, false);
+    return f;
+}
+
 enum { ENTRY_PARAMETERS = 6 };
 
 static LLVMTypeRef function_type(emitter *e, const ir_function *f)

@@ -67,6 +67,8 @@ LLVMBasicBlockRef new_block(emitter *e, const char *name);
 void emit_functions(emitter *e); // of one level
 const char *symbol_of(emitter *e, const ir_function *f);
 void add_attributes(emitter *e, LLVMValueRef f, bool entry);
+// A function that only code of this module calls.
+LLVMValueRef internal_function(emitter *e, const char *name, LLVMTypeRef type);
 void bind_entry_arguments(emitter *e, const ir_function *f);
 
 // parts.c: an entry that is too long for one function. False: it is not, nothing is emitted.

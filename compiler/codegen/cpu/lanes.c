@@ -45,10 +45,7 @@ static LLVMValueRef declare_helper(emitter *e, const char *name, LLVMTypeRef lan
     LLVMTypeRef i64 = int_type(e, 64), nothing = LLVMVoidTypeInContext(e->context);
     LLVMTypeRef types[] = {pointer_type(e), i64, i64, lanes};
     LLVMTypeRef type = LLVMFunctionType(load ? lanes : nothing, types, load ? 3 : 4, false);
-    LLVMValueRef f = LLVMAddFunction(e->llvm, name, type);
-    LLVMSetLinkage(f, LLVMInternalLinkage);
-    add_attributes(e, f, false);
-    return f;
+    return internal_function(e, name, type);
 }
 
 static void define_helper(emitter *e, LLVMValueRef f, LLVMTypeRef lanes, unsigned size, bool load)

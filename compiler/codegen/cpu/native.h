@@ -30,7 +30,7 @@ void native_vload_pairs(emitter *e, ir_op *op);
 void native_vstore_pairs(emitter *e, ir_op *op);
 void native_vstore(emitter *e, ir_op *op);
 
-// Products: product.c, prepare.c
+// Products: product.c, prepare.c, unpack.c
 void emit_multiply(emitter *e, ir_op *op);
 void emit_prepare(emitter *e, ir_op *op);
 void emit_unpack(emitter *e, ir_op *op);

@@ -498,9 +498,7 @@ static LLVMValueRef define(product *p, const char *name)
                            pointer, pointer, i64,     i64, i64};
     LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), types, 11, false);
     LLVMValueRef first, taken, blocks;
-    LLVMValueRef f = LLVMAddFunction(e->llvm, name, type);
-    LLVMSetLinkage(f, LLVMInternalLinkage);
-    add_attributes(e, f, false);
+    LLVMValueRef f = internal_function(e, name, type);
     LLVMValueRef *parameters[] = {&p->entries, &p->weights, &p->results, &p->rows,
                                   &p->to,      &p->stride,  &p->scales,  &p->book,
                                   &first,      &taken,      &blocks};

@@ -91,9 +91,7 @@ LLVMValueRef fused_by_integers(emitter *e, LLVMValueRef x, LLVMValueRef y, LLVMV
         arena_format(e->arena, "fma.%s.%u.%s", wide ? "f64" : "f32", lanes_of(x), e->level->name);
     LLVMValueRef f = LLVMGetNamedFunction(e->llvm, name);
     if (!f) {
-        f = LLVMAddFunction(e->llvm, name, type);
-        LLVMSetLinkage(f, LLVMInternalLinkage);
-        add_attributes(e, f, false);
+        f = internal_function(e, name, type);
         define_fma(e, f);
     }
     return LLVMBuildCall2(e->builder, type, f, (LLVMValueRef[]){x, y, z}, 3, "");
