@@ -66,13 +66,13 @@ typedef struct native_product {
     pack_mix *weights; // of each; several products have as many blocks, and one part
     unsigned count;
     int64_t columns; // N
+    bool together;   // blocks that stand beside each other
 } native_product;
 
 // Blocks of columns of a part: the first one's place among them, and in the matrix.
 typedef struct native_block {
     unsigned part;
-    ir_value *place, *number;
-    ir_value *count; // NULL: one that stands alone
+    ir_value *place, *number, *count;
 } native_block;
 
 // A learned codebook, which stands in front of the weights; NULL: there is none.
@@ -123,8 +123,16 @@ static ir_value *stream_of(native_product *k, const pack_part *part, const place
     return low_bytes(l, weight->buffer, zero, at, size);
 }
 
-static void multiply(native_product *k, unsigned i, const native_block *b, ir_value *first_row,
-                     ir_value *rows)
+// Results of a row's blocks are as large as those of a block's rows.
+static ir_value *results_of(native_product *k, unsigned i, ir_value *row)
+{
+    ir_value *block = k->products[i].block;
+    return low_view(k->l, block, row, low_index(k->l, 0), block->type);
+}
+
+// The results begin in row `block_row` of the product's block.
+static void multiply(native_product *k, unsigned i, const native_block *b, ir_value *block_row,
+                     ir_value *first_row, ir_value *rows)
 {
     lowering *l = k->l;
     const product *p = &k->products[i];
@@ -137,7 +145,7 @@ static void multiply(native_product *k, unsigned i, const native_block *b, ir_va
     ir_value *stream = stream_of(k, part, weight, b);
     ir_value *entries = low_bytes(l, table->buffer, first_row, zero, native_row(table->type).bytes);
     const place *output = direct_output(k);
-    ir_value *to = p->block;
+    ir_value *block = results_of(k, i, block_row), *to = block;
     if (output)
         to = low_view(l, output->buffer, first_row,
                       low_mul(l, b->number, low_index(l, COLUMN_BLOCK)), p->block->type);
@@ -146,7 +154,7 @@ static void multiply(native_product *k, unsigned i, const native_block *b, ir_va
                              stream,
                              to,
                              rows,
-                             p->block,
+                             block,
                              scales_of(k, p->op, first_row),
                              book_of(l, weight, format),
                              beside ? b->place : NULL,
@@ -164,25 +172,52 @@ static void multiply(native_product *k, unsigned i, const native_block *b, ir_va
     describe_activations(op, table->type);
 }
 
-static void build_block(native_product *k, const native_block *b, ir_value *first_row,
-                        ir_value *rows)
+// The blocks that are taken at once: in turn, or together.
+static native_block begin_blocks(native_product *k, const native_block *all, low_loop *each)
+{
+    lowering *l = k->l;
+    ir_value *size = k->together ? all->count : low_index(l, 1);
+    low_for_begin(l, each, low_index(l, 0), all->count, size, 0, NULL);
+    return (native_block){.part = all->part,
+                          .place = low_add(l, all->place, each->counter),
+                          .number = low_add(l, all->number, each->counter),
+                          .count = size};
+}
+
+static void finish(native_product *k, const native_block *b, ir_value *block_row,
+                   ir_value *first_row, ir_value *rows)
 {
     lowering *l = k->l;
     ir_value *size = low_index(l, COLUMN_BLOCK), *first = low_mul(l, b->number, size);
-    ir_value *width = b->count ? low_mul(l, b->count, size) : size;
+    ir_value *width = low_mul(l, b->count, size);
     if (k->columns % COLUMN_BLOCK)
         width = low_min(l, width, low_sub(l, low_index(l, k->columns), first));
-    for (unsigned i = 0; i < k->count; i++)
-        multiply(k, i, b, first_row, rows);
-    if (direct_output(k))
-        return;
     epilogue e = {.products = k->products,
                   .n_products = k->count,
                   .first_row = first_row,
                   .rows = rows,
+                  .block_row = block_row,
                   .first_column = first,
                   .columns = width};
     lower_epilogue(l, &e);
+}
+
+// One product after the other, so that their weights are read as they lie in memory: wherever a
+// CPU begins to read elsewhere, it is slow for the first 12 KB.
+static void build_block(native_product *k, const native_block *all, ir_value *first_row,
+                        ir_value *rows)
+{
+    low_loop each;
+    for (unsigned i = 0; i < k->count; i++) {
+        native_block b = begin_blocks(k, all, &each);
+        multiply(k, i, &b, each.counter, first_row, rows);
+        low_loop_end(k->l, &each, NULL);
+    }
+    if (direct_output(k))
+        return;
+    native_block b = begin_blocks(k, all, &each);
+    finish(k, &b, each.counter, first_row, rows);
+    low_loop_end(k->l, &each, NULL);
 }
 
 // All rows, as many as a call takes at a time.
@@ -196,22 +231,32 @@ static void build_rows(native_product *k, const native_block *b)
     low_loop_end(l, &parts, NULL);
 }
 
+// Of one row `most` blocks at a time, of several rows one.
+static ir_value *blocks_at_once(lowering *l, int64_t most)
+{
+    ir_value *one = low_index(l, 1);
+    ir_value *several = low_min(l, low_sub(l, l->rows, one), one);
+    return low_sub(l, low_index(l, most), low_mul(l, several, low_index(l, most - 1)));
+}
+
 // The blocks of a part: those of all columns, where the matrix has one format.
 static void build_part(native_product *k, unsigned part, ir_value *first_row, ir_value *rows)
 {
     lowering *l = k->l;
     const pack_mix *mix = &k->weights[0];
     const place *weight = &l->inputs[ir_operand(k->products[0].op, 1)->index];
+    ir_value *step = mix->map_bytes ? low_index(l, 1) : blocks_at_once(l, BLOCK_ROWS), *bounds[2];
     low_loop columns;
-    low_shared_begin(l, &columns, low_index(l, mix->parts[part].tiles), "parts");
+    low_cuts_begin(l, &columns, low_index(l, mix->parts[part].tiles), step, bounds);
     native_block b = {.part = part,
-                      .place = columns.counter,
-                      .number = low_part_tile(l, weight, mix, part, columns.counter)};
+                      .place = bounds[0],
+                      .number = low_part_tile(l, weight, mix, part, bounds[0]),
+                      .count = low_sub(l, bounds[1], bounds[0])};
     if (mix->map_bytes) // CPUs protect nobody from what a damaged file says
         low_check_range(l, b.number, low_index(l, mix->tiles - 1),
                         "a block of weights beyond the matrix");
     build_block(k, &b, first_row, rows);
-    low_loop_end(l, &columns, NULL);
+    low_loop_end(l, &columns, columns.carried);
 }
 
 // Products of the best level take weights apart in registers; others do so once for all rows.
@@ -259,19 +304,15 @@ static void build_parts(native_product *k)
 }
 
 // Blocks beside each other, of one row: all of them at once, so that each span of its tables meets
-// all of their columns. The results of a block's rows are as large as those of a row's blocks.
+// all of their columns.
 static void build_beside(native_product *k)
 {
-    enum { ROOM = BLOCK_ROWS };
-    static_assert((int)COLUMN_BESIDE <= (int)ROOM, "a row's results fit in the block");
+    static_assert((int)COLUMN_BESIDE <= (int)BLOCK_ROWS, "a row's results fit in the block");
     lowering *l = k->l;
-    ir_value *one = low_index(l, 1);
-    ir_value *several = low_min(l, low_sub(l, l->rows, one), one);
-    ir_value *less = low_mul(l, several, low_index(l, COLUMN_BESIDE - 1));
-    ir_value *step = low_sub(l, low_index(l, COLUMN_BESIDE), less);
     ir_value *bounds[2];
     low_loop columns;
-    low_cuts_begin(l, &columns, low_index(l, k->weights[0].tiles), step, bounds);
+    low_cuts_begin(l, &columns, low_index(l, k->weights[0].tiles), blocks_at_once(l, COLUMN_BESIDE),
+                   bounds);
     ir_value *count = low_sub(l, bounds[1], bounds[0]);
     build_rows(k, &(native_block){.place = bounds[0], .number = bounds[0], .count = count});
     low_loop_end(l, &columns, columns.carried);
@@ -299,11 +340,8 @@ bool lower_native_mpgemm(lowering *l)
             INTERNAL_ERROR("weight format '%s' reached the lowering", w->format);
     }
     l->rows = low_row_count(l, ir_operand(k.products[0].op, 0)->type);
-    if (all_beside(&k)) {
-        build_beside(&k);
-        return true;
-    }
-    build_parts(&k);
+    k.together = all_beside(&k);
+    (k.together ? build_beside : build_parts)(&k);
     return true;
 }
 
