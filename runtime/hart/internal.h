@@ -57,7 +57,7 @@ struct hart_block {
     _Alignas(32) hart_op ops[];
 };
 
-enum { HART_LONGEST_BLOCK = 128 }; // instructions
+enum { HART_LONGEST_BLOCK = 256 }; // instructions
 
 // Where an indirect jump to pc goes; pc 1: unused.
 struct hart_jump {

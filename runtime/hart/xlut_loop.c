@@ -27,6 +27,7 @@ typedef struct round_state {
     term x[33];
     uint64_t written;                   // integer registers
     uint32_t changed, read;             // tiles, but for what lmma reads
+    uint32_t filled, wide;              // by lut.lda; with f32
     lut_place tile[ISA_TILE_REGISTERS]; // where they were loaded from
     strip_draft draft;
     bool understood;
@@ -87,6 +88,24 @@ static void follow_load(round_state *r, run_op *op)
     loop->halves = (loop->halves & ~tile) | (op->half ? tile : 0);
 }
 
+// A lut.lda of numbers for all rows of a tile: all that are `stride` apart by the same register.
+static void follow_get(round_state *r, const run_op *op)
+{
+    const isa_instruction *in = op->in;
+    const uint32_t tile = 1u << op->rd, size = in->type == XLUT_DATA_F16 ? 2 : 4;
+    if (in->opcode != ISA_LUT_LDA || (in->type != XLUT_DATA_F16 && in->type != XLUT_DATA_F32) ||
+        op->rs2 == 0 || op->rs3 != 0 || (r->loop->stride && r->loop->stride != op->rs2)) {
+        r->understood = false;
+        return;
+    }
+    r->tile[op->rd] = place(r, op->rs1, 0, size * r->u->n, size);
+    r->loop->span[r->tile[op->rd].span].has_rows = true;
+    r->loop->work.bytes_read += (uint64_t)size * r->u->n * (r->u->m - 1);
+    r->loop->stride = op->rs2;
+    r->filled |= tile;
+    r->wide = (r->wide & ~tile) | (size == 4 ? tile : 0);
+}
+
 static lut_place behind(lut_place p, uint32_t bytes)
 {
     p.offset += (int32_t)bytes;
@@ -120,6 +139,23 @@ static void follow_lmma(round_state *r, const run_op *op)
     draft_lmma(r, op);
 }
 
+static lut_step *draft_dequantize(round_state *r, const run_op *op)
+{
+    const uint32_t from = 1u << op->in->rs3;
+    lut_step *step;
+    if (op->in->type == XLUT_SUM_F32 && (r->filled & from)) {
+        step = hart_xlut_draft_row(&r->draft, op, r->u->add_rows);
+        if (!step)
+            return NULL;
+        step->values = r->tile[op->in->rs3];
+        step->wide_values = (r->wide & from) != 0;
+    } else {
+        r->read |= from;
+        step = hart_xlut_draft_dequantize(&r->draft, op);
+    }
+    return step;
+}
+
 static void follow_dequantize(round_state *r, run_op *op)
 {
     const uint32_t size = scale_size(op->in);
@@ -127,8 +163,7 @@ static void follow_dequantize(round_state *r, run_op *op)
     if (op->rs2)
         op->place[1] = place(r, op->rs2, 0, 4 * r->u->m, 4);
     r->changed |= 1u << op->rd;
-    r->read |= 1u << op->in->rs3;
-    lut_step *step = hart_xlut_draft_dequantize(&r->draft, op);
+    lut_step *step = draft_dequantize(r, op);
     if (!step)
         return;
     step->wide_scales = size == 4;
@@ -180,17 +215,28 @@ static void follow_addition(round_state *r, const run_op *op, term x, uint8_t sh
     r->written |= 1ull << op->rd;
 }
 
+// As if it added 64 bits, which is the same where the register holds no more than 30.
+static void follow_narrow_addition(round_state *r, const run_op *op)
+{
+    const term x = r->x[op->rs1];
+    r->understood &= x.at.index == 0 && x.offset == 0;
+    r->loop->narrow |= 1ull << x.at.base;
+    follow_addition(r, op, x, 0, (term){.offset = op->value});
+}
+
 // Follows one instruction.
 static void follow(round_state *r, run_op *op)
 {
     switch ((run_kind)op->kind) {
     case RUN_LOAD: follow_load(r, op); break;
+    case RUN_GET: follow_get(r, op); break;
     case RUN_LMMA: follow_lmma(r, op); break;
     case RUN_DEQUANTIZE: follow_dequantize(r, op); break;
     case RUN_OFFSET: follow_offset(r, op); break;
     case RUN_PREFETCH:
     case RUN_IDLE: break;
     case RUN_ADDI: follow_addition(r, op, r->x[op->rs1], 0, (term){.offset = op->value}); break;
+    case RUN_ADDIW: follow_narrow_addition(r, op); break;
     case RUN_ADD: follow_addition(r, op, r->x[op->rs1], 0, r->x[op->rs2]); break;
     case RUN_SH1ADD: follow_addition(r, op, r->x[op->rs1], 1, r->x[op->rs2]); break;
     case RUN_SH2ADD: follow_addition(r, op, r->x[op->rs1], 2, r->x[op->rs2]); break;
@@ -241,7 +287,9 @@ static bool list_changes(const round_state *r, run_loop *loop)
 static bool advances_evenly(const round_state *r, run_loop *loop, const hart_op *branch)
 {
     run_advance compared = {0};
-    bool even = (loop->loaded & (r->changed | r->read)) == 0;
+    bool even = (loop->loaded & (r->changed | r->read | r->filled)) == 0 &&
+                (r->filled & (r->changed | r->read)) == 0 &&
+                ((1ull << loop->stride | loop->narrow) & r->written & ~1ull) == 0;
     for (unsigned i = 0; i < loop->spans; i++) {
         run_span *s = &loop->span[i];
         even &= add_advances(r, s->at, &s->advance);
@@ -263,6 +311,9 @@ void hart_xlut_prepare_loop(hart_xlut_run *run, run_loop *loop, const lut_unit *
     loop->is_even = r.understood && advances_evenly(&r, loop, run->first + loop->branch);
     if (loop->is_even)
         hart_xlut_finish_draft(&r.draft, loop);
+    loop->less = run->ops[loop->branch].kind == RUN_LESS;
+    loop->leaves_last = r.filled != 0;
+    loop->is_even &= loop->strips > 0 || !loop->leaves_last;
 }
 
 // -------------------------------------------------------------------- execution
@@ -295,9 +346,11 @@ static inline bool find_span(const hart *h, const run_span *s, unsigned i, round
         return false;
     r->loop.span[i] = h->memory_base + at;
     r->loop.advance[i] = (int64_t)advance;
+    const uint64_t rows = s->has_rows ? (h->lut->m - 1) * (uint64_t)r->loop.stride : 0;
     for (unsigned k = 0; k < SEGMENTS; k++) {
         const hart_segment *in = &h->operands[k];
-        if (lies_in(in, first, bytes) && lies_in(in, last, bytes)) {
+        if (lies_in(in, first, bytes) && lies_in(in, last, bytes) &&
+            (rows == 0 || (lies_in(in, first + rows, bytes) && lies_in(in, last + rows, bytes)))) {
             r->lasting |= k == CONSTANT ? s->tiles : 0;
             return true;
         }
@@ -308,6 +361,7 @@ static inline bool find_span(const hart *h, const run_span *s, unsigned i, round
 static inline bool find_spans(const hart *h, const run_loop *loop, uint64_t count, rounds *r)
 {
     r->loop.count = count;
+    r->loop.stride = (int64_t)h->x[loop->stride];
     r->loop.spans = loop->spans;
     r->lasting = 0;
     for (unsigned i = 0; i < loop->spans; i++)
@@ -316,20 +370,43 @@ static inline bool find_spans(const hart *h, const run_loop *loop, uint64_t coun
     return true;
 }
 
+// Whether registers hold no more than the loop was understood for.
+static inline bool is_as_understood(const hart *h, const run_loop *loop)
+{
+    const int64_t stride = (int64_t)h->x[loop->stride];
+    bool good = is_moderate(stride) && stride % 4 == 0;
+    for (uint64_t left = loop->narrow; left && good; left &= left - 1)
+        good = is_moderate((int64_t)h->x[__builtin_ctzll(left)]);
+    return good;
+}
+
+// Until the first number is not less than the second one any more.
+static int64_t rounds_until(int64_t a, int64_t b, int64_t advance)
+{
+    const int64_t most = INT64_MAX / 4;
+    if (advance <= 0 || a < -most || a > most || b < -most || b > most)
+        return 0;
+    return a < b ? (b - a + advance - 1) / advance : 1;
+}
+
+// Until they are equal.
+static int64_t rounds_to(int64_t distance, int64_t advance)
+{
+    if (advance == -1)
+        return -distance;
+    return distance % advance == 0 ? distance / advance : 0;
+}
+
 // How often the loop can be executed until its branch is not taken, or has to be looked at.
 static uint64_t count_rounds(const hart *h, const run_loop *loop, const hart_op *branch,
                              const hart_op *first)
 {
     enum { MOST = 1 << 20 };
+    const uint64_t a = h->x[branch->rs1], b = h->x[branch->rs2];
     if (branch->target != first || h->budget < branch->cost)
         return 0;
-    int64_t count = (int64_t)(h->x[branch->rs1] - h->x[branch->rs2]); // down by 1
-    if (loop->advance != -1) {
-        const int64_t distance = (int64_t)(h->x[branch->rs2] - h->x[branch->rs1]);
-        if (distance % loop->advance != 0)
-            return 0;
-        count = distance / loop->advance;
-    }
+    int64_t count = loop->less ? rounds_until((int64_t)a, (int64_t)b, loop->advance)
+                               : rounds_to((int64_t)(b - a), loop->advance);
     count = count < MOST ? count : MOST;
     if (count > 0 && h->budget < count * branch->cost)
         count = h->budget / branch->cost + 1;
@@ -430,15 +507,19 @@ bool hart_xlut_execute_loop(hart *h, const hart_xlut_run *run, const run_loop *l
     hart_op *branch = run->first + loop->branch;
     rounds r;
     const uint64_t count = count_rounds(h, loop, branch, run->first + loop->first);
-    if (count < 2 || !find_spans(h, loop, count, &r))
+    if (count < 2 || !is_as_understood(h, loop) ||
+        !find_spans(h, loop, count - loop->leaves_last, &r))
         return false;
-    if (!execute_strips(h->lut, run, loop, &r))
+    if (!execute_strips(h->lut, run, loop, &r)) {
+        if (loop->leaves_last)
+            return false;
         for (uint64_t k = 0; k < count; k++)
             execute_round(h->lut, run, loop, &r);
+    }
     *passing = (*passing & ~loop->loaded) | (loop->loaded & ~r.lasting);
-    change_registers(h, loop, count);
+    change_registers(h, loop, r.loop.count);
     branch->taken += count - 1;
     h->budget -= (int64_t)(count - 1) * branch->cost;
-    count_work(h->lut, loop, count);
+    count_work(h->lut, loop, r.loop.count);
     return true;
 }

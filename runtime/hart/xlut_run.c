@@ -37,15 +37,22 @@ static run_kind kind_of(unsigned opcode)
 #include "runtime/hart/integer.def"
     case ISA_PREFETCH_I:
     case ISA_PREFETCH_W: return RUN_IDLE;
+    case ISA_BNE: return RUN_BRANCH;
+    case ISA_BLT: return RUN_LESS;
     default: return is_xlut(opcode) ? RUN_OTHER : RUN_NOTHING;
     }
+}
+
+static bool is_branch(unsigned opcode)
+{
+    return opcode == ISA_BNE || opcode == ISA_BLT;
 }
 
 // How many records a branch goes back, to one of the same block; 0: it is none.
 static unsigned distance_back(const hart_op *op)
 {
     const hart_op_detail *d = hart_op_details(op), *to = d;
-    if (d->in.opcode != ISA_BNE || d->in.imm >= 0)
+    if (!is_branch(d->in.opcode) || d->in.imm >= 0)
         return 0;
     const int64_t offset = (int64_t)d->offset + d->in.imm;
     while (to > d - op->index && (int64_t)to->offset > offset)
@@ -65,7 +72,7 @@ unsigned hart_xlut_run_length(const hart_op *op)
         if (back > 0 && back <= i && i - back < last) {
             begins |= back == i;
             length = i + 1;
-        } else if (kind_of(opcode) == RUN_NOTHING) {
+        } else if (is_branch(opcode) || kind_of(opcode) == RUN_NOTHING) {
             break;
         } else if (is_xlut(opcode)) {
             length = last = i + 1;
@@ -78,7 +85,7 @@ static unsigned count_loops(const hart_op *op, unsigned length)
 {
     unsigned loops = 0;
     for (unsigned i = 0; i < length; i++)
-        loops += hart_op_details(op + i)->in.opcode == ISA_BNE;
+        loops += is_branch(hart_op_details(op + i)->in.opcode);
     return loops < NO_LOOP ? loops : NO_LOOP;
 }
 
@@ -93,7 +100,7 @@ static void prepare_loops(hart_xlut_run *run, const lut_unit *u)
     run_loop *loop = run_loops(run);
     for (uint32_t i = 0; i < run->length; i++) {
         run_op *op = &run->ops[i];
-        if (op->kind != RUN_BRANCH)
+        if (!is_branch(op->in->opcode))
             continue;
         *loop = (run_loop){.first = i - distance_back(run->first + i), .branch = i};
         op->loop = (uint8_t)(loop - run_loops(run));
@@ -152,7 +159,7 @@ static run_op prepare_op(const hart_op *op, const lut_unit *u)
 {
     const isa_instruction *in = &hart_op_details(op)->in;
     run_op prepared = {.in = in,
-                       .kind = in->opcode == ISA_BNE ? RUN_BRANCH : (uint8_t)kind_of(in->opcode),
+                       .kind = (uint8_t)kind_of(in->opcode),
                        .rd = op->rd,
                        .rs1 = in->rs1,
                        .rs2 = in->rs2,
@@ -277,7 +284,7 @@ hart_op *hart_xlut_execute_run(hart *h, const hart_xlut_run *run)
         [RUN_PUT] = &&put,      [RUN_GET] = &&get,      [RUN_TABLE] = &&table,
         [RUN_FILL] = &&fill,    [RUN_MMA] = &&mma,      [RUN_PREFETCH] = &&prefetch,
         [RUN_IDLE] = &&idle,    [RUN_OTHER] = &&other,  [RUN_BRANCH] = &&branch,
-        [RUN_LOOP] = &&loop,    [RUN_END] = &&end,
+        [RUN_LESS] = &&less,    [RUN_LOOP] = &&loop,    [RUN_END] = &&end,
 #define REGISTER(E, result) [RUN_##E] = &&do_##E,
 #define IMMEDIATE(E, result) REGISTER(E, result)
 #include "runtime/hart/integer.def"
@@ -344,7 +351,7 @@ idle:
     NEXT;
 loop:
     HERE;
-    if (!hart_xlut_execute_loop(h, run, &loops[op->loop], &passing))
+    if (!hart_xlut_execute_loop(h, run, &loops[op->loop], &passing) || loops[op->loop].leaves_last)
         goto *labels[op->kind];
     at = run->first + loops[op->loop].branch;
     op = run->ops + loops[op->loop].branch;
@@ -353,6 +360,12 @@ branch:
     if (h->x[op->rs1] == h->x[op->rs2]) {
         NEXT;
     }
+    goto back;
+less:
+    if ((int64_t)h->x[op->rs1] >= (int64_t)h->x[op->rs2]) {
+        NEXT;
+    }
+back:
     if (!goes_back(h, at, run->first + loops[op->loop].first)) {
         lut_settle(u, passing);
         return at;

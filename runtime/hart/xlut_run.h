@@ -20,7 +20,8 @@ typedef enum run_kind {
     RUN_PREFETCH, // prefetch.r
     RUN_IDLE,     // does nothing: other prefetches
     RUN_OTHER,    // Xlut
-    RUN_BRANCH,   // back to an instruction of the run
+    RUN_BRANCH,   // bne back to an instruction of the run
+    RUN_LESS,     // blt, likewise
     RUN_LOOP,     // only dispatched to: where an even loop starts
     RUN_END,      // likewise: behind the run
 // The arithmetic between them.
@@ -77,6 +78,7 @@ typedef struct run_span {
     int32_t low, high, aligned;
     run_advance advance;
     uint32_t tiles; // that were loaded from it last
+    bool has_rows;  // more of the same, as far apart as the loop's stride says
 } run_span;
 
 // What a register holds after a round: such a sum, and so much more.
@@ -120,6 +122,8 @@ void hart_xlut_start_draft(strip_draft *d);
 lut_step *hart_xlut_draft_lmma(strip_draft *d, const run_op *op);
 lut_step *hart_xlut_draft_dequantize(strip_draft *d, const run_op *op);
 lut_step *hart_xlut_draft_offset(strip_draft *d, const run_op *op);
+// A lut.deq of a row of numbers in memory.
+lut_step *hart_xlut_draft_row(strip_draft *d, const run_op *op, lut_strip_kernel *kernel);
 
 typedef struct run_strip {
     lut_strip strip;
@@ -130,13 +134,19 @@ typedef struct run_strip {
 typedef struct run_loop {
     uint32_t first, branch; // ops
     bool is_even;           // every round does the same at addresses that advance
+    bool less;              // the branch is a blt
+    bool leaves_last;       // round to be executed singly, which leaves tiles as they have to be
     int32_t advance;        // of what the branch compares
     unsigned spans, changes;
     run_span span[LUT_MOST_SPANS];
     run_change change[MOST_CHANGES];
     uint32_t loaded, halves; // tiles; those of which half is loaded
-    lut_counters work;       // of a round
-    uint64_t lmma_count;     // likewise
+    // Registers that rounds do not write: one that rows of numbers are apart by; those that 30 bits
+    // have to be enough for.
+    uint8_t stride;
+    uint64_t narrow;
+    lut_counters work;   // of a round
+    uint64_t lmma_count; // likewise
     // Strips that together do what a round does to tiles; none: there are no such.
     unsigned strips;
     uint32_t written, entering; // tiles: all sums and results; those whose old value counts
@@ -163,6 +173,6 @@ static inline run_loop *run_loops(const hart_xlut_run *run)
 // Fills in what is known of the loop from its first op to its branch.
 void hart_xlut_prepare_loop(hart_xlut_run *run, run_loop *loop, const lut_unit *u);
 // Executes many rounds of an even loop at once, none of which can fault, up to the branch of the
-// last one. False: nothing was done.
+// last one, or all but that one. False: nothing was done.
 bool hart_xlut_execute_loop(hart *h, const hart_xlut_run *run, const run_loop *loop,
                             uint32_t *passing);

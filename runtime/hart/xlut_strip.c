@@ -117,6 +117,23 @@ lut_step *hart_xlut_draft_dequantize(strip_draft *d, const run_op *op)
     return step;
 }
 
+// A group by itself: numbers in memory are no sums that another step may go on with.
+lut_step *hart_xlut_draft_row(strip_draft *d, const run_op *op, lut_strip_kernel *kernel)
+{
+    uint8_t *chain = &d->chain_of[op->rd];
+    const uint8_t group = d->failed ? 0 : add_group(d, op->in->rs3, true);
+    if (!d->failed && *chain == NONE)
+        *chain = add_chain(d, op->rd, true);
+    lut_step *step = add_step(d, group);
+    if (!step || !kernel)
+        return no_strip(d);
+    d->group[group].in = op->in;
+    d->group[group].kernel = kernel;
+    append(d, *chain, group);
+    step->scaled = true;
+    return step;
+}
+
 lut_step *hart_xlut_draft_offset(strip_draft *d, const run_op *op)
 {
     if (d->failed)

@@ -59,8 +59,9 @@ typedef void lut_kernel(lut_unit *u, const isa_instruction *in, uint32_t first);
 // A loop over the depth: in each round the same steps on memory that advances. A step is an lmma,
 // then lut.deq of its sums to `result`, then lut.off to it; what a step has of these. Sums are
 // those of the step before unless it starts. The first step begins with what its tile holds unless
-// it starts, in later rounds with the sums of the last step.
-enum { LUT_MOST_SPANS = 12 };
+// it starts, in later rounds with the sums of the last step. Or else all steps are lut.deq of
+// rows of numbers in memory, as if lut.lda had put them into a tile.
+enum { LUT_MOST_SPANS = 24 };
 typedef struct lut_place {
     int32_t offset; // behind where a span is
     uint8_t span;
@@ -70,18 +71,22 @@ typedef struct lut_step {
     bool kept;                              // its sums stay in their tile when the loop ends
     bool wide_scales, wide_offsets;         // f32, else f16
     bool has_factors;                       // else the rows' factors are 1
+    bool wide_values;                       // likewise
     uint8_t sums;                           // the tile
     lut_place table, plane[4];              // what the slice covers of them
     lut_place scales, factors, row, column; // of lut.deq; of lut.off
+    lut_place values;                       // that lut.deq scales instead of sums
 } lut_step;
 typedef struct lut_strip_loop {
     uint64_t count; // rounds
     unsigned spans;
     const uint8_t *span[LUT_MOST_SPANS];
     int64_t advance[LUT_MOST_SPANS];
+    int64_t stride; // between rows of numbers
 } lut_strip_loop;
 typedef struct lut_strip {
-    const isa_instruction *in; // an lmma: the others only differ in tiles, slice and start
+    const isa_instruction *in; // an lmma: the others only differ in tiles, slice and start; or a
+                               // lut.deq of rows of numbers
     const lut_step *step;
     unsigned steps;
     uint8_t result;
@@ -113,6 +118,7 @@ struct lut_unit {
     // For lut_extent_of and lut_scale_of. NULL: there are none.
     lut_move *(*choose_move)(const isa_instruction *in);
     lut_scale *(*choose_scale)(const lut_unit *u, const isa_instruction *in);
+    lut_strip_kernel *add_rows; // strips of rows of numbers in memory; NULL: none
     // Where each tile's bytes are: its place in `tiles`, or memory (see lut_refer). Sets of tiles,
     // a bit each: those in memory, those of them of which all behind half_bytes is 0 instead, those
     // in whose place that is known to be 0.

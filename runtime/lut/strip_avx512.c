@@ -251,6 +251,56 @@ INLINE bool add_strip(lut_unit *u, const lut_strip *s, const lut_strip_loop *loo
     return good;
 }
 
+// lut.deq of rows of numbers. They come from far away, as those of caches of values.
+INLINE void scale_values(shape k, const lut_step *step, const uint8_t *const *span,
+                         const lut_strip_loop *loop, __m512 *result)
+{
+    enum { ROUNDS_AHEAD = 6 };
+    const uint8_t *from = at(span, step->values);
+    const int64_t ahead = ROUNDS_AHEAD * loop->advance[step->values.span];
+    __m512 value[VECTORS], scale[VECTORS];
+    load_columns(at(span, step->scales), step->wide_scales, scale);
+    UNROLL for (unsigned row = 0; row < k.rows; row++, from += loop->stride)
+    {
+        _mm_prefetch((const char *)from + ahead, _MM_HINT_T0);
+        _mm_prefetch((const char *)from + ahead + LINE_BYTES, _MM_HINT_T0);
+        load_columns(from, step->wide_values, value);
+        const __m512 factor =
+            step->has_factors ? number_at(at(span, step->factors) + 4 * row) : _mm512_set1_ps(1);
+        UNROLL for (unsigned i = 0; i < VECTORS; i++)
+        {
+            __m512 *to = &result[i * k.rows + row];
+            *to = _mm512_fmadd_ps(value[i], _mm512_mul_ps(scale[i], factor), *to);
+        }
+    }
+}
+
+static bool add_rows_2(lut_unit *u, const lut_strip *s, const lut_strip_loop *loop)
+{
+    const shape k = {.rows = 2};
+    uint8_t *const results = lut_tile(u, s->result);
+    const uint8_t *span[LUT_MOST_SPANS];
+    __m512 result[2 * VECTORS];
+    for (unsigned i = 0; i < loop->spans; i++)
+        span[i] = loop->span[i];
+    load_results(k, results, result);
+    for (uint64_t left = loop->count; left > 0; left--, advance(loop, span))
+        for (const lut_step *step = s->step; step < s->step + s->steps; step++) {
+            scale_values(k, step, span, loop, result);
+            if (step->offset)
+                add_offsets(k, step, span, 0, result);
+        }
+    if (!is_finite(result, 2 * VECTORS))
+        return false;
+    store_results(k, result, results);
+    return true;
+}
+
+lut_strip_kernel *lut_avx512_rows_kernel(const lut_unit *u)
+{
+    return u->n == COLUMNS && u->m == 2 ? add_rows_2 : NULL;
+}
+
 #define EACH_SHAPE(DO)                                                                             \
     EACH_PLANES(DO, 1, 0, 1)                                                                       \
     EACH_PLANES(DO, 1, 0, 2)                                                                       \

@@ -11,6 +11,7 @@ lut_function lut_neon_lmma, lut_neon_deq, lut_neon_off, lut_dotprod_lmma;
 // NULL: none for these options.
 lut_kernel *lut_avx512_lmma_kernel(const lut_unit *u, const isa_instruction *in);
 lut_strip_kernel *lut_avx512_strip_kernel(const lut_unit *u, const isa_instruction *in);
+lut_strip_kernel *lut_avx512_rows_kernel(const lut_unit *u);
 lut_move *lut_avx512_choose_move(const isa_instruction *in);
 lut_scale *lut_avx512_choose_scale(const lut_unit *u, const isa_instruction *in);
 // lmma by the function of lut_host, no tile that it reads being a reference.

@@ -396,6 +396,79 @@ static void random_loops_do_what_single_instructions_do(void **state)
     }
 }
 
+// Rows of numbers in memory, each scaled into several results: x20 numbers, x24 and x25 strides,
+// x11 scales, x12 factors, x21 a small number, x10 rounds done, up to x19.
+static void put_random_row(fixture *f, random_loop *r, unsigned i)
+{
+    const uint8_t tile = (uint8_t)(16 + i % 4), type = draw(r, 12) ? XLUT_DATA_F16 : XLUT_DATA_F32;
+    PUT(f, .opcode = ISA_ADDI, .rd = 5, .rs1 = 20, .imm = (int32_t)(128 * draw(r, 4)));
+    PUT(f, .opcode = ISA_LUT_LDA, .rd = tile, .rs1 = 5, .rs2 = draw(r, 20) ? 24 : 25 * draw(r, 2),
+        .rs3 = draw(r, 20) ? 0 : 31, .type = type);
+    for (unsigned k = 0; k < r->results; k++) {
+        PUT(f, .opcode = draw(r, 4) ? ISA_ADDI : ISA_ADDIW, .rd = 6, .rs1 = draw(r, 30) ? 21 : 6,
+            .imm = (int32_t)(8 * draw(r, 16)));
+        PUT(f, .opcode = ISA_ADD, .rd = 6, .rs1 = 6, .rs2 = 12);
+        PUT(f, .opcode = ISA_LUT_DEQ, .rd = (uint8_t)k, .rs3 = draw(r, 30) ? tile : 16, .rs1 = 11,
+            .rs2 = draw(r, 8) ? 6 : 0, .scale_type = draw(r, 4) ? XLUT_SCALE_F16 : 1,
+            .type = draw(r, 60) ? XLUT_SUM_F32 : XLUT_SUM_I32);
+        if (draw(r, 16) == 0)
+            PUT(f, .opcode = ISA_LUT_OFF, .rd = (uint8_t)k, .rs1 = 12, .rs2 = 11,
+                .scale_type = XLUT_SCALE_F32);
+    }
+}
+
+static void put_random_rows(fixture *f, random_loop r)
+{
+    const uint64_t start = f->end;
+    for (unsigned i = 1 + draw(&r, 6); i > 0; i--)
+        put_random_row(f, &r, i);
+    PUT(f, .opcode = ISA_ADDI, .rd = 20, .rs1 = 20, .imm = 512);
+    PUT(f, .opcode = ISA_ADDI, .rd = 12, .rs1 = 12, .imm = 8);
+    PUT(f, .opcode = ISA_ADDI, .rd = 10, .rs1 = 10, .imm = 4);
+    PUT(f, .opcode = r.unruly ? ISA_BNE : ISA_BLT, .rs1 = 10, .rs2 = 19,
+        .imm = (int32_t)(start - f->end));
+    PUT(f, .opcode = ISA_LUT_STA, .rd = 0, .rs1 = 14, .rs2 = 15, .type = XLUT_DATA_F32);
+}
+
+static void set_up_random_rows(loop_machine *m, uint32_t seed)
+{
+    random_loop r = draw_loop(seed);
+    hart *h = m->f.h;
+    for (uint32_t i = 0; i < 0x1800; i += 2) {
+        const uint16_t number = (uint16_t)(0x3400 | (seed * i * 40503u >> 9 & 0x83ff));
+        assert_true(hart_memory_write(m->f.memory, DATA + i, &number, sizeof number));
+    }
+    const uint16_t infinite = 0x7c00;
+    if (draw(&r, 6) == 0)
+        assert_true(hart_memory_write(m->f.memory, DATA + 2 * draw(&r, 0x800), &infinite, 2));
+    put_random_rows(&m->f, r);
+    hart_set_return(h, m->f.end);
+    set_registers(h, WEIGHTS, TABLES, 0);
+    h->x[12] = SCALES + 16;
+    h->x[15] = 256;
+    h->x[19] = 4 * (1 + draw(&r, 8)) + (r.unruly ? 0 : draw(&r, 4)); // that bne meets
+    h->x[20] = DATA;
+    h->x[21] = draw(&r, 8) ? 0 : 0x7ffffff8;
+    h->x[24] = draw(&r, 8) ? 128 * draw(&r, 5) : (uint64_t)-64;
+    h->x[25] = 64;
+    h->x[31] = 64;
+}
+
+static void random_rows_do_what_single_instructions_do(void **state)
+{
+    (void)state;
+    static const uint64_t limits[] = {3000, 37, 150};
+    const uint32_t loops = getenv("LUTRA_TEST_QUICK") ? 300 : 3000;
+    for (uint32_t seed = 1; seed <= loops; seed++) {
+        loop_machine m[2] = {loop_machine_create(), loop_machine_create()};
+        for (unsigned k = 0; k < 2; k++)
+            set_up_random_rows(&m[k], seed);
+        compare(&m[0], &m[1], limits[seed % 3]);
+        loop_machine_destroy(&m[0]);
+        loop_machine_destroy(&m[1]);
+    }
+}
+
 // x8 loads, x15 what it advances by: 0 at first, until all is decoded and remembered, then x17.
 static void put_leaping_loop(fixture *f, bool shifted)
 {
@@ -528,6 +601,7 @@ int main(void)
         cmocka_unit_test(entries_without_negatives_are_looked_up),
         cmocka_unit_test(layers_do_what_single_instructions_do),
         cmocka_unit_test(random_loops_do_what_single_instructions_do),
+        cmocka_unit_test(random_rows_do_what_single_instructions_do),
         cmocka_unit_test(random_operations_do_what_single_instructions_do),
         cmocka_unit_test(leaps_across_all_addresses_fault),
     };
