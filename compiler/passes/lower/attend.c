@@ -24,7 +24,7 @@ static ir_value *fma_by(lowering *l, ir_value *x, ir_value *scalar, ir_value *su
 
 // The strip width for rows of a cache `x`: of a few queries, halves fill the registers of twice as
 // many floats.
-static scalar_type strip_width(const place *x, unsigned queries)
+scalar_type attend_strip_width(const place *x, unsigned queries)
 {
     return scalar_size(x->type->scalar) == 2 && queries <= 2 ? SCALAR_F16 : SCALAR_F32;
 }
@@ -75,7 +75,7 @@ query_block attend_block_of(const attention *a, ir_value *first, unsigned count)
     return b;
 }
 
-static void scale_queries(const attention *a, const query_block *b)
+void attend_scale_queries(const attention *a, const query_block *b)
 {
     lowering *l = a->l;
     ir_value *scale = low_number(l, SCALAR_F32, ir_number(a->op, "scale"));
@@ -97,7 +97,7 @@ static void dots_by_keys(const attention *a, const query_block *b)
     lowering *l = a->l;
     ir_value *initial[QUERY_BLOCK], *next[QUERY_BLOCK];
     low_loop keys, columns;
-    low_strip_begin(l, &keys, b->keys, low_width(strip_width(a->k, b->count)), 0, NULL);
+    low_strip_begin(l, &keys, b->keys, low_width(attend_strip_width(a->k, b->count)), 0, NULL);
     for (unsigned i = 0; i < b->count; i++)
         initial[i] = zeros(l);
     low_for_begin(l, &columns, low_index(l, 0), low_index(l, a->depth), low_index(l, 1), b->count,
@@ -116,7 +116,7 @@ static void dots_by_keys(const attention *a, const query_block *b)
 }
 
 // Equal parts of a query's row that stay in registers side by side, with room for a key's.
-static unsigned row_parts(const lowering *l, int64_t columns, scalar_type width)
+unsigned attend_row_parts(const lowering *l, int64_t columns, scalar_type width)
 {
     unsigned parts = width == SCALAR_F16 ? 2 : 4;
     while (parts > 1 && (columns % parts || columns <= (parts - 1) * lanes_of(l, width)))
@@ -129,8 +129,8 @@ static unsigned row_parts(const lowering *l, int64_t columns, scalar_type width)
 static void dots_by_columns(const attention *a, const query_block *b)
 {
     lowering *l = a->l;
-    scalar_type width = strip_width(a->k, b->count);
-    unsigned parts = row_parts(l, a->depth, width);
+    scalar_type width = attend_strip_width(a->k, b->count);
+    unsigned parts = attend_row_parts(l, a->depth, width);
     int64_t part = a->depth / parts;
     ir_value *zero = low_index(l, 0), *q[QUERY_BLOCK][4], *sums[QUERY_BLOCK];
     bool rounds = part > lanes_of(l, width);
@@ -283,7 +283,7 @@ static void sum_values_by_keys(const attention *a, const query_block *b)
     low_for_begin(l, &columns, zero, low_index(l, a->width), low_index(l, 1), 0, NULL);
     for (unsigned i = 0; i < b->count; i++)
         sums[i] = zeros(l);
-    const char *width = low_width(strip_width(a->v, b->count));
+    const char *width = low_width(attend_strip_width(a->v, b->count));
     low_strip_begin(l, &keys, b->keys, width, b->count, sums);
     ir_value *row = attend_cache_row(a, low_add(l, b->first, keys.counter));
     ir_value *v = low_vload(l, a->v->buffer, row, columns.counter, a->groups * a->width);
@@ -305,7 +305,8 @@ static void sum_values_by_keys(const attention *a, const query_block *b)
 static void sum_values_by_columns(const attention *a, const query_block *b)
 {
     lowering *l = a->l;
-    bool wide = strip_width(a->v, b->count) == SCALAR_F16 && a->width > lanes_of(l, SCALAR_F32);
+    bool wide =
+        attend_strip_width(a->v, b->count) == SCALAR_F16 && a->width > lanes_of(l, SCALAR_F32);
     unsigned step = keys_at_once(b->count, wide);
     ir_value *zero = low_index(l, 0), *sums[QUERY_BLOCK];
     ir_value *whole = low_sub(l, b->keys, low_rem(l, b->keys, low_index(l, step)));
@@ -350,6 +351,16 @@ static bool reads_rows(const attention *a, unsigned queries)
     return queries == 1 && a->depth >= WIDE_ROW;
 }
 
+void attend_weigh_values(const attention *a, query_block *b)
+{
+    for (unsigned i = 0; i < b->count; i++)
+        attend_weigh(a, b, i, score_in_row, (void *)a);
+    if (a->width <= SHORT_ROW)
+        sum_values_by_keys(a, b);
+    else
+        sum_values_by_columns(a, b);
+}
+
 void attend_block(const attention *a, ir_value *first, unsigned count)
 {
     if (a->few) {
@@ -357,17 +368,12 @@ void attend_block(const attention *a, ir_value *first, unsigned count)
         return;
     }
     query_block b = attend_block_of(a, first, count);
-    scale_queries(a, &b);
+    attend_scale_queries(a, &b);
     if (reads_rows(a, count))
         dots_by_columns(a, &b);
     else
         dots_by_keys(a, &b);
-    for (unsigned i = 0; i < count; i++)
-        attend_weigh(a, &b, i, score_in_row, (void *)a);
-    if (a->width <= SHORT_ROW)
-        sum_values_by_keys(a, &b);
-    else
-        sum_values_by_columns(a, &b);
+    attend_weigh_values(a, &b);
 }
 
 // ---------------------------------------------------------------------- kernel
@@ -429,7 +435,7 @@ static void attend_rows(attention *a)
     low_if single, several;
     low_if_begin(l, &single, low_compare(l, "eq", a->rows, one));
     a->one_row = true;
-    attend_vector_groups(a);
+    (a->depth >= NATIVE_ROW ? attend_streamed_row : attend_vector_groups)(a);
     a->one_row = false;
     low_if_end(l, &single);
     low_if_begin(l, &several, low_compare(l, "gt", a->rows, one));
@@ -500,9 +506,11 @@ static attention attention_of(lowering *l, const ir_op *op)
     a.keys = low_dim(l, k[0]);
     a.groups = k[1].value;
     a.width = low_columns(a.v->type).value;
-    a.scaled = low_scratch(l, SCALAR_F32, QUERY_BLOCK, a.depth);
+    const bool all = is_native(l->context) && a.heads > QUERY_BLOCK; // of a row
+    const int64_t queries = all ? a.heads : QUERY_BLOCK;
+    a.scaled = low_scratch(l, SCALAR_F32, queries, a.depth);
     int64_t behind = ir_name_is(op, "unit", "matrix") ? l->m : 0; // zeros
-    a.weights = low_scratch(l, SCALAR_F32, QUERY_BLOCK, ir_dim_maximum(k[0]) + behind);
+    a.weights = low_scratch(l, SCALAR_F32, queries, ir_dim_maximum(k[0]) + behind);
     return a;
 }
 

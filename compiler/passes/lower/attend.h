@@ -67,6 +67,16 @@ block_sizes attend_block_sizes(const attention *a);
 // `count` queries of the group from `first` on.
 void attend_block(const attention *a, ir_value *first, unsigned count);
 
+// Its parts: queries times the scale; weights of the scores, and sums of values.
+void attend_scale_queries(const attention *a, const query_block *b);
+void attend_weigh_values(const attention *a, query_block *b);
+// Strips over rows of a cache `x`, for as many queries; parts of a row that stay in registers.
+scalar_type attend_strip_width(const place *x, unsigned queries);
+unsigned attend_row_parts(const lowering *l, int64_t columns, scalar_type width);
+
+// One row on CPUs (attend_stream.c).
+void attend_streamed_row(attention *a);
+
 // Tables as an epilogue (attend_tables.c).
 bool attend_prepare_tables(attention *a);
 // The rows of the batch element at work, which are all that there are and fit the panel.
