@@ -300,6 +300,14 @@ static bool advances_evenly(const round_state *r, run_loop *loop, const hart_op 
     return even && !(r->written >> branch->rs2 & 1) && list_changes(r, loop);
 }
 
+static void list_loads(const round_state *r, run_loop *loop)
+{
+    for (uint32_t left = loop->loaded; left; left &= left - 1) {
+        const uint8_t tile = (uint8_t)__builtin_ctz(left);
+        loop->load[loop->loads++] = (run_load){.from = r->tile[tile], .tile = tile};
+    }
+}
+
 void hart_xlut_prepare_loop(hart_xlut_run *run, run_loop *loop, const lut_unit *u)
 {
     round_state r = {.u = u, .loop = loop, .understood = true};
@@ -311,6 +319,7 @@ void hart_xlut_prepare_loop(hart_xlut_run *run, run_loop *loop, const lut_unit *
     loop->is_even = r.understood && advances_evenly(&r, loop, run->first + loop->branch);
     if (loop->is_even)
         hart_xlut_finish_draft(&r.draft, loop);
+    list_loads(&r, loop);
     loop->less = run->ops[loop->branch].kind == RUN_LESS;
     loop->leaves_last = r.filled != 0;
     loop->is_even &= loop->strips > 0 || !loop->leaves_last;
@@ -463,18 +472,14 @@ static void execute_round(lut_unit *u, const hart_xlut_run *run, const run_loop 
 }
 
 // All rounds as strips.
-static bool execute_strips(lut_unit *u, const hart_xlut_run *run, const run_loop *loop,
-                           const rounds *r)
+static bool execute_strips(lut_unit *u, const run_loop *loop, const rounds *r)
 {
     if (!hart_xlut_execute_strips(u, loop, &r->loop))
         return false;
     refer_to_loaded(u, loop);
-    for (uint32_t i = loop->first; i < loop->branch; i++) {
-        const run_op *op = &run->ops[i];
-        if (op->kind == RUN_LOAD)
-            u->at[op->rd] = at_place(r, op->place[0]) +
-                            (int64_t)(r->loop.count - 1) * r->loop.advance[op->place[0].span];
-    }
+    for (const run_load *l = loop->load; l < loop->load + loop->loads; l++)
+        u->at[l->tile] =
+            at_place(r, l->from) + (int64_t)(r->loop.count - 1) * r->loop.advance[l->from.span];
     return true;
 }
 
@@ -510,7 +515,7 @@ bool hart_xlut_execute_loop(hart *h, const hart_xlut_run *run, const run_loop *l
     if (count < 2 || !is_as_understood(h, loop) ||
         !find_spans(h, loop, count - loop->leaves_last, &r))
         return false;
-    if (!execute_strips(h->lut, run, loop, &r)) {
+    if (!execute_strips(h->lut, loop, &r)) {
         if (loop->leaves_last)
             return false;
         for (uint64_t k = 0; k < count; k++)

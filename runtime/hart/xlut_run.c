@@ -191,6 +191,23 @@ static inline void settle_passing(lut_unit *u, uint32_t *passing)
     *passing = 0;
 }
 
+// The same in front of a write to these rows: what does not overlap them stays a reference.
+static inline void settle_overlapped(lut_unit *u, uint32_t *passing, const uint8_t *first,
+                                     int64_t stride, const lut_extent *rows)
+{
+    const int64_t reach = (rows->rows - 1) * stride;
+    const uintptr_t low = (uintptr_t)first + (uintptr_t)(reach < 0 ? reach : 0);
+    const uintptr_t bytes = rows->bytes + (uintptr_t)(reach < 0 ? -reach : reach);
+    for (uint32_t left = *passing; left; left &= left - 1) {
+        const unsigned tile = (unsigned)__builtin_ctz(left);
+        const uintptr_t at = (uintptr_t)u->at[tile];
+        if (at - low < bytes || low - at < u->tile_bytes) {
+            lut_settle(u, 1u << tile);
+            *passing &= ~(1u << tile);
+        }
+    }
+}
+
 // Rows of tiles come from far away, as those of caches of keys.
 static inline void prefetch(const hart *h, uint64_t address)
 {
@@ -232,12 +249,13 @@ static inline uint8_t *find_part(const hart *h, const run_op *op, bool write, lu
                        write);
 }
 
-static inline bool put(hart *h, lut_unit *u, const run_op *op)
+static inline bool put(hart *h, lut_unit *u, const run_op *op, uint32_t *passing)
 {
     lut_extent r;
     uint8_t *first = find_part(h, op, true, &r);
     if (!first)
         return false;
+    settle_overlapped(u, passing, first, (int64_t)h->x[op->rs2], &r);
     lut_settle(u, 1u << op->rd);
     r.move(u, op->rd, first, (int64_t)h->x[op->rs2], r.rows, r.bytes);
     u->counters.bytes_written += (uint64_t)r.rows * r.bytes;
@@ -326,15 +344,15 @@ fill:
     NEXT;
 put:
     HERE;
-    settle_passing(u, &passing);
-    if (!put(h, u, op))
-        execute_whole(h, u, op->in);
+    if (!put(h, u, op, &passing))
+        goto whole;
     NEXT;
 table:
     HERE;
-    settle_passing(u, &passing);
+    if (op->table.writes)
+        settle_passing(u, &passing);
     if (!build_table(h, u, op))
-        execute_whole(h, u, op->in);
+        goto whole;
     NEXT;
 get:
     HERE;

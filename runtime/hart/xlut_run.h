@@ -131,6 +131,12 @@ typedef struct run_strip {
     uint8_t first; // step of the loop
 } run_strip;
 
+// A tile, and where it was loaded from last.
+typedef struct run_load {
+    lut_place from;
+    uint8_t tile;
+} run_load;
+
 typedef struct run_loop {
     uint32_t first, branch; // ops
     bool is_even;           // every round does the same at addresses that advance
@@ -141,6 +147,8 @@ typedef struct run_loop {
     run_span span[LUT_MOST_SPANS];
     run_change change[MOST_CHANGES];
     uint32_t loaded, halves; // tiles; those of which half is loaded
+    unsigned loads;
+    run_load load[ISA_TILE_REGISTERS];
     // Registers that rounds do not write: one that rows of numbers are apart by; those that 30 bits
     // have to be enough for.
     uint8_t stride;
