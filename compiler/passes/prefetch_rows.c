@@ -320,6 +320,7 @@ static const span *leader_of(const row_reads *r, const span *s)
 typedef struct run {
     const span *span;
     int64_t at, bytes;
+    bool further;  // it may belong to the next round of the loop around
     ir_op *before; // in front of which they are asked for
 } run;
 
@@ -333,7 +334,7 @@ static run piece_at(const row_reads *r, int64_t k)
     int64_t piece = k / s->rows, row = k % s->rows;
     int64_t at = s->at.constant - leader_of(r, s)->at.constant + round * s->advance +
                  row * s->stride + piece * s->piece;
-    return (run){s, at, s->piece, NULL};
+    return (run){s, at, s->piece, false, NULL};
 }
 
 // ---------------------------------------------------------------------------- code
@@ -350,6 +351,43 @@ bool is_sum(const ir_op *op)
     return op->code == IR_ADD || op->code == IR_MUL || op->code == IR_SUB;
 }
 
+// Bytes from where a span ends to where it begins in the next round of the loop around.
+static int64_t gap_behind(const row_reads *r, const span *s)
+{
+    const ir_value *counter = r->around->regions[0]->arguments.items[0];
+    return address_factor(&s->at, counter) * loop_step(r->around) -
+           (int64_t)rounds_of(r->loop) * s->advance;
+}
+
+// Counters, and what is computed in front of the loop around.
+static bool moves_evenly(const address *at, const ir_op *around)
+{
+    bool even = true;
+    for (unsigned i = 0; i < at->count; i++) {
+        const ir_value *v = at->terms[i].value;
+        even &= v->kind == IR_VALUE_ARGUMENT || !is_inside(v->op->block, around);
+    }
+    return even;
+}
+
+static bool has_known_rounds(const ir_op *loop)
+{
+    return loop->code == IR_FOR && loop_step(loop) > 0 &&
+           is_op(ir_operand_named(loop, "lower"), IR_CONSTANT) &&
+           is_op(ir_operand_named(loop, "upper"), IR_CONSTANT);
+}
+
+// The loop around, if a round of it goes on where the one before ended, but for a known gap.
+static ir_op *loop_that_goes_on(const row_reads *r)
+{
+    ir_op *around = r->loop->block->parent;
+    bool known = around && around->code == IR_FOR && loop_step(around) > 0 &&
+                 has_known_rounds(r->loop) && pieces_ahead(r) <= pieces_of_round(r);
+    for (unsigned i = 0; i < r->count && known; i++)
+        known = moves_evenly(&r->spans[i].at, around);
+    return known ? around : NULL;
+}
+
 // Whether value_in_round can compute it, and it does not need what `op` gives.
 static bool moves_before(const ir_op *loop, const ir_op *op, const ir_value *v)
 {
@@ -361,6 +399,25 @@ static bool moves_before(const ir_op *loop, const ir_op *op, const ir_value *v)
            moves_before(loop, op, ir_operand(v->op, 1));
 }
 
+// The loop in front of which the first rows are asked for.
+static ir_op *outer_of(const row_reads *r)
+{
+    return r->around ? r->around : r->loop;
+}
+
+// In the last round what is asked for belongs to the next round of the loop around.
+static ir_value *offset_of(const row_reads *r, ir_builder *b, const run *x, int64_t size)
+{
+    ir_value *offset = constant_index(r->module, b, x->at / size);
+    int64_t gap = x->further ? gap_behind(r, x->span) : 0;
+    if (!gap)
+        return offset;
+    const ir_type *index = ir_type_index(r->module);
+    ir_value *jump =
+        ir_build1(b, IR_MUL, index, r->last, constant_index(r->module, b, gap / size), NULL);
+    return ir_build1(b, IR_ADD, index, jump, offset, NULL);
+}
+
 // `first`: of the first round, or of the round `counter`.
 static void prefetch_run(row_reads *r, ir_builder *b, const run *x, bool first)
 {
@@ -369,7 +426,7 @@ static void prefetch_run(row_reads *r, ir_builder *b, const run *x, bool first)
     unsigned last = from->n_operands - 1;
     for (unsigned i = 0; i <= last; i++)
         operands[i] = first && i
-                          ? value_in_round(b, r->loop, ir_operand(from, i), r->loop, r->counter)
+                          ? value_in_round(b, outer_of(r), ir_operand(from, i), r->loop, r->counter)
                           : ir_operand(from, i);
     scalar_type scalar = operands[0]->type->scalar;
     int64_t size = (int64_t)scalar_size(scalar);
@@ -377,7 +434,7 @@ static void prefetch_run(row_reads *r, ir_builder *b, const run *x, bool first)
     const ir_type *type = ir_type_buffer(r->module, scalar, 1, dims);
     // The constant stands apart, so that all lines share what is before it.
     ir_value *parts[2] = {ir_result(ir_build(b, IR_VIEW, last + 1, operands, 1, &type), 0),
-                          constant_index(r->module, b, x->at / size)};
+                          offset_of(r, b, x, size)};
     bool tile = x->span->piece > LINE;
     dims[0] = ir_dim_constant(tile ? x->bytes : x->bytes / size);
     type = ir_type_buffer(r->module, tile ? SCALAR_U8 : scalar, 1, dims);
@@ -390,7 +447,8 @@ static bool join(run *x, const run *next)
 {
     enum { FEW = 4 * LINE }; // lines of several places in a round
     bool near = x->before == next->before || x->bytes < FEW;
-    if (x->span != next->span || x->span->piece != LINE || x->at + x->bytes != next->at || !near)
+    if (x->span != next->span || x->further != next->further || x->span->piece != LINE ||
+        x->at + x->bytes != next->at || !near)
         return false;
     x->bytes += next->bytes;
     return true;
@@ -400,6 +458,7 @@ static bool join(run *x, const run *next)
 static run piece_in_round(const row_reads *r, int64_t k)
 {
     run x = piece_at(r, k + pieces_ahead(r));
+    x.further = r->last && k + pieces_ahead(r) >= pieces_of_round(r);
     unsigned first = leader_of(r, x.span)->first_work,
              work = (unsigned)(k * r->work_count / pieces_of_round(r));
     work = work < first ? first : work;
@@ -412,9 +471,22 @@ bool views_move_before(const row_reads *r, const ir_op *op)
     bool good = true;
     for (unsigned i = 0; i < r->count; i++)
         for (unsigned j = 0; j < r->spans[i].place->n_operands; j++)
-            good = good && moves_before(r->loop, op, ir_operand(r->spans[i].place, j));
+            good = good && moves_before(outer_of(r), op, ir_operand(r->spans[i].place, j));
     const ir_value *lower = ir_operand(r->loop, 0); // of a strip the count
     return good && !(lower->kind == IR_VALUE_RESULT && lower->op == op);
+}
+
+// 1 in the last round, else 0: 1 - min(rounds that are left, 1).
+static ir_value *is_last_round(const row_reads *r)
+{
+    ir_builder b = ir_builder_before(r->loop->regions[0]->first);
+    b.where = r->loop->where;
+    const ir_type *index = ir_type_index(r->module);
+    int64_t end = (int64_t)ir_number(ir_operand_named(r->loop, "upper")->op, "value");
+    ir_value *one = constant_index(r->module, &b, 1);
+    ir_value *last = constant_index(r->module, &b, end - loop_step(r->loop));
+    ir_value *left = ir_build1(&b, IR_SUB, index, last, r->counter, NULL);
+    return ir_build1(&b, IR_SUB, index, one, ir_build1(&b, IR_MIN, index, left, one, NULL), NULL);
 }
 
 // Strips: all of them first, since loads do not move across.
@@ -424,6 +496,7 @@ static void prefetch_in_rounds(row_reads *r)
     ir_op *first = r->loop->regions[0]->first;
     bool at_once = strip_of(r) && views_move_before(r, r->loop);
     r->counter = r->loop->regions[0]->arguments.items[0];
+    r->last = r->around ? is_last_round(r) : NULL;
     for (int64_t k = 0; k < pieces;) {
         run x = piece_in_round(r, k++), next;
         while (k < pieces && (next = piece_in_round(r, k), join(&x, &next)))
@@ -432,7 +505,7 @@ static void prefetch_in_rounds(row_reads *r)
         b.where = r->loop->where;
         prefetch_run(r, &b, &x, at_once);
     }
-    r->counter = NULL;
+    r->counter = r->last = NULL;
 }
 
 // Reads from afar, or keeps a unit busy that others would be waiting for.
@@ -476,8 +549,8 @@ void prefetch_first_rows(row_reads *r, ir_builder *b, int64_t pieces)
 // In front of the loop, and of what stands before it up to what has work.
 static void prefetch_before(row_reads *r)
 {
-    ir_op *at = r->loop;
-    if (!views_move_before(r, r->loop))
+    ir_op *at = outer_of(r);
+    if (!views_move_before(r, at))
         return;
     while (at->previous && !has_work(at->previous) && views_move_before(r, at->previous))
         at = at->previous;
@@ -503,6 +576,7 @@ void prefetch_rows(ir_module *m, pass_context *c, ir_op *loop)
     collect(&r);
     if (!r.count || !r.work_count)
         return;
+    r.around = loop_that_goes_on(&r);
     prefetch_in_rounds(&r);
     prefetch_before(&r);
     pass_remark(c, REMARK_APPLIED, loop->where,

@@ -24,6 +24,8 @@ typedef struct row_reads {
     span spans[MOST_SPANS];
     ir_op *work[MOST_WORK]; // what takes the round's time
     ir_value *counter;      // of a round whose rows are asked for; NULL: of the first
+    ir_op *around;  // the loop whose next round's rows the last round asks for; NULL: it does not
+    ir_value *last; // 1 in the last round, else 0
 } row_reads;
 
 bool is_short_strip(const row_reads *r); // too few rounds to ask for rows in

@@ -2,6 +2,8 @@
 // stand in registers, and reads what a block needs from l2.
 #include "compiler/schedule/internal.h"
 
+#include "isa/cost.h"
+
 #include <math.h>
 
 enum { MAX_GRID_ROWS = 32, MAX_COLUMN_BLOCK = 8, SAMPLES = 8 };
@@ -171,4 +173,13 @@ bool schedule_matrix(const machine *target, const ir_op *kernel, int64_t rows, k
             *out = (kernel_schedule){tiles, 0, .seconds = seconds};
     }
     return true;
+}
+
+// By weight: the tile load unit brings it, and the dequantizer multiplies it; a vector unit
+// converts and multiplies it.
+bool schedule_dense_tiles(const machine *target, size_t bytes)
+{
+    const double lanes = target->vector_bits / 8.0 / sizeof(float);
+    return machine_has(target, ISA_UNIT_DEQUANTIZE) &&
+           fmax(1.0 / target->dequantize_lanes, (double)bytes / target->tiles_load) < 2 / lanes;
 }

@@ -31,6 +31,9 @@ kernel_schedule schedule_mpgemm(const machine *target, const ir_op *kernel,
 enum { MATRIX_BLOCK_TILES = 4 }; // columns of tiles in a block, and rows at most
 bool schedule_matrix(const machine *target, const ir_op *kernel, int64_t rows,
                      kernel_schedule *out);
+// Whether the dequantizer adds up products of dense weights of so many bytes each in less time than
+// the vector unit.
+bool schedule_dense_tiles(const machine *target, size_t bytes);
 // Parts of the depth begin at multiples of this many depth tiles; 0: it is taken at once.
 int64_t schedule_depth_step(const machine *target, const ir_op *kernel);
 int64_t least_multiple(int64_t x, int64_t y); // of both; they are positive

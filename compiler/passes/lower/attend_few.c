@@ -140,9 +140,7 @@ static ir_value *add_rows(const few_attention *x, ir_value *sum, ir_value *value
     ir_dim n[1] = {ir_dim_constant(l->n)};
     ir_value *row = low_view(l, x->ones, low_index(l, ones), low_index(l, 0),
                              ir_type_buffer(l->module, SCALAR_F16, 1, n));
-    ir_value *operands[4] = {sum, values, row, scales};
-    const ir_type *type = ir_type_tile(l->module, TILE_F32);
-    return ir_result(ir_build(&l->at, IR_XLUT_DEQ, 4, operands, 1, &type), 0);
+    return low_scale_into(l, sum, values, row, scales);
 }
 
 // Of one row, whose heads stand side by side: the tiles' moves convert, the dequantizer subtracts.

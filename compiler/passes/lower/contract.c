@@ -294,8 +294,8 @@ static ir_value *stream_numbers(lowering *l, const contraction *c, unsigned colu
 // Accumulators of all pieces, for each result.
 typedef ir_value *accumulators[MOST_PIECES][MOST_RESULTS];
 
-static ir_value *scale_into(lowering *l, ir_value *d, ir_value *sum, ir_value *weight_scale,
-                            ir_value *row_scale)
+ir_value *low_scale_into(lowering *l, ir_value *d, ir_value *sum, ir_value *weight_scale,
+                         ir_value *row_scale)
 {
     ir_value *operands[4] = {d, sum, weight_scale, row_scale};
     const ir_type *type = ir_type_tile(l->module, TILE_F32);
@@ -330,7 +330,7 @@ static ir_value *combined(lowering *l, const contraction *c, accumulators acc, u
     const ir_type *row = ir_type_buffer(l->module, SCALAR_F16, 1, dims);
     for (unsigned i = first; i < first + count; i++) {
         ir_value *zero = low_index(l, 0), *factors = *factor_slot(l, c->pieces.items[i].factor);
-        sum = scale_into(l, sum, acc[i][j], low_view(l, factors, zero, zero, row), NULL);
+        sum = low_scale_into(l, sum, acc[i][j], low_view(l, factors, zero, zero, row), NULL);
     }
     return sum;
 }
@@ -346,8 +346,8 @@ static void dequantize(lowering *l, const contraction *c, ir_value **d, accumula
             if (!c->ones && row_of(c, j) == 0)
                 scales = stream_numbers(l, c, column_of(c, j), at);
             ir_value *sum = combined(l, c, acc, first, count, j), *begin = begun(l, d[j]);
-            d[j] = scale_into(l, begin, sum, scales,
-                              table_scale_of(l, c, row_of(c, j), tile, quarter));
+            d[j] = low_scale_into(l, begin, sum, scales,
+                                  table_scale_of(l, c, row_of(c, j), tile, quarter));
         }
         first += count;
     }

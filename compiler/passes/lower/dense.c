@@ -1,7 +1,7 @@
 // Matrix products that stay off the LUT path: dense weights times activations, by the matrix unit
-// (dense_matrix.c) or as vector dot products, a block of columns of one row at a time, a few
-// columns side by side.
-#include "compiler/passes/lower/epilogue.h"
+// (dense_matrix.c), through tiles (dense_tiles.c), or as vector dot products, a block of columns of
+// one row at a time, a few columns side by side.
+#include "compiler/passes/lower/dense_tiles.h"
 #include "compiler/passes/lower/matrix.h"
 #include "compiler/passes/lower/native.h"
 #include "compiler/quant/mix.h"
@@ -14,6 +14,7 @@ typedef struct dense {
     lowering *l;
     product *products;
     unsigned n_products;
+    dense_tiles **tiles; // by product; NULL: by vectors
 } dense;
 
 // Row `row` of x times `count` neighbouring columns of w, which share its loads.
@@ -62,7 +63,6 @@ static void build_product(dense *k, unsigned i, ir_value *row, ir_value *first, 
 {
     lowering *l = k->l;
     const product *p = &k->products[i];
-    l->at.where = p->op->where;
     ir_value *whole = low_sub(l, width, low_rem(l, width, low_index(l, COLUMNS)));
     if (ir_operand(p->op, 1)->type->dims[0].value % COLUMNS == 0)
         whole = width;
@@ -151,6 +151,54 @@ static void refuse_planes(lowering *l, const ir_op *op, const quant_format *f)
     text_free(&supported);
 }
 
+// All products, or none.
+static void prepare_tiles(dense *k)
+{
+    dense_tiles **tiles = ARENA_ARRAY(k->l->arena, dense_tiles *, k->n_products);
+    k->tiles = tiles;
+    for (unsigned i = 0; i < k->n_products && k->tiles; i++)
+        if (!(tiles[i] = dense_tiles_of(k->l, &k->products[i])))
+            k->tiles = NULL;
+}
+
+static ir_value *block_of(const dense *k, scalar_type t)
+{
+    return k->tiles ? dense_tiles_block(k->l, t, COLUMN_BLOCK)
+                    : low_scratch(k->l, t, 1, COLUMN_BLOCK);
+}
+
+// Rows from .. to, `count` at a time, times the weights of a block of columns.
+static void build_row_blocks(dense *k, ir_value *from, ir_value *to, unsigned count,
+                             ir_value *first, ir_value *width)
+{
+    lowering *l = k->l;
+    ir_value *step = low_index(l, count);
+    low_loop rows;
+    low_for_begin(l, &rows, from, to, step, 0, NULL);
+    for (unsigned i = 0; i < k->n_products; i++) {
+        l->at.where = k->products[i].op->where;
+        if (k->tiles)
+            lower_dense_tiles(k->tiles[i], rows.counter, count, first, width);
+        else
+            build_product(k, i, rows.counter, first, width);
+    }
+    epilogue e = {k->products, k->n_products, rows.counter, step, first, width, false};
+    lower_epilogue(l, &e);
+    low_loop_end(l, &rows, NULL);
+}
+
+static void build_rows(dense *k, ir_value *first, ir_value *width)
+{
+    lowering *l = k->l;
+    ir_value *rest = low_index(l, 0);
+    if (k->tiles && l->rows != low_index(l, 1)) {
+        rest = low_sub(l, l->rows, low_rem(l, l->rows, low_index(l, DENSE_ROWS)));
+        build_row_blocks(k, low_index(l, 0), rest, DENSE_ROWS, first, width);
+    }
+    if (rest != l->rows)
+        build_row_blocks(k, rest, l->rows, 1, first, width);
+}
+
 bool lower_dense_kernel(lowering *l)
 {
     dense k = {.l = l};
@@ -175,22 +223,17 @@ bool lower_dense_kernel(lowering *l)
         lower_dense_matrix(l, k.products, k.n_products);
         return true;
     }
+    prepare_tiles(&k);
     for (unsigned i = 0; i < k.n_products; i++)
-        k.products[i].block =
-            low_scratch(l, k.products[i].op->results[0].type->scalar, 1, COLUMN_BLOCK);
-    ir_value *zero = low_index(l, 0), *one = low_index(l, 1), *block = low_index(l, COLUMN_BLOCK);
-    low_loop columns, rows;
-    low_for_begin(l, &columns, zero, low_index(l, n), block, 0, NULL);
+        k.products[i].block = block_of(&k, k.products[i].op->results[0].type->scalar);
+    ir_value *block = low_index(l, COLUMN_BLOCK);
+    low_loop columns;
+    low_for_begin(l, &columns, low_index(l, 0), low_index(l, n), block, 0, NULL);
     ir_set_name(columns.op, "share", "parts");
     ir_value *width = block;
     if (n % COLUMN_BLOCK)
         width = low_min(l, block, low_sub(l, low_index(l, n), columns.counter));
-    low_for_begin(l, &rows, zero, l->rows, one, 0, NULL);
-    for (unsigned i = 0; i < k.n_products; i++)
-        build_product(&k, i, rows.counter, columns.counter, width);
-    epilogue e = {k.products, k.n_products, rows.counter, one, columns.counter, width, false};
-    lower_epilogue(l, &e);
-    low_loop_end(l, &rows, NULL);
+    build_rows(&k, columns.counter, width);
     low_loop_end(l, &columns, NULL);
     return true;
 }

@@ -232,3 +232,6 @@ ir_value *low_mma(lowering *l, const ir_type *table, ir_value *entries, ir_value
                   ir_value *accumulator, unsigned n_planes, ir_value *const *planes,
                   const char *form, const char *slice, bool one_row);
 ir_value *low_tile_load(lowering *l, tile_kind kind, ir_value *bytes, bool half);
+// d + sum * weight scale * row scale (NULL: 1).
+ir_value *low_scale_into(lowering *l, ir_value *d, ir_value *sum, ir_value *weight_scale,
+                         ir_value *row_scale);
