@@ -101,20 +101,31 @@ int64_t lanes_of_round(const row_reads *r)
     return 4 * (int64_t)r->machine->vlen / scalar_rows[width].bits;
 }
 
+// Elements from lane to lane: of pairs every lane has two.
+static int64_t lanes_apart(const ir_op *op)
+{
+    return op->code == IR_VLOAD_PAIRS ? 2 : ir_integer(op, "stride");
+}
+
+static bool reads_lanes(const ir_op *op)
+{
+    return op->code == IR_VLOAD || op->code == IR_VLOAD_PAIRS;
+}
+
 static bool lanes_span(const row_reads *r, const ir_op *op, span *s)
 {
     enum { DENSE = 2 }; // every second element, at least
+    const int64_t apart = lanes_apart(op);
     s->place = op;
     s->rows = s->stride = 1;
-    s->bytes = lanes_of_round(r) * ir_integer(op, "stride") *
-               (int64_t)scalar_size(ir_operand(op, 0)->type->scalar);
-    return ir_integer(op, "stride") > 0 && ir_integer(op, "stride") <= DENSE;
+    s->bytes = lanes_of_round(r) * apart * (int64_t)scalar_size(ir_operand(op, 0)->type->scalar);
+    return apart > 0 && apart <= DENSE;
 }
 
 static bool is_known(const row_reads *r, const ir_op *op, span *s)
 {
     const machine *m = r->machine;
-    if (op->code == IR_VLOAD)
+    if (reads_lanes(op))
         return lanes_span(r, op, s);
     const ir_value *from = ir_operand_named(op, "from");
     s->place = from->kind == IR_VALUE_RESULT ? from->op : NULL;
@@ -213,7 +224,7 @@ static bool reads_rows(const row_reads *r, const ir_op *op)
 {
     return op->code == IR_XLUT_LDM || op->code == IR_XLUT_TBL ||
            (op->code == IR_XLUT_LDA && !has_loops(r->loop)) ||
-           (op->code == IR_VLOAD && strip_of(r) && !has_loops(r->loop));
+           (reads_lanes(op) && strip_of(r) && !has_loops(r->loop));
 }
 
 // Rows that are read as a whole are asked for by tiles, if they are long enough; those of which

@@ -147,6 +147,18 @@ typedef struct head_scores {
     unsigned head;
 } head_scores;
 
+// Part `part` of query i of the keys of a strip, whose scores begin in row `row`. Two columns are
+// read side by side: strides cost a cycle for each element.
+static ir_value *score_part(const row_attention *t, ir_value *row, unsigned part, unsigned i)
+{
+    lowering *l = t->l;
+    const unsigned column = part * t->count + i;
+    if (t->width != 2)
+        return low_vload(l, t->scores, row, low_index(l, column), t->width);
+    low_pair columns = low_vload_pairs(l, t->scores, row, low_index(l, 0));
+    return column ? columns.second : columns.first;
+}
+
 // The sum of a query's parts, times the scale.
 static ir_value *scaled_score(void *context, unsigned i, ir_value *position)
 {
@@ -155,7 +167,7 @@ static ir_value *scaled_score(void *context, unsigned i, ir_value *position)
     lowering *l = t->l;
     ir_value *row = score_row(t, h->head, position), *sum = NULL;
     for (unsigned part = 0; part < t->head[0].parts; part++) {
-        ir_value *x = low_vload(l, t->scores, row, low_index(l, part * t->count + i), t->width);
+        ir_value *x = score_part(t, row, part, i);
         sum = sum ? low_binary(l, IR_ADD, sum, x) : x;
     }
     ir_value *scale = low_number(l, SCALAR_F32, ir_number(t->head[0].a->op, "scale"));
