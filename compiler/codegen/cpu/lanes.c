@@ -186,14 +186,32 @@ static LLVMValueRef next_element(emitter *e, LLVMValueRef at, scalar_type s)
     return at_byte(e, at, int_constant(e, 64, 1), int_constant(e, 64, (int64_t)scalar_size(s)));
 }
 
+// Neighbours of all lanes are one run of memory, taken apart in registers.
+static void load_run(emitter *e, LLVMValueRef at, scalar_type s, LLVMValueRef *pair)
+{
+    LLVMTypeRef type = vector_type(e, memory_type(e, s), 2 * e->lanes);
+    LLVMValueRef *numbers = ARENA_ARRAY(e->arena, LLVMValueRef, e->lanes);
+    LLVMValueRef x = LLVMBuildLoad2(e->builder, type, at, "");
+    LLVMSetAlignment(x, (unsigned)scalar_size(s));
+    for (unsigned i = 0; i < 2; i++) {
+        for (unsigned j = 0; j < e->lanes; j++)
+            numbers[j] = int_constant(e, 32, 2 * j + i);
+        pair[i] = LLVMBuildShuffleVector(e->builder, x, LLVMGetPoison(type),
+                                         LLVMConstVector(numbers, e->lanes), "");
+    }
+}
+
 void native_vload_pairs(emitter *e, ir_op *op)
 {
     const ir_value *buffer = ir_operand(op, 0);
     scalar_type s = buffer->type->scalar;
-    LLVMValueRef at = element_address(e, op, buffer, 1);
+    LLVMValueRef at = element_address(e, op, buffer, 1), pair[2];
+    if (!e->mask)
+        load_run(e, at, s, pair);
     for (unsigned i = 0; i < 2; i++) {
-        LLVMValueRef x = load_lanes(e, 2, i ? next_element(e, at, s) : at, s);
-        bind_value(e, ir_result(op, i), from_memory(e, x, s));
+        if (e->mask)
+            pair[i] = load_lanes(e, 2, i ? next_element(e, at, s) : at, s);
+        bind_value(e, ir_result(op, i), from_memory(e, pair[i], s));
     }
 }
 
@@ -224,11 +242,28 @@ void native_vstore(emitter *e, ir_op *op)
     store_lanes(e, ir_integer(op, "stride"), x, at, buffer->type->scalar);
 }
 
+static void store_run(emitter *e, LLVMValueRef *pair, LLVMValueRef at, scalar_type s)
+{
+    LLVMValueRef *numbers = ARENA_ARRAY(e->arena, LLVMValueRef, 2 * e->lanes);
+    for (unsigned i = 0; i < 2 * e->lanes; i++)
+        numbers[i] = int_constant(e, 32, i % 2 * e->lanes + i / 2);
+    for (unsigned i = 0; i < 2; i++)
+        pair[i] = to_memory(e, vector_of(e, pair[i], e->lanes), s);
+    LLVMValueRef all = LLVMConstVector(numbers, 2 * e->lanes);
+    LLVMValueRef x = LLVMBuildShuffleVector(e->builder, pair[0], pair[1], all, "");
+    LLVMSetAlignment(LLVMBuildStore(e->builder, x, at), (unsigned)scalar_size(s));
+}
+
 void native_vstore_pairs(emitter *e, ir_op *op)
 {
     const ir_value *buffer = ir_operand(op, 2);
     scalar_type s = buffer->type->scalar;
     LLVMValueRef at = element_address(e, op, buffer, 3);
-    store_lanes(e, 2, value_of(e, ir_operand(op, 0)), at, s);
-    store_lanes(e, 2, value_of(e, ir_operand(op, 1)), next_element(e, at, s), s);
+    LLVMValueRef pair[2] = {value_of(e, ir_operand(op, 0)), value_of(e, ir_operand(op, 1))};
+    if (!e->mask) {
+        store_run(e, pair, at, s);
+        return;
+    }
+    store_lanes(e, 2, pair[0], at, s);
+    store_lanes(e, 2, pair[1], next_element(e, at, s), s);
 }
