@@ -114,15 +114,18 @@ static LLVMValueRef register_operand(emitter *e, const ir_op *op, const char *na
     return v ? value_of(e, v) : NULL;
 }
 
-// Constant multiples of a line go into the immediate, as far as it reaches.
+// Constant multiples of a line go into the immediate. What is beyond its reach shares a pointer
+// with what lies near: the fewer pointers a loop has, the more of them stand in registers.
 static void set_address(emitter *e, xlut_statement *s, const ir_value *buffer)
 {
     enum { LINE = 64, REACH = 1 << 16 };
     int64_t constant;
     LLVMValueRef base = split_address(e, buffer, &constant);
-    bool fits = constant % LINE == 0 && constant >= -REACH && constant < REACH;
-    s->rs1 = fits ? base : value_of(e, buffer);
-    s->instruction.imm = fits ? (int32_t)constant : 0;
+    bool fits = constant % LINE == 0;
+    int64_t high = fits ? (constant + REACH) & -(int64_t)(2 * REACH) : constant;
+    LLVMValueRef bytes = int_constant(e, 64, high);
+    s->rs1 = high ? LLVMBuildGEP2(e->builder, int_type(e, 8), base, &bytes, 1, "") : base;
+    s->instruction.imm = (int32_t)(constant - high);
 }
 
 static xlut_statement move_tile(emitter *e, const ir_op *op)

@@ -2,9 +2,10 @@
 //
 // Instructions issue in order, so an epilogue that stands behind its products keeps the array
 // waiting. Here the strips of one column tile go into the first products' rounds of the next one,
-// a few to a round; code generation spreads their instructions among the lookups of the round. The
-// first column tile has no strips in its rounds; the epilogue of the last one stands behind the
-// loop. Nothing is computed in another way, so results do not change.
+// a few to a round, and the last ones among the lookups behind these rounds; code generation
+// spreads their instructions among lookups. The first column tile has no strips in its rounds; the
+// epilogue of the last one stands behind the loop. Nothing is computed in another way, so results
+// do not change.
 //
 // Only where several row tiles share what is loaded: there the array is what programs wait for.
 // Loops of one row wait for memory, and stay what the emulator executes as a whole.
@@ -19,6 +20,8 @@ typedef struct column_loop {
     int64_t rounds, rows, columns; // of the first products, of the epilogue, of its strips
     int64_t lanes, parts;          // of a strip; strips in a row
     int64_t per_round, busy;       // strips of a round, rounds that have some
+    unsigned behind;               // lookups behind the rounds, in front of what writes memory
+    int64_t rest;                  // strips among these
 } column_loop;
 
 static bool is_constant(const ir_value *v, int64_t *out)
@@ -130,14 +133,26 @@ static bool is_independent(const column_loop *c)
     return true;
 }
 
-// The fewest strips in a round with which all rounds that have strips have as many.
+static unsigned lookups_behind(const ir_op *products)
+{
+    unsigned count = 0;
+    for (const ir_op *op = products->next; op && leaves_memory(op); op = op->next)
+        count += op->code == IR_XLUT_MMA;
+    return count;
+}
+
+// The fewest strips in a round with which all rounds that have strips have as many. What is left
+// over goes behind the rounds, if that is like another round.
 static void divide(column_loop *c)
 {
     const int64_t strips = c->rows * c->parts;
-    c->per_round = (strips + c->rounds - 1) / c->rounds;
-    while (strips % c->per_round)
+    const bool goes_on = 2 * c->behind >= lookups_of_rows(c->products);
+    const int64_t places = c->rounds + goes_on;
+    c->per_round = (strips + places - 1) / places;
+    while (!goes_on && strips % c->per_round)
         c->per_round++;
-    c->busy = strips / c->per_round;
+    c->busy = strips / c->per_round < c->rounds ? strips / c->per_round : c->rounds;
+    c->rest = strips - c->busy * c->per_round;
 }
 
 static bool describe(const machine *m, ir_op *loop, column_loop *c)
@@ -162,6 +177,7 @@ static bool describe(const machine *m, ir_op *loop, column_loop *c)
     if (!is_constant(ir_operand(c->strip, 0), &c->columns) || c->columns < 1)
         return false;
     c->parts = (c->columns + c->lanes - 1) / c->lanes;
+    c->behind = lookups_behind(c->products);
     divide(c);
     return c->per_round <= MOST_STRIPS;
 }
@@ -230,9 +246,10 @@ static lowering builder(ir_module *m, pass_context *context, ir_function *f, ir_
 }
 
 // Strip `number` of the epilogue of the column tile that the mapping has the counter of: what it
-// needs at `l`, the strip itself at `at`.
+// needs at `l`, the strip itself at `at`. `some`: 0 if there is no such column tile; NULL: there
+// is.
 static void build_strip(lowering *l, ir_builder at, const column_loop *c, ir_value *number,
-                        bool begins_row, ir_mapping *map)
+                        ir_value *some, bool begins_row, ir_mapping *map)
 {
     ir_value *row = low_div(l, number, low_index(l, c->parts));
     ir_value *column =
@@ -240,6 +257,8 @@ static void build_strip(lowering *l, ir_builder at, const column_loop *c, ir_val
     ir_value *count = low_index(l, c->lanes);
     if (c->columns % c->lanes)
         count = low_min(l, count, low_sub(l, low_index(l, c->columns), column));
+    if (some)
+        count = low_mul(l, count, some);
     ir_mapping_set(map, c->epilogue->regions[0]->arguments.items[0], row);
     IR_FOR_OPS(op, c->epilogue->regions[0])
     if (ir_op_rows[op->code].traits & IR_PURE)
@@ -285,13 +304,26 @@ static void build_round(lowering *l, const column_loop *c, low_loop *round, ir_m
             continue;
         bool begins_row = c->per_round % c->parts || strips % c->parts == 0;
         ir_value *number = low_add(&early, first, low_index(&early, strips++));
-        build_strip(&early, l->at, c, number, begins_row, map);
+        build_strip(&early, l->at, c, number, NULL, begins_row, map);
         l->last_constant = early.last_constant;
     }
     ir_op_remove(head);
     for (unsigned i = 0; i < round->n_carried; i++)
         next[i] = ir_mapping_get(products, ir_operand(body->last, i));
     low_loop_end(l, round, next);
+}
+
+// The strips that are left over, among the lookups behind the rounds.
+static void build_behind(lowering *l, const column_loop *c, ir_value *some, ir_mapping *map)
+{
+    int64_t seen = 0, strips = 0;
+    for (ir_op *op = c->products->next; strips < c->rest; op = op->next) {
+        seen += op->code == IR_XLUT_MMA;
+        if (op->code != IR_XLUT_MMA || seen * c->rest < (strips + 1) * c->behind)
+            continue;
+        ir_value *number = low_index(l, c->busy * c->per_round + strips++);
+        build_strip(l, ir_builder_after(op), c, number, some, true, map);
+    }
 }
 
 // The first products' rounds up to `busy` have strips, but for the first column tile.
@@ -313,6 +345,7 @@ static void build_rounds(lowering *l, const column_loop *c)
     ir_set_operand(products, 0, end);
     for (unsigned i = 0; i < products->n_results; i++)
         ir_set_operand(products, i + 3, ir_result(round.op, i));
+    build_behind(l, c, low_min(l, before, low_index(l, 1)), map);
 }
 
 // Behind the loop, if it had rounds.
@@ -361,9 +394,9 @@ static void interleave(ir_module *m, pass_context *context, ir_function *f, cons
     ask_late(c);
     pass_remark(context, REMARK_APPLIED, c->strip->where,
                 "%lld strips of the epilogue go into %lld of %lld rounds of lookups of the next "
-                "column tile, %lld to a round",
-                (long long)(c->busy * c->per_round), (long long)c->busy, (long long)c->rounds,
-                (long long)c->per_round);
+                "column tile, %lld to a round, and %lld behind these",
+                (long long)(c->rows * c->parts), (long long)c->busy, (long long)c->rounds,
+                (long long)c->per_round, (long long)c->rest);
 }
 
 typedef struct visitor {

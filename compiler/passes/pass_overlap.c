@@ -1,5 +1,5 @@
-// overlap: while the array looks up, the sums of the lookup before are scaled, and the planes of
-// the next one are loaded.
+// overlap: while the array looks up, the sums of the lookup before are scaled and stored, and the
+// planes of the next one are loaded.
 //
 // Instructions issue in order: what scales the sums of a lookup waits for it, and everything behind
 // waits too. So it goes behind the next lookup and the loads that follow. No sum is added to in
@@ -32,7 +32,8 @@ static bool stands_before(const ir_op *x, const ir_op *y)
 
 static bool moves_up(const ir_op *op)
 {
-    return (ir_op_rows[op->code].traits & IR_PURE) && !op->n_regions;
+    bool pure = ir_op_rows[op->code].traits & IR_PURE;
+    return (pure && !op->n_regions) || op->code == IR_XLUT_ZERO;
 }
 
 // Writes no memory, so that loads may stand on either side of it.
@@ -122,6 +123,50 @@ static void place_scaling(ir_op *op)
     }
 }
 
+// --------------------------------------------------------------------------- stores
+
+static const ir_value *buffer_of(const ir_value *v)
+{
+    while (is_op(v, IR_VIEW))
+        v = ir_operand(v->op, 0);
+    return v;
+}
+
+// Loads of other buffers may stand on either side of a store.
+static bool lets_store_pass(const ir_op *op, const ir_op *store)
+{
+    const ir_value *to = buffer_of(ir_operand(store, 1));
+    for (unsigned i = 0; i < op->n_operands; i++) {
+        const ir_value *v = ir_operand(op, i);
+        if (v && v->type->kind == IR_BUFFER && !moves_up(op) && buffer_of(v) == to)
+            return false;
+    }
+    return may_be_passed(op) || op->code == store->code;
+}
+
+// The lookup behind which results that were scaled are stored: the second one behind the scaling,
+// since the first one is under way when that begins.
+static ir_op *lookup_for_store(const ir_op *store)
+{
+    const ir_value *results = ir_operand(store, 0);
+    if (!is_made_in(results, store->block))
+        return NULL;
+    ir_op *next = next_lookup(results->op);
+    return next && stands_before(next, store) ? next : NULL;
+}
+
+static void place_store(ir_op *store)
+{
+    ir_op *lookup = lookup_for_store(store);
+    const ir_op *op = lookup;
+    while (op && op != store && lets_store_pass(op, store))
+        op = op->next;
+    if (!lookup || op != store)
+        return;
+    move_operands_up(store, lookup);
+    ir_op_move_before(store, lookup->next);
+}
+
 // ---------------------------------------------------------------------------- loads
 
 // Loads of planes take longer than those of tables: they go in front of the lookup before.
@@ -161,6 +206,9 @@ static void overlap_block(arena *a, const ir_block *b)
         place_planes(lookups.items[i]);
     for (size_t i = scalings.count; i-- > 0;)
         place_scaling(scalings.items[i]);
+    op_list stores = ops_of(a, b, IR_XLUT_STA);
+    for (size_t i = 0; i < stores.count; i++)
+        place_store(stores.items[i]);
 }
 
 static void visit(ir_op *op, void *context)

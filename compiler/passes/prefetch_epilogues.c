@@ -34,7 +34,7 @@ static void collect_short(row_reads *r)
 
 // Rows lie so far apart that they share few sets of scratch: only a few at once. Those behind the
 // last row are not asked for.
-enum { ROWS_AHEAD = 4 };
+enum { ROWS_AHEAD = 2 };
 
 static void prefetch_next_rows(row_reads *r, int64_t rows)
 {

@@ -8,7 +8,7 @@ enum { NEAR = 3 }; // lookups around where a prefetch should stand
 
 // Adds a later read to a stream that it overlaps, or that it begins or ends beside. False: it lies
 // elsewhere.
-bool extend_stream(stream *s, const stream *next)
+static bool extend_stream(stream *s, const stream *next)
 {
     int64_t begin = s->at.constant, end = begin + s->bytes;
     int64_t next_begin = next->at.constant, next_end = next_begin + next->bytes;
@@ -19,6 +19,16 @@ bool extend_stream(stream *s, const stream *next)
     s->bytes = (next_end > end ? next_end : end) - s->at.constant;
     s->before += begin - s->at.constant;
     return true;
+}
+
+void add_stream(prefetching *p, const stream *s)
+{
+    for (unsigned i = 0; i < p->count; i++) {
+        if (extend_stream(&p->streams[i], s))
+            return;
+    }
+    if (p->count < MOST_STREAMS)
+        p->streams[p->count++] = *s;
 }
 
 // What filled a gap between streams makes them one.
@@ -41,14 +51,8 @@ static void add_read(prefetching *p, ir_op *reader, ir_value *view)
         return;
     const ir_value *counter = p->loop->regions[0]->arguments.items[0];
     s.advance = address_factor(&s.at, counter) * loop_step(p->loop);
-    if (s.advance <= 0)
-        return;
-    for (unsigned i = 0; i < p->count; i++) {
-        if (extend_stream(&p->streams[i], &s))
-            return;
-    }
-    if (p->count < MOST_STREAMS)
-        p->streams[p->count++] = s;
+    if (s.advance > 0)
+        add_stream(p, &s);
 }
 
 // What an op reads in the order of a stream, or NULL.

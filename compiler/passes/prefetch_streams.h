@@ -29,8 +29,7 @@ typedef struct prefetching {
 // prefetch_streams.c: what p->loop reads, which p->streams get.
 void collect_streams(prefetching *p);
 ir_value *tile_read_by(const ir_op *op); // NULL: it reads no tile
-// Puts a read beside what a stream has already. False: it does not begin where that ends.
-bool extend_stream(stream *s, const stream *next);
+void add_stream(prefetching *p, const stream *s); // to one that it lies beside, or as another
 void join_streams(prefetching *p);  // streams of which one goes on where another ends
 void measure_round(prefetching *p); // sets p->ahead
 int64_t stream_distance(const prefetching *p, const stream *s); // bytes ahead

@@ -149,13 +149,18 @@ static unsigned count_results(const contraction *c)
     return c->row_tiles * c->column_tiles;
 }
 
+static bool takes_several_rows(const contraction *c)
+{
+    return !c->one_row && c->row_tiles > 1;
+}
+
 // Depth tiles of a round, of `tiles` in all: `least` or, in long loops, as many times more as keep
 // the array at work.
 static int64_t at_least(const contraction *c, int64_t least, int64_t tiles)
 {
     int64_t turns = least, planes = count_results(c) * c->format.planes;
-    bool several = !c->one_row && c->row_tiles > 1;
-    while (several && turns < MOST_TURNS && turns * planes < ROUND && tiles >= LONG * turns)
+    while (takes_several_rows(c) && turns < MOST_TURNS && turns * planes < ROUND &&
+           tiles >= LONG * turns)
         turns *= 2;
     return turns;
 }
@@ -462,6 +467,8 @@ static void accumulate_span(lowering *l, const contraction *c, accumulators acc,
             acc[i][j] = acc[i][j] ? acc[i][j] : low_tile_zero(l, low_accumulator_kind(c->table));
     low_loop rounds;
     int64_t turns = at_least(c, TURNS, count), whole = count / turns;
+    if (takes_several_rows(c) && count % turns == 0)
+        whole--; // behind the loop, where its sums are scaled while others are looked up
     sweep_begin(l, &rounds, low_index(l, whole), flatten(c, acc, carried), carried);
     unflatten(c, carried, acc);
     accumulate_tiles(
@@ -470,7 +477,8 @@ static void accumulate_span(lowering *l, const contraction *c, accumulators acc,
     flatten(c, acc, carried);
     sweep_end(l, &rounds, carried);
     unflatten(c, carried, acc);
-    accumulate_tiles(l, c, acc, low_add(l, first, low_index(l, whole * turns)), count % turns,
+    accumulate_tiles(l, c, acc, low_add(l, first, low_index(l, whole * turns)),
+                     count - whole * turns,
                      low_add(l, offset, low_index(l, whole * turns * planes_bytes(c))));
 }
 
