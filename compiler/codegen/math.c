@@ -18,10 +18,27 @@
 #include "compiler/codegen/emit.h"
 
 #include <math.h>
+#include <string.h>
 
 static LLVMValueRef fused(emitter *e, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z)
 {
     return primitive3(e, P_FMA, x, y, z);
+}
+
+// An addend that LLVM takes for a new one each time, beside lookups. What it knows to be the same
+// in all rounds of a loop it copies to a group of vector registers in front of the loop; groups are
+// few, so that it goes to the stack and is loaded in each round, behind weights that have pushed it
+// out of scratch. Elsewhere it stays there, and a load takes the vector unit no time.
+static LLVMValueRef addend(emitter *e, LLVMValueRef x, double value)
+{
+    static const char constraints[] = "=f,0";
+    LLVMValueRef number = constant_like(x, value);
+    if (!e->looks_up || !is_vector(x))
+        return number;
+    LLVMTypeRef type = LLVMTypeOf(number), function = LLVMFunctionType(type, &type, 1, false);
+    LLVMValueRef nothing = LLVMGetInlineAsm(function, "", 0, constraints, strlen(constraints), true,
+                                            false, LLVMInlineAsmDialectATT, false);
+    return LLVMBuildCall2(e->builder, function, nothing, &number, 1, "");
 }
 
 // c[0] + c[1] x + ... + c[n - 1] x^(n - 1)
@@ -86,8 +103,11 @@ static LLVMValueRef bounded_exp_minus(emitter *e, LLVMValueRef x)
     LLVMValueRef shifted =
         float_add(e, float_mul(e, x, constant_like(x, -log2_e)), constant_like(x, rounder));
     LLVMValueRef n = float_sub(e, shifted, constant_like(x, rounder));
-    LLVMValueRef r = reduced(e, n, primitive1(e, P_FNEG, x)), one = constant_like(x, 1.0);
-    LLVMValueRef y = fused(e, fused(e, POLYNOMIAL(e, r, exp_series), r, one), r, one);
+    LLVMValueRef r = reduced(e, n, primitive1(e, P_FNEG, x));
+    LLVMValueRef y = constant_like(x, exp_series[4]), one = constant_like(x, 1.0);
+    for (unsigned i = 4; i-- > 0;) // as many as there are groups for stay in front of the loop
+        y = fused(e, y, r, i < 2 ? addend(e, x, exp_series[i]) : constant_like(x, exp_series[i]));
+    y = fused(e, fused(e, y, r, one), r, one);
     LLVMValueRef bits = reinterpret(e, shifted, int_type(e, 32));
     bits = primitive2(e, P_SHL, bits, bits_like(bits, 23));
     bits = primitive2(e, P_ADD, reinterpret(e, y, int_type(e, 32)), bits);
