@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 enum {
-    SLICE = 1 << 14, // instructions between two looks at the clock; an lmma may take 100 us
+    SLICE = 1 << 16, // instructions between two looks at the clock; an lmma may take 100 us
     A0 = 10,
     A7 = 17,
 };
