@@ -17,7 +17,8 @@ ROUNDED, EXACT = 1e-4, 1e-11
 UNEVEN = ("nf4", "fp4", "iq4nl", "bitmod", "cb", "bcq", "e4m3", "e5m2")  # multiplied as they are
 INTEGER_RANGE = {"i8": 127, "i16": 32767}
 LEVELS = [0, native.AVX2, native.ALL_FEATURES]
-# format, N, K, rows, activations, --tables
+# format, N, K, rows, activations, --tables; of integers, whether they come without scales
+UNSCALED = "unscaled"
 CASES = [(f, 100, 328, rows, "f16", None) for rows in (1, 9, 50)
          for f in ("w1", "w2", "w3", "w4", "ternary", "w1g32", "w2g16z", "w4g128z")]
 CASES += [(f, 70, 288, 7, "f32", None) for f in ("w3g16", "w1g16", "w2g64", "w3g32z", "w1g64z", "w2g256", "ternaryg256",
@@ -44,6 +45,9 @@ CASES += [("w1z", 4300, 2500, rows, "i8", None) for rows in (1, 3)] + [("w1", 43
 CASES += [(f, 70, 4200, rows, "f32", "i8,row") for rows in (1, 3) for f in ("w1", "w1z", "w2")]
 CASES += [(f, 70, 4200, rows, "i8", None) for rows in (1, 3) for f in ("w1", "w2z", "w3", "ternary")]
 
+CASES += [(f, 70, 296, rows, "i8", UNSCALED) for rows in (1, 11) for f in ("w1", "w2g64", "w3z", "w4g32", "w8", "ternary", "i8", "bcq2g64",
+                                                                            "bitmod4g64")]
+
 INTEGERS = """model {name};
 dim T in 1..100;
 weights {{ w: w[{n}, {k}] = "w"; }}
@@ -66,16 +70,22 @@ entry fn main(ids: i32[T]) -> f32[T, {k}] {{ return embedding(w, ids, type = f32
 """
 
 
-def make_inputs(work, kind, rows, k, seed):
+def has_scales(case):
+    return case[4] in INTEGER_RANGE and case[5] != UNSCALED
+
+
+def make_inputs(work, case, seed):
+    _, _, k, rows, kind, _ = case
     r = random.Random(seed)
     if kind in INTEGER_RANGE:
         most = INTEGER_RANGE[kind]
         some = [-most - 1, most] if seed % 2 else range(-most - 1, most + 1)
-        made = {"x": lutra.Array(kind, (rows, k), [r.choice(some) for _ in range(rows * k)]),
-                "s": lutra.Array("f32", (rows,), [r.uniform(0.001, 0.1) for _ in range(rows)])}
+        made = {"x": lutra.Array(kind, (rows, k), [r.choice(some) for _ in range(rows * k)])}
     else:
         values = [r.gauss(0, 1) for _ in range(rows * k)]
         made = {"x": lutra.Array(kind, (rows, k), values)}
+    if has_scales(case):
+        made["s"] = lutra.Array("f32", (rows,), [r.uniform(0.001, 0.1) for _ in range(rows)])
     for name, array in made.items():
         lutra.write_npy(work / f"{name}.npy", array)
         made[name] = lutra.read_npy(work / f"{name}.npy")
@@ -99,14 +109,15 @@ def check(work, number, case):
     form, n, k, rows, kind, tables = case
     name = f"case{number}"
     program = work / f"{name}.lut"
-    program.write_text((INTEGERS if kind in INTEGER_RANGE else FLOATS).format(name=name, n=n, k=k, type=kind))
-    inputs = make_inputs(work, kind, rows, k, number)
+    program.write_text((INTEGERS if has_scales(case) else FLOATS).format(name=name, n=n, k=k, type=kind))
+    inputs = make_inputs(work, case, number)
     source = ["--weights", "random:1", "--quant", form]
     lutra.run("lutc", "eval", program, *source, *lutra.inputs({x: work / f"{x}.npy" for x in inputs}),
               "--output", f"result=@{work}/want.npy")
     want = lutra.read_npy(work / "want.npy")
     library = work / f"{name}.so"
-    lutra.run("lutc", program, *source, "--target=native", "-o", library, *(["--tables", tables] if tables else []))
+    options = ["--tables", tables] if tables not in (None, UNSCALED) else []
+    lutra.run("lutc", program, *source, "--target=native", "-o", library, *options)
     first = {}
     for features in LEVELS:
         for threads in (1, 3):
@@ -152,7 +163,7 @@ def check_pair(work, number, a, b, rows):
     name = f"pair{number}x{rows}"
     program = work / f"{name}.lut"
     program.write_text(PAIR.format(name=name, a=a, b=b))
-    inputs = make_inputs(work, "f32", rows, 1200, number)
+    inputs = make_inputs(work, (None, None, 1200, rows, "f32", None), number)
     lutra.run("lutc", "eval", program, "--weights", "random:1", *lutra.inputs({"x": work / "x.npy"}),
               "--output", f"result=@{work}/want.npy")
     lutra.run("lutc", program, "--weights", "random:1", "--target=native", "-o", work / f"{name}.so")

@@ -143,7 +143,7 @@ static void add_unit(const product *p, const term_range *terms, LLVMValueRef *li
 // The row's scale of integer activations; NULL: it has none.
 static LLVMValueRef row_scale(const product *p, LLVMValueRef row)
 {
-    if (!p->integer)
+    if (!p->row_scales)
         return NULL;
     LLVMValueRef at = byte_at(p->e, p->scales, index_mul(p->e, row, 4));
     return load_as(p->e, LLVMFloatTypeInContext(p->e->context), at, 4);

@@ -426,7 +426,8 @@ static bool describe(product *p, const ir_op *op)
         return false;
     }
     p->form = form == ACTIVATION_LOOKUPS && !p->e->level->lookup ? ACTIVATION_BYTES : form;
-    p->integer = ir_operand_named(op, "scales") != NULL;
+    p->integer = ir_boolean(op, "integers");
+    p->row_scales = p->integer && ir_operand_named(op, "scales");
     int64_t group = ir_integer(op, "group"), sums = ir_integer(op, "sums");
     p->row = activation_row_of(form, p->depth, group, sums);
     choose_blocks(p);
@@ -442,7 +443,11 @@ static const char *name_of(product *p, const ir_op *op)
 {
     return arena_format(p->e->arena, "multiply.%s.%lld.%s.%lld.%lld%s.%s", p->format.name,
                         (long long)p->depth, ir_name(op, "form"), (long long)p->activation_group,
-                        (long long)p->sum_group, p->integer ? ".integer" : "", p->e->level->name);
+                        (long long)p->sum_group,
+                        p->row_scales ? ".scaled"
+                        : p->integer  ? ".integer"
+                                      : "",
+                        p->e->level->name);
 }
 
 // From the block to where results belong; those of a row's blocks lie side by side there, too.

@@ -119,9 +119,11 @@ row_factors factors_of(const product *p, const product_group *g, LLVMValueRef ro
                     : LLVMBuildUDiv(e->builder, index, constant64(p, each), "");
     LLVMValueRef scales =
         byte_at(e, byte_at_constant(e, at, p->row.scales), index_mul(e, index, 4));
-    if (p->integer)
+    if (p->row_scales)
         scales = byte_at(e, p->scales, index_mul(e, row, 4));
-    return (row_factors){.scale = load_as(e, f32, scales, 4), .sum = sum_of_group(p, g, row, i32)};
+    bool one = p->integer && !p->row_scales;
+    return (row_factors){.scale = one ? LLVMConstReal(f32, 1) : load_as(e, f32, scales, 4),
+                         .sum = sum_of_group(p, g, row, i32)};
 }
 
 // Of levels step f - n: step sum(f x) - n sum(x). Entries of tables have their signs.

@@ -170,6 +170,8 @@ static void multiply(native_product *k, unsigned i, const native_block *b, ir_va
     ir_set_text(op, "format", format->name);
     ir_set_integer(op, "depth", weight->type->dims[1].value);
     describe_activations(op, table->type);
+    if (table->type->scalar == SCALAR_I16)
+        ir_set_boolean(op, "integers", true);
 }
 
 // The blocks that are taken at once: in turn, or together.
