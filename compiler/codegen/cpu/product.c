@@ -27,7 +27,7 @@ static void clear_results(product *p)
 // --------------------------------------------------------------------- one row
 
 typedef struct direct_sums {
-    unsigned places[PRODUCT_MOST_CLASSES], classes;
+    place_sums at;
     byte_sum sums[PRODUCT_MOST_CLASSES][PRODUCT_MOST_VECTORS];
 } direct_sums;
 
@@ -35,7 +35,7 @@ static unsigned class_of(const product *p, const direct_sums *s, unsigned field)
 {
     unsigned place = p->form == ACTIVATION_LOOKUPS ? 0 : field_place(p, field, direct_place(p)),
              i = 0;
-    while (s->places[i] != place)
+    while (s->at.places[i] != place)
         i++;
     return i;
 }
@@ -116,7 +116,7 @@ static void direct_lines(product *p, direct_sums *s, LLVMValueRef unit_at, LLVMV
 
 static void flush_sums(const product *p, direct_sums *s)
 {
-    for (unsigned c = 0; c < s->classes; c++)
+    for (unsigned c = 0; c < s->at.count; c++)
         for (unsigned v = 0; v < p->vectors; v++)
             sum_flush(p, &s->sums[c][v]);
 }
@@ -124,7 +124,7 @@ static void flush_sums(const product *p, direct_sums *s)
 static unsigned gather_sums(const product *p, direct_sums *s, LLVMValueRef *out)
 {
     unsigned n = 0;
-    for (unsigned c = 0; c < s->classes; c++)
+    for (unsigned c = 0; c < s->at.count; c++)
         for (unsigned v = 0; v < p->vectors; v++)
             out[n++] = s->sums[c][v].sum;
     return n;
@@ -132,22 +132,9 @@ static unsigned gather_sums(const product *p, direct_sums *s, LLVMValueRef *out)
 
 static void set_sums(const product *p, direct_sums *s, LLVMValueRef *from)
 {
-    for (unsigned c = 0; c < s->classes; c++)
+    for (unsigned c = 0; c < s->at.count; c++)
         for (unsigned v = 0; v < p->vectors; v++)
             s->sums[c][v] = (byte_sum){.sum = *from++};
-}
-
-// The classes' sums, each moved down to its place: multiples of it, so nothing is lost.
-static LLVMValueRef joined(const product *p, direct_sums *s, unsigned v)
-{
-    LLVMValueRef sum = NULL;
-    for (unsigned c = 0; c < s->classes; c++) {
-        LLVMValueRef x = s->sums[c][v].sum;
-        if (s->places[c])
-            x = primitive2(p->e, P_ASHR, x, bits_like(x, s->places[c]));
-        sum = sum ? LLVMBuildAdd(p->e->builder, sum, x, "") : x;
-    }
-    return sum;
 }
 
 static LLVMValueRef unit_of(const product *p, const product_group *g, LLVMValueRef unit)
@@ -159,21 +146,18 @@ static LLVMValueRef unit_of(const product *p, const product_group *g, LLVMValueR
 static void direct_wide(product *p, const product_group *g, LLVMValueRef part, LLVMValueRef *out)
 {
     emitter *e = p->e;
-    direct_sums s = {.classes = 0};
-    s.classes = field_places(p, direct_place(p), s.places);
+    direct_sums s = {.at = place_sums_of(p)};
     LLVMValueRef sums[PRODUCT_MOST_CLASSES * PRODUCT_MOST_VECTORS];
-    unsigned n = s.classes * p->vectors;
-    for (unsigned i = 0; i < n; i++)
-        sums[i] = LLVMConstNull(LLVMVectorType(int_type(e, 32), p->lanes));
+    unsigned n = s.at.count * p->vectors;
+    begin_sums(p, &s.at, g, sums);
     counted_loop units = counted_begin(e, constant64(p, 0), g->units, 1, n, sums);
     set_sums(p, &s, units.phis);
     direct_unit(p, &s, unit_of(p, g, units.i), index_add(e, g->first_unit, units.i), part);
     flush_sums(p, &s);
     gather_sums(p, &s, sums);
     counted_end(e, &units, sums);
-    set_sums(p, &s, units.phis);
     for (unsigned v = 0; v < p->vectors; v++)
-        out[v] = joined(p, &s, v);
+        out[v] = joined(p, &s.at, units.phis + v);
 }
 
 typedef struct direct_units {
@@ -197,21 +181,21 @@ static void direct_lookups(product *p, const void *context, LLVMValueRef unit, L
 static void direct_products(product *p, const void *context, LLVMValueRef unit, LLVMValueRef *sums)
 {
     const direct_units *d = context;
-    direct_sums s = {.classes = 0};
-    s.classes = field_places(p, direct_place(p), s.places);
+    direct_sums s = {.at = place_sums_of(p)};
+    LLVMValueRef each[PRODUCT_MOST_CLASSES * PRODUCT_MOST_VECTORS];
     for (unsigned v = 0; v < p->vectors; v++)
         s.sums[0][v].partial = sums[v];
     for (unsigned i = 0; i < p->step_units; i++) {
-        LLVMValueRef each = index_add(p->e, unit, constant64(p, i));
+        LLVMValueRef number = index_add(p->e, unit, constant64(p, i));
         (direct_place(p) == FIELD_IN_HALF ? direct_lines : direct_unit)(
-            p, &s, unit_of(p, d->group, each), index_add(p->e, d->group->first_unit, each),
+            p, &s, unit_of(p, d->group, number), index_add(p->e, d->group->first_unit, number),
             d->part);
     }
-    for (unsigned c = 0; c < s.classes; c++)
+    for (unsigned c = 0; c < s.at.count; c++)
         for (unsigned v = 0; v < p->vectors; v++)
-            s.sums[c][v].sum = s.sums[c][v].partial;
+            each[c * p->vectors + v] = s.sums[c][v].partial;
     for (unsigned v = 0; v < p->vectors; v++)
-        sums[v] = joined(p, &s, v);
+        sums[v] = joined(p, &s.at, each + v);
 }
 
 // Sums of a group in 16 bits, widened.

@@ -233,6 +233,17 @@ void for_taken(product *p, void (*emit)(product *p));                           
 // Span by span all blocks that are taken, of one row: units `from` .. `to`.
 typedef void on_block(product *p, LLVMValueRef from, LLVMValueRef to);
 void for_blocks(product *p, on_block *emit);
+// ---- join.c
+// Sums of one row for each place where fields stand, the lowest first.
+typedef struct place_sums {
+    unsigned places[PRODUCT_MOST_CLASSES], count;
+    bool numbers; // joined they are what groups scale, as f32; else sums of fields
+} place_sums;
+place_sums place_sums_of(const product *p);
+// Of each place `p->vectors` sums.
+void begin_sums(const product *p, const place_sums *s, const product_group *g, LLVMValueRef *out);
+LLVMValueRef joined(const product *p, const place_sums *s, const LLVMValueRef *sums); // a vector's
+bool is_number(LLVMValueRef sum);
 // ---- what makes a product
 void emit_direct(product *p);    // product.c: of one row
 void panel_allocate(product *p); // panel.c, at the function's head

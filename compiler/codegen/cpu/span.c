@@ -130,7 +130,7 @@ row_factors factors_of(const product *p, const product_group *g, LLVMValueRef ro
 LLVMValueRef signed_sum(const product *p, LLVMValueRef sum, LLVMValueRef of_activations)
 {
     emitter *e = p->e;
-    if (p->form == ACTIVATION_LOOKUPS)
+    if (p->form == ACTIVATION_LOOKUPS || is_number(sum))
         return sum;
     int64_t levels = (int64_t)p->g.levels - (fields_are_signed(p) ? 128 * (int64_t)p->g.step : 0);
     if (p->g.step == 2 && !p->run_units) // widening has doubled narrow ones
@@ -254,7 +254,7 @@ LLVMValueRef add_group(const product *p, LLVMValueRef sum, row_factors factors, 
                        LLVMValueRef offset, LLVMValueRef y)
 {
     emitter *e = p->e;
-    LLVMValueRef x = LLVMBuildSIToFP(e->builder, sum, float_lanes(p), "");
+    LLVMValueRef x = is_number(sum) ? sum : LLVMBuildSIToFP(e->builder, sum, float_lanes(p), "");
     if (p->integer && scale)
         scale = primitive2(e, P_FMUL, scale, factors.scale);
     y = add_product(p, x, scale, y);
