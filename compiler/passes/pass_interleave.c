@@ -319,10 +319,10 @@ static void build_behind(lowering *l, const column_loop *c, ir_value *some, ir_m
     int64_t seen = 0, strips = 0;
     for (ir_op *op = c->products->next; strips < c->rest; op = op->next) {
         seen += op->code == IR_XLUT_MMA;
-        if (op->code != IR_XLUT_MMA || seen * c->rest < (strips + 1) * c->behind)
-            continue;
-        ir_value *number = low_index(l, c->busy * c->per_round + strips++);
-        build_strip(l, ir_builder_after(op), c, number, some, true, map);
+        while (strips < c->rest && seen * c->rest >= (strips + 1) * c->behind) {
+            ir_value *number = low_index(l, c->busy * c->per_round + strips++);
+            build_strip(l, ir_builder_after(op), c, number, some, true, map);
+        }
     }
 }
 

@@ -213,8 +213,9 @@ static void overlap_block(arena *a, const ir_block *b)
 
 static void visit(ir_op *op, void *context)
 {
-    if (op->code == IR_FOR)
-        overlap_block(((pass_context *)context)->arena, op->regions[0]);
+    bool steps = op->code == IR_FOR || op->code == IR_IF;
+    for (unsigned i = 0; steps && i < op->n_regions; i++)
+        overlap_block(((pass_context *)context)->arena, op->regions[i]);
 }
 
 bool pass_overlap(ir_module *m, pass_context *c)
