@@ -177,6 +177,8 @@ static LLVMValueRef function(emitter *e, const ir_op *op, const struct function_
     }
     if (op->code == IR_GELU && ir_name_is(op, "form", "tanh"))
         return math_gelu_tanh(e, x);
+    if (op->code == IR_EXP && ir_name_is(op, "of", "nonpositive"))
+        return math_exp_nonpositive(e, x);
     return row->emit(e, x);
 }
 

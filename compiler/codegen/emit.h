@@ -134,6 +134,7 @@ LLVMValueRef cast_scalar_type(emitter *e, LLVMValueRef x, scalar_type from, scal
 
 // math.c: functions of f32, sin and cos of f64 too; the error bounds are stated there and tested.
 LLVMValueRef math_exp(emitter *e, LLVMValueRef x);
+LLVMValueRef math_exp_nonpositive(emitter *e, LLVMValueRef x);
 LLVMValueRef math_tanh(emitter *e, LLVMValueRef x);
 LLVMValueRef math_erf(emitter *e, LLVMValueRef x);
 LLVMValueRef math_sigmoid(emitter *e, LLVMValueRef x);

@@ -6,6 +6,7 @@
 //
 //   function      largest error, against the exact value
 //   exp           1 ulp; 0 below -103.98, infinity above 88.73, subnormals rounded
+//   exp           of nonpositive on RISC-V 1 ulp; 0 below -87
 //   tanh          2 ulp
 //   erf           2 ulp
 //   sigmoid       3 ulp above 2^-126; smaller results lose bits, 0 below -88.73
@@ -92,6 +93,23 @@ LLVMValueRef math_exp(emitter *e, LLVMValueRef x)
     LLVMValueRef half = primitive2(e, P_ASHR, k, bits_like(k, 1));
     y = float_mul(e, y, power_of_two(e, half));
     return float_mul(e, y, power_of_two(e, primitive2(e, P_SUB, k, half)));
+}
+
+// n is added to the exponent of exp(r), which is normal above the bound.
+LLVMValueRef math_exp_nonpositive(emitter *e, LLVMValueRef x)
+{
+    if (e->level)
+        return math_exp(e, x);
+    LLVMValueRef zero = constant_like(x, 0.0), one = constant_like(x, 1.0);
+    LLVMValueRef shifted =
+        float_add(e, float_mul(e, x, constant_like(x, log2_e)), constant_like(x, rounder));
+    LLVMValueRef r = reduced(e, float_sub(e, shifted, constant_like(x, rounder)), x);
+    LLVMValueRef y = fused(e, fused(e, POLYNOMIAL(e, r, exp_series), r, one), r, one);
+    LLVMValueRef n = reinterpret(e, shifted, int_type(e, 32));
+    n = primitive2(e, P_SHL, n, bits_like(n, 23));
+    n = primitive2(e, P_ADD, reinterpret(e, y, int_type(e, 32)), n);
+    LLVMValueRef below = compare_float(e, LLVMRealOLT, x, constant_like(x, -87.0));
+    return choose(e, below, zero, reinterpret(e, n, element_of(x)));
 }
 
 // exp(-x) for x in -88.7..87, of others (and NaN) what a bound has: within them 2^n exp(r) is

@@ -155,6 +155,20 @@ static bool is_shift(const ir_op *op)
     return value > 0 && !(value & (value - 1));
 }
 
+static const expansion_row nonpositive_exp = {
+    IR_EXP, {STEP(VFMACC_VV, 12), STEP(VADD_VV, 1), STEP(VSLL_VI, 1), STEP(VMV_V_V, 1)}, {{0}}, 14};
+
+// NULL: none.
+static const expansion_row *row_of(const ir_op *op)
+{
+    if (op->code == IR_EXP && ir_name_is(op, "of", "nonpositive"))
+        return &nonpositive_exp;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].code == op->code)
+            return &rows[i];
+    return NULL;
+}
+
 bool expand_elementwise(const ir_op *op, expansion *out)
 {
     const ir_type *t = op->n_operands ? ir_operand(op, op->n_operands - 1)->type : NULL;
@@ -168,18 +182,15 @@ bool expand_elementwise(const ir_op *op, expansion *out)
         out->sew = scalar_rows[t->scalar].bits;
         return true;
     }
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const expansion_row *r = &rows[i];
-        if (r->code != op->code || !t)
-            continue;
-        bool floating = ir_type_is_float(t);
-        memcpy(out->steps, floating ? r->floats : r->integers, sizeof out->steps);
-        out->chain = r->chain ? r->chain : count_steps(out->steps);
-        unsigned bits = t->kind == IR_INDEX ? 64 : scalar_rows[t->scalar].bits;
-        out->sew = floating && bits < 32 ? 32 : bits < 8 ? 8 : bits;
-        return true;
-    }
-    return false;
+    const expansion_row *r = row_of(op);
+    if (!r || !t)
+        return false;
+    bool floating = ir_type_is_float(t);
+    memcpy(out->steps, floating ? r->floats : r->integers, sizeof out->steps);
+    out->chain = r->chain ? r->chain : count_steps(out->steps);
+    unsigned bits = t->kind == IR_INDEX ? 64 : scalar_rows[t->scalar].bits;
+    out->sew = floating && bits < 32 ? 32 : bits < 8 ? 8 : bits;
+    return true;
 }
 
 // ------------------------------------------------------------------------------- tiles

@@ -53,6 +53,8 @@ static const struct function {
     double ulp, share, lowest, highest;
 } functions[] = {
     {"exp %v", reference_exp, 1, 0, -INFINITY, INFINITY},
+    {"exp %v {of = nonpositive}", reference_exp, 1, 0, -87, 0},
+    {"exp %v {of = nonpositive}", reference_exp, 0, 0x1p-131, -INFINITY, -87},
     {"tanh %v", reference_tanh, 2, 0, -INFINITY, INFINITY},
     {"erf %v", reference_erf, 2, 0, -INFINITY, INFINITY},
     {"sigmoid %v", reference_sigmoid, 3, 0, -87, INFINITY},

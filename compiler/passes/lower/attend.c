@@ -226,7 +226,7 @@ void attend_weigh(const attention *a, query_block *b, unsigned i, attend_score *
     low_loop strip;
     low_strip_begin(l, &strip, b->keys, "f32", 1, &sum);
     ir_value *x = low_vload(l, a->weights, row, strip.counter, 1);
-    x = low_unary(l, IR_EXP, low_binary(l, IR_SUB, x, low_broadcast(l, maximum)));
+    x = low_exp_of_rest(l, x, low_broadcast(l, maximum));
     low_vstore(l, x, a->weights, row, strip.counter, 1);
     sum = low_binary(l, IR_ADD, strip.carried[0], x);
     low_loop_end(l, &strip, &sum);

@@ -222,7 +222,7 @@ static ir_value *weigh_query(const matrix_attention *x, ir_value *i, ir_value *m
     low_loop strip;
     low_strip_begin(l, &strip, x->seen, "f32", 1, &sum);
     ir_value *y = low_vload(l, x->scores, i, strip.counter, 1);
-    y = low_unary(l, IR_EXP, low_binary(l, IR_SUB, y, low_broadcast(l, maximum)));
+    y = low_exp_of_rest(l, y, low_broadcast(l, maximum));
     store_halves(x, y, x->weight_parts, x->weights, i, strip.counter);
     sum = low_binary(l, IR_ADD, strip.carried[0], y);
     low_loop_end(l, &strip, &sum);
@@ -323,7 +323,7 @@ static void find_factors(const matrix_attention *x)
     ir_value *now = low_vload(l, x->factors, zero, strip.counter, 1);
     now = low_binary(l, IR_MAX, before, now);
     low_vstore(l, now, x->greatest, zero, strip.counter, 1);
-    ir_value *factor = low_unary(l, IR_EXP, low_binary(l, IR_SUB, before, now));
+    ir_value *factor = low_exp_of_rest(l, before, now);
     low_vstore(l, factor, x->factors, zero, strip.counter, 1);
     ir_value *sum = low_vload(l, x->sums, zero, strip.counter, 1);
     low_vstore(l, low_binary(l, IR_MUL, sum, factor), x->sums, zero, strip.counter, 1);

@@ -145,6 +145,13 @@ ir_value *low_compare(lowering *l, const char *is, ir_value *x, ir_value *y)
     return v;
 }
 
+ir_value *low_exp_of_rest(lowering *l, ir_value *x, ir_value *greatest)
+{
+    ir_value *y = low_unary(l, IR_EXP, low_binary(l, IR_SUB, x, greatest));
+    ir_set_name(y->op, "of", "nonpositive");
+    return y;
+}
+
 ir_value *low_unary(lowering *l, ir_opcode code, ir_value *x)
 {
     return ir_build1(&l->at, code, x->type, x, NULL, NULL);

@@ -80,6 +80,7 @@ ir_value *low_min(lowering *l, ir_value *x, ir_value *y);
 ir_value *low_compare(lowering *l, const char *is, ir_value *x, ir_value *y);
 ir_value *low_unary(lowering *l, ir_opcode code, ir_value *x);
 ir_value *low_binary(lowering *l, ir_opcode code, ir_value *x, ir_value *y);
+ir_value *low_exp_of_rest(lowering *l, ir_value *x, ir_value *greatest); // exp(x - greatest)
 ir_value *low_cast(lowering *l, ir_value *x, scalar_type t); // scalar or vector; itself when equal
 ir_value *low_to_index(lowering *l, ir_value *scalar);
 ir_value *low_broadcast(lowering *l, ir_value *scalar);

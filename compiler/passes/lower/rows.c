@@ -279,7 +279,7 @@ static ir_value *reduced(rows_kernel *k, strip_scope *s, row_reduction *r, int p
     case IR_SOFTMAX:
         if (pass == 0)
             return x;
-        x = low_unary(l, IR_EXP, low_binary(l, IR_SUB, x, low_broadcast(l, scalar)));
+        x = low_exp_of_rest(l, x, low_broadcast(l, scalar));
         low_vstore(l, x, k->exponentials, low_index(l, 0), s->column, 1);
         return x;
     default: UNREACHABLE();
