@@ -74,6 +74,12 @@ static LLVMValueRef reduced(emitter *e, LLVMValueRef n, LLVMValueRef x)
     return fused(e, n, constant_like(x, -ln2_low), r);
 }
 
+static LLVMValueRef exp_of_reduced(emitter *e, LLVMValueRef r)
+{
+    LLVMValueRef tail = float_mul(e, float_mul(e, r, r), POLYNOMIAL(e, r, exp_series));
+    return float_add(e, constant_like(r, 1.0), float_add(e, r, tail));
+}
+
 // 2^n is multiplied in two halves, so that overflow and underflow happen, correctly
 // rounded, at the end.
 LLVMValueRef math_exp(emitter *e, LLVMValueRef x)
@@ -86,8 +92,7 @@ LLVMValueRef math_exp(emitter *e, LLVMValueRef x)
         primitive2(e, P_MINNUM, float_mul(e, x, constant_like(x, log2_e)), constant_like(x, 129.0));
     LLVMValueRef shifted = float_add(e, scaled, constant_like(x, rounder));
     LLVMValueRef r = reduced(e, float_sub(e, shifted, constant_like(x, rounder)), x);
-    LLVMValueRef tail = float_mul(e, float_mul(e, r, r), POLYNOMIAL(e, r, exp_series));
-    LLVMValueRef y = float_add(e, constant_like(x, 1.0), float_add(e, r, tail));
+    LLVMValueRef y = exp_of_reduced(e, r);
     LLVMValueRef bits = reinterpret(e, shifted, i32);
     LLVMValueRef k = primitive2(e, P_SUB, bits, bits_like(bits, 0x4b400000));
     LLVMValueRef half = primitive2(e, P_ASHR, k, bits_like(k, 1));
@@ -95,21 +100,20 @@ LLVMValueRef math_exp(emitter *e, LLVMValueRef x)
     return float_mul(e, y, power_of_two(e, primitive2(e, P_SUB, k, half)));
 }
 
-// n is added to the exponent of exp(r), which is normal above the bound.
+// The same bits, but for results below exp(-87), which are 0: above, n is added to the exponent of
+// exp(r).
 LLVMValueRef math_exp_nonpositive(emitter *e, LLVMValueRef x)
 {
     if (e->level)
         return math_exp(e, x);
-    LLVMValueRef zero = constant_like(x, 0.0), one = constant_like(x, 1.0);
     LLVMValueRef shifted =
         float_add(e, float_mul(e, x, constant_like(x, log2_e)), constant_like(x, rounder));
     LLVMValueRef r = reduced(e, float_sub(e, shifted, constant_like(x, rounder)), x);
-    LLVMValueRef y = fused(e, fused(e, POLYNOMIAL(e, r, exp_series), r, one), r, one);
     LLVMValueRef n = reinterpret(e, shifted, int_type(e, 32));
-    n = primitive2(e, P_SHL, n, bits_like(n, 23));
-    n = primitive2(e, P_ADD, reinterpret(e, y, int_type(e, 32)), n);
+    LLVMValueRef y = reinterpret(e, exp_of_reduced(e, r), int_type(e, 32));
+    y = primitive2(e, P_ADD, y, primitive2(e, P_SHL, n, bits_like(n, 23)));
     LLVMValueRef below = compare_float(e, LLVMRealOLT, x, constant_like(x, -87.0));
-    return choose(e, below, zero, reinterpret(e, n, element_of(x)));
+    return choose(e, below, constant_like(x, 0.0), reinterpret(e, y, element_of(x)));
 }
 
 // exp(-x) for x in -88.7..87, of others (and NaN) what a bound has: within them 2^n exp(r) is

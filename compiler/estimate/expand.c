@@ -156,7 +156,11 @@ static bool is_shift(const ir_op *op)
 }
 
 static const expansion_row nonpositive_exp = {
-    IR_EXP, {STEP(VFMACC_VV, 12), STEP(VADD_VV, 1), STEP(VSLL_VI, 1), STEP(VMV_V_V, 1)}, {{0}}, 14};
+    IR_EXP,
+    {STEP(VFMACC_VV, 13), STEP(VADD_VV, 1), STEP(VSLL_VI, 1), STEP(VMFLT_VF, 1),
+     STEP(VMERGE_VVM, 1), STEP(VMV_V_V, 6), STEP(VSETVLI, 12)},
+    {{0}},
+    15};
 
 // NULL: none.
 static const expansion_row *row_of(const ir_op *op)
