@@ -40,6 +40,7 @@ bool graph_writes(const ir_op *op, unsigned slot)
     case IR_XLUT_ST:
     case IR_XLUT_STA:
     case IR_XLUT_STM: return slot == 1;
+    case IR_XLUT_TBL: return slot == 2 && ir_name_is(op, "table", "i8dynamic"); // scales
     default: return op->code == IR_CALL;
     }
 }

@@ -28,10 +28,10 @@ typedef struct prefetching {
 
 // prefetch_streams.c: what p->loop reads, which p->streams get.
 void collect_streams(prefetching *p);
-ir_value *tile_read_by(const ir_op *op); // NULL: it reads no tile
+ir_value *tile_read_by(const ir_op *op);          // NULL: it reads no tile
 void add_stream(prefetching *p, const stream *s); // to one that it lies beside, or as another
-void join_streams(prefetching *p);  // streams of which one goes on where another ends
-void measure_round(prefetching *p); // sets p->ahead
+void join_streams(prefetching *p);                // streams of which one goes on where another ends
+void measure_round(prefetching *p);               // sets p->ahead
 int64_t stream_distance(const prefetching *p, const stream *s); // bytes ahead
 double bytes_between_reads(const stream *s, const ir_op *around);
 double lines_from_memory(const prefetching *p); // of a round

@@ -187,25 +187,53 @@ static ir_value *greatest_scale(lowering *l, ir_value *row, int64_t count)
     return low_reduce(l, ir_result(strip.op, 0), "max");
 }
 
-// Scale and inverse scale of `count` depth tiles from `first` on, for each row of the tile.
-static void build_scales(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
-                         ir_value *scale_index, ir_value *first, int64_t count, bool one_row)
+// The same of both rows of a tile of two, whose scales stand side by side.
+static low_pair greatest_scales(lowering *l, int64_t count)
+{
+    ir_value *zero = low_broadcast(l, low_number(l, SCALAR_F32, 0)), *greatest[2] = {zero, zero};
+    low_loop strip;
+    low_strip_begin(l, &strip, low_index(l, count), "f32", 2, greatest);
+    low_pair x = low_vload_pairs(l, l->slice_scales, low_index(l, 0),
+                                 low_mul(l, strip.counter, low_index(l, 2)));
+    greatest[0] = low_binary(l, IR_MAX, strip.carried[0], x.first);
+    greatest[1] = low_binary(l, IR_MAX, strip.carried[1], x.second);
+    low_loop_end(l, &strip, greatest);
+    return (low_pair){low_reduce(l, ir_result(strip.op, 0), "max"),
+                      low_reduce(l, ir_result(strip.op, 1), "max")};
+}
+
+// The scale of a row of the tile, and its inverse.
+static void store_scale(lowering *l, const place *table, ir_value *row_tile, ir_value *scale_index,
+                        ir_value *row, ir_value *scale)
 {
     ir_value *one = low_number(l, SCALAR_F32, 1), *zero = low_number(l, SCALAR_F32, 0);
-    find_slice_scales(l, s, first, count, one_row);
-    low_loop rows;
-    low_for_begin(l, &rows, low_index(l, 0), low_index(l, one_row ? 1 : l->m), low_index(l, 1), 0,
-                  NULL);
-    ir_value *scale = greatest_scale(l, rows.counter, count * QUARTERS);
-    ir_value *at = low_add(l, low_mul(l, scale_index, low_index(l, l->m)), rows.counter);
+    ir_value *at = low_add(l, low_mul(l, scale_index, low_index(l, l->m)), row);
     low_store(l, scale, table->scales, row_tile, at);
     ir_value *is_zero = low_compare(l, "eq", scale, zero);
     ir_value *quotient = low_binary(l, IR_DIV, one, scale);
     low_store(l, ir_build1(&l->at, IR_SELECT, scale->type, is_zero, zero, quotient),
-              l->inverse_scales, low_index(l, 0), rows.counter);
+              l->inverse_scales, low_index(l, 0), row);
+}
+
+// Scale and inverse scale of `count` depth tiles from `first` on, for each row of the tile.
+static void build_scales(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
+                         ir_value *scale_index, ir_value *first, int64_t count, bool one_row)
+{
+    find_slice_scales(l, s, first, count, one_row);
+    if (l->m == 2 && !one_row) {
+        low_pair scales = greatest_scales(l, count * QUARTERS);
+        store_scale(l, table, row_tile, scale_index, low_index(l, 0), scales.first);
+        store_scale(l, table, row_tile, scale_index, low_index(l, 1), scales.second);
+        return;
+    }
+    low_loop rows;
+    low_for_begin(l, &rows, low_index(l, 0), low_index(l, one_row ? 1 : l->m), low_index(l, 1), 0,
+                  NULL);
+    store_scale(l, table, row_tile, scale_index, rows.counter,
+                greatest_scale(l, rows.counter, count * QUARTERS));
     low_loop_end(l, &rows, NULL);
     for (int64_t rest = 1; one_row && rest < l->m; rest++) // what memory holds might be NaN
-        low_store(l, zero, table->scales, row_tile,
+        low_store(l, low_number(l, SCALAR_F32, 0), table->scales, row_tile,
                   low_add(l, low_mul(l, scale_index, low_index(l, l->m)), low_index(l, rest)));
 }
 
