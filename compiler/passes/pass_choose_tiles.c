@@ -42,7 +42,8 @@ static bool search(const chooser *c, const ir_op *kernel, kernel_schedule *out)
 {
     schedule_wish wish = {.row_block = pass_argument_integer(c->context, "row_block"),
                           .depth_block = pass_argument_integer(c->context, "depth_block"),
-                          .rows = pass_argument_integer(c->context, "rows")};
+                          .rows = pass_argument_integer(c->context, "rows"),
+                          .sums_wait = pass_is_disabled(c->context, "overlap")};
     if (!check_table_blocks(c->context, kernel, &wish.columns))
         return false;
     *out = schedule_mpgemm(c->context->machine, kernel, &wish);

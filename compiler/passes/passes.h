@@ -27,6 +27,7 @@ typedef struct pass_context {
     ARRAY_OF(remark) remarks;
     ARRAY_OF(pass_argument) arguments; // of the running pass
     const char *running;               // the running pass's name
+    const struct pipeline *pipeline;   // that it runs in
 } pass_context;
 
 void pass_remark(pass_context *c, remark_kind kind, location where, const char *format, ...)
@@ -38,6 +39,9 @@ void pass_remark_as(pass_context *c, const char *name, remark_kind kind, locatio
 const char *pass_argument_text(const pass_context *c, const char *name);
 long long pass_argument_integer(const pass_context *c, const char *name);
 bool pass_argument_boolean(const pass_context *c, const char *name);
+
+// Whether the pipeline would have had the pass, but for --disable.
+bool pass_is_disabled(const pass_context *c, const char *name);
 
 // Changes the module in place. False: errors were reported to c->diagnostics.
 typedef bool pass_function(ir_module *m, pass_context *c);

@@ -320,8 +320,17 @@ static void remark_disabled(const pipeline *p, pass_context *c)
     }
 }
 
+bool pass_is_disabled(const pass_context *c, const char *name)
+{
+    for (size_t i = 0; c->pipeline && i < c->pipeline->disabled.count; i++)
+        if (!strcmp(c->pipeline->disabled.items[i]->name, name))
+            return true;
+    return false;
+}
+
 bool pipeline_run(const pipeline *p, ir_module *m, pass_context *c, const pipeline_observer *o)
 {
+    c->pipeline = p;
     remark_disabled(p, c);
     if (p->steps.count)
         pipeline_note_machine(m, c);

@@ -73,7 +73,7 @@ kernel_schedule grid_schedule(const machine *target, const ir_op *kernel, const 
                               const schedule_wish *wish)
 {
     int64_t least = wish->columns;
-    unsigned one = schedule_registers(target, kernel, 1, 1);
+    unsigned one = schedule_registers(target, kernel, 1, 1, wish->sums_wait);
     kernel_schedule best = {1, least, .registers = one,
                             .seconds = mean_grid_seconds(target, s, 1, least)};
     int64_t most = s->mixed ? least : MAX_COLUMN_BLOCK;
@@ -81,7 +81,7 @@ kernel_schedule grid_schedule(const machine *target, const ir_op *kernel, const 
         for (int64_t rows = 1; rows <= MAX_GRID_ROWS && rows <= s->maximum; rows++) {
             // Column tiles that tables need may be taken one after the other.
             int64_t beside = columns > least ? columns : 1;
-            unsigned n = schedule_registers(target, kernel, rows, beside);
+            unsigned n = schedule_registers(target, kernel, rows, beside, wish->sums_wait);
             if (n > ISA_TILE_REGISTERS || (wish->row_block && rows > wish->row_block))
                 break;
             if (columns > (int64_t)s->columns)

@@ -35,7 +35,8 @@ static bool scales_each(const machine *target, const pack_geometry *g, const ir_
 
 // For the rows of one format.
 static unsigned part_registers(const machine *target, const ir_op *op, const quant_format *f,
-                               const pack_geometry *g, unsigned rows, unsigned columns)
+                               const pack_geometry *g, unsigned rows, unsigned columns,
+                               bool sums_wait)
 {
     const ir_type *table = ir_operand(op, 0)->type;
     unsigned sums = quant_accumulators(f) * table->parts, results = rows * columns;
@@ -43,8 +44,9 @@ static unsigned part_registers(const machine *target, const ir_op *op, const qua
     if (f->codebook) // loaded for each lmma; a pair of tiles may leave one out
         return results * (1 + sums) + columns * f->planes + 3;
     unsigned tables = (sliced ? rows : 1) * table->parts, combined = sums > f->terms;
-    bool once = columns > 1 && scales_once(f, ir_operand(op, 1)->type, table);
-    unsigned open = sums == 1 && results > 2 && scales_each(target, g, table) ? 2 : results;
+    bool once = columns > 1 && !sums_wait && scales_once(f, ir_operand(op, 1)->type, table);
+    bool each = sums == 1 && results > 2 && !sums_wait && scales_each(target, g, table);
+    unsigned open = each ? 2 : results;
     // Planes of a column tile twice, and a table more: the next lookup's are loaded in the
     // meantime.
     return open * sums + (once ? 1 : results) + (columns + 1) * f->planes + tables + table->parts +
@@ -52,7 +54,7 @@ static unsigned part_registers(const machine *target, const ir_op *op, const qua
 }
 
 unsigned schedule_registers(const machine *target, const ir_op *kernel, int64_t row_block,
-                            int64_t column_block)
+                            int64_t column_block, bool sums_wait)
 {
     unsigned most = 0;
     IR_FOR_OPS(op, kernel->regions[0])
@@ -62,7 +64,7 @@ unsigned schedule_registers(const machine *target, const ir_op *kernel, int64_t 
             continue;
         for (unsigned i = 0; i < p.mix.n_parts; i++) {
             unsigned n = part_registers(target, op, &p.mix.parts[i].format, &p.parts[i].geometry,
-                                        (unsigned)row_block, (unsigned)column_block);
+                                        (unsigned)row_block, (unsigned)column_block, sums_wait);
             most = n > most ? n : most;
         }
     }
@@ -314,9 +316,10 @@ static block_shape choose_depth(const sweep *s, int64_t rows, int64_t wish, unsi
     return best;
 }
 
-static bool fits(const machine *target, const ir_op *kernel, const sweep *s, int64_t block)
+static bool fits(const machine *target, const ir_op *kernel, const sweep *s, int64_t block,
+                 bool sums_wait)
 {
-    return schedule_registers(target, kernel, block, 1) <= ISA_TILE_REGISTERS &&
+    return schedule_registers(target, kernel, block, 1, sums_wait) <= ISA_TILE_REGISTERS &&
            (block == 1 || (double)block * s->epilogue_bytes <= (double)target->scratch_size / 2);
 }
 
@@ -337,7 +340,7 @@ static kernel_schedule sweep_schedule(const machine *target, const ir_op *kernel
     kernel_schedule best = {1, columns, .seconds = mean_seconds(s, shape), .considered = 1};
     double whole = best.seconds;
     for (int64_t rows = 2; rows <= MAX_ROW_BLOCK && rows <= s->maximum; rows++) {
-        if (!fits(target, kernel, s, rows))
+        if (!fits(target, kernel, s, rows, wish->sums_wait))
             break;
         block_shape b = choose_depth(s, rows, wish->depth_block, &best.considered);
         whole = fmin(whole, mean_seconds(s, (block_shape){rows, s->depth}));
@@ -348,7 +351,7 @@ static kernel_schedule sweep_schedule(const machine *target, const ir_op *kernel
         best.depth_block = b.depth < s->depth ? b.depth : 0;
         best.seconds = mean_seconds(s, b);
     }
-    best.registers = schedule_registers(target, kernel, best.row_block, 1);
+    best.registers = schedule_registers(target, kernel, best.row_block, 1, wish->sums_wait);
     best.whole_seconds = whole;
     best.near_bytes = near_bytes(s, shape);
     return best;

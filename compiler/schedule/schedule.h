@@ -21,6 +21,7 @@ typedef struct schedule_wish {
     int64_t depth_block; // depth tiles at a time; 0: free choice
     int64_t columns;     // column tiles that a block must have a multiple of
     int64_t rows;        // of activations, to be fastest for; 0: the mean of those that can be
+    bool sums_wait;      // they are scaled when all of a block are there (no pass overlap)
 } schedule_wish;
 
 // The best schedule of an mpgemm kernel whose register demand fits the register file.
@@ -40,4 +41,4 @@ int64_t least_multiple(int64_t x, int64_t y); // of both; they are positive
 // Tile registers for blocks of row tiles and column tiles: accumulators and result tiles, the
 // planes, and the table (one per row tile where a tile is looked up in slices).
 unsigned schedule_registers(const machine *target, const ir_op *kernel, int64_t row_block,
-                            int64_t column_block);
+                            int64_t column_block, bool sums_wait);

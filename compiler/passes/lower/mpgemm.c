@@ -288,8 +288,10 @@ static void build_product(mpgemm *k, unsigned i, const row_range *r, const colum
 static unsigned columns_at_once(const mpgemm *k, const row_range *r, unsigned size)
 {
     const machine *target = k->l->context->machine;
-    bool fit = r->tiles * size <= MOST_RESULTS &&
-               schedule_registers(target, k->l->kernel, r->tiles, size) <= ISA_TILE_REGISTERS;
+    bool waits = pass_is_disabled(k->l->context, "overlap");
+    bool fit =
+        r->tiles * size <= MOST_RESULTS &&
+        schedule_registers(target, k->l->kernel, r->tiles, size, waits) <= ISA_TILE_REGISTERS;
     return fit ? size : 1;
 }
 
