@@ -1,6 +1,7 @@
 // Drives scanner and grammar, and says in human words what the grammar wanted.
 #include "compiler/frontend/parse.h"
 #include "grammar.h"
+#include "support/reader.h"
 
 #include <errno.h>
 #include <float.h>
@@ -249,6 +250,8 @@ ast_node *parser_text(parser *p, location where, const char *quoted, size_t leng
             parser_error(p, where, "a text cannot contain the byte 0");
         out[used++] = c;
     }
+    if (!utf8_valid(out, used))
+        parser_lexical_error(p, where, "a text must be UTF-8");
     n->name = arena_intern_n(p->arena, out, used);
     return n;
 }

@@ -1,4 +1,5 @@
 #include "compiler/ir/lexer.h"
+#include "support/reader.h"
 
 #include <string.h>
 
@@ -112,6 +113,8 @@ static void lex_text(lexer *l, token *t)
         l->at++;
     else
         bad(t, "a text without its closing quote");
+    if (!utf8_valid(value, n))
+        bad(t, "a text that is not UTF-8");
     if (t->kind == TOKEN_TEXT)
         t->value = arena_intern_n(l->arena, value, n);
 }
