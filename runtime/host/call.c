@@ -82,13 +82,15 @@ static bool reserve_arrays(host_call *c, const int64_t *dims)
     return ok;
 }
 
-// Memory whose contents are undefined; 0: reported.
+// Memory whose contents are undefined; 0: reported. Sizes are those of the largest call there can
+// be: what lies behind the first part stays without pages of the host until it is written.
 static uint64_t reserve_undefined(host_program *p, const char *name, uint64_t size)
 {
     uint64_t address = host_add_region(p, name, size, HART_READ | HART_WRITE);
     void *memory = address ? hart_memory_range(p->memory, address, size, HART_WRITE) : NULL;
+    const uint64_t filled = UINT64_C(1) << 28;
     if (memory && size)
-        memset(memory, 0xff, size);
+        memset(memory, 0xff, size < filled ? size : filled);
     return address;
 }
 
