@@ -143,29 +143,52 @@ static bool check_size(weights *w, diagnostics *d, weights_tensor *t)
     return true;
 }
 
-static bool check_place(weights *w, diagnostics *d, tensor_info *info, const header *h,
-                        const uint8_t *start, uint64_t size)
+// Where the tensors' data begins, and how much there is.
+typedef struct tensor_data {
+    const uint8_t *start;
+    uint64_t size;
+} tensor_data;
+
+static bool reaches_beyond(const tensor_info *info, const tensor_data *data)
 {
-    weights_tensor *t = &info->tensor;
+    return info->offset > data->size || info->tensor.size > data->size - info->offset;
+}
+
+static bool check_alignment(weights *w, diagnostics *d, const tensor_info *info, const header *h)
+{
     if (info->offset % h->alignment)
         return BAD_TENSOR("tensor '%s': offset %llu is not a multiple of the alignment %llu",
-                          t->name, (unsigned long long)info->offset,
+                          info->tensor.name, (unsigned long long)info->offset,
                           (unsigned long long)h->alignment);
-    if (info->offset > size || t->size > size - info->offset)
-        return BAD_TENSOR(
-            "tensor '%s': %llu bytes at offset %llu reach beyond the file's %llu bytes "
-            "of data; the file is truncated or its header is wrong",
-            t->name, (unsigned long long)t->size, (unsigned long long)info->offset,
-            (unsigned long long)size);
-    t->data = start + info->offset;
     return true;
+}
+
+// Of a truncated file one tensor is named, the one that begins first.
+static bool report_beyond(weights *w, diagnostics *d, const tensor_info *first, uint64_t count,
+                          uint64_t size)
+{
+    text others = {0};
+    if (count > 1)
+        text_printf(&others, ", as %llu other%s", (unsigned long long)(count - 1),
+                    count > 2 ? "s do" : " does");
+    diagnostic_error(d, w->where,
+                     "tensor '%s': %llu bytes at offset %llu reach beyond the file's %llu bytes of "
+                     "data%s; the file is truncated or its header is wrong",
+                     first->tensor.name, (unsigned long long)first->tensor.size,
+                     (unsigned long long)first->offset, (unsigned long long)size,
+                     text_string(&others));
+    text_free(&others);
+    return false;
 }
 
 static bool place_tensors(weights *w, diagnostics *d, byte_reader *r, const header *h,
                           tensor_info *infos)
 {
-    uint64_t start = (r->at + h->alignment - 1) / h->alignment * h->alignment;
-    uint64_t size = start < r->size ? r->size - start : 0;
+    uint64_t start = (r->at + h->alignment - 1) / h->alignment * h->alignment, beyond = 0;
+    tensor_data data = {r->data, 0};
+    if (start < r->size)
+        data = (tensor_data){r->data + start, r->size - start};
+    const tensor_info *first = NULL;
     bool good = check_types(w, d, infos, h->counts.tensors);
     for (uint64_t i = 0; i < h->counts.tensors; i++) {
         weights_tensor *t = &infos[i].tensor;
@@ -173,11 +196,17 @@ static bool place_tensors(weights *w, diagnostics *d, byte_reader *r, const head
         if (!supported(infos[i].type))
             continue;
         quant_format_parse(t->type->dense, &t->format);
-        good &= check_size(w, d, t) &&
-                check_place(w, d, &infos[i], h, size ? r->data + start : r->data, size);
+        bool sound = check_size(w, d, t) && check_alignment(w, d, &infos[i], h);
+        if (sound && reaches_beyond(&infos[i], &data)) {
+            first = first && first->offset <= infos[i].offset ? first : &infos[i];
+            beyond++;
+        } else if (sound) {
+            t->data = data.start + infos[i].offset;
+        }
+        good &= sound;
         ARRAY_PUSH(w->arena, &w->tensors, *t);
     }
-    return good;
+    return (!beyond || report_beyond(w, d, first, beyond, data.size)) && good;
 }
 
 bool gguf_parse(weights *w, diagnostics *d, const uint8_t *data, size_t size)

@@ -376,6 +376,15 @@ static void data_missing(bytes *b)
     tensor(b, "w", 2, 2, 0, 0);
 }
 
+static void several_missing(bytes *b)
+{
+    header(b, 3, 3, 0);
+    tensor(b, "w", 2, 2, 0, 64);
+    tensor(b, "u", 2, 2, 0, 32);
+    tensor(b, "v", 2, 2, 0, 0);
+    data(b, 32);
+}
+
 static void name_twice(bytes *b)
 {
     header(b, 3, 2, 0);
@@ -487,6 +496,9 @@ static const struct {
                                "of data; the file is truncated or its header is wrong\n"),
     WRONG(data_missing, BAD "tensor 'w': 16 bytes at offset 0 reach beyond the file's 0 bytes of "
                             "data; the file is truncated or its header is wrong\n"),
+    WRONG(several_missing, BAD
+          "tensor 'u': 16 bytes at offset 32 reach beyond the file's 32 bytes of data, as 1 other "
+          "does; the file is truncated or its header is wrong\n"),
     WRONG(name_twice, BAD "tensor 'w' appears twice\n"),
     WRONG(all_at_once,
           BAD "tensor 'a': type IQ1_M is not supported\n" BAD
