@@ -400,6 +400,11 @@ void emit_prepare(emitter *e, ir_op *op)
     p.row = activation_row_of(p.form, ir_integer(op, "columns"), group, sums);
     p.scale_group = span_of(group, &p.row);
     p.sum_group = span_of(sums, &p.row);
+    if (p.scale_group % LANES || p.sum_group % LANES) {
+        emit_error(e, "scales of %lld activations and sums of %lld: they stand for multiples of %d",
+                   (long long)p.scale_group, (long long)p.sum_group, LANES);
+        return;
+    }
     if (p.form == ACTIVATION_LOOKUPS && !e->level->lookup)
         p.form = ACTIVATION_BYTES; // in the same place
     const char *name = arena_format(

@@ -352,17 +352,37 @@ static int64_t group_or_all(int64_t group, int64_t depth)
     return group && group < depth ? group : depth;
 }
 
-static void choose_groups(product *p, int64_t activation_group, int64_t sum_group)
+// Whether groups begin together, and have whole units: what passes make does.
+static bool check_groups(const product *p)
+{
+    int64_t most = p->weight_group > p->activation_group ? p->weight_group : p->activation_group;
+    bool whole = p->group == p->depth || p->group % p->g.unit == 0;
+    bool nested = most == p->depth || most % p->group == 0;
+    bool unused = !p->g.step && !p->format.offset;
+    bool sums = unused || p->group == p->depth || p->group % p->sum_group == 0;
+    if (!whole || !nested || !sums)
+        emit_error(p->e,
+                   "groups of %lld weights, scales of %lld activations and sums of %lld do not "
+                   "begin together",
+                   (long long)p->weight_group, (long long)p->activation_group,
+                   (long long)p->sum_group);
+    return whole && nested && sums;
+}
+
+static bool choose_groups(product *p, int64_t activation_group, int64_t sum_group)
 {
     p->weight_group = group_or_all(p->format.group, p->depth);
     p->activation_group = group_or_all(activation_group, p->depth);
     p->sum_group = group_or_all(sum_group, p->depth);
     p->group = p->weight_group < p->activation_group ? p->weight_group : p->activation_group;
+    if (!check_groups(p))
+        return false;
     p->group_units = p->group < p->depth ? p->group / p->g.unit : p->g.units;
     bool several = p->group < p->depth;
     p->late_weight = several && p->weight_group == p->depth && !p->format.offset;
     p->late_activation = several && p->activation_group == p->depth && is_scaled(p);
     choose_spans(p);
+    return true;
 }
 
 // Sums of a block's rows stay in registers, and results where a span has several groups.
@@ -415,7 +435,8 @@ static bool describe(product *p, const ir_op *op)
     int64_t group = ir_integer(op, "group"), sums = ir_integer(op, "sums");
     p->row = activation_row_of(form, p->depth, group, sums);
     choose_blocks(p);
-    choose_groups(p, group, sums);
+    if (!choose_groups(p, group, sums))
+        return false;
     choose_runs(p);
     choose_rows(p);
     p->zeros = zeros_of(p);
