@@ -81,7 +81,11 @@ static bool set_dimension(evaluation *v, const char *spec)
     long long value;
     if (!equals || !text_to_int64(equals + 1, &value))
         return refuse(v, "--dim '%s': expected NAME=N", spec);
-    return eval_set_dim(v->e, arena_string(v->d->arena, spec, (size_t)(equals - spec)), value);
+    const char *name = arena_string(v->d->arena, spec, (size_t)(equals - spec));
+    for (size_t i = 0; v->d->dims.items[i] != spec; i++)
+        if (!strncmp(v->d->dims.items[i], spec, (size_t)(equals - spec) + 1))
+            return refuse(v, "the size of '%s' is given twice", name);
+    return eval_set_dim(v->e, name, value);
 }
 
 // ------------------------------------------------------------------ inputs
@@ -146,6 +150,9 @@ static bool make_inputs(evaluation *v)
     bool ok = count <= MOST_VALUES || refuse(v, "more than %d inputs", MOST_VALUES);
     for (size_t i = 0; ok && i < count; i++) {
         ok = input_spec_parse(v->d->arena, v->d->diagnostics, v->d->inputs.items[i], &specs[i]);
+        for (size_t j = 0; ok && j < i; j++)
+            if (!strcmp(specs[i].name, specs[j].name))
+                ok = refuse(v, "input '%s' is given twice", specs[i].name);
         arguments[i] = ok ? find_argument(v, specs[i].name) : NULL;
         ok = ok && (arguments[i] || unknown_input(v, specs[i].name)) &&
              match_file(v, arguments[i], &specs[i]);

@@ -13,8 +13,13 @@ bool load_machine(driver *d)
     const char *name = d->machine_name;
     if (!name && d->module)
         name = d->module->machine;
-    if (d->target && d->target->native)
+    if (d->target && d->target->native) {
+        if (d->machine_name)
+            diagnostic_warning(d->diagnostics, NOWHERE,
+                               "--machine %s decides nothing: --target=%s is for CPUs",
+                               d->machine_name, d->target->name);
         name = "m1n64k4"; // whose tiles are what native kernels take at a time
+    }
     return machine_load(d->arena, d->diagnostics, name ? name : "m2n64k4", &d->machine);
 }
 

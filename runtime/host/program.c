@@ -83,10 +83,16 @@ static bool check_architecture(host_program *p)
     text for_text = {0}, on_text = {0};
     print_machine(&for_text, &built, wanted);
     print_machine(&on_text, &p->machine, have);
+    bool resized = strcmp(built.name, p->machine.name) == 0 && built.vlen != p->machine.vlen;
+    text option = {0};
+    text_printf(&option, "%s", built.name);
+    if (resized)
+        text_printf(&option, ",vlen=%" PRIu32, built.vlen);
     FAIL(p,
-         "compiled for machine %s, which differs in architecture from %s; compile it for that "
-         "machine",
-         text_string(&for_text), text_string(&on_text));
+         "compiled for machine %s, which differs in architecture from %s; give --machine %s, or "
+         "compile it for that machine",
+         text_string(&for_text), text_string(&on_text), text_string(&option));
+    text_free(&option);
     text_free(&for_text);
     text_free(&on_text);
     return false;
