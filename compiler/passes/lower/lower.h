@@ -140,6 +140,8 @@ void low_cuts_begin(lowering *l, low_loop *loop, ir_value *count, ir_value *step
                     ir_value *round[2]);
 void low_strip_begin(lowering *l, low_loop *loop, ir_value *count, const char *width,
                      unsigned n_carried, ir_value *const *initial);
+// Doubles the lanes of a whole strip of f32 whose vectors leave room for it.
+void low_widen_groups(const lowering *l, ir_op *strip);
 // `next`: the carried values of the next round; afterwards results[i] are loop->op's.
 void low_loop_end(lowering *l, low_loop *loop, ir_value *const *next);
 // An if without results: the builder moves into the first region; end moves it back out.

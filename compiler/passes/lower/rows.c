@@ -262,26 +262,30 @@ static ir_value *finished(rows_kernel *k, strip_scope *s, ir_op *op)
     }
 }
 
-// What a reduction accumulates from the strip's lanes.
-static ir_value *reduced(rows_kernel *k, strip_scope *s, row_reduction *r, int pass)
+static ir_value *add_square(lowering *l, ir_value *sum, ir_value *x)
+{
+    return ir_build1(&l->at, IR_FMA, sum->type, x, x, sum);
+}
+
+// Accumulates the strip's lanes.
+static ir_value *reduced(rows_kernel *k, strip_scope *s, row_reduction *r, int pass, ir_value *sum)
 {
     lowering *l = k->l;
     ir_value *x = strip_f32(l, s, ir_operand(r->op, 0));
     ir_value *scalar = pass ? find_reduction(k, r->op, 0)->scalar : NULL;
     switch (r->op->code) {
-    case IR_RMS_NORM: return low_binary(l, IR_MUL, x, x);
-    case IR_QUANTIZE: return low_unary(l, IR_ABS, x);
+    case IR_RMS_NORM: return add_square(l, sum, x);
+    case IR_QUANTIZE: return low_binary(l, IR_MAX, sum, low_unary(l, IR_ABS, x));
     case IR_LAYER_NORM:
         if (pass == 0)
-            return x;
-        x = low_binary(l, IR_SUB, x, low_broadcast(l, scalar));
-        return low_binary(l, IR_MUL, x, x);
+            return low_binary(l, IR_ADD, sum, x);
+        return add_square(l, sum, low_binary(l, IR_SUB, x, low_broadcast(l, scalar)));
     case IR_SOFTMAX:
         if (pass == 0)
-            return x;
+            return low_binary(l, IR_MAX, sum, x);
         x = low_exp_of_rest(l, x, low_broadcast(l, scalar));
         low_vstore(l, x, k->exponentials, low_index(l, 0), s->column, 1);
-        return x;
+        return low_binary(l, IR_ADD, sum, x);
     default: UNREACHABLE();
     }
 }
@@ -373,11 +377,10 @@ static void build_stage(rows_kernel *k, int stage)
     build_values(k, &scope);
     for (unsigned i = 0; i < n; i++) {
         l->at.where = active[i]->op->where;
-        ir_value *x = reduced(k, &scope, active[i], pass_of(k, active[i]));
-        ir_opcode combine = active[i]->by[0] == 'a' ? IR_ADD : IR_MAX;
-        next[i] = low_binary(l, combine, strip.carried[i], x);
+        next[i] = reduced(k, &scope, active[i], pass_of(k, active[i]), strip.carried[i]);
     }
     low_loop_end(l, &strip, next);
+    low_widen_groups(l, strip.op);
     for (unsigned i = 0; i < n; i++) {
         l->at.where = active[i]->op->where;
         ir_value *total = low_reduce(l, ir_result(strip.op, i), active[i]->by);
