@@ -42,11 +42,11 @@ typedef struct product {
     int64_t weight_group;     // K: one
     int64_t group;            // of both: what is summed in integers
     int64_t group_units;
-    int64_t span_units;  // whole groups, at most one of the activations' scales
-    int64_t chunk_units; // of the panel: a span, or a part of a long group
-    bool integer;        // integer activations
-    bool row_scales;     // of those: the operand's, one a row; else 1
-    bool panelled;       // several rows take the weights apart once
+    int64_t span_units;                // whole groups, at most one of the activations' scales
+    int64_t chunk_units;               // of the panel: a span, or a part of a long group
+    bool integer;                      // integer activations
+    bool row_scales;                   // of those: the operand's, one a row; else 1
+    bool panelled;                     // several rows take the weights apart once
     bool late_weight, late_activation; // factors that multiply at the end
     LLVMValueRef entries, weights, to, rows, scales, book;
     LLVMValueRef results, stride;     // where results belong; `to` is a block of its own, or that
