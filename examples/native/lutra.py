@@ -124,7 +124,7 @@ class Program:
         self.memory, self.states = Memory(size), Memory(self.description.state_size)
         context = pointer()
         self.check(self.functions["start"](ctypes.byref(context), self.program, threads, ALL_FEATURES, self.memory.address,
-                                           size), f"{threads} threads")
+                                           size), f"{threads} threads of {self.description.most_threads} at most")
         self.context = context
         self.level = self.functions["level_of"](context).contents.name.decode()
 

@@ -160,6 +160,7 @@ int host_exit_code(const host_program *p, const host_outcome *outcome);
 typedef struct host_statistics {
     unsigned harts;
     uint64_t instructions;
+    uint64_t resumed; // of these: executed before the checkpoint that the run went on from
     uint64_t by_class[ISA_CLASS_COUNT];
     uint64_t by_opcode[ISA_OPCODE_COUNT];
     lut_counters lut;

@@ -59,6 +59,8 @@ void host_statistics_get(const host_program *p, host_statistics *out)
     *out = (host_statistics){
         .harts = p->hart_count, .runs = p->runs, .seconds = p->seconds, .fastest = p->fastest};
     memcpy(out->by_opcode, p->checkpoint.opcodes, sizeof out->by_opcode);
+    for (unsigned i = 0; i < ISA_OPCODE_COUNT; i++)
+        out->resumed += p->checkpoint.opcodes[i];
     for (unsigned i = 0; i < p->hart_count; i++)
         add_hart(out, p->harts[i]);
     for (unsigned i = 0; i < ISA_OPCODE_COUNT; i++)
@@ -92,7 +94,7 @@ static size_t rank_opcodes(const host_statistics *s, ranked out[ISA_OPCODE_COUNT
 
 static double mips(const host_statistics *s)
 {
-    return s->seconds > 0 ? 1e-6 * (double)s->instructions / s->seconds : 0;
+    return s->seconds > 0 ? 1e-6 * (double)(s->instructions - s->resumed) / s->seconds : 0;
 }
 
 void host_print_mnemonic(unsigned opcode, text *out)

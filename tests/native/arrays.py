@@ -76,7 +76,7 @@ def check_errors(module, program, work):
         x=Strided(x, data=(x.memory.address + 2, False))))
     refused(module, "a dimension is out of its range", lambda: program.main(x=module.Array("f32", (9, 64))))
     refused(module, "bad weights", lambda: module.Program(work / "arrays.so", weights=work / "arrays.lut"))
-    refused(module, "bad threads", lambda: module.Program(work / "arrays.so", threads=0))
+    refused(module, "0 threads of 256 at most: bad threads", lambda: module.Program(work / "arrays.so", threads=0))
     refused(module, "x: expected an array of <f4, found list", lambda: program.main(x=[1.0]))
     assert not hasattr(program, "other")
 
