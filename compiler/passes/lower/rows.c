@@ -360,6 +360,7 @@ static void build_stage(rows_kernel *k, int stage)
     row_reduction *active[16];
     ir_value *initial[16], *next[16];
     unsigned n = 0;
+    bool sums = false;
     for (size_t i = 0; i < k->reductions.count; i++) {
         row_reduction *r = &k->reductions.items[i];
         if (r->stage != stage)
@@ -378,9 +379,11 @@ static void build_stage(rows_kernel *k, int stage)
     for (unsigned i = 0; i < n; i++) {
         l->at.where = active[i]->op->where;
         next[i] = reduced(k, &scope, active[i], pass_of(k, active[i]), strip.carried[i]);
+        sums |= active[i]->by[0] == 'a';
     }
     low_loop_end(l, &strip, next);
-    low_widen_groups(l, strip.op);
+    if (!sums) // whose order is that of lanes, whatever else is fused into the strip
+        low_widen_groups(l, strip.op);
     for (unsigned i = 0; i < n; i++) {
         l->at.where = active[i]->op->where;
         ir_value *total = low_reduce(l, ir_result(strip.op, i), active[i]->by);
