@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include <string.h>
-
 // ------------------------------------------------------------------- small parts
 
 LLVMValueRef byte_at(emitter *e, LLVMValueRef base, LLVMValueRef offset)

@@ -75,7 +75,7 @@ query_block attend_block_of(const attention *a, ir_value *first, unsigned count)
     return b;
 }
 
-void attend_scale_queries(const attention *a, const query_block *b)
+void attend_scale_queries(const attention *a, query_block *b)
 {
     lowering *l = a->l;
     ir_value *scale = low_number(l, SCALAR_F32, ir_number(a->op, "scale"));

@@ -68,7 +68,7 @@ block_sizes attend_block_sizes(const attention *a);
 void attend_block(const attention *a, ir_value *first, unsigned count);
 
 // Its parts: queries times the scale; weights of the scores, and sums of values.
-void attend_scale_queries(const attention *a, const query_block *b);
+void attend_scale_queries(const attention *a, query_block *b);
 void attend_weigh_values(const attention *a, query_block *b);
 // Strips over rows of a cache `x`, for as many queries; parts of a row that stay in registers.
 scalar_type attend_strip_width(const place *x, unsigned queries);

@@ -34,13 +34,14 @@ static query_block block_at(const query_blocks *s, ir_value *number, attention *
     return attend_block_of(a, low_add(l, s->done, first), s->size);
 }
 
-static void scale_blocks(const query_blocks *s)
+// A part of attend_block for each block.
+static void for_blocks(const query_blocks *s, void (*part)(const attention *, query_block *))
 {
     attention a;
     low_loop blocks;
     low_for_begin(s->a->l, &blocks, s->bounds[0], s->bounds[1], low_index(s->a->l, 1), 0, NULL);
     query_block b = block_at(s, blocks.counter, &a);
-    attend_scale_queries(&a, &b);
+    part(&a, &b);
     low_loop_end(s->a->l, &blocks, NULL);
 }
 
@@ -95,16 +96,6 @@ static void score_blocks(const query_blocks *s)
     low_loop_end(l, &keys, NULL);
 }
 
-static void sum_blocks(const query_blocks *s)
-{
-    attention a;
-    low_loop blocks;
-    low_for_begin(s->a->l, &blocks, s->bounds[0], s->bounds[1], low_index(s->a->l, 1), 0, NULL);
-    query_block b = block_at(s, blocks.counter, &a);
-    attend_weigh_values(&a, &b);
-    low_loop_end(s->a->l, &blocks, NULL);
-}
-
 void attend_streamed_row(attention *a)
 {
     lowering *l = a->l;
@@ -120,9 +111,9 @@ void attend_streamed_row(attention *a)
                           .count = low_index(l, count),
                           .done = low_index(l, done)};
         low_cuts_begin(l, &blocks, all, all, s.bounds);
-        scale_blocks(&s);
+        for_blocks(&s, attend_scale_queries);
         score_blocks(&s);
-        sum_blocks(&s);
+        for_blocks(&s, attend_weigh_values);
         low_loop_end(l, &blocks, blocks.carried);
         done += count * sizes.size[i];
     }
