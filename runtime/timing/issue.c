@@ -207,13 +207,14 @@ static void take_slot(timing_hart *t, uint64_t cycle)
     }
 }
 
-// Operands are read while the unit works, which may begin late.
+// Vectors and tiles are read while the unit works, which may begin late; scalars leave with the
+// instruction.
 static void mark_sources(timing_hart *t, const timing_op *op, uint64_t begin, unsigned reason)
 {
     const uint64_t end = begin + op->busy;
     for (unsigned i = 0; i < op->source_count; i++) {
         const unsigned r = op->sources[i];
-        if (t->read_until[r] >= end)
+        if (r < TIMING_V || t->read_until[r] >= end)
             continue;
         t->read_until[r] = end;
         t->read_reason[r] = reason == TIMING_DATA ? TIMING_DATA : TIMING_REGISTER;

@@ -42,7 +42,8 @@ void timing_counts_add(timing_counts *sum, const timing_counts *other);
 // Joules of issue, units, and bytes and lines moved.
 double timing_counts_energy(const timing_counts *c, const machine *m);
 
-enum { TIMING_REGISTERS = 128, TIMING_MOST_SOURCES = 40 }; // x, f, v, lt
+enum { TIMING_X = 0, TIMING_F = 32, TIMING_V = 64, TIMING_LT = 96, TIMING_REGISTERS = 128 };
+enum { TIMING_MOST_SOURCES = 40 };
 
 // How an instruction uses memory.
 typedef enum timing_use {

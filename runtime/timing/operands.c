@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { X = 0, F = 32, V = 64, LT = 96 };
+enum { X = TIMING_X, F = TIMING_F, V = TIMING_V, LT = TIMING_LT };
 
 // Operands as rows list them, without what surrounds registers: "imm(rs1)" is rs1.
 static const struct operand_row {

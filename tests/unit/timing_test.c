@@ -250,6 +250,19 @@ static void test_tiles_being_read(void **state)
     destroy(&s);
 }
 
+// An address leaves with its instruction: its register can be written in the next cycle.
+static void test_addresses_leave(void **state)
+{
+    (void)state;
+    model s = create(default_machine());
+    PUT(&s.f, .opcode = ISA_LUT_ST, .rs1 = 10); // until 8
+    ADD(&s, 10, 10);
+    simulate(&s);
+    assert_int_equal(counts_of(&s).stalls[TIMING_REGISTER], 0);
+    assert_int_equal(counts_of(&s).cycles, 2);
+    destroy(&s);
+}
+
 // Tiles one behind the other come as fast as the bus carries them.
 static void test_stream(void **state)
 {
@@ -506,6 +519,7 @@ int main(void)
         cmocka_unit_test(test_second_level),
         cmocka_unit_test(test_lookups),
         cmocka_unit_test(test_tiles_being_read),
+        cmocka_unit_test(test_addresses_leave),
         cmocka_unit_test(test_stream),
         cmocka_unit_test(test_prefetch),
         cmocka_unit_test(test_scales),
