@@ -1,7 +1,7 @@
 // The contraction over the depth: for each weight group, lookups into integer or f32 accumulators,
 // then scaling into D. Shared by the mpgemm (weights from a packed stream) and by the sums for
 // offsets (one constant plane of +1 with scale 1).
-#include "compiler/passes/lower/contract.h"
+#include "compiler/passes/lower/contract_internal.h"
 
 #include <string.h>
 
@@ -14,140 +14,6 @@ enum { ROUND = 28, LONG = 8 };
 // But no more sums than this are scaled in a round: of loops with some 200 addresses LLVM computes
 // each one anew, where it moves pointers otherwise.
 enum { MOST_SCALED = 64 };
-
-ir_value *low_tile_load(lowering *l, tile_kind kind, ir_value *bytes, bool half)
-{
-    ir_value *t = ir_build1(&l->at, IR_XLUT_LD, ir_type_tile(l->module, kind), bytes, NULL, NULL);
-    if (half)
-        ir_set_boolean(t->op, "half", true);
-    return t;
-}
-
-tile_kind low_accumulator_kind(const ir_type *table)
-{
-    return table->scalar == SCALAR_F16 ? TILE_F32 : TILE_I32;
-}
-
-ir_value *low_tile_zero(lowering *l, tile_kind kind)
-{
-    return ir_build1(&l->at, IR_XLUT_ZERO, ir_type_tile(l->module, kind), NULL, NULL, NULL);
-}
-
-ir_value *low_mma(lowering *l, const ir_type *table, ir_value *entries, ir_value *high,
-                  ir_value *accumulator, unsigned n_planes, ir_value *const *planes,
-                  const char *form, const char *slice, bool one_row)
-{
-    ir_value *operands[3 + 8] = {entries, high, accumulator};
-    for (unsigned i = 0; i < n_planes; i++)
-        operands[3 + i] = planes[i];
-    const ir_type *type = ir_type_tile(l->module, low_accumulator_kind(table));
-    ir_op *op = ir_build(&l->at, IR_XLUT_MMA, 3 + n_planes, operands, 1, &type);
-    ir_set_name(op, "entry", scalar_rows[table->scalar].name);
-    if (form[0] != 'p')
-        ir_set_name(op, "form", form);
-    if (one_row)
-        ir_set_name(op, "rows", "one");
-    if (slice[0] != 'a')
-        ir_set_name(op, "slice", slice);
-    return ir_result(op, 0);
-}
-
-// --------------------------------------------------------------------- pieces
-
-static void add_piece(piece_list *list, piece p, unsigned parts)
-{
-    for (p.part = 0; p.part < parts; p.part++, p.factor *= 256) {
-        if (list->count == MOST_PIECES)
-            INTERNAL_ERROR("a format needs more than %d accumulators", MOST_PIECES);
-        list->items[list->count++] = p;
-    }
-}
-
-piece_list pieces_of(const quant_format *f, const ir_type *table)
-{
-    enum { PLANES = 4 }; // of an lmma, or of all in turn with a codebook
-    piece_list list = {0};
-    for (unsigned i = 0; i < f->terms; i++) {
-        quant_term t = quant_term_of(f, i);
-        unsigned end = t.first + t.planes, factor = 1;
-        for (unsigned first = t.first; first < end; first += PLANES, factor <<= PLANES) {
-            unsigned planes = end - first < PLANES ? end - first : PLANES;
-            piece p = {i, t.form, first, planes, 0, (int)factor};
-            add_piece(&list, p, table->parts);
-        }
-    }
-    return list;
-}
-
-piece_list pieces_of_term(const piece_list *pieces, unsigned term)
-{
-    piece_list own = {0};
-    for (unsigned i = 0; i < pieces->count; i++)
-        if (pieces->items[i].term == term)
-            own.items[own.count++] = pieces->items[i];
-    return own;
-}
-
-static unsigned pieces_in_term(const piece_list *list, unsigned first)
-{
-    unsigned count = 1;
-    while (first + count < list->count &&
-           list->items[first + count].term == list->items[first].term)
-        count++;
-    return count;
-}
-
-static ir_value **factor_slot(lowering *l, int factor)
-{
-    unsigned i = 0;
-    while (l->factors[i].vector && l->factors[i].factor != factor)
-        i++;
-    l->factors[i].factor = factor;
-    return &l->factors[i].vector;
-}
-
-void prepare_pieces(lowering *l, const piece_list *pieces)
-{
-    for (unsigned i = 0; i < pieces->count; i += pieces_in_term(pieces, i))
-        for (unsigned k = i; pieces_in_term(pieces, i) > 1 && k < i + pieces_in_term(pieces, i);
-             k++) {
-            int factor = pieces->items[k].factor;
-            ir_value **vector = factor_slot(l, factor), *zero = low_index(l, 0);
-            if (*vector)
-                continue;
-            *vector = low_scratch(l, SCALAR_F16, 1, l->n);
-            low_fill(l, *vector, zero, zero, low_index(l, l->n), factor);
-        }
-}
-
-// ------------------------------------------------------------------- operands
-
-// Quarters of the depth of a tile.
-typedef struct depth_slice {
-    int64_t first, count;
-} depth_slice;
-
-static const char *slice_name(depth_slice s)
-{
-    static const char *const halves[] = {"half0", "half1"};
-    static const char *const quarters[] = {"quarter0", "quarter1", "quarter2", "quarter3"};
-    return s.count == QUARTERS ? "all" : s.count == 2 ? halves[s.first / 2] : quarters[s.first];
-}
-
-static bool is_used(const piece_list *pieces, unsigned plane)
-{
-    for (unsigned i = 0; i < pieces->count; i++) {
-        const piece *p = &pieces->items[i];
-        if (plane >= p->first && plane < p->first + p->planes)
-            return true;
-    }
-    return false;
-}
-
-static unsigned count_results(const contraction *c)
-{
-    return c->row_tiles * c->column_tiles;
-}
 
 static bool takes_several_rows(const contraction *c)
 {
@@ -163,226 +29,6 @@ static int64_t at_least(const contraction *c, int64_t least, int64_t tiles)
            tiles >= LONG * turns)
         turns *= 2;
     return turns;
-}
-
-static unsigned row_of(const contraction *c, unsigned result)
-{
-    return result % c->row_tiles;
-}
-
-static unsigned column_of(const contraction *c, unsigned result)
-{
-    return result / c->row_tiles;
-}
-
-static void load_planes(lowering *l, const contraction *c, unsigned column, ir_value *offset,
-                        ir_value **planes)
-{
-    for (unsigned i = 0; i < c->format.planes; i++) {
-        if (!is_used(&c->pieces, i))
-            continue;
-        ir_value *at = low_add(l, offset, low_index(l, i * c->geometry.plane_bytes));
-        ir_value *bytes =
-            low_bytes(l, c->stream[column], low_index(l, 0), at, c->geometry.plane_bytes);
-        planes[i] = low_tile_load(l, TILE_PLANE, bytes, false);
-    }
-}
-
-tile_operands load_tile(lowering *l, const contraction *c, ir_value *tile, ir_value *offset)
-{
-    tile_operands loaded = {.tile = tile};
-    if (c->constant_plane) {
-        loaded.plane[0][0] = c->constant_plane;
-        return loaded;
-    }
-    for (unsigned i = 0; i < c->column_tiles; i++)
-        load_planes(l, c, i, offset, loaded.plane[i]);
-    return loaded;
-}
-
-static ir_value *table_at(lowering *l, const contraction *c, unsigned row_tile,
-                          tile_operands *loaded, unsigned part)
-{
-    ir_value **table = &loaded->table[row_tile][part];
-    int64_t bytes = table_entry_bytes(l, c->table), size = bytes / c->table->parts;
-    if (*table)
-        return *table;
-    ir_value *row = low_add(l, c->row_tile, low_index(l, row_tile));
-    ir_value *at =
-        low_add(l, low_mul(l, loaded->tile, low_index(l, bytes)), low_index(l, part * size));
-    *table = low_tile_load(l, TILE_TABLE, low_bytes(l, c->tables, row, at, size),
-                           c->table->scalar == SCALAR_I8);
-    return *table;
-}
-
-// The codes of one plane: each has a full table of its own.
-static ir_value *look_up_codes(lowering *l, const contraction *c, unsigned plane, unsigned j,
-                               tile_operands *loaded, ir_value *accumulator, const char *slice)
-{
-    int64_t size = book_table_bytes(l, c->table), wide = size > l->tile_bytes;
-    ir_value *row = low_add(l, c->row_tile, low_index(l, row_of(c, j))), *tile[2] = {NULL};
-    ir_value *at =
-        low_add(l, low_mul(l, loaded->tile, low_index(l, table_entry_bytes(l, c->table))),
-                low_index(l, plane * size));
-    for (int64_t i = 0; i <= wide; i++) {
-        ir_value *from = low_add(l, at, low_index(l, i * l->tile_bytes));
-        tile[i] =
-            low_tile_load(l, TILE_TABLE, low_bytes(l, c->tables, row, from, l->tile_bytes), false);
-    }
-    return low_mma(l, c->table, tile[0], tile[1], accumulator, 1,
-                   &loaded->plane[column_of(c, j)][plane], "full", slice, c->one_row);
-}
-
-// Each plane of a codebook covers its part of the depth: a quarter, or with codes of 2 bits a half.
-static ir_value *look_up_booked(lowering *l, const contraction *c, const piece *p, unsigned j,
-                                tile_operands *loaded, ir_value *accumulator, depth_slice slice)
-{
-    const int64_t covered = QUARTERS / p->planes;
-    for (int64_t q = slice.first; q < slice.first + slice.count; q += covered) {
-        const char *part = slice.count >= covered ? "all" : q % covered ? "half1" : "half0";
-        accumulator =
-            look_up_codes(l, c, p->first + (unsigned)(q / covered), j, loaded, accumulator, part);
-    }
-    return accumulator;
-}
-
-// accumulator (NULL: start afresh) += the piece's lookups in a slice of the loaded tile.
-static ir_value *look_up(lowering *l, const contraction *c, const piece *p, unsigned j,
-                         tile_operands *loaded, ir_value *accumulator, depth_slice slice)
-{
-    if (p->form == QUANT_BOOKED)
-        return look_up_booked(l, c, p, j, loaded, accumulator, slice);
-    const char *form = p->form == QUANT_EQUAL ? "ternary" : "planes";
-    return low_mma(l, c->table, table_at(l, c, row_of(c, j), loaded, p->part), NULL, accumulator,
-                   p->planes, loaded->plane[column_of(c, j)] + p->first, form, slice_name(slice),
-                   c->one_row);
-}
-
-static ir_value *f32_view(lowering *l, ir_value *buffer, ir_value *row, ir_value *column)
-{
-    ir_dim dims[1] = {ir_dim_constant(l->m)};
-    return low_view(l, buffer, row, column, ir_type_buffer(l->module, SCALAR_F32, 1, dims));
-}
-
-static bool scaled_by_slice(const contraction *c)
-{
-    return c->table->scale == TABLE_SCALE_SLICE;
-}
-
-// The scales of row tile j's rows at quarter `quarter` of table tile `tile`; NULL: they are 1.
-static ir_value *table_scale_of(lowering *l, const contraction *c, unsigned j, ir_value *tile,
-                                int64_t quarter)
-{
-    if (c->row_scales)
-        return f32_view(l, c->row_scales, low_index(l, j), low_index(l, 0));
-    if (!c->scales)
-        return NULL;
-    ir_value *index = low_index(l, 0); // a scale per row
-    if (c->table->scale == TABLE_SCALE_GROUP)
-        index = low_div(l, tile, low_index(l, low_scale_tiles(l, c->table)));
-    if (scaled_by_slice(c))
-        index = low_add(l, low_mul(l, tile, low_index(l, QUARTERS)), low_index(l, quarter));
-    ir_value *row = low_add(l, c->row_tile, low_index(l, j));
-    return f32_view(l, c->scales, row, low_mul(l, index, low_index(l, l->m)));
-}
-
-static ir_value *stream_numbers(lowering *l, const contraction *c, unsigned column,
-                                ir_value *offset)
-{
-    ir_dim dims[1] = {ir_dim_constant(l->n)};
-    return low_view(l, c->stream[column], low_index(l, 0), offset,
-                    ir_type_buffer(l->module, c->format.scale, 1, dims));
-}
-
-// ------------------------------------------------------------------- scaling
-
-// Accumulators of all pieces, for each result.
-typedef ir_value *accumulators[MOST_PIECES][MOST_RESULTS];
-
-ir_value *low_scale_into(lowering *l, ir_value *d, ir_value *sum, ir_value *weight_scale,
-                         ir_value *row_scale)
-{
-    ir_value *operands[4] = {d, sum, weight_scale, row_scale};
-    const ir_type *type = ir_type_tile(l->module, TILE_F32);
-    ir_op *op = ir_build(&l->at, IR_XLUT_DEQ, 4, operands, 1, &type);
-    if (weight_scale->type->scalar == SCALAR_F32)
-        ir_set_name(op, "scale", "f32");
-    return ir_result(op, 0);
-}
-
-// A result that nothing was added to takes no register before.
-static ir_value *begun(lowering *l, ir_value *d)
-{
-    return d ? d : low_tile_zero(l, TILE_F32);
-}
-
-static void begin_all(lowering *l, const contraction *c, ir_value **d)
-{
-    for (unsigned j = 0; j < count_results(c); j++)
-        d[j] = begun(l, d[j]);
-}
-
-// A term's sum in f32, rounded once: the sums of pieces are below 2^24 in magnitude where they are
-// integers, so that all but the last addition are exact.
-static ir_value *combined(lowering *l, const contraction *c, accumulators acc, unsigned first,
-                          unsigned count, unsigned j)
-{
-    ir_value *sum = acc[first][j];
-    if (count == 1)
-        return sum;
-    sum = low_tile_zero(l, TILE_F32);
-    ir_dim dims[1] = {ir_dim_constant(l->n)};
-    const ir_type *row = ir_type_buffer(l->module, SCALAR_F16, 1, dims);
-    for (unsigned i = first; i < first + count; i++) {
-        ir_value *zero = low_index(l, 0), *factors = *factor_slot(l, c->pieces.items[i].factor);
-        sum = low_scale_into(l, sum, acc[i][j], low_view(l, factors, zero, zero, row), NULL);
-    }
-    return sum;
-}
-
-static void dequantize(lowering *l, const contraction *c, ir_value **d, accumulators acc,
-                       ir_value *tile, int64_t quarter, ir_value *scale_offset)
-{
-    for (unsigned first = 0; first < c->pieces.count;) {
-        unsigned count = pieces_in_term(&c->pieces, first);
-        int64_t behind = c->pieces.items[first].term * c->geometry.scale_bytes;
-        ir_value *at = low_add(l, scale_offset, low_index(l, behind)), *scales = c->ones;
-        for (unsigned j = 0; j < count_results(c); j++) {
-            if (!c->ones && row_of(c, j) == 0)
-                scales = stream_numbers(l, c, column_of(c, j), at);
-            ir_value *sum = combined(l, c, acc, first, count, j), *begin = begun(l, d[j]);
-            d[j] = low_scale_into(l, begin, sum, scales,
-                                  table_scale_of(l, c, row_of(c, j), tile, quarter));
-        }
-        first += count;
-    }
-}
-
-// `offset`: of the group's offsets, behind its scales.
-static void add_offsets(lowering *l, const contraction *c, ir_value **d, ir_value *sum_index,
-                        ir_value *offset)
-{
-    if (c->constant_plane || !c->format.offset || c->without_offsets)
-        return;
-    ir_value *v = NULL;
-    for (unsigned j = 0; j < count_results(c); j++) {
-        ir_value *row = low_index(l, row_of(c, j));
-        if (row_of(c, j) == 0)
-            v = stream_numbers(l, c, column_of(c, j), offset);
-        if (!c->row_scales)
-            row = low_add(l, c->row_tile, row);
-        ir_value *u = f32_view(l, c->sums, row, low_mul(l, sum_index, low_index(l, l->m)));
-        ir_value *out =
-            ir_build1(&l->at, IR_XLUT_OFF, ir_type_tile(l->module, TILE_F32), d[j], u, v);
-        if (c->format.scale == SCALAR_F32)
-            ir_set_name(out->op, "offset", "f32");
-        d[j] = out;
-    }
-}
-
-static ir_value *offsets_behind(lowering *l, const contraction *c, ir_value *scale_offset)
-{
-    return low_add(l, scale_offset, low_index(l, c->format.terms * c->geometry.scale_bytes));
 }
 
 // ---------------------------------------------------------------------- spans
@@ -532,7 +178,7 @@ static void contract_spans(lowering *l, const contraction *c, ir_value **d, ir_v
                      low_add(l, offset, low_index(l, i * span * bytes)), scale_offset);
     } else {
         low_loop spans;
-        begin_all(l, c, d);
+        begin_results(l, c, d);
         sweep_begin(l, &spans, low_index(l, full), count_results(c), d);
         ir_value *tile = low_mul(l, spans.counter, low_index(l, span));
         one_span(l, c, d, low_add(l, first, tile), span,
@@ -549,7 +195,7 @@ void contract_group(lowering *l, const contraction *c, ir_value **d, ir_value *g
 {
     ir_value *scale_offset = low_add(l, offset, low_index(l, count * planes_bytes(c)));
     contract_spans(l, c, d, first, count, offset, scale_offset);
-    add_offsets(l, c, d, group, offsets_behind(l, c, scale_offset));
+    add_offsets(l, c, d, group, scale_offset);
 }
 
 void contract_slice(lowering *l, const contraction *c, ir_value **d, int64_t slice,
@@ -561,7 +207,7 @@ void contract_slice(lowering *l, const contraction *c, ir_value **d, int64_t sli
     lookup_part(l, c, d, loaded, (depth_slice){slice * quarters, quarters}, at);
     ir_value *group =
         low_add(l, low_mul(l, loaded->tile, low_index(l, parts)), low_index(l, slice));
-    add_offsets(l, c, d, group, offsets_behind(l, c, at));
+    add_offsets(l, c, d, group, at);
 }
 
 // --------------------------------------------------------------- whole depth
@@ -598,7 +244,7 @@ static void contract_groups(lowering *l, const contraction *c, ir_value **d, con
     ir_value *first = low_div(l, part->first, low_index(l, g->tiles_per_group));
     if (rounds > 0) {
         low_loop groups;
-        begin_all(l, c, d);
+        begin_results(l, c, d);
         sweep_begin(l, &groups, low_index(l, rounds), count_results(c), d);
         ir_value *group = low_mul(l, groups.counter, low_index(l, turns));
         contract_row(l, c, d, low_add(l, first, group), turns, g->tiles_per_group);
@@ -629,7 +275,7 @@ static void contract_slices(lowering *l, const contraction *c, ir_value **d, con
     int64_t turns = turns_of(c, QUARTERS, TURNS), rounds = part->count / turns;
     low_loop loop;
     if (rounds > 0) {
-        begin_all(l, c, d);
+        begin_results(l, c, d);
         sweep_begin(l, &loop, low_index(l, rounds), count_results(c), d);
         ir_value *tile = low_mul(l, loop.counter, low_index(l, turns));
         contract_tiles(l, c, d, low_add(l, part->first, tile), turns);
@@ -685,7 +331,7 @@ static void contract_part_of_group(lowering *l, const contraction *c, ir_value *
         dequantize(l, c, tiles, acc, zero, 0, scales);
     }
     if (part->ends)
-        add_offsets(l, c, tiles, zero, offsets_behind(l, c, scales));
+        add_offsets(l, c, tiles, zero, scales);
 }
 
 void lower_contraction_part(lowering *l, const contraction *c, ir_value **tiles,
@@ -699,7 +345,7 @@ void lower_contraction_part(lowering *l, const contraction *c, ir_value **tiles,
     } else {
         contract_groups(l, c, tiles, part);
     }
-    begin_all(l, c, tiles);
+    begin_results(l, c, tiles);
 }
 
 void lower_contraction(lowering *l, const contraction *c, ir_value **d)

@@ -78,6 +78,5 @@ void contract_slice(lowering *l, const contraction *c, ir_value **d, int64_t sli
 enum { QUARTERS = 4 }; // slices of the tile depth with a table scale of their own
 
 tile_kind low_accumulator_kind(const ir_type *table);
-ir_value *low_tile_zero(lowering *l, tile_kind kind);
 // Depth tiles that share one table scale; 1 also where each quarter has its own.
 int64_t low_scale_tiles(const lowering *l, const ir_type *table);

@@ -229,11 +229,8 @@ int64_t book_table_bytes(const lowering *l, const ir_type *table); // of the loo
 void lower_book_table(lowering *l, const place *table, const table_source *source,
                       ir_value *row_tile, bool one_row);
 
-// ---- tiles (contract.c)
-// `high`: the second tile of a full table of 16-bit entries, or NULL.
-ir_value *low_mma(lowering *l, const ir_type *table, ir_value *entries, ir_value *high,
-                  ir_value *accumulator, unsigned n_planes, ir_value *const *planes,
-                  const char *form, const char *slice, bool one_row);
+// ---- tiles (tile.c)
+ir_value *low_tile_zero(lowering *l, tile_kind kind);
 ir_value *low_tile_load(lowering *l, tile_kind kind, ir_value *bytes, bool half);
 // d + sum * weight scale * row scale (NULL: 1).
 ir_value *low_scale_into(lowering *l, ir_value *d, ir_value *sum, ir_value *weight_scale,
