@@ -5,6 +5,8 @@
 #include <string.h>
 
 enum { MAX_ARGUMENTS = 64 };
+// Operations that are walked in all: some seconds. Whole models take less than a tenth of them.
+#define MOST_STEPS UINT64_C(100000000)
 
 // Memory that calls hand on to one another.
 typedef struct memory_root {
@@ -43,6 +45,7 @@ typedef struct run {
     ARRAY_OF(written_bytes) written;
     function_info *entry;
     double clock;
+    uint64_t steps_left;
     bool failed;
 } run;
 
@@ -193,7 +196,8 @@ static known_call *estimate_call(run *r, known_call *c, const size_t *roots)
                         .options = r->options,
                         .values = c->values,
                         .roots = at,
-                        .evicted = evicted_by(r, (double)r->options->machine->scratch_size)};
+                        .evicted = evicted_by(r, (double)r->options->machine->scratch_size),
+                        .steps_left = &r->steps_left};
     c->kernel = kernel_of(r, f);
     if (!walk_call(f, &frame, &c->result)) {
         r->failed = true;
@@ -374,7 +378,12 @@ static void add_up(run *r)
 bool estimate_module(arena *a, diagnostics *d, ir_module *m, const estimate_options *options,
                      estimate *out)
 {
-    run r = {.arena = a, .diagnostics = d, .module = m, .options = options, .out = out};
+    run r = {.arena = a,
+             .diagnostics = d,
+             .module = m,
+             .options = options,
+             .out = out,
+             .steps_left = options->most_steps ? options->most_steps : MOST_STEPS};
     *out = (estimate){.machine = options->machine, .new_tokens = 1};
     const ir_function *entry = find_entry(&r);
     if (!entry || !check_dims(&r))

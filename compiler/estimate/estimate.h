@@ -28,6 +28,7 @@ typedef struct estimate_options {
     // Fractions of the peak rates that are reached at best; 0 stands for 1.
     double compute, memory;
     estimate_tables tables;
+    uint64_t most_steps; // operations that are walked in all; 0: some seconds' worth
 } estimate_options;
 
 // What some piece of work takes: sums over all harts, but `cycles`, `busy` and `issued`, which are

@@ -3,7 +3,7 @@
 
 #include "compiler/estimate/estimate.h"
 
-enum { LINE = 64, MAX_ROOTS = 32, MAX_DEPTH = 60 };
+enum { LINE = 64, MAX_ROOTS = 32, MAX_DEPTH = 64 }; // as deep as the parser takes regions
 
 // ------------------------------------------------------------------ analyze.c: what codegen makes
 
@@ -156,6 +156,7 @@ typedef struct call_frame {
     const int64_t *values; // of the arguments: integers, offsets of buffers
     const root *roots;     // of the buffers among them
     double evicted;        // of what earlier calls wrote: bytes that leave scratch in this one
+    uint64_t *steps_left;  // operations that may still be walked
 } call_frame;
 bool walk_call(function_info *f, const call_frame *frame, call_result *out);
 

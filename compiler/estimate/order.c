@@ -85,8 +85,8 @@ static unsigned registers_freed(const walker *w, const ir_op *op)
     for (unsigned i = 0; i < op->n_operands; i++) {
         const ir_value *v = ir_operand(op, i);
         bool last = v && v->kind == IR_VALUE_RESULT && is_vector_load(v->op);
-        for (const ir_use *u = last ? v->uses : NULL; u; u = u->next)
-            last = last && u->op->mark <= op->mark && (u->op != op || u->slot <= i);
+        for (const ir_use *u = last ? v->uses : NULL; u && last; u = u->next)
+            last = u->op->mark <= op->mark && (u->op != op || u->slot <= i);
         n += last ? registers_of(w, v->op) : 0;
     }
     return n;

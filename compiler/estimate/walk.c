@@ -401,8 +401,22 @@ static void run_if(walker *w, ir_op *op)
     }
 }
 
+// Every loop is walked a bounded number of times, but loops inside one another multiply.
+static bool takes_too_long(walker *w, const ir_op *op)
+{
+    if (*w->frame->steps_left) {
+        --*w->frame->steps_left;
+        return false;
+    }
+    walk_fail(w, op->block->parent ? op->block->parent : op,
+              "the loops inside one another have too many different rounds");
+    return true;
+}
+
 void walk_op(walker *w, ir_op *op)
 {
+    if (takes_too_long(w, op))
+        return;
     walk_plain(w, ISA_ADDI, w->info->ops.items[op->mark].integers);
     switch (op->code) {
     case IR_FOR: run_for(w, op); return;

@@ -174,6 +174,44 @@ static void test_mistakes_are_reported(void **state)
     assert_non_null(strstr(messages(), "the machine lacks the unit"));
 }
 
+// `depth` loops inside one another, each to where the one around stands: rounds all differ.
+static ir_module *staircase(unsigned depth)
+{
+    text t = {0};
+    text_printf(&t, "module \"m\" {machine = m2n64k4}\n"
+                    "func @k(%%y: buffer<f32>[64]) -> () {\n"
+                    "  %%c0 = constant 0 : index\n"
+                    "  %%c1 = constant 1 : index\n"
+                    "  %%i0 = constant 1000000000000 : index\n");
+    for (unsigned i = 0; i < depth; i++)
+        text_printf(&t, "for %%i%u = %%c0 to %%i%u step %%c1 {\n", i + 1, i);
+    text_printf(&t, "%%v = load %%y, %%c0 : f32\n");
+    for (unsigned i = 0; i < depth; i++)
+        text_printf(&t, "yield\n}\n");
+    text_printf(&t, "  return\n}\n"
+                    "entry func @main(%%y: buffer<f32>[64]) -> () {\n"
+                    "  call @k(%%y)\n"
+                    "  return\n}\n");
+    ir_module *module = ir_parse(a, d, diagnostics_source(d, "t.lir", text_string(&t), t.length));
+    assert_non_null(module);
+    text_free(&t);
+    return module;
+}
+
+// As deep as the parser takes loops, whatever they count to.
+static void test_walks_end(void **state)
+{
+    (void)state;
+    machine m = load("m2n64k4");
+    estimate e;
+    estimate_options o = {.machine = &m, .most_steps = 10000};
+    assert_true(estimate_module(a, d, staircase(2), &o, &e));
+    assert_true(e.total.cycles > 1e20);
+    assert_false(estimate_module(a, d, staircase(63), &o, &e));
+    assert_non_null(
+        strstr(messages(), "the loops inside one another have too many different rounds ('for'"));
+}
+
 // -------------------------------------------------------------------------- machines
 
 // Operations a second: a lookup in tables of four stands for four multiply-accumulates of a plane.
@@ -241,6 +279,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_harts_share_rounds_and_bandwidth, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mistakes_are_reported, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_walks_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_peaks_are_those_published, setup, teardown),
         cmocka_unit_test_setup_teardown(test_figures_have_sources, setup, teardown),
     };
