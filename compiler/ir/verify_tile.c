@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { MOST_PREFETCHED = 1 << 20 };
+enum { MOST_PREFETCHED = 1 << 20, MOST_TILE = 4 * 4 * 256 };
 
 // ---------------------------------------------------------------------- values
 
@@ -164,6 +164,21 @@ enum {
     MATRIX = 1 << TILE_MATRIX
 };
 
+// Tiles lie in memory as bytes in a row. What is viewed for one is no larger than the largest tile:
+// passes prefetch all of a view.
+static bool check_bytes(verifier *v, const ir_op *op, const ir_value *buffer)
+{
+    const ir_type *t = buffer->type;
+    uint64_t bytes = scalar_size(t->scalar);
+    if (buffer->kind != IR_VALUE_RESULT || buffer->op->code != IR_VIEW)
+        return true;
+    for (unsigned i = 0; i < t->rank; i++)
+        if (__builtin_mul_overflow(bytes, ir_dim_maximum(t->dims[i]), &bytes) || bytes > MOST_TILE)
+            return verify_error(v, op, "moves a tile of at most %d bytes, and no view %s",
+                                MOST_TILE, verify_type(v, t));
+    return true;
+}
+
 static bool check_half(verifier *v, const ir_op *op, const ir_type *t)
 {
     return !ir_boolean(op, "half") || check_tile(v, op, "a half tile", t, TABLE);
@@ -171,12 +186,14 @@ static bool check_half(verifier *v, const ir_op *op, const ir_type *t)
 
 static bool rule_ld(verifier *v, const ir_op *op)
 {
-    return check_register(v, op) && check_half(v, op, op->results[0].type);
+    return check_register(v, op) && check_half(v, op, op->results[0].type) &&
+           check_bytes(v, op, ir_operand_named(op, "from"));
 }
 
 static bool rule_st(verifier *v, const ir_op *op)
 {
-    return check_half(v, op, op->operands[0].value->type);
+    return check_half(v, op, op->operands[0].value->type) &&
+           check_bytes(v, op, ir_operand_named(op, "to"));
 }
 
 static bool rule_zero(verifier *v, const ir_op *op)
@@ -269,13 +286,15 @@ static bool rule_deq(verifier *v, const ir_op *op)
 {
     return check_register(v, op) && check_tile(v, op, "d", op->operands[0].value->type, F32) &&
            check_tile(v, op, "c", op->operands[1].value->type, I32 | F32) &&
-           check_tile(v, op, "its result", op->results[0].type, F32);
+           check_tile(v, op, "its result", op->results[0].type, F32) &&
+           check_bytes(v, op, ir_operand_named(op, "weight_scale"));
 }
 
 static bool rule_off(verifier *v, const ir_op *op)
 {
     return check_register(v, op) && check_tile(v, op, "d", op->operands[0].value->type, F32) &&
-           check_tile(v, op, "its result", op->results[0].type, F32);
+           check_tile(v, op, "its result", op->results[0].type, F32) &&
+           check_bytes(v, op, ir_operand_named(op, "v"));
 }
 
 static unsigned accumulator_of(const ir_op *op)
