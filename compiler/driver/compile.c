@@ -69,8 +69,11 @@ static bool write_module(driver *d)
 static bool write_tree(driver *d)
 {
     text printed = {0};
-    const source *s = load_text(d, d->files.items[0]);
-    bool ok = s && frontend_print_ast(d->arena, d->diagnostics, s, &printed) &&
+    const source *s = load_program(d, &d->is_module);
+    if (s && d->is_module)
+        diagnostic_error(d->diagnostics, (location){.source = s},
+                         "--emit=ast shows programs; this is a module of the IR");
+    bool ok = s && !d->is_module && frontend_print_ast(d->arena, d->diagnostics, s, &printed) &&
               write_output(d, output_name(d, NULL), &printed);
     text_free(&printed);
     return ok;
@@ -351,8 +354,13 @@ int command_compile(driver *d)
 
 int command_opt(driver *d)
 {
-    const source *s = load_text(d, d->files.items[0]);
-    d->module = s ? ir_parse(d->arena, d->diagnostics, s) : NULL;
+    const source *s = load_program(d, &d->is_module);
+    if (s && !d->is_module)
+        diagnostic_error(d->diagnostics, (location){.source = s},
+                         "opt takes modules of the IR; 'lutc %s --emit=graph' makes one of a "
+                         "program",
+                         s->name);
+    d->module = s && d->is_module ? ir_parse(d->arena, d->diagnostics, s) : NULL;
     d->adopts_target = true;
     bool ok = d->module && settle_module(d) && choose_pipeline(d, NULL) && run_pipeline(d) &&
               write_module(d);

@@ -57,6 +57,7 @@ typedef struct driver {
     machine machine;
     const code_target *target; // NULL: the command knows none
     bool adopts_target;        // what a .lir says is taken
+    bool is_module;            // the module was read from a .lir
     const pass_row *behind;    // that a .lir need not run again, nor those before it; NULL: none
     weights *weights;
     ir_module *module;
@@ -72,11 +73,13 @@ typedef struct driver {
 // load.c: reads what the options name. False: reported.
 bool load_machine(driver *d);
 bool load_weights(driver *d);
-// The positional file: .lir is IR, everything else the tensor language; then the
-// formats that --quant decides. Opens weights and machine first.
+// The positional file, a module of the IR or else in the tensor language; then the formats that
+// --quant decides. Opens weights and machine first.
 bool load_module(driver *d);
 const source *load_text(driver *d, const char *path); // NULL: reported
-bool is_ir(const char *path);
+// The positional file's text; *is_module: whether it is IR, by how it begins, or else by its name.
+// NULL: reported, also where it is of a kind that is neither.
+const source *load_program(driver *d, bool *is_module);
 // `path` without folder and extension, with another one.
 const char *derived_name(driver *d, const char *path, const char *extension);
 

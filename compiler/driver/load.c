@@ -2,6 +2,7 @@
 #include "compiler/driver/driver.h"
 
 #include "support/clock.h"
+#include "support/content.h"
 
 #include "compiler/frontend/frontend.h"
 
@@ -53,11 +54,6 @@ bool load_weights(driver *d)
     return check_absent_tensors(d);
 }
 
-bool is_ir(const char *path)
-{
-    return text_ends_with(path, ".lir");
-}
-
 const source *load_text(driver *d, const char *path)
 {
     mapped_file f;
@@ -69,8 +65,23 @@ const source *load_text(driver *d, const char *path)
     return s;
 }
 
+const source *load_program(driver *d, bool *is_module)
+{
+    const source *s = load_text(d, d->files.items[0]);
+    const content_kind *kind = s ? content_of((const uint8_t *)s->text, s->length) : NULL;
+    *is_module = kind ? kind->form == CONTENT_MODULE : s && text_ends_with(s->name, ".lir");
+    if (!kind || kind->form != CONTENT_OTHER)
+        return s;
+    diagnostic_error(d->diagnostics, (location){.source = s},
+                     "this is %s: expected a program in the tensor language, or a module of the "
+                     "IR (a .lir)%s%s",
+                     kind->name, kind->use ? "; " : "", kind->use ? kind->use : "");
+    return NULL;
+}
+
 const char *derived_name(driver *d, const char *path, const char *extension)
 {
+    path = strcmp(path, "-") ? path : "stdin";
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     const char *dot = strrchr(name, '.');
     int length = dot && dot != name ? (int)(dot - name) : (int)strlen(name);
@@ -172,14 +183,13 @@ static bool check_defines(driver *d)
 
 bool load_module(driver *d)
 {
-    const char *path = d->files.items[0];
-    const source *s = load_text(d, path);
+    const source *s = load_program(d, &d->is_module);
     if (!s || !load_weights(d))
         return false;
     double start = clock_seconds();
-    d->module = is_ir(path) ? ir_parse(d->arena, d->diagnostics, s) : compile_program(d, s);
-    add_time(d, is_ir(path) ? "parse" : "front end", start);
-    if (!d->module || !(is_ir(path) ? settle_module(d) && check_defines(d) : load_machine(d)))
+    d->module = d->is_module ? ir_parse(d->arena, d->diagnostics, s) : compile_program(d, s);
+    add_time(d, d->is_module ? "parse" : "front end", start);
+    if (!d->module || !(d->is_module ? settle_module(d) && check_defines(d) : load_machine(d)))
         return false;
     pass_context c = {.arena = d->arena, .machine = &d->machine, .target = d->target};
     pipeline_note_machine(d->module, &c);

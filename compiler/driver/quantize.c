@@ -249,7 +249,7 @@ bool choose_formats(driver *d, const char *spec)
         if (format)
             g->value.type = ir_type_weight(d->module, format, t->rank, t->dims);
     }
-    if (ok && rules.count && !any_open && is_ir(d->files.items[0]))
+    if (ok && rules.count && !any_open && d->is_module)
         warn_of_decided(d, spec);
     else if (ok)
         warn_of_idle(d, &rules);

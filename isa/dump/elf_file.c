@@ -1,6 +1,8 @@
 // Sections, symbols and notes of an ELF file, by libelf.
 #include "isa/dump/dump.h"
 
+#include "support/content.h"
+
 #include <gelf.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -17,8 +19,15 @@ static bool fail(dump_file *f, const char *what)
 
 static bool check_kind(dump_file *f, GElf_Ehdr *header)
 {
-    if (elf_kind(f->elf) != ELF_K_ELF)
-        return fail(f, "not an ELF file: expected a program or object for RISC-V");
+    if (elf_kind(f->elf) != ELF_K_ELF) {
+        size_t size;
+        char remark[CONTENT_REMARK];
+        const char *data = elf_rawfile(f->elf, &size);
+        diagnostic_error(f->diagnostics, f->where,
+                         "not an ELF file%s; expected a program or object for RISC-V",
+                         content_remark((const uint8_t *)data, data ? size : 0, remark));
+        return false;
+    }
     if (!gelf_getehdr(f->elf, header))
         return fail(f, "broken ELF file: its header cannot be read");
     if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_ident[EI_DATA] != ELFDATA2LSB)

@@ -2,6 +2,7 @@
 #include "runtime/host/elf.h"
 
 #include "runtime/host/refuse.h"
+#include "support/content.h"
 #include "support/text.h"
 
 #include <elf.h>
@@ -50,8 +51,10 @@ static bool check_kind(reader *r)
 
 static bool check_header(reader *r)
 {
-    if (r->size < sizeof r->header || memcmp(r->data, ELFMAG, SELFMAG) != 0)
-        return FAIL(r, "not an ELF file");
+    if (r->size < sizeof r->header || memcmp(r->data, ELFMAG, SELFMAG) != 0) {
+        char remark[CONTENT_REMARK];
+        return FAIL(r, "not an ELF file%s", content_remark(r->data, r->size, remark));
+    }
     memcpy(&r->header, r->data, sizeof r->header);
     if (!check_kind(r))
         return false;

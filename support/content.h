@@ -1,0 +1,25 @@
+// What a file is, told by its first bytes, for messages about a file of another kind than expected.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum content_form {
+    CONTENT_OTHER,
+    CONTENT_PROGRAM, // .lut
+    CONTENT_MODULE,  // .lir
+} content_form;
+
+typedef struct content_kind {
+    const char *name; // "an ELF file"
+    const char *use;  // what to do with it here: "lutrun runs it"; NULL: nothing
+    content_form form;
+} content_kind;
+
+// NULL: text of no kind that is known, or nothing at all.
+const content_kind *content_of(const uint8_t *data, size_t size);
+
+// What follows "not an ELF file": ", but a PNG image", with what to do with it. May be empty.
+enum { CONTENT_REMARK = 160 };
+const char *content_remark(const uint8_t *data, size_t size, char remark[CONTENT_REMARK]);
