@@ -201,10 +201,21 @@ static bool widens(scalar_type from, scalar_type to)
     return scalar_rows[to].bits > scalar_rows[from].bits;
 }
 
+// A rotation is computed in f32 and rounded once: to f32, which loses nothing, or at once to what
+// is all that is wanted of it.
+static bool rounds_rotation(const ir_op *op, const ir_value *x)
+{
+    const ir_type *t = op->results[0].type;
+    return producer(x, IR_ROPE) && x->type->scalar == SCALAR_F32 && !x->uses->next &&
+           (t->scalar == SCALAR_F16 || t->scalar == SCALAR_BF16);
+}
+
 // cast(cast(x)) needs one cast when the inner one loses nothing.
 static ir_value *rule_cast(ir_op *op)
 {
     ir_value *x = ir_operand(op, 0);
+    if (rounds_rotation(op, x))
+        x->type = op->results[0].type;
     if (same(op, x))
         return x;
     const ir_op *inner = producer(x, IR_CAST);
