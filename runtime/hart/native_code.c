@@ -60,6 +60,7 @@ static void point(translation *t, unsigned reg, const hart_op *op)
 
 static void call_handler(translation *t, const hart_op *op)
 {
+    hart_native_leave_vectors(t);
     point(t, R10, op);
     byte(t, 0xe8);
     word(t, t->n->call - (t->n->used + 4));
@@ -190,12 +191,17 @@ static void follow_indirect(translation *t, hart_op *op)
 
 void hart_native_exit_if(translation *t, unsigned condition, hart_op *op, exit_kind kind)
 {
-    t->exits[t->exit_count++] =
-        (exit_stub){.from = jump_if(t, condition), .shape = t->shape, .op = op, .kind = kind};
+    t->exits[t->exit_count++] = (exit_stub){.from = jump_if(t, condition),
+                                            .shape = t->shape,
+                                            .op = op,
+                                            .kind = kind,
+                                            .before = t->vectors};
+    t->exits[t->exit_count - 1].before.dirty |= t->wide;
 }
 
 static void report_bad_access(translation *t, const hart_op *op)
 {
+    hart_native_leave_vectors(t);
     point(t, RDI, op);
     with_memory(t, WIDE, 0x89, RDI, RSI, offsetof(hart, op));
     with_register(t, WIDE, 0x8b, R9, R10);
@@ -211,6 +217,7 @@ static void write_exits(translation *t)
         const exit_stub *next = &t->exits[i + 1];
         if (i + 1 < t->exit_count && next->op == e.op && next->kind == e.kind)
             continue; // the same
+        t->vectors = e.before;
         if (e.kind == EXIT_EXACT)
             hart_native_if_exact(t, e.op, e.store);
         if (e.kind == EXIT_TRANSFER)
@@ -221,6 +228,7 @@ static void write_exits(translation *t)
             hart_native_write_partial(t, &e);
         else {
             call_handler(t, e.op);
+            hart_native_hold_again(t, &e.after);
             jump_to_offset(t, e.back);
         }
     }
@@ -230,12 +238,16 @@ static void write_exits(translation *t)
 static void write_call(translation *t, hart_op *op)
 {
     const unsigned first = t->exit_count;
+    if (!hart_native_is_vector(op->in->opcode))
+        hart_native_leave_vectors(t);
     if (hart_native_write_float(t, op) || hart_native_write_move(t, op) ||
         hart_native_write_vector(t, op)) {
         if (t->exit_count > first)
             t->held = NO_REGISTER;
-        for (unsigned i = first; i < t->exit_count; i++)
+        for (unsigned i = first; i < t->exit_count; i++) {
             t->exits[i].back = t->n->used;
+            t->exits[i].after = t->vectors;
+        }
     } else {
         call_handler(t, op);
     }
@@ -244,6 +256,8 @@ static void write_call(translation *t, hart_op *op)
 // One instruction. False: the code does not go on behind it.
 static bool write_instruction(translation *t, hart_op *op, native_kind kind)
 {
+    if (kind != INTEGER && kind != CALL)
+        hart_native_leave_vectors(t);
     switch (kind) {
     case INTEGER: hart_native_write_integer(t, op); return true;
     case BRANCH:
@@ -297,6 +311,7 @@ void hart_native_write(translation *t, hart_op *op)
     t->start = op;
     t->held = NO_REGISTER;
     t->boxed = 0;
+    t->vectors = (held_vectors){0};
     t->shape = hart_native_expected_shape(t, op);
     hart_op_details(op)->native = t->n->used;
     bool goes_on = true;
@@ -306,14 +321,17 @@ void hart_native_write(translation *t, hart_op *op)
             break;
         const unsigned run = t->n->lut ? hart_xlut_run_length(op) : 0;
         if (run) {
+            hart_native_leave_vectors(t);
             call_run(t, op, run);
             op += run - 1;
         } else {
             goes_on = write_instruction(t, op, kind);
         }
     }
-    if (goes_on)
+    if (goes_on) {
+        hart_native_leave_vectors(t);
         write_end(t, op);
+    }
     write_exits(t);
 }
 

@@ -56,6 +56,60 @@ void hart_native_require_shape(translation *t, hart_op *op)
     hart_native_exit_if(t, NOT_EQUAL, op, EXIT_HANDLER);
 }
 
+// ---------------------------------------------------------------- held vectors
+
+void hart_native_forget_vectors(translation *t)
+{
+    memset(t->vectors.place, 0, sizeof t->vectors.place);
+}
+
+void hart_native_forget_place(translation *t, unsigned place, unsigned bytes)
+{
+    const unsigned held_bytes = VECTOR_CHUNK << t->vectors.wide;
+    for (unsigned i = 0; i < MOST_HELD; i++) {
+        const unsigned held = t->vectors.place[i] - 1u;
+        if (held < place + bytes && place < held + held_bytes)
+            t->vectors.place[i] = 0;
+    }
+}
+
+unsigned hart_native_take_registers(translation *t, unsigned count)
+{
+    held_vectors *v = &t->vectors;
+    if (v->wide != t->wide)
+        hart_native_forget_vectors(t);
+    const unsigned first = v->next + count <= MOST_HELD ? v->next : 0;
+    memset(v->place + first, 0, count * sizeof *v->place);
+    v->next = (uint8_t)((first + count) % MOST_HELD);
+    v->wide = t->wide;
+    return first;
+}
+
+void hart_native_leave_vectors(translation *t)
+{
+    hart_native_forget_vectors(t);
+    if (t->vectors.dirty)
+        byte(t, 0xc5), byte(t, 0xf8), byte(t, 0x77); // vzeroupper
+    t->vectors.dirty = false;
+}
+
+void hart_native_hold_again(translation *t, const held_vectors *wanted)
+{
+    t->wide = wanted->wide;
+    for (unsigned i = 0; i < MOST_HELD; i++)
+        if (wanted->place[i] &&
+            (t->vectors.place[i] != wanted->place[i] || t->vectors.wide != wanted->wide))
+            on_memory(t, LOAD, i, 0, at_v(t, 0, wanted->place[i] - 1u));
+    t->wide = false;
+    t->vectors = *wanted;
+}
+
+void hart_native_end_wide(translation *t)
+{
+    t->vectors.dirty |= t->wide;
+    t->wide = false;
+}
+
 // --------------------------------------------------------------- elements behind vl
 
 enum { REST = 1, REST_OF_CHUNK, ACTIVE, MASK_BITS = 64 }; // mask registers of the host
@@ -177,7 +231,7 @@ void hart_native_with_second(translation *t, const hart_op *op, const vector_row
                              unsigned code, unsigned reg, unsigned first, unsigned chunk)
 {
     if (row->source == SOURCE_V)
-        on_memory(t, code, reg, first, at_v(t, op->rs1, host_bytes(t) * chunk));
+        on_vector(t, code, reg, first, op->rs1, chunk);
     else
         on_registers(t, code, reg, first, SCALAR);
 }
@@ -319,12 +373,21 @@ void hart_native_write_partial(translation *t, const exit_stub *e)
     t->shape = e->shape;
     t->held = NO_REGISTER;
     t->boxed = 0;
+    t->vectors = e->before;
     t->partial = true;
     row->write(t, e->op, row);
     t->partial = false;
-    for (unsigned i = first; i < t->exit_count; i++)
+    for (unsigned i = first; i < t->exit_count; i++) {
         t->exits[i].back = e->back;
+        t->exits[i].after = e->after;
+    }
+    hart_native_hold_again(t, &e->after);
     jump_to_offset(t, e->back);
+}
+
+bool hart_native_is_vector(unsigned opcode)
+{
+    return rows[opcode].write != NULL;
 }
 
 bool hart_native_write_vector(translation *t, hart_op *op)

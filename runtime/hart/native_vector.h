@@ -182,17 +182,69 @@ static inline unsigned host_bytes(const translation *t)
 // Elements behind vl become those of vector register r: for code that does not compute all.
 void hart_native_keep_rest(translation *t, unsigned reg, unsigned r, unsigned chunk);
 
-// xmm[reg] or ymm[reg] = host vector number `chunk` of vector register r and those behind it, and
-// back.
+// ---- held vectors
+// Of a host vector of vector register r and those behind it.
+static inline unsigned place_of(const translation *t, unsigned r, unsigned chunk)
+{
+    return r * t->n->hart->vlenb + host_bytes(t) * chunk;
+}
+
+// The host register that holds it; NO_REGISTER: none.
+static inline unsigned held_vector(const translation *t, unsigned place)
+{
+    for (unsigned i = 0; i < MOST_HELD && t->vectors.wide == t->wide; i++)
+        if (t->vectors.place[i] == place + 1)
+            return i;
+    return NO_REGISTER;
+}
+
+// Host registers for this many results: the first of them. Others than these, and those of held
+// vectors, are free at any time.
+unsigned hart_native_take_registers(translation *t, unsigned count);
+// For what uses all host registers.
+void hart_native_forget_vectors(translation *t);
+// These bytes of the vector registers have been written.
+void hart_native_forget_place(translation *t, unsigned place, unsigned bytes);
+
+// code reg, first, host vector number `chunk` of vector register r and those behind it
+static inline void on_vector(translation *t, unsigned code, unsigned reg, unsigned first,
+                             unsigned r, unsigned chunk)
+{
+    const unsigned held = held_vector(t, place_of(t, r, chunk));
+    if (held != NO_REGISTER)
+        on_registers(t, code, reg, first, held);
+    else
+        on_memory(t, code, reg, first, at_v(t, r, host_bytes(t) * chunk));
+}
+
+// xmm[reg] or ymm[reg] = that host vector, and back.
 static inline void load(translation *t, unsigned reg, unsigned r, unsigned chunk)
 {
-    on_memory(t, LOAD, reg, 0, at_v(t, r, host_bytes(t) * chunk));
+    on_vector(t, LOAD, reg, 0, r, chunk);
+}
+
+// A register that holds it: reg, unless there is one already.
+static inline unsigned in_register(translation *t, unsigned reg, unsigned r, unsigned chunk)
+{
+    const unsigned held = held_vector(t, place_of(t, r, chunk));
+    if (held != NO_REGISTER)
+        return held;
+    load(t, reg, r, chunk);
+    return reg;
 }
 
 static inline void store(translation *t, unsigned reg, unsigned r, unsigned chunk)
 {
     hart_native_keep_rest(t, reg, r, chunk);
     on_memory(t, STORE, reg, 0, at_v(t, r, host_bytes(t) * chunk));
+    hart_native_forget_place(t, place_of(t, r, chunk), host_bytes(t));
+}
+
+// The same, and the register, one of those that were taken, holds it.
+static inline void store_held(translation *t, unsigned reg, unsigned r, unsigned chunk)
+{
+    store(t, reg, r, chunk);
+    t->vectors.place[reg] = (uint16_t)(place_of(t, r, chunk) + 1);
 }
 
 // Groups of several chunks are host vectors of 32 bytes, whatever is done with them: loads of 32
@@ -228,8 +280,10 @@ void hart_native_broadcast(translation *t, hart_op *op, const vector_row *row);
 void hart_native_with_second(translation *t, const hart_op *op, const vector_row *row,
                              unsigned code, unsigned reg, unsigned first, unsigned chunk);
 // Chunks of comparisons (all ones, or zeros) in xmm0 and so on become the bits of mask register r,
-// if there are as many as fit. Those of SEW 32, two or more, can be in wide host vectors.
+// if there are as many as fit. Those of SEW 32, two or more, can be in wide host vectors from
+// `first` on.
 bool hart_native_mask_fits(const translation *t, unsigned chunks);
 void hart_native_store_mask(translation *t, unsigned r, unsigned chunks);
-void hart_native_store_wide_mask(translation *t, unsigned r, unsigned vectors);
+void hart_native_store_wide_mask(translation *t, unsigned r, unsigned first, unsigned vectors);
+// Ends code with wide host vectors, whose upper halves are left as they are.
 void hart_native_end_wide(translation *t);

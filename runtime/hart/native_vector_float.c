@@ -8,6 +8,16 @@
 
 enum { CHECK = 8, NEXT = 9, CONSTANT_HELD = 10 }; // host registers of checks
 
+// Host registers of results.
+typedef struct results {
+    unsigned first, count;
+} results;
+
+static results take(translation *t, unsigned count)
+{
+    return (results){hart_native_take_registers(t, count), count};
+}
+
 // Host vectors of results, in registers; of f32, unmasked, and so on.
 static unsigned vectors_of(const translation *t, const hart_op *op, const vector_row *row)
 {
@@ -51,13 +61,13 @@ static uint32_t jump_unless_raised(translation *t, unsigned flag)
 }
 
 // Of all results: finite, or normal as well. The sign leaves when bits are doubled.
-static void require_finite(translation *t, hart_op *op, unsigned chunks, bool normal)
+static void require_finite(translation *t, hart_op *op, results r, bool normal)
 {
     if (normal)
         on_constant(t, LOAD, CONSTANT_HELD, 0, CONSTANT_SMALLEST);
-    for (unsigned c = 0; c < chunks; c++) {
+    for (unsigned c = 0; c < r.count; c++) {
         const unsigned reg = c == 0 ? CHECK : NEXT;
-        on_registers(t, ADD_32, reg, c, c);
+        on_registers(t, ADD_32, reg, r.first + c, r.first + c);
         if (normal)
             on_registers(t, SUBTRACT_32, reg, reg, CONSTANT_HELD);
         if (c > 0)
@@ -67,78 +77,72 @@ static void require_finite(translation *t, hart_op *op, unsigned chunks, bool no
 }
 
 // The same. Where underflow is raised already, as inexact is, numbers need not be normal.
-static void require_range(translation *t, hart_op *op, unsigned chunks, bool normal)
+static void require_range(translation *t, hart_op *op, results r, bool normal)
 {
     if (!normal) {
-        require_finite(t, op, chunks, false);
+        require_finite(t, op, r, false);
         return;
     }
     const uint32_t not_raised = jump_unless_raised(t, FLAG_UNDERFLOW);
-    require_finite(t, op, chunks, false);
+    require_finite(t, op, r, false);
     const uint32_t done = jump_ahead(t);
     arrive(t, not_raised);
-    require_finite(t, op, chunks, true);
+    require_finite(t, op, r, true);
     arrive(t, done);
 }
 
-// Upper halves of host vectors are left clean, for code that knows none of them.
-void hart_native_end_wide(translation *t)
+static void store_results(translation *t, const hart_op *op, results r)
 {
-    if (!t->wide)
-        return;
-    byte(t, 0xc5), byte(t, 0xf8), byte(t, 0x77); // vzeroupper
-    t->wide = false;
-}
-
-static void store_results(translation *t, const hart_op *op, unsigned chunks)
-{
-    for (unsigned c = 0; c < chunks; c++)
-        store(t, c, op->rd, c);
+    for (unsigned c = 0; c < r.count; c++)
+        store_held(t, r.first + c, op->rd, c);
     hart_native_end_wide(t);
 }
 
 // Result c of `code` with operands in this order, or in the other one.
-static void compute(translation *t, const hart_op *op, const vector_row *row, unsigned c)
+static void compute(translation *t, const hart_op *op, const vector_row *row, unsigned reg,
+                    unsigned c)
 {
     const unsigned code = row->code[2];
     if (row->source == SOURCE_NONE) {
-        on_memory(t, code, c, 0, at_v(t, op->rs2, host_bytes(t) * c));
+        on_vector(t, code, reg, 0, op->rs2, c);
     } else if (row->option) {
-        on_memory(t, code, c, SCALAR, at_v(t, op->rs2, host_bytes(t) * c));
+        on_vector(t, code, reg, SCALAR, op->rs2, c);
     } else {
-        on_memory(t, LOAD, c, 0, at_v(t, op->rs2, host_bytes(t) * c));
-        hart_native_with_second(t, op, row, code, c, c, c);
+        const unsigned first = in_register(t, reg, op->rs2, c);
+        hart_native_with_second(t, op, row, code, reg, first, c);
     }
 }
 
-// All results, not stored yet: the number of chunks. 0: nothing was emitted.
-static unsigned compute_all(translation *t, hart_op *op, const vector_row *row)
+// All results, not stored yet. None: nothing was emitted.
+static results compute_all(translation *t, hart_op *op, const vector_row *row)
 {
-    const unsigned chunks = vectors_of(t, op, row);
-    if (chunks)
-        begin(t, op, row);
-    for (unsigned c = 0; c < chunks; c++)
-        compute(t, op, row, c);
-    return chunks;
+    const unsigned vectors = vectors_of(t, op, row);
+    if (!vectors)
+        return (results){0};
+    begin(t, op, row);
+    const results r = take(t, vectors);
+    for (unsigned c = 0; c < r.count; c++)
+        compute(t, op, row, r.first + c, c);
+    return r;
 }
 
 static bool write_computed(translation *t, hart_op *op, const vector_row *row, bool normal)
 {
-    const unsigned chunks = compute_all(t, op, row);
-    if (!chunks)
+    const results r = compute_all(t, op, row);
+    if (!r.count)
         return false;
-    require_range(t, op, chunks, normal);
-    store_results(t, op, chunks);
+    require_range(t, op, r, normal);
+    store_results(t, op, r);
     return true;
 }
 
 // Integers, whose conversion is always right.
 bool hart_native_vector_from_integer(translation *t, hart_op *op, const vector_row *row)
 {
-    const unsigned chunks = compute_all(t, op, row);
-    if (chunks)
-        store_results(t, op, chunks);
-    return chunks;
+    const results r = compute_all(t, op, row);
+    if (r.count)
+        store_results(t, op, r);
+    return r.count;
 }
 
 // Halves become f32 exactly, but NaN.
@@ -153,22 +157,23 @@ bool hart_native_vector_from_half(translation *t, hart_op *op, const vector_row 
     hart_native_require_shape(t, op);
     hart_native_require_nearest_even(t, op);
     t->wide = is_wide(chunks);
+    const results r = take(t, vectors);
     for (unsigned c = 0; c < vectors; c++)
-        on_memory(t, row->code[1], c, 0, at_v(t, op->rs2, host_bytes(t) / 2 * c));
-    require_range(t, op, vectors, false);
-    store_results(t, op, vectors);
+        on_memory(t, row->code[1], r.first + c, 0, at_v(t, op->rs2, host_bytes(t) / 2 * c));
+    require_range(t, op, r, false);
+    store_results(t, op, r);
     return true;
 }
 
 // Of f32 in host vectors that are not stored yet: as f16 they are zero or normal, or may be less as
 // underflow is raised already.
-static void require_half_range(translation *t, hart_op *op, unsigned vectors)
+static void require_half_range(translation *t, hart_op *op, results r)
 {
     enum { LEAST_32 = INTEGER_OP38(0x3b), LOWER = 11 };
     on_constant(t, LOAD, CONSTANT_HELD, 0, CONSTANT_ONES);
-    for (unsigned c = 0; c < vectors; c++) {
+    for (unsigned c = 0; c < r.count; c++) {
         const unsigned reg = c == 0 ? CHECK : NEXT;
-        on_registers(t, ADD_32, reg, c, c);
+        on_registers(t, ADD_32, reg, r.first + c, r.first + c);
         on_registers(t, ADD_32, c == 0 ? LOWER : 12, reg, CONSTANT_HELD); // less 1
         if (c > 0) {
             on_registers(t, MOST_32, CHECK, CHECK, NEXT);
@@ -208,13 +213,15 @@ bool hart_native_vector_to_half(translation *t, hart_op *op, const vector_row *r
     hart_native_require_nearest_even(t, op);
     hart_native_require_inexact(t, op);
     t->wide = true;
+    const results r = take(t, vectors);
     for (unsigned c = 0; c < vectors; c++)
-        on_memory(t, LOAD, c, 0, at_v(t, op->rs2, host_bytes(t) * c));
-    require_half_range(t, op, vectors);
+        load(t, r.first + c, op->rs2, c);
+    require_half_range(t, op, r);
     for (unsigned c = 0; c < vectors; c++) {
-        on_memory(t, row->code[1], c, 0, at_v(t, op->rd, VECTOR_CHUNK * c));
+        on_memory(t, row->code[1], r.first + c, 0, at_v(t, op->rd, VECTOR_CHUNK * c));
         byte(t, 0);
     }
+    hart_native_forget_place(t, place_of(t, op->rd, 0), VECTOR_CHUNK * vectors);
     hart_native_end_wide(t);
     return true;
 }
@@ -232,13 +239,14 @@ bool hart_native_vector_half_sum(translation *t, hart_op *op, const vector_row *
     hart_native_require_nearest_even(t, op);
     hart_native_require_inexact(t, op);
     t->wide = true;
+    const results r = take(t, vectors);
     for (unsigned c = 0; c < vectors; c++) {
-        on_memory(t, LOAD, c, 0, at_v(t, op->rs2, host_bytes(t) * c));
+        const unsigned first = in_register(t, r.first + c, op->rs2, c);
         on_memory(t, FROM_HALF, ADDEND, 0, at_v(t, op->rs1, VECTOR_CHUNK * c));
-        on_registers(t, row->code[1], c, c, ADDEND);
+        on_registers(t, row->code[1], r.first + c, first, ADDEND);
     }
-    require_range(t, op, vectors, false);
-    store_results(t, op, vectors);
+    require_range(t, op, r, false);
+    store_results(t, op, r);
     return true;
 }
 
@@ -246,36 +254,39 @@ bool hart_native_vector_half_sum(translation *t, hart_op *op, const vector_row *
 bool hart_native_vector_sign(translation *t, hart_op *op, const vector_row *row)
 {
     enum { B = 11, WITHOUT = INTEGER_OP(0xdf) };
-    const unsigned chunks = vectors_of(t, op, row);
-    if (!chunks)
+    const unsigned vectors = vectors_of(t, op, row);
+    if (!vectors)
         return false;
     begin_exact(t, op, row);
     on_constant(t, LOAD, CONSTANT_HELD, 0, CONSTANT_LOWEST);
-    for (unsigned c = 0; c < chunks; c++) {
+    const results r = take(t, vectors);
+    for (unsigned c = 0; c < vectors; c++) {
+        const unsigned reg = r.first + c;
         hart_native_with_second(t, op, row, LOAD, B, 0, c);
         on_registers(t, row->code[2], B, B, CONSTANT_HELD);
         if (row->option == SIGN_XOR) {
-            on_memory(t, VECTOR_XOR, c, B, at_v(t, op->rs2, host_bytes(t) * c));
+            on_vector(t, VECTOR_XOR, reg, B, op->rs2, c);
         } else {
-            on_memory(t, WITHOUT, c, CONSTANT_HELD, at_v(t, op->rs2, host_bytes(t) * c));
-            on_registers(t, VECTOR_OR, c, c, B);
+            on_vector(t, WITHOUT, reg, CONSTANT_HELD, op->rs2, c);
+            on_registers(t, VECTOR_OR, reg, reg, B);
         }
     }
-    store_results(t, op, chunks);
+    store_results(t, op, r);
     return true;
 }
 
 // The larger magnitude of each pair is neither zero, which has two signs, nor that of NaN.
 bool hart_native_vector_extreme(translation *t, hart_op *op, const vector_row *row)
 {
-    const unsigned chunks = vectors_of(t, op, row), a = 11, b = 12;
-    if (!chunks)
+    const unsigned vectors = vectors_of(t, op, row), a = 11, b = 12;
+    if (!vectors)
         return false;
     begin_exact(t, op, row);
-    for (unsigned c = 0; c < chunks; c++) {
-        on_memory(t, LOAD, a, 0, at_v(t, op->rs2, host_bytes(t) * c));
+    const results r = take(t, vectors);
+    for (unsigned c = 0; c < vectors; c++) {
+        load(t, a, op->rs2, c);
         hart_native_with_second(t, op, row, LOAD, b, 0, c);
-        on_registers(t, row->code[2], c, a, b);
+        on_registers(t, row->code[2], r.first + c, a, b);
         on_registers(t, ADD_32, a, a, a);
         on_registers(t, ADD_32, b, b, b);
         on_registers(t, MOST_32, a, a, b);
@@ -284,7 +295,7 @@ bool hart_native_vector_extreme(translation *t, hart_op *op, const vector_row *r
             on_registers(t, MOST_32, CHECK, CHECK, NEXT);
     }
     require_most(t, op, CONSTANT_FINITE);
-    store_results(t, op, chunks);
+    store_results(t, op, r);
     return true;
 }
 
@@ -301,43 +312,46 @@ bool hart_native_vector_product(translation *t, hart_op *op, const vector_row *r
 // Option 0: d is the addend, or else a factor.
 bool hart_native_vector_multiply_add(translation *t, hart_op *op, const vector_row *row)
 {
-    const unsigned chunks = __builtin_cpu_supports("fma") ? vectors_of(t, op, row) : 0;
-    if (!chunks)
+    const unsigned vectors = __builtin_cpu_supports("fma") ? vectors_of(t, op, row) : 0;
+    if (!vectors)
         return false;
     const unsigned factor = 11;
     begin(t, op, row);
-    for (unsigned c = 0; c < chunks; c++) {
-        on_memory(t, LOAD, c, 0, at_v(t, op->rd, host_bytes(t) * c));
+    const results r = take(t, vectors);
+    for (unsigned c = 0; c < vectors; c++) {
+        load(t, r.first + c, op->rd, c);
         if (row->option) { // d * b + a
-            hart_native_with_second(t, op, row, LOAD, factor, 0, c);
-            on_memory(t, row->code[2], c, factor, at_v(t, op->rs2, host_bytes(t) * c));
+            const unsigned b =
+                row->source == SOURCE_V ? in_register(t, factor, op->rs1, c) : SCALAR;
+            on_vector(t, row->code[2], r.first + c, b, op->rs2, c);
         } else { // a * b + d
-            on_memory(t, LOAD, factor, 0, at_v(t, op->rs2, host_bytes(t) * c));
-            hart_native_with_second(t, op, row, row->code[2], c, factor, c);
+            const unsigned a = in_register(t, factor, op->rs2, c);
+            hart_native_with_second(t, op, row, row->code[2], r.first + c, a, c);
         }
     }
-    require_range(t, op, chunks, true);
-    store_results(t, op, chunks);
+    require_range(t, op, r, true);
+    store_results(t, op, r);
     return true;
 }
 
 // The host gives the lowest integer where there is no other.
 bool hart_native_vector_to_integer(translation *t, hart_op *op, const vector_row *row)
 {
-    const unsigned chunks = vectors_of(t, op, row);
-    if (!chunks)
+    const unsigned vectors = vectors_of(t, op, row);
+    if (!vectors)
         return false;
     begin(t, op, row);
     on_constant(t, LOAD, CONSTANT_HELD, 0, CONSTANT_LOWEST);
-    for (unsigned c = 0; c < chunks; c++) {
-        compute(t, op, row, c);
-        on_registers(t, COMPARE_EQUAL_32, c == 0 ? CHECK : NEXT, c, CONSTANT_HELD);
+    const results r = take(t, vectors);
+    for (unsigned c = 0; c < vectors; c++) {
+        compute(t, op, row, r.first + c, c);
+        on_registers(t, COMPARE_EQUAL_32, c == 0 ? CHECK : NEXT, r.first + c, CONSTANT_HELD);
         if (c > 0)
             on_registers(t, VECTOR_OR, CHECK, CHECK, NEXT);
     }
     on_registers(t, INTEGER_OP38(0x17), CHECK, 0, CHECK); // test
     hart_native_exit_if(t, NOT_EQUAL, op, EXIT_HANDLER);
-    store_results(t, op, chunks);
+    store_results(t, op, r);
     return true;
 }
 
@@ -352,18 +366,19 @@ bool hart_native_vector_float_compare(translation *t, hart_op *op, const vector_
         (row->source == SOURCE_V && !are_apart(op->rd, 0, op->rs1, lmul)))
         return false;
     begin_exact(t, op, row);
+    const results r = take(t, vectors);
     for (unsigned c = 0; c < vectors; c++) {
-        on_memory(t, LOAD, a, 0, at_v(t, op->rs2, host_bytes(t) * c));
-        hart_native_with_second(t, op, row, row->code[2], c, a, c);
+        const unsigned first = in_register(t, a, op->rs2, c);
+        hart_native_with_second(t, op, row, row->code[2], r.first + c, first, c);
         byte(t, row->option);
-        hart_native_with_second(t, op, row, row->code[2], c == 0 ? CHECK : NEXT, a, c);
+        hart_native_with_second(t, op, row, row->code[2], c == 0 ? CHECK : NEXT, first, c);
         byte(t, UNORDERED);
         if (c > 0)
             on_registers(t, VECTOR_OR, CHECK, CHECK, NEXT);
     }
     on_registers(t, INTEGER_OP38(0x17), CHECK, 0, CHECK);
     hart_native_exit_if(t, NOT_EQUAL, op, EXIT_HANDLER);
-    hart_native_store_wide_mask(t, op->rd, vectors);
+    hart_native_store_wide_mask(t, op->rd, r.first, vectors);
     t->held = NO_REGISTER;
     return true;
 }

@@ -4,6 +4,8 @@
 
 #include "runtime/hart/native_vector.h"
 
+enum { SECOND = 8 }; // host register of another operand
+
 // ------------------------------------------------------------------- integers
 
 bool hart_native_vector_binary(translation *t, hart_op *op, const vector_row *row)
@@ -15,13 +17,14 @@ bool hart_native_vector_binary(translation *t, hart_op *op, const vector_row *ro
     t->wide = is_wide(chunks);
     hart_native_broadcast(t, op, row);
     for (unsigned c = 0; c < chunks >> t->wide; c++) {
+        const unsigned reg = hart_native_take_registers(t, 1);
         if (row->option) { // the other way round, with one for all
-            on_memory(t, code, 0, SCALAR, at_v(t, op->rs2, host_bytes(t) * c));
+            on_vector(t, code, reg, SCALAR, op->rs2, c);
         } else {
-            load(t, 0, op->rs2, c);
-            hart_native_with_second(t, op, row, code, 0, 0, c);
+            const unsigned first = in_register(t, reg, op->rs2, c);
+            hart_native_with_second(t, op, row, code, reg, first, c);
         }
-        store(t, 0, op->rd, c);
+        store_held(t, reg, op->rd, c);
     }
     hart_native_end_wide(t);
     return true;
@@ -57,11 +60,11 @@ bool hart_native_vector_shift(translation *t, hart_op *op, const vector_row *row
         hart_native_broadcast_rax(t, KEPT, 0);
     }
     for (unsigned c = 0; c < chunks >> t->wide; c++) {
-        load(t, 0, op->rs2, c);
-        on_registers(t, code, 0, 0, SCALAR);
+        const unsigned reg = hart_native_take_registers(t, 1);
+        on_registers(t, code, reg, in_register(t, reg, op->rs2, c), SCALAR);
         if (sew == 0)
-            on_registers(t, VECTOR_AND, 0, 0, KEPT);
-        store(t, 0, op->rd, c);
+            on_registers(t, VECTOR_AND, reg, reg, KEPT);
+        store_held(t, reg, op->rd, c);
     }
     hart_native_end_wide(t);
     return true;
@@ -80,11 +83,11 @@ bool hart_native_vector_fused(translation *t, hart_op *op, const vector_row *row
     t->wide = is_wide(chunks);
     hart_native_broadcast(t, op, row);
     for (unsigned c = 0; c < chunks >> t->wide; c++) {
-        load(t, 0, factor, c);
-        hart_native_with_second(t, op, row, row->code[sew], 0, 0, c);
-        load(t, 1, addend, c);
-        on_registers(t, sums[row->option & SUBTRACTED ? 1 : 0][sew], 0, 1, 0);
-        store(t, 0, op->rd, c);
+        const unsigned reg = hart_native_take_registers(t, 1);
+        hart_native_with_second(t, op, row, row->code[sew], reg, in_register(t, reg, factor, c), c);
+        on_registers(t, sums[row->option & SUBTRACTED ? 1 : 0][sew], reg,
+                     in_register(t, SECOND, addend, c), reg);
+        store_held(t, reg, op->rd, c);
     }
     hart_native_end_wide(t);
     return true;
@@ -110,12 +113,13 @@ bool hart_native_vector_widening(translation *t, hart_op *op, const vector_row *
     hart_native_require_shape(t, op);
     t->wide = is_wide(chunks);
     for (unsigned c = 0; c < chunks >> t->wide; c++) {
-        on_memory(t, extend, 0, 0, at_v(t, op->rs2, host_bytes(t) / 2 * c));
-        on_memory(t, extend, 1, 0, at_v(t, op->rs1, host_bytes(t) / 2 * c));
-        on_registers(t, code, 0, 0, 1);
+        const unsigned reg = hart_native_take_registers(t, 1);
+        on_memory(t, extend, reg, 0, at_v(t, op->rs2, host_bytes(t) / 2 * c));
+        on_memory(t, extend, SECOND, 0, at_v(t, op->rs1, host_bytes(t) / 2 * c));
+        on_registers(t, code, reg, reg, SECOND);
         if (row->option & ACCUMULATES)
-            on_memory(t, sums[sew], 0, 0, at_v(t, op->rd, host_bytes(t) * c));
-        store(t, 0, op->rd, c);
+            on_vector(t, sums[sew], reg, reg, op->rd, c);
+        store_held(t, reg, op->rd, c);
     }
     hart_native_end_wide(t);
     return true;
@@ -133,8 +137,9 @@ bool hart_native_vector_extension(translation *t, hart_op *op, const vector_row 
     hart_native_require_shape(t, op);
     t->wide = is_wide(chunks);
     for (unsigned c = 0; c < chunks >> t->wide; c++) {
-        on_memory(t, code, 0, 0, at_v(t, op->rs2, host_bytes(t) * c >> row->option));
-        store(t, 0, op->rd, c);
+        const unsigned reg = hart_native_take_registers(t, 1);
+        on_memory(t, code, reg, 0, at_v(t, op->rs2, host_bytes(t) * c >> row->option));
+        store_held(t, reg, op->rd, c);
     }
     hart_native_end_wide(t);
     return true;
@@ -172,14 +177,15 @@ static void keep_rest_of_bits(translation *t, int32_t at, unsigned chunk)
     with_register(t, NARROW, 0x33, RAX, R10);
 }
 
-void hart_native_store_wide_mask(translation *t, unsigned r, unsigned vectors)
+void hart_native_store_wide_mask(translation *t, unsigned r, unsigned first, unsigned vectors)
 {
     for (unsigned c = 0; c < vectors; c++) {
-        on_registers(t, M0F | 0x50, RAX, 0, c); // the words' upper bits
+        on_registers(t, M0F | 0x50, RAX, 0, first + c); // the words' upper bits
         if (t->partial)
             keep_rest_of_bits(t, at_v(t, r, c), c);
         with_memory(t, NARROW, 0x88, RAX, RSI, at_v(t, r, c));
     }
+    hart_native_forget_place(t, r * t->n->hart->vlenb, vectors);
     hart_native_end_wide(t);
 }
 
@@ -194,6 +200,7 @@ bool hart_native_vector_compare(translation *t, hart_op *op, const vector_row *r
         (row->source == SOURCE_V && !are_apart(op->rd, 0, op->rs1, lmul)))
         return false;
     hart_native_require_shape(t, op);
+    hart_native_forget_vectors(t);
     t->wide = wide;
     hart_native_broadcast(t, op, row);
     for (unsigned c = 0; c < chunks >> wide; c++) {
@@ -208,7 +215,7 @@ bool hart_native_vector_compare(translation *t, hart_op *op, const vector_row *r
             on_constant(t, VECTOR_XOR, c, c, CONSTANT_ONES);
     }
     if (wide)
-        hart_native_store_wide_mask(t, op->rd, chunks / 2);
+        hart_native_store_wide_mask(t, op->rd, 0, chunks / 2);
     else
         hart_native_store_mask(t, op->rd, chunks);
     t->held = NO_REGISTER;
@@ -244,11 +251,12 @@ bool hart_native_vector_merge(translation *t, hart_op *op, const vector_row *row
     t->wide = sew == 2 && is_wide(chunks);
     hart_native_broadcast(t, op, row);
     for (unsigned c = 0; c < chunks >> t->wide; c++) {
-        load_selection(t, 1, c);
-        load(t, 0, op->rs2, c);
-        hart_native_with_second(t, op, row, P66 | M0F3A | 0x4c, 0, 0, c); // blend
-        byte(t, 1 << 4);
-        store(t, 0, op->rd, c);
+        const unsigned reg = hart_native_take_registers(t, 1);
+        load_selection(t, SECOND, c);
+        const unsigned first = in_register(t, reg, op->rs2, c);
+        hart_native_with_second(t, op, row, P66 | M0F3A | 0x4c, reg, first, c); // blend
+        byte(t, SECOND << 4);
+        store_held(t, reg, op->rd, c);
     }
     hart_native_end_wide(t);
     return true;
@@ -267,6 +275,7 @@ bool hart_native_vector_gather(translation *t, hart_op *op, const vector_row *ro
         !are_apart(op->rd, lmul, op->rs2, lmul))
         return false;
     hart_native_require_shape(t, op);
+    hart_native_forget_vectors(t);
     t->wide = is_wide(chunks);
     for (unsigned k = 0; k < chunks; k++)
         on_memory(t, t->wide ? TWICE_16_BYTES : LOAD, TABLE + k, 0,

@@ -93,23 +93,26 @@ bool hart_native_vector_configuration(translation *t, hart_op *op, const vector_
 
 // ---------------------------------------------------------------------- memory
 
+enum { STORED = 8 }; // host register of what is not held
+
 static void load_from_guest(translation *t, const hart_op *op, unsigned r, unsigned chunk)
 {
+    const unsigned reg = hart_native_take_registers(t, 1);
     hart_native_site(t, op);
-    on_guest(t, LOAD, 0, host_bytes(t) * chunk);
-    store(t, 0, r, chunk);
+    on_guest(t, LOAD, reg, host_bytes(t) * chunk);
+    store_held(t, reg, r, chunk);
 }
 
 static void store_to_guest(translation *t, const hart_op *op, unsigned r, unsigned chunk)
 {
-    load(t, 0, r, chunk);
+    const unsigned reg = in_register(t, STORED, r, chunk);
     if (t->partial)
         hart_native_active_mask(t, chunk);
     hart_native_site(t, op);
     if (t->partial)
-        hart_native_store_active(t, 0, chunk);
+        hart_native_store_active(t, reg, chunk);
     else
-        on_guest(t, STORE, 0, host_bytes(t) * chunk);
+        on_guest(t, STORE, reg, host_bytes(t) * chunk);
 }
 
 static void count_bytes(translation *t, bool stores, unsigned bytes)
@@ -179,8 +182,9 @@ bool hart_native_vector_whole_move(translation *t, hart_op *op, const vector_row
     hart_native_require_shape(t, op);
     t->wide = is_wide(chunks);
     for (unsigned c = 0; c < chunks >> t->wide; c++) {
-        load(t, 0, op->rs2, c);
-        store(t, 0, op->rd, c);
+        const unsigned reg = hart_native_take_registers(t, 1);
+        load(t, reg, op->rs2, c);
+        store_held(t, reg, op->rd, c);
     }
     hart_native_end_wide(t);
     return true;
@@ -197,8 +201,9 @@ bool hart_native_vector_copies(translation *t, hart_op *op, const vector_row *ro
     t->wide = is_wide(chunks);
     hart_native_broadcast(t, op, row);
     for (unsigned c = 0; c < chunks >> t->wide; c++) {
-        hart_native_with_second(t, op, row, LOAD, 0, 0, c);
-        store(t, 0, op->rd, c);
+        const unsigned reg = hart_native_take_registers(t, 1);
+        hart_native_with_second(t, op, row, LOAD, reg, 0, c);
+        store_held(t, reg, op->rd, c);
     }
     hart_native_end_wide(t);
     return true;

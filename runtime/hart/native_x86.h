@@ -28,6 +28,17 @@ typedef enum exit_kind {
     EXIT_EXACT,   // the same, unless the float result at hand proves to be exact
     EXIT_LENGTH,  // a vector instruction that may have to leave elements behind vl alone
 } exit_kind;
+// Results of vector instructions stay in host registers for those behind: the first host registers
+// have the values of these places in the vector registers, which are always written as well. `next`
+// is where the next result goes.
+enum { MOST_HELD = 8 };
+typedef struct held_vectors {
+    uint16_t place[MOST_HELD]; // 1 more than its byte; 0: none
+    uint8_t next;
+    bool wide;  // 32 bytes of each, not 16
+    bool dirty; // upper halves of host registers
+} held_vectors;
+
 typedef struct exit_stub {
     uint32_t from;  // end of the distance that leads there
     uint32_t back;  // behind the instruction
@@ -35,6 +46,7 @@ typedef struct exit_stub {
     uint32_t shape; // that is expected
     hart_op *op;
     exit_kind kind;
+    held_vectors before, after; // what is held there, and where it comes back
 } exit_stub;
 
 // A jump to the native code of a record.
@@ -51,6 +63,7 @@ typedef struct translation {
     uint32_t shape; // hart.shape, as it is expected to be
     bool wide;      // host vectors have 32 bytes, not 16
     bool partial;   // elements behind vl are left alone
+    held_vectors vectors;
     hart_op *pending[MOST_PENDING];
     unsigned pending_count;
     exit_stub exits[MOST_EXITS];
@@ -106,6 +119,11 @@ void hart_native_require_box(translation *t, hart_op *op, unsigned r);
 bool hart_native_write_move(translation *t, hart_op *op);
 // ---- native_vector.c
 bool hart_native_write_vector(translation *t, hart_op *op);
+bool hart_native_is_vector(unsigned opcode); // that knows what is held
+// No vector is held, and the upper halves of host registers are clean, for code that knows none.
+void hart_native_leave_vectors(translation *t);
+// What is held becomes this.
+void hart_native_hold_again(translation *t, const held_vectors *wanted);
 // The same again for any vl, out of line: of an exit of kind EXIT_LENGTH.
 void hart_native_write_partial(translation *t, const exit_stub *e);
 // What hart.shape will probably be at this record.
