@@ -1,5 +1,6 @@
 #include "support/content.h"
 
+#include <elf.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -158,4 +159,19 @@ const char *content_remark(const uint8_t *data, size_t size, char remark[CONTENT
              kind ? kind->name : "", kind && kind->use ? ": " : "",
              kind && kind->use ? kind->use : "");
     return remark;
+}
+
+const char *content_machine(uint16_t e_machine, char name[CONTENT_MACHINE])
+{
+    static const struct {
+        uint16_t machine;
+        const char *name;
+    } rows[] = {{EM_386, "x86"},         {EM_X86_64, "x86-64"}, {EM_ARM, "Arm"},
+                {EM_AARCH64, "AArch64"}, {EM_RISCV, "RISC-V"},  {EM_PPC64, "PowerPC"},
+                {EM_S390, "S/390"},      {EM_MIPS, "MIPS"},     {EM_SPARCV9, "SPARC"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].machine == e_machine)
+            return rows[i].name;
+    snprintf(name, CONTENT_MACHINE, "ELF machine %u", e_machine);
+    return name;
 }

@@ -23,3 +23,7 @@ const content_kind *content_of(const uint8_t *data, size_t size);
 // What follows "not an ELF file": ", but a PNG image", with what to do with it. May be empty.
 enum { CONTENT_REMARK = 160 };
 const char *content_remark(const uint8_t *data, size_t size, char remark[CONTENT_REMARK]);
+
+// The CPU of an ELF file: "x86-64", or "ELF machine 99".
+enum { CONTENT_MACHINE = 24 };
+const char *content_machine(uint16_t e_machine, char name[CONTENT_MACHINE]);

@@ -36,9 +36,10 @@ static bool check_kind(reader *r)
     if (h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_ident[EI_DATA] != ELFDATA2LSB)
         return FAIL(r, "expected a 64-bit little-endian ELF file, found class %u, data %u",
                     h->e_ident[EI_CLASS], h->e_ident[EI_DATA]);
+    char cpu[CONTENT_MACHINE];
     if (h->e_machine != EM_RISCV)
-        return FAIL(r, "expected a RISC-V program (machine %u), found machine %u%s", EM_RISCV,
-                    h->e_machine,
+        return FAIL(r, "expected a program for RISC-V, found one for %s%s",
+                    content_machine(h->e_machine, cpu),
                     h->e_type == ET_DYN ? "; libraries for CPUs run with lutrun --native" : "");
     if (h->e_type == ET_DYN)
         return FAIL(r, "position-independent or shared; link it with -static -no-pie");
@@ -51,10 +52,11 @@ static bool check_kind(reader *r)
 
 static bool check_header(reader *r)
 {
-    if (r->size < sizeof r->header || memcmp(r->data, ELFMAG, SELFMAG) != 0) {
-        char remark[CONTENT_REMARK];
+    char remark[CONTENT_REMARK];
+    if (r->size < SELFMAG || memcmp(r->data, ELFMAG, SELFMAG) != 0)
         return FAIL(r, "not an ELF file%s", content_remark(r->data, r->size, remark));
-    }
+    if (r->size < sizeof r->header)
+        return FAIL(r, "a broken ELF file, of %zu bytes", r->size);
     memcpy(&r->header, r->data, sizeof r->header);
     if (!check_kind(r))
         return false;

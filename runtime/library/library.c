@@ -1,6 +1,7 @@
 #include "runtime/library/library.h"
 
 #include "runtime/host/refuse.h"
+#include "runtime/host/shared_object.h"
 #include "runtime/host/weights.h"
 #include "support/text.h"
 
@@ -64,14 +65,10 @@ static bool find_symbols(library *l)
     return true;
 }
 
-// A name without folder would be looked for elsewhere.
 static bool load(library *l)
 {
-    const char *path = strchr(l->path, '/') ? l->path : arena_format(l->arena, "./%s", l->path);
-    l->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (!l->handle)
-        return REPORT(l, "cannot load a library: %s", dlerror());
-    return find_symbols(l);
+    l->handle = shared_object_open(l->arena, l->diagnostics, "library", l->path);
+    return l->handle && find_symbols(l);
 }
 
 static const char *weights_beside(const library *l)

@@ -2,12 +2,11 @@
 #include "runtime/observe/settings.h"
 
 #include "runtime/host/refuse.h"
+#include "runtime/host/shared_object.h"
 #include "runtime/observe/access.h"
 
 #include <dlfcn.h>
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 // --------------------------------------------------------------------- services
 
@@ -104,20 +103,6 @@ static const observe_services services = {
 
 // ---------------------------------------------------------------------- loading
 
-// dlopen looks in the system's folders for names without a slash.
-static void *load(arena *a, diagnostics *d, const char *path)
-{
-    if (access(path, R_OK) != 0) {
-        refuse(d, NOWHERE, "cannot read plugin '%s': %s", path, strerror(errno));
-        return NULL;
-    }
-    void *object =
-        dlopen(strchr(path, '/') ? path : arena_format(a, "./%s", path), RTLD_NOW | RTLD_LOCAL);
-    if (!object)
-        refuse(d, NOWHERE, "cannot load plugin '%s': %s", path, dlerror());
-    return object;
-}
-
 static const observe_plugin *find_plugin(diagnostics *d, const char *path, void *object)
 {
     const observe_plugin *plugin = dlsym(object, OBSERVE_PLUGIN_SYMBOL);
@@ -142,7 +127,7 @@ bool observe_plugin_open(host_program *p, arena *a, diagnostics *d, const char *
     const char *colon = strchr(argument, ':');
     size_t length = colon ? (size_t)(colon - argument) : strlen(argument);
     const char *path = arena_string(a, argument, length);
-    void *object = load(a, d, path);
+    void *object = shared_object_open(a, d, "plugin", path);
     const observe_plugin *plugin = object ? find_plugin(d, path, object) : NULL;
     observe_services *own = ARENA_NEW(a, observe_services);
     *own = services;

@@ -66,9 +66,9 @@ def refused(what, *words, code=1):
 
 def check_refusals(work, tiny):
     ask = ("--prompt", "x")
-    refused("cannot load a library", work / "none.so", *ask)
+    refused("none.so: error: cannot open it", work / "none.so", *ask)
     (work / "text.so").write_text("no library")
-    refused("cannot load a library", work / "text.so", *ask)
+    refused("cannot load library '%s': it is not an ELF file" % (work / "text.so"), work / "text.so", *ask)
     c_library = next((p for p in ("libc.so.6", "/lib/x86_64-linux-gnu/libc.so.6") if pathlib.Path(p).exists()), None)
     if c_library:
         refused("it has no 'lutra_library'", c_library, *ask)
