@@ -166,8 +166,9 @@ typedef struct host_statistics {
     lut_counters lut;
     uint64_t scalar_bytes_loaded, scalar_bytes_stored;
     uint64_t vector_bytes_loaded, vector_bytes_stored;
-    uint64_t runs;
-    double seconds;          // of all runs
+    uint64_t runs;           // that have ended
+    double seconds;          // of all runs, and of what has passed of one that has not ended
+    double under_way;        // the latter alone
     double fastest;          // run
     const text_report *text; // NULL: no text was asked for
 } host_statistics;

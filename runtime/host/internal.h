@@ -50,6 +50,7 @@ struct host_program {
     ARRAY_OF(uint64_t) refused_services; // numbers warned about
     uint64_t runs, runs_at_reset;
     double seconds, fastest;
+    double under_way;    // seconds of a run that has not ended, when it last stopped
     source_lines *lines; // opened on the first question
     ARRAY_OF(observer) observers;
     size_t refused; // whose gate did

@@ -73,6 +73,7 @@ static host_outcome run_alone(host_program *p, const char *name, const host_limi
         uint64_t slice = smaller(host_slice(limits, outcome.instructions), checkpoint_distance(p));
         hart_stop stop = slice < SLICE ? hart_run(h, slice) : hart_run_about(h, SLICE);
         double stopped = clock_seconds();
+        p->under_way = stopped - start;
         bool ended = host_has_ended(p, h, stop, &outcome);
         if (stop == HART_STOP_OBSERVER ||
             stop == HART_STOP_FAULT) // what it took is not the program's time
@@ -93,6 +94,7 @@ static void account(host_program *p, double seconds)
     p->seconds += seconds;
     p->fastest = p->runs == 0 || seconds < p->fastest ? seconds : p->fastest;
     p->runs++;
+    p->under_way = 0;
 }
 
 host_outcome host_run(host_program *p, const char *name, const host_limits *limits)
