@@ -45,6 +45,8 @@ static bool reserve(host_program *p, const char *kind, const program_value *v, u
 {
     const char *name = arena_format(p->arena, "%s '%s'", kind, v->name);
     uint64_t address = host_add_region(p, name, bytes, access);
+    if (address)
+        p->regions.items[p->regions.count - 1].given = access == HART_READ;
     *out = (placed){address, address + aligned(bytes), bytes};
     return address != 0;
 }

@@ -34,6 +34,9 @@ static uint64_t identity_of(const host_program *p)
 static uint64_t layout_of(const host_program *p, const char *what)
 {
     uint64_t hash = checkpoint_hash(CHECKPOINT_SEED, what, strlen(what));
+    const char *const *argv = p->is_model ? NULL : p->process->argv;
+    for (size_t i = 0; argv && argv[i]; i++)
+        hash = checkpoint_hash(hash, argv[i], strlen(argv[i]) + 1);
     for (size_t i = 0; i < p->regions.count; i++) {
         const host_region *r = &p->regions.items[i];
         hash = checkpoint_hash(hash, r->name, strlen(r->name));
@@ -81,7 +84,8 @@ void checkpoint_if_due(host_program *p, const char *name)
     fflush(stdout); // what the program has written before is not written again
     host_statistics_get(p, &statistics);
     if (!linux_save(p, extra.words) ||
-        !checkpoint_write(p->diagnostics, c->path, &origin, &extra, p->hart, statistics.by_opcode))
+        !checkpoint_write(p->diagnostics, c->path, &origin, &extra, p->hart, statistics.by_opcode,
+                          checkpoint_given(p)))
         p->checkpoint.path = NULL; // reported once
     p->checkpoint.written = true;
 }
@@ -115,7 +119,8 @@ static bool apply(host_program *p, const char *what, const checkpoint *c)
     if (memcmp(&c->origin, &origin, sizeof origin) != 0 || c->extra->calls > INT32_MAX)
         return refuse(p->diagnostics, where,
                       "the checkpoint is of a run with other arguments; give those of that run");
-    if (!checkpoint_apply(p->diagnostics, path, c, p->hart) || !linux_restore(p, c->extra->words))
+    if (!checkpoint_has_inputs(p, c) || !checkpoint_apply(p->diagnostics, path, c, p->hart) ||
+        !linux_restore(p, c->extra->words))
         return false;
     uint64_t counted[ISA_OPCODE_COUNT];
     hart_opcode_counts(p->hart, counted);

@@ -21,6 +21,16 @@ typedef struct checkpoint_extra {
     uint64_t words[CHECKPOINT_EXTRA_WORDS];
 } checkpoint_extra;
 
+// What a run is given from outside: a file that an argument names (of other arguments: zeros), or
+// an input of a call.
+typedef struct checkpoint_input {
+    uint64_t size, hash;
+} checkpoint_input;
+typedef struct checkpoint_inputs {
+    const checkpoint_input *items;
+    uint64_t count;
+} checkpoint_inputs;
+
 typedef struct checkpoint_segment {
     uint64_t address, size, access;
 } checkpoint_segment;
@@ -39,11 +49,13 @@ typedef struct checkpoint {
     uint64_t segment_count;
     const uint64_t *runs; // each: address, size, and that many bytes
     uint64_t run_count;
+    checkpoint_inputs inputs;
 } checkpoint;
 
 // `opcodes`: how often each was executed in all. False: reported.
 bool checkpoint_write(diagnostics *d, const char *path, const checkpoint_origin *origin,
-                      const checkpoint_extra *extra, const hart *h, const uint64_t *opcodes);
+                      const checkpoint_extra *extra, const hart *h, const uint64_t *opcodes,
+                      checkpoint_inputs inputs);
 
 // `data` is aligned to 8 bytes and outlives *out. False: reported.
 bool checkpoint_parse(diagnostics *d, const char *name, const uint8_t *data, size_t size,

@@ -158,7 +158,7 @@ static bool take_runs(input *i, checkpoint *c)
         if (!take(i, size))
             return false;
     }
-    return i->at == i->size || REFUSE(i, "the checkpoint has something behind its end");
+    return true;
 }
 
 static bool take_memory(input *i, checkpoint *c)
@@ -172,6 +172,17 @@ static bool take_memory(input *i, checkpoint *c)
            check_segments(i, c) && take_word(i, &c->run_count) && take_runs(i, c);
 }
 
+static bool take_inputs(input *i, checkpoint *c)
+{
+    checkpoint_inputs *n = &c->inputs;
+    if (!take_word(i, &n->count))
+        return false;
+    if (n->count > i->size / sizeof *n->items)
+        return REFUSE(i, "the checkpoint ends too early");
+    return (n->items = take(i, n->count * sizeof *n->items)) &&
+           (i->at == i->size || REFUSE(i, "the checkpoint has something behind its end"));
+}
+
 bool checkpoint_parse(diagnostics *d, const char *name, const uint8_t *data, size_t size,
                       checkpoint *out)
 {
@@ -179,7 +190,7 @@ bool checkpoint_parse(diagnostics *d, const char *name, const uint8_t *data, siz
     i.where.source = diagnostics_source(d, name, NULL, 0);
     *out = (checkpoint){0};
     return check_frame(&i, size) && take_machine(&i, out) && take_registers(&i, out) &&
-           take_memory(&i, out);
+           take_memory(&i, out) && take_inputs(&i, out);
 }
 
 // ---------------------------------------------------------------------- applying

@@ -47,6 +47,8 @@ typedef struct writer {
 // Whole words.
 static void put(writer *w, const void *data, size_t size)
 {
+    if (!size)
+        return;
     fwrite(data, 1, size, w->stream);
     w->hash = checkpoint_hash(w->hash, data, size);
 }
@@ -141,7 +143,7 @@ static void put_memory(writer *w, hart_memory *m, const checkpoint_segment *part
 }
 
 static void put_all(writer *w, const checkpoint_origin *origin, const checkpoint_extra *extra,
-                    const hart *h, const uint64_t *opcodes)
+                    const hart *h, const uint64_t *opcodes, checkpoint_inputs inputs)
 {
     arena *a = arena_create();
     size_t count, part_count = 0;
@@ -159,17 +161,20 @@ static void put_all(writer *w, const checkpoint_origin *origin, const checkpoint
     put_registers(w, h);
     put(w, opcodes, ISA_OPCODE_COUNT * sizeof *opcodes);
     put_memory(w, h->memory, parts, part_count);
+    put_word(w, inputs.count);
+    put(w, inputs.items, inputs.count * sizeof *inputs.items);
     arena_destroy(a);
 }
 
 bool checkpoint_write(diagnostics *d, const char *path, const checkpoint_origin *origin,
-                      const checkpoint_extra *extra, const hart *h, const uint64_t *opcodes)
+                      const checkpoint_extra *extra, const hart *h, const uint64_t *opcodes,
+                      checkpoint_inputs inputs)
 {
     output_file *file = output_open(d, path);
     if (!file)
         return false;
     writer w = {output_stream(file), CHECKPOINT_SEED};
-    put_all(&w, origin, extra, h, opcodes);
+    put_all(&w, origin, extra, h, opcodes, inputs);
     uint64_t hash = w.hash;
     put_word(&w, hash);
     return output_commit(d, file);

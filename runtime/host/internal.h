@@ -10,16 +10,24 @@
 typedef struct host_region {
     const char *name;
     uint64_t address, size;
+    bool given; // its contents are those of the command line, whatever runs
 } host_region;
+
+// A file as it was when its contents were hashed.
+typedef struct hashed_file {
+    uint64_t device, inode, size, hash;
+    int64_t changed[4]; // its contents, its inode: seconds, nanoseconds
+} hashed_file;
 
 // Checkpoints of the runs; what is 0 is not wanted.
 typedef struct host_checkpoints {
-    const char *path;   // where they go
-    uint64_t every;     // instructions
-    bool written;       // one, at least
-    const char *resume; // the one that the next run goes on from
-    bool resumed;       // the machine is that of a checkpoint: nothing is to be set up
-    uint64_t identity;  // 0: not known yet
+    const char *path;             // where they go
+    uint64_t every;               // instructions
+    bool written;                 // one, at least
+    const char *resume;           // the one that the next run goes on from
+    bool resumed;                 // the machine is that of a checkpoint: nothing is to be set up
+    uint64_t identity;            // 0: not known yet
+    ARRAY_OF(hashed_file) hashed; // of its arguments
     uint64_t opcodes[ISA_OPCODE_COUNT]; // executed before the program was resumed
 } host_checkpoints;
 
@@ -103,6 +111,10 @@ void checkpoint_if_due(host_program *p, const char *name);
 // If the run `what`, whose memory is laid out, is to go on from a checkpoint, the machine is.
 // False: reported.
 bool checkpoint_resume(host_program *p, const char *what);
+// checkpoint_inputs.c: what the run is given. Reports what the checkpoint was not written with.
+struct checkpoint;
+struct checkpoint_inputs checkpoint_given(host_program *p);
+bool checkpoint_has_inputs(host_program *p, const struct checkpoint *c);
 // Whether the machine is that of a checkpoint; once.
 bool checkpoint_take_resumed(host_program *p);
 

@@ -64,6 +64,7 @@ static mapped_file make_original(diagnostics *d)
 {
     static const checkpoint_origin origin = {.identity = 1, .layout = 2};
     static const checkpoint_extra extra = {.calls = 3};
+    static const checkpoint_input inputs[] = {{0, 0}, {5, 7}};
     static uint64_t opcodes[ISA_OPCODE_COUNT];
     char path[] = "/tmp/checkpoint-fuzz-XXXXXX";
     mapped_file file = {0};
@@ -71,8 +72,10 @@ static mapped_file make_original(diagnostics *d)
     load(&m);
     check(hart_run(m.h, STEPS) == HART_STOP_LIMIT);
     int descriptor = mkstemp(path);
-    check(descriptor >= 0 && checkpoint_write(d, path, &origin, &extra, m.h, opcodes) &&
-          file_map(d, path, &file));
+    check(
+        descriptor >= 0 &&
+        checkpoint_write(d, path, &origin, &extra, m.h, opcodes, (checkpoint_inputs){inputs, 2}) &&
+        file_map(d, path, &file));
     close(descriptor);
     unlink(path);
     destroy(&m);
@@ -84,6 +87,10 @@ static void try_checkpoint(diagnostics *d, const uint8_t *data, size_t size)
     checkpoint c;
     if (!checkpoint_parse(d, "fuzz", data, size, &c))
         return;
+    uint64_t sum = 0;
+    for (uint64_t i = 0; i < c.inputs.count; i++)
+        sum += c.inputs.items[i].size;
+    (void)*(volatile uint64_t *)&sum;
     machine_parts m = create();
     if (checkpoint_apply(d, "fuzz", &c, m.h)) {
         uint64_t before = m.h->retired;
