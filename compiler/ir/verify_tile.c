@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { MOST_PREFETCHED = 1 << 20, MOST_TILE = 4 * 4 * 256 };
+enum { MOST_PREFETCHED = 1 << 20, MOST_TILE = 1 << 16 };
 
 // ---------------------------------------------------------------------- values
 
@@ -164,8 +164,8 @@ enum {
     MATRIX = 1 << TILE_MATRIX
 };
 
-// Tiles lie in memory as bytes in a row. What is viewed for one is no larger than the largest tile:
-// passes prefetch all of a view.
+// Tiles lie in memory as bytes in a row. What is viewed for one is no larger than any tile that a
+// machine could have: passes prefetch all of a view.
 static bool check_bytes(verifier *v, const ir_op *op, const ir_value *buffer)
 {
     const ir_type *t = buffer->type;
