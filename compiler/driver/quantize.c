@@ -23,22 +23,25 @@ typedef struct rule {
 } rule;
 typedef ARRAY_OF(rule) rule_list;
 
-// The word or base nearest to what stands in front of the group, with all behind it if that makes a
-// format; NULL: none is near.
+// The format nearest to a name, or the word; NULL: none is near.
 static const char *nearest_format(driver *d, const char *name)
 {
+    static const char *const ends[] = {"", "z", "f", "zf"};
     ARRAY_OF(const char *) names = {0};
+    quant_format format;
     ARRAY_PUSH(d->arena, &names, "keep");
     ARRAY_PUSH(d->arena, &names, "none");
-    for (size_t i = 0; quant_base_name(i); i++)
+    for (size_t i = 0; quant_base_name(i); i++) {
         ARRAY_PUSH(d->arena, &names, quant_base_name(i));
-    size_t length = strlen(name);
-    for (const char *g = strchr(name, 'g'); g; g = strchr(g + 1, 'g'))
-        length = g[1] >= '1' && g[1] <= '9' ? (size_t)(g - name) : length;
-    const char *base = text_nearest(arena_string(d->arena, name, length), names.items, names.count);
-    quant_format format;
-    const char *whole = base ? arena_format(d->arena, "%s%s", base, name + length) : NULL;
-    return whole && quant_format_parse(whole, &format) ? whole : base;
+        for (int group = 16; group <= 256; group *= 2)
+            for (size_t k = 0; k < sizeof ends / sizeof *ends; k++) {
+                const char *whole =
+                    arena_format(d->arena, "%sg%d%s", quant_base_name(i), group, ends[k]);
+                if (quant_format_parse(whole, &format))
+                    ARRAY_PUSH(d->arena, &names, whole);
+            }
+    }
+    return text_nearest(name, names.items, names.count);
 }
 
 // "_10%" of a name; 0: it is none.
@@ -94,31 +97,40 @@ static bool parse_format(driver *d, const char *name)
                          problem);
         return false;
     }
-    text known = {0};
-    quant_format_list(&known);
     const char *nearest = nearest_format(d, name);
     diagnostic_error(d->diagnostics, NOWHERE,
-                     "--quant: '%s' is not a weight format, 'keep' or 'none'%s%s%s\n%s", name,
-                     nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "",
-                     text_string(&known));
-    text_free(&known);
+                     "--quant: '%s' is not a weight format, 'keep' or 'none'%s%s%s; 'lutc list "
+                     "formats' has all formats",
+                     name, nearest ? ", did you mean '" : "", nearest ? nearest : "",
+                     nearest ? "'?" : "");
+    return false;
+}
+
+// "FORMAT" or "PATTERN=FORMAT"; changes the word.
+static bool parse_rule(driver *d, const char *spec, char *word, rule *out)
+{
+    char *equals = strchr(word, '=');
+    *out = (rule){.format = word};
+    if (equals) {
+        *equals = '\0';
+        *out = (rule){.pattern = word, .format = equals + 1};
+    }
+    if (*out->format && (!out->pattern || *out->pattern))
+        return parse_format(d, out->format);
+    diagnostic_error(d->diagnostics, NOWHERE,
+                     "--quant: something is missing in '%s': expected FORMAT or PATTERN=FORMAT, "
+                     "separated by commas",
+                     spec);
     return false;
 }
 
 static bool parse_rules(driver *d, const char *spec, rule_list *out)
 {
-    for (const char *at = spec; at && *at;) {
-        size_t length = strcspn(at, ",");
-        char *word = arena_string(d->arena, at, length), *equals = strchr(word, '=');
-        rule r = {.format = word};
-        if (equals) {
-            *equals = '\0';
-            r = (rule){.pattern = word, .format = equals + 1};
-        }
-        if (!parse_format(d, r.format))
+    for (const char *at = spec; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+        rule r;
+        if (!parse_rule(d, spec, arena_string(d->arena, at, strcspn(at, ",")), &r))
             return false;
         ARRAY_PUSH(d->arena, out, r);
-        at += length + (at[length] == ',');
     }
     return true;
 }
