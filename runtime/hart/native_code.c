@@ -195,6 +195,7 @@ void hart_native_exit_if(translation *t, unsigned condition, hart_op *op, exit_k
                                             .shape = t->shape,
                                             .op = op,
                                             .kind = kind,
+                                            .masked = t->masked,
                                             .before = t->vectors};
     t->exits[t->exit_count - 1].before.dirty |= t->wide;
 }
@@ -208,6 +209,44 @@ static void report_bad_access(translation *t, const hart_op *op)
     jump_to_offset(t, t->n->bad_access);
 }
 
+// Straight vector code ends in front of this record: nothing is known, and whoever left it for
+// code that assumes less is back.
+static void end_straight(translation *t, const hart_op *op)
+{
+    for (unsigned i = t->straight; i < t->exit_count; i++) {
+        exit_stub *e = &t->exits[i];
+        if (e->kind != EXIT_LENGTH)
+            continue;
+        t->held = NO_REGISTER;
+        t->boxed = 0;
+        e->end = op;
+        e->back = t->n->used;
+        e->after = t->vectors;
+    }
+    t->straight = t->exit_count;
+    t->known = 0;
+}
+
+static void write_vectors(translation *t, const exit_stub *e);
+
+// The handler's way, and back.
+static void write_handler(translation *t, const exit_stub *e)
+{
+    call_handler(t, e->op);
+    if (e->masked)
+        hart_native_write_mask(t);
+    hart_native_hold_again(t, &e->after);
+    jump_to_offset(t, e->back);
+}
+
+// The same, but the records behind are executed by their steps.
+static void write_step(translation *t, const exit_stub *e)
+{
+    call_handler(t, e->op);
+    point(t, RDI, e->op + 1);
+    jump_to_step(t);
+}
+
 // The code behind the instructions that was jumped to.
 static void write_exits(translation *t)
 {
@@ -215,21 +254,18 @@ static void write_exits(translation *t)
         exit_stub e = t->exits[i];
         arrive(t, e.from);
         const exit_stub *next = &t->exits[i + 1];
-        if (i + 1 < t->exit_count && next->op == e.op && next->kind == e.kind)
+        if (i + 1 < t->exit_count && next->op == e.op && next->kind == e.kind &&
+            next->masked == e.masked)
             continue; // the same
         t->vectors = e.before;
         if (e.kind == EXIT_EXACT)
             hart_native_if_exact(t, e.op, e.store);
-        if (e.kind == EXIT_TRANSFER)
-            follow(t, e.op);
-        else if (e.kind == EXIT_BAD_ACCESS)
-            report_bad_access(t, e.op);
-        else if (e.kind == EXIT_LENGTH)
-            hart_native_write_partial(t, &e);
-        else {
-            call_handler(t, e.op);
-            hart_native_hold_again(t, &e.after);
-            jump_to_offset(t, e.back);
+        switch (e.kind) {
+        case EXIT_TRANSFER: follow(t, e.op); break;
+        case EXIT_BAD_ACCESS: report_bad_access(t, e.op); break;
+        case EXIT_LENGTH: write_vectors(t, &e); break;
+        case EXIT_STEP: write_step(t, &e); break;
+        default: write_handler(t, &e);
         }
     }
     t->exit_count = 0;
@@ -237,8 +273,10 @@ static void write_exits(translation *t)
 
 static void write_call(translation *t, hart_op *op)
 {
-    const unsigned first = t->exit_count;
-    if (!hart_native_is_vector(op->in->opcode))
+    const unsigned first = t->exit_count, opcode = op->in->opcode;
+    if (!hart_native_is_vector(opcode) || hart_native_configures(opcode))
+        end_straight(t, op);
+    if (!hart_native_is_vector(opcode))
         hart_native_leave_vectors(t);
     if (hart_native_write_float(t, op) || hart_native_write_move(t, op) ||
         hart_native_write_vector(t, op)) {
@@ -249,6 +287,7 @@ static void write_call(translation *t, hart_op *op)
             t->exits[i].after = t->vectors;
         }
     } else {
+        end_straight(t, op);
         call_handler(t, op);
     }
 }
@@ -256,8 +295,10 @@ static void write_call(translation *t, hart_op *op)
 // One instruction. False: the code does not go on behind it.
 static bool write_instruction(translation *t, hart_op *op, native_kind kind)
 {
-    if (kind != INTEGER && kind != CALL)
+    if (kind != INTEGER && kind != CALL) {
+        end_straight(t, op);
         hart_native_leave_vectors(t);
+    }
     switch (kind) {
     case INTEGER: hart_native_write_integer(t, op); return true;
     case BRANCH:
@@ -278,6 +319,22 @@ static bool write_instruction(translation *t, hart_op *op, native_kind kind)
 }
 
 // ---------------------------------------------------------------- translation
+
+// The straight vector code from here on again, for any vl.
+static void write_vectors(translation *t, const exit_stub *e)
+{
+    t->shape = e->shape;
+    t->held = NO_REGISTER;
+    t->boxed = 0;
+    t->known = 0;
+    t->masked = t->partial = true;
+    t->straight = t->exit_count;
+    for (hart_op *op = e->op; op < e->end; op++)
+        write_instruction(t, op, kind_of(op));
+    t->masked = t->partial = false;
+    hart_native_hold_again(t, &e->after);
+    jump_to_offset(t, e->back);
+}
 
 void hart_native_request(translation *t, hart_op *op)
 {
@@ -312,6 +369,8 @@ void hart_native_write(translation *t, hart_op *op)
     t->held = NO_REGISTER;
     t->boxed = 0;
     t->vectors = (held_vectors){0};
+    t->known = 0;
+    t->straight = 0;
     t->shape = hart_native_expected_shape(t, op);
     hart_op_details(op)->native = t->n->used;
     bool goes_on = true;
@@ -321,6 +380,7 @@ void hart_native_write(translation *t, hart_op *op)
             break;
         const unsigned run = t->n->lut ? hart_xlut_run_length(op) : 0;
         if (run) {
+            end_straight(t, op);
             hart_native_leave_vectors(t);
             call_run(t, op, run);
             op += run - 1;
@@ -329,6 +389,7 @@ void hart_native_write(translation *t, hart_op *op)
         }
     }
     if (goes_on) {
+        end_straight(t, op);
         hart_native_leave_vectors(t);
         write_end(t, op);
     }

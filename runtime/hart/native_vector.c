@@ -49,8 +49,34 @@ unsigned hart_native_chunks_of(const translation *t, const hart_op *op, const ve
     return usual ? hart_native_chunks_of_sources(t, op, row) : 0;
 }
 
+// Notes what the check that was just written finds out.
+static void note_known(translation *t, unsigned fact)
+{
+    t->exits[t->exit_count - 1].kind = EXIT_STEP;
+    t->known |= (uint8_t)fact;
+}
+
+void hart_native_find_nearest_even(translation *t, hart_op *op)
+{
+    if (t->known & KNOWN_NEAREST_EVEN)
+        return;
+    hart_native_require_nearest_even(t, op);
+    note_known(t, KNOWN_NEAREST_EVEN);
+}
+
+static void find_box(translation *t, hart_op *op, unsigned r)
+{
+    if (t->boxed >> r & 1)
+        return;
+    hart_native_require_box(t, op, r);
+    note_known(t, 0);
+    t->boxed |= 1u << r;
+}
+
 void hart_native_require_shape(translation *t, hart_op *op)
 {
+    if (!t->partial && t->known & KNOWN_ELEMENTS)
+        return;
     with_memory(t, NARROW, 0x81, 7, RSI, offsetof(hart, full)); // compare
     word(t, t->shape);
     hart_native_exit_if(t, NOT_EQUAL, op, EXIT_HANDLER);
@@ -121,33 +147,42 @@ static bool can_be_partial(const translation *t)
 }
 
 // k1 = ones from bit vl on.
-static void require_partial(translation *t, hart_op *op)
+void hart_native_write_mask(translation *t)
 {
-    with_memory(t, NARROW, 0x81, 7, RSI, offsetof(hart, shape)); // compare
-    word(t, t->shape);
-    hart_native_exit_if(t, NOT_EQUAL, op, EXIT_HANDLER);
-    with_memory(t, NARROW, 0x83, 7, RSI, offsetof(hart, vstart));
-    byte(t, 0);
-    hart_native_exit_if(t, NOT_EQUAL, op, EXIT_HANDLER);
     with_memory(t, WIDE, 0x8b, RCX, RSI, offsetof(hart, vl));
-    with_register(t, WIDE, 0x85, RCX, RCX); // test
-    hart_native_exit_if(t, EQUAL, op, EXIT_HANDLER);
-    with_immediate(t, WIDE, 7, RCX, MASK_BITS - 1); // what is longer is no shift
-    hart_native_exit_if(t, ABOVE, op, EXIT_HANDLER);
     constant_to_rax(t, -1);
     with_register(t, WIDE, 0xd3, 4, RAX); // shift by cl
     byte(t, 0xc4), byte(t, 0xe1), byte(t, 0xfb), byte(t, 0x92), byte(t, 0xc0 | REST << 3); // kmovq
 }
 
+static void require_partial(translation *t, hart_op *op)
+{
+    with_memory(t, NARROW, 0x81, 7, RSI, offsetof(hart, shape)); // compare
+    word(t, t->shape);
+    hart_native_exit_if(t, NOT_EQUAL, op, EXIT_STEP);
+    with_memory(t, NARROW, 0x83, 7, RSI, offsetof(hart, vstart));
+    byte(t, 0);
+    hart_native_exit_if(t, NOT_EQUAL, op, EXIT_STEP);
+    with_memory(t, WIDE, 0x8b, RCX, RSI, offsetof(hart, vl));
+    with_register(t, WIDE, 0x85, RCX, RCX); // test
+    hart_native_exit_if(t, EQUAL, op, EXIT_STEP);
+    with_immediate(t, WIDE, 7, RCX, MASK_BITS - 1); // what is longer is no shift
+    hart_native_exit_if(t, ABOVE, op, EXIT_STEP);
+    hart_native_write_mask(t);
+}
+
 void hart_native_require_elements(translation *t, hart_op *op)
 {
+    if (t->known & KNOWN_ELEMENTS)
+        return;
     if (t->partial) {
         require_partial(t, op);
-        return;
+    } else {
+        with_memory(t, NARROW, 0x81, 7, RSI, offsetof(hart, full)); // compare
+        word(t, t->shape);
+        hart_native_exit_if(t, NOT_EQUAL, op, can_be_partial(t) ? EXIT_LENGTH : EXIT_STEP);
     }
-    with_memory(t, NARROW, 0x81, 7, RSI, offsetof(hart, full)); // compare
-    word(t, t->shape);
-    hart_native_exit_if(t, NOT_EQUAL, op, can_be_partial(t) ? EXIT_LENGTH : EXIT_HANDLER);
+    t->known |= KNOWN_ELEMENTS;
 }
 
 unsigned hart_native_rest_mask(translation *t, unsigned chunk)
@@ -216,7 +251,7 @@ void hart_native_broadcast(translation *t, hart_op *op, const vector_row *row)
     switch (row->source) {
     case SOURCE_X: on_memory(t, hart_native_broadcasts[sew], SCALAR, 0, at_x(op->rs1)); return;
     case SOURCE_F:
-        hart_native_require_box(t, op, op->rs1);
+        find_box(t, op, op->rs1);
         on_memory(t, hart_native_broadcasts[sew], SCALAR, 0, at_f(op->rs1));
         return;
     case SOURCE_I:
@@ -365,25 +400,6 @@ static const vector_row rows[ISA_OPCODE_COUNT] = {
     ROW(VMFGE_VF, float_compare, F, 13, F32(M0F | 0xc2)),
     ROW(VMFGT_VF, float_compare, F, 14, F32(M0F | 0xc2)),
 };
-
-void hart_native_write_partial(translation *t, const exit_stub *e)
-{
-    const unsigned first = t->exit_count;
-    const vector_row *row = &rows[e->op->in->opcode];
-    t->shape = e->shape;
-    t->held = NO_REGISTER;
-    t->boxed = 0;
-    t->vectors = e->before;
-    t->partial = true;
-    row->write(t, e->op, row);
-    t->partial = false;
-    for (unsigned i = first; i < t->exit_count; i++) {
-        t->exits[i].back = e->back;
-        t->exits[i].after = e->after;
-    }
-    hart_native_hold_again(t, &e->after);
-    jump_to_offset(t, e->back);
-}
 
 bool hart_native_is_vector(unsigned opcode)
 {

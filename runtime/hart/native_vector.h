@@ -266,6 +266,8 @@ unsigned hart_native_chunks_of(const translation *t, const hart_op *op, const ve
 void hart_native_require_shape(translation *t, hart_op *op);
 // The same, but elements behind vl are left alone, if vl is less.
 void hart_native_require_elements(translation *t, hart_op *op);
+// Nearest-even, for all of the straight vector code.
+void hart_native_find_nearest_even(translation *t, hart_op *op);
 // k[to] has a bit for each element of host vector number `chunk`: 0 below vl, or 1 below vl.
 unsigned hart_native_rest_mask(translation *t, unsigned chunk);
 unsigned hart_native_active_mask(translation *t, unsigned chunk);

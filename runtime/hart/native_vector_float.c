@@ -29,7 +29,7 @@ static unsigned vectors_of(const translation *t, const hart_op *op, const vector
 static void begin_exact(translation *t, hart_op *op, const vector_row *row)
 {
     hart_native_require_elements(t, op);
-    hart_native_require_nearest_even(t, op);
+    hart_native_find_nearest_even(t, op);
     t->wide = is_wide(hart_native_chunks_of(t, op, row));
     hart_native_broadcast(t, op, row);
 }
@@ -155,7 +155,7 @@ bool hart_native_vector_from_half(translation *t, hart_op *op, const vector_row 
         !is_group(op->rs2, lmul) || !are_apart(op->rd, lmul + 1, op->rs2, lmul))
         return false;
     hart_native_require_shape(t, op);
-    hart_native_require_nearest_even(t, op);
+    hart_native_find_nearest_even(t, op);
     t->wide = is_wide(chunks);
     const results r = take(t, vectors);
     for (unsigned c = 0; c < vectors; c++)
@@ -210,7 +210,7 @@ bool hart_native_vector_to_half(translation *t, hart_op *op, const vector_row *r
         !(op->rd == op->rs2 || are_apart(op->rd, lmul, op->rs2, lmul + 1)))
         return false;
     hart_native_require_shape(t, op);
-    hart_native_require_nearest_even(t, op);
+    hart_native_find_nearest_even(t, op);
     hart_native_require_inexact(t, op);
     t->wide = true;
     const results r = take(t, vectors);
@@ -236,7 +236,7 @@ bool hart_native_vector_half_sum(translation *t, hart_op *op, const vector_row *
         !is_group(op->rs1, lmul) || !are_apart(op->rd, lmul + 1, op->rs1, lmul))
         return false;
     hart_native_require_shape(t, op);
-    hart_native_require_nearest_even(t, op);
+    hart_native_find_nearest_even(t, op);
     hart_native_require_inexact(t, op);
     t->wide = true;
     const results r = take(t, vectors);

@@ -247,7 +247,7 @@ bool hart_native_vector_merge(translation *t, hart_op *op, const vector_row *row
         return false;
     hart_native_require_elements(t, op);
     if (row->source == SOURCE_F)
-        hart_native_require_nearest_even(t, op);
+        hart_native_find_nearest_even(t, op);
     t->wide = sew == 2 && is_wide(chunks);
     hart_native_broadcast(t, op, row);
     for (unsigned c = 0; c < chunks >> t->wide; c++) {

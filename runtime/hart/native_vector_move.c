@@ -12,16 +12,16 @@ static uint32_t shape_behind(const isa_instruction *in)
     return in->opcode == ISA_VSETVL ? 1 : vector_shape_of((uint64_t)in->imm).shape;
 }
 
-static bool configures(const isa_instruction *in)
+bool hart_native_configures(unsigned opcode)
 {
-    return in->opcode == ISA_VSETVLI || in->opcode == ISA_VSETIVLI || in->opcode == ISA_VSETVL;
+    return opcode == ISA_VSETVLI || opcode == ISA_VSETIVLI || opcode == ISA_VSETVL;
 }
 
 uint32_t hart_native_expected_shape(const translation *t, const hart_op *op)
 {
     const hart_block *b = hart_op_block(op);
     for (unsigned i = op->index; i-- > 0;)
-        if (configures(&b->details[i].in))
+        if (hart_native_configures(b->details[i].in.opcode))
             return shape_behind(&b->details[i].in);
     return t->n->hart->shape;
 }
@@ -165,10 +165,14 @@ bool hart_native_vector_whole_transfer(translation *t, hart_op *op, const vector
     const unsigned bytes = (row->option & 7u) * t->n->hart->vlenb;
     if (bytes > MOST_CHUNKS * VECTOR_CHUNK)
         return false;
-    with_memory(t, NARROW, 0x83, 7, RSI, offsetof(hart, vstart)); // compare
-    byte(t, 0);
-    hart_native_exit_if(t, NOT_EQUAL, op, EXIT_HANDLER);
+    if (!(t->known & KNOWN_ELEMENTS)) {
+        with_memory(t, NARROW, 0x83, 7, RSI, offsetof(hart, vstart)); // compare
+        byte(t, 0);
+        hart_native_exit_if(t, NOT_EQUAL, op, EXIT_HANDLER);
+    }
+    t->partial = false; // whatever vl is
     write_transfer(t, op, row->option & STORES, bytes);
+    t->partial = t->masked;
     return true;
 }
 
@@ -197,7 +201,7 @@ bool hart_native_vector_copies(translation *t, hart_op *op, const vector_row *ro
         return false;
     hart_native_require_elements(t, op);
     if (row->source == SOURCE_F)
-        hart_native_require_nearest_even(t, op);
+        hart_native_find_nearest_even(t, op);
     t->wide = is_wide(chunks);
     hart_native_broadcast(t, op, row);
     for (unsigned c = 0; c < chunks >> t->wide; c++) {
@@ -228,7 +232,7 @@ bool hart_native_vector_first_to_float(translation *t, hart_op *op, const vector
     if (vector_sew(t) != 2 || t->shape == 1)
         return false;
     hart_native_require_shape(t, op);
-    hart_native_require_nearest_even(t, op);
+    hart_native_find_nearest_even(t, op);
     with_memory(t, NARROW, 0x8b, RAX, RSI, at_v(t, op->rs2, 0));
     store_float(t, NARROW, op->rd);
     return true;

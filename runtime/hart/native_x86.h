@@ -26,7 +26,8 @@ typedef enum exit_kind {
     EXIT_BAD_ACCESS,
     EXIT_HANDLER, // calls the record's handler and comes back
     EXIT_EXACT,   // the same, unless the float result at hand proves to be exact
-    EXIT_LENGTH,  // a vector instruction that may have to leave elements behind vl alone
+    EXIT_STEP,    // calls the handler, and goes on with the step of the next record
+    EXIT_LENGTH,  // vector instructions that may have to leave elements behind vl alone
 } exit_kind;
 // Results of vector instructions stay in host registers for those behind: the first host registers
 // have the values of these places in the vector registers, which are always written as well. `next`
@@ -45,9 +46,18 @@ typedef struct exit_stub {
     uint32_t store; // where it stores its result
     uint32_t shape; // that is expected
     hart_op *op;
+    const hart_op *end; // EXIT_LENGTH: behind the instructions
     exit_kind kind;
+    bool masked;                // in code for any vl
     held_vectors before, after; // what is held there, and where it comes back
 } exit_stub;
+
+// What vector instructions behind one that has found it out need not look at again. Who finds
+// something else leaves for code that assumes nothing.
+enum {
+    KNOWN_ELEMENTS = 1, // hart.full is as expected; for any vl: the mask is there
+    KNOWN_NEAREST_EVEN = 2,
+};
 
 // A jump to the native code of a record.
 typedef struct jump {
@@ -62,12 +72,14 @@ typedef struct translation {
     uint32_t boxed; // set of float registers that hold a NaN-boxed f32
     uint32_t shape; // hart.shape, as it is expected to be
     bool wide;      // host vectors have 32 bytes, not 16
+    bool masked;    // code for any vl is written
     bool partial;   // elements behind vl are left alone
+    uint8_t known;  // KNOWN_...
     held_vectors vectors;
     hart_op *pending[MOST_PENDING];
     unsigned pending_count;
     exit_stub exits[MOST_EXITS];
-    unsigned exit_count;
+    unsigned exit_count, straight; // exits; those in front of what is straight vector code
     jump jumps[MOST_JUMPS];
     unsigned jump_count;
 } translation;
@@ -124,8 +136,9 @@ bool hart_native_is_vector(unsigned opcode); // that knows what is held
 void hart_native_leave_vectors(translation *t);
 // What is held becomes this.
 void hart_native_hold_again(translation *t, const held_vectors *wanted);
-// The same again for any vl, out of line: of an exit of kind EXIT_LENGTH.
-void hart_native_write_partial(translation *t, const exit_stub *e);
+bool hart_native_configures(unsigned opcode); // writes vtype
+// The mask that code for any vl assumes.
+void hart_native_write_mask(translation *t);
 // What hart.shape will probably be at this record.
 uint32_t hart_native_expected_shape(const translation *t, const hart_op *op);
 
