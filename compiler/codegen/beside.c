@@ -117,7 +117,6 @@ void note_lookup(emitter *e, LLVMValueRef lookup)
     if (e->lookups.count && LLVMGetInstructionParent(e->lookups.items[0]) != block)
         e->lookups.count = 0;
     ARRAY_PUSH(e->arena, &e->lookups, lookup);
-    e->looks_up = true;
 }
 
 // LLVM knows how long instructions take on this core, which issues in order as well, and moves

@@ -255,7 +255,6 @@ void begin_function(emitter *e, const ir_function *f, LLVMValueRef llvm)
     e->where = f->where;
     e->llvm_function = llvm;
     e->first_value = (int64_t)e->values.count;
-    e->looks_up = false;
     e->words = e->workspace = e->states = e->rank = e->ranks = e->scratch = NULL;
     LLVMPositionBuilderAtEnd(e->builder, new_block(e, "entry"));
     debug_function(e, llvm);

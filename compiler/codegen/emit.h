@@ -45,7 +45,6 @@ typedef struct emitter {
     LLVMValueRef run, weights; // of a CPU
     LLVMValueRef barrier;      // the function; NULL: not called yet
     location where;            // of the operation being emitted
-    bool looks_up;             // the function, before it
 
     // Inside a strip; lanes is 0 outside.
     unsigned lanes;                 // minimum lanes of a vector: <vscale x lanes x T>

@@ -6,7 +6,7 @@
 //
 //   function      largest error, against the exact value
 //   exp           1 ulp; 0 below -103.98, infinity above 88.73, subnormals rounded
-//   exp           of nonpositive on RISC-V 1 ulp; 0 below -87
+//   exp           of nonpositive on RISC-V 1 ulp; below -87 subnormals, wrong, or 0
 //   tanh          2 ulp
 //   erf           2 ulp
 //   sigmoid       3 ulp above 2^-126; smaller results lose bits, 0 below -88.73
@@ -24,22 +24,6 @@
 static LLVMValueRef fused(emitter *e, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z)
 {
     return primitive3(e, P_FMA, x, y, z);
-}
-
-// An addend that LLVM takes for a new one each time, beside lookups. What it knows to be the same
-// in all rounds of a loop it copies to a group of vector registers in front of the loop; groups are
-// few, so that it goes to the stack and is loaded in each round, behind weights that have pushed it
-// out of scratch. Elsewhere it stays there, and a load takes the vector unit no time.
-static LLVMValueRef addend(emitter *e, LLVMValueRef x, double value)
-{
-    static const char constraints[] = "=f,0";
-    LLVMValueRef number = constant_like(x, value);
-    if (!e->looks_up || !is_vector(x))
-        return number;
-    LLVMTypeRef type = LLVMTypeOf(number), function = LLVMFunctionType(type, &type, 1, false);
-    LLVMValueRef nothing = LLVMGetInlineAsm(function, "", 0, constraints, strlen(constraints), true,
-                                            false, LLVMInlineAsmDialectATT, false);
-    return LLVMBuildCall2(e->builder, function, nothing, &number, 1, "");
 }
 
 // c[0] + c[1] x + ... + c[n - 1] x^(n - 1)
@@ -74,9 +58,16 @@ static LLVMValueRef reduced(emitter *e, LLVMValueRef n, LLVMValueRef x)
     return fused(e, n, constant_like(x, -ln2_low), r);
 }
 
+// In the order in which RISC-V takes every coefficient from a scalar register: addends of fma would
+// each be copied to a group of vector registers, of which there are few.
 static LLVMValueRef exp_of_reduced(emitter *e, LLVMValueRef r)
 {
-    LLVMValueRef tail = float_mul(e, float_mul(e, r, r), POLYNOMIAL(e, r, exp_series));
+    LLVMValueRef c[5], square = float_mul(e, r, r);
+    for (unsigned i = 0; i < 5; i++)
+        c[i] = constant_like(r, exp_series[i]);
+    LLVMValueRef low = float_add(e, float_mul(e, r, c[1]), c[0]);
+    LLVMValueRef high = float_add(e, fused(e, r, c[3], float_mul(e, square, c[4])), c[2]);
+    LLVMValueRef tail = float_mul(e, square, fused(e, square, high, low));
     return float_add(e, constant_like(r, 1.0), float_add(e, r, tail));
 }
 
@@ -100,8 +91,8 @@ LLVMValueRef math_exp(emitter *e, LLVMValueRef x)
     return float_mul(e, y, power_of_two(e, primitive2(e, P_SUB, k, half)));
 }
 
-// The same bits, but for results below exp(-87), which are 0: above, n is added to the exponent of
-// exp(r).
+// The same bits down to exp(-87): n is added to the exponent of exp(r). Below, results are less than
+// 2^-126, and 0 where the exponent would not do.
 LLVMValueRef math_exp_nonpositive(emitter *e, LLVMValueRef x)
 {
     if (e->level)
@@ -112,7 +103,7 @@ LLVMValueRef math_exp_nonpositive(emitter *e, LLVMValueRef x)
     LLVMValueRef n = reinterpret(e, shifted, int_type(e, 32));
     LLVMValueRef y = reinterpret(e, exp_of_reduced(e, r), int_type(e, 32));
     y = primitive2(e, P_ADD, y, primitive2(e, P_SHL, n, bits_like(n, 23)));
-    LLVMValueRef below = compare_float(e, LLVMRealOLT, x, constant_like(x, -87.0));
+    LLVMValueRef below = compare_int(e, LLVMIntSLT, n, bits_like(n, 0x4b400000 - 126));
     return choose(e, below, constant_like(x, 0.0), reinterpret(e, y, element_of(x)));
 }
 
@@ -126,10 +117,7 @@ static LLVMValueRef bounded_exp_minus(emitter *e, LLVMValueRef x)
         float_add(e, float_mul(e, x, constant_like(x, -log2_e)), constant_like(x, rounder));
     LLVMValueRef n = float_sub(e, shifted, constant_like(x, rounder));
     LLVMValueRef r = reduced(e, n, primitive1(e, P_FNEG, x));
-    LLVMValueRef y = constant_like(x, exp_series[4]), one = constant_like(x, 1.0);
-    for (unsigned i = 4; i-- > 0;) // as many as there are groups for stay in front of the loop
-        y = fused(e, y, r, i < 2 ? addend(e, x, exp_series[i]) : constant_like(x, exp_series[i]));
-    y = fused(e, fused(e, y, r, one), r, one);
+    LLVMValueRef y = exp_of_reduced(e, r);
     LLVMValueRef bits = reinterpret(e, shifted, int_type(e, 32));
     bits = primitive2(e, P_SHL, bits, bits_like(bits, 23));
     bits = primitive2(e, P_ADD, reinterpret(e, y, int_type(e, 32)), bits);
