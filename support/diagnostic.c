@@ -19,7 +19,7 @@ struct diagnostics {
     ARRAY_OF(message) pending;
     size_t errors, pending_errors;
     bool dropping; // the last error was over the limit: its notes go as well
-    bool colour;
+    bool terminal;
 };
 
 static const struct {
@@ -31,6 +31,21 @@ static const struct {
     [SEVERITY_ERROR] = {"error", "\033[1;31m"},
 };
 
+static diagnostic_color color = DIAGNOSTIC_COLOR_AUTO;
+
+void diagnostics_color(diagnostic_color when)
+{
+    color = when;
+}
+
+static bool is_coloured(const diagnostics *d)
+{
+    const char *no = getenv("NO_COLOR"), *terminal = getenv("TERM");
+    if (color != DIAGNOSTIC_COLOR_AUTO)
+        return color == DIAGNOSTIC_COLOR_ALWAYS;
+    return d->terminal && !(no && *no) && !(terminal && !strcmp(terminal, "dumb"));
+}
+
 diagnostics *diagnostics_create(FILE *stream)
 {
     diagnostics *d = calloc(1, sizeof *d);
@@ -39,7 +54,7 @@ diagnostics *diagnostics_create(FILE *stream)
     d->stream = stream;
     d->sources = arena_create();
     d->messages = arena_create();
-    d->colour = isatty(fileno(stream)) && !getenv("NO_COLOR");
+    d->terminal = isatty(fileno(stream));
     return d;
 }
 
@@ -177,17 +192,18 @@ static void print_excerpt(const diagnostics *d, location w)
     size_t rest = from + shown - column, under = w.length ? w.length : 1;
     size_t marks =
         under < rest ? visible_width(line + column, under) : visible_width(line + column, rest);
-    if (d->colour)
+    const bool coloured = is_coloured(d);
+    if (coloured)
         fputs("\033[1;32m", d->stream);
     fputc('^', d->stream);
     for (size_t i = 1; i < marks; i++)
         fputc('~', d->stream);
-    fputs(d->colour ? "\033[0m\n" : "\n", d->stream);
+    fputs(coloured ? "\033[0m\n" : "\n", d->stream);
 }
 
 static void print_severity(const diagnostics *d, severity s)
 {
-    if (d->colour)
+    if (is_coloured(d))
         fprintf(d->stream, "%s%s:\033[0m ", severities[s].colour, severities[s].name);
     else
         fprintf(d->stream, "%s: ", severities[s].name);

@@ -38,6 +38,14 @@ typedef enum severity {
 
 typedef struct diagnostics diagnostics;
 
+// Of all messages of the process: on terminals, unless the environment has NO_COLOR, or as told.
+typedef enum diagnostic_color {
+    DIAGNOSTIC_COLOR_AUTO,
+    DIAGNOSTIC_COLOR_ALWAYS,
+    DIAGNOSTIC_COLOR_NEVER,
+} diagnostic_color;
+void diagnostics_color(diagnostic_color when);
+
 // Messages are written to `stream` (normally stderr) by diagnostics_flush, in
 // the order of their report, coloured when the stream is a terminal and
 // NO_COLOR is unset.

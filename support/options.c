@@ -29,6 +29,8 @@ static bool unknown_option(const char *tool, const option_row *rows, const char 
     const char *names[2 * MOST_ROWS];
     size_t count = 0;
     for (; rows->name && count + 1 < 2 * MOST_ROWS; rows++) {
+        if (rows->kind == OPTION_FOREIGN)
+            continue;
         names[count++] = rows->name;
         if (rows->alias)
             names[count++] = rows->alias;
@@ -98,6 +100,7 @@ static bool store_value(const char *tool, const option_row *row, const char *val
         return true;
     case OPTION_FRACTION: return store_fraction(tool, row, value);
     case OPTION_LIST: ARRAY_PUSH(a, (option_values *)row->target, value); return true;
+    case OPTION_FOREIGN: break;
     }
     return false;
 }
@@ -110,6 +113,8 @@ static bool parse_option(const char *tool, const option_row *rows, int argc, cha
     const option_row *row = find_row(rows, argv[*at], &value);
     if (!row)
         return unknown_option(tool, rows, argv[*at]);
+    if (row->kind == OPTION_FOREIGN)
+        return usage_error(tool, "unknown option '%s': %s", argv[*at], row->help);
     if (row->kind == OPTION_FLAG && value)
         return usage_error(tool, "option '%s' takes no value", row->name);
     if (!value && row->kind != OPTION_FLAG && row->kind != OPTION_OPTIONAL) {
@@ -152,6 +157,8 @@ void options_help(const char *tool, const char *synopsis, const option_row *rows
     if (rows->name)
         printf("\noptions:\n");
     for (; rows->name; rows++) {
+        if (rows->kind == OPTION_FOREIGN)
+            continue;
         text_clear(&left);
         text_printf(&left, "  %s%s%s", rows->alias ? rows->alias : "", rows->alias ? ", " : "",
                     rows->name);

@@ -16,6 +16,7 @@ typedef enum option_kind {
     OPTION_FRACTION, // double *, within [0.001, 1]
     OPTION_LIST,     // option_values *, may be repeated
     OPTION_OPTIONAL, // const char **: "--name" stores "", "--name=value" the value
+    OPTION_FOREIGN,  // no target: what other tools call something; `help` says what it is here
 } option_kind;
 
 typedef struct option_values {

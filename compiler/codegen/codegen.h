@@ -21,6 +21,9 @@ typedef struct codegen_options {
     bool no_debug;        // no DWARF
 } codegen_options;
 
+// "19.1.7", of the LLVM that is there.
+const char *codegen_llvm_version(void);
+
 // A module in LLVM's hands: emitted, verified, optimized.
 typedef struct codegen_unit codegen_unit;
 

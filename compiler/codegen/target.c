@@ -3,11 +3,13 @@
 #include "compiler/codegen/emit.h"
 
 #include <llvm-c/Analysis.h>
+#include <llvm-c/Core.h>
 #include <llvm-c/ErrorHandling.h>
 #include <llvm-c/Support.h>
 #include <llvm-c/Target.h>
 #include <llvm-c/TargetMachine.h>
 #include <llvm-c/Transforms/PassBuilder.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,6 +59,15 @@ static void initialize(void)
     // column tiles, and be waited for.
     static const char *const options[] = {"lutc", "-riscv-lower-fpimm-cost=3"};
     LLVMParseCommandLineOptions(sizeof options / sizeof *options, options, NULL);
+}
+
+const char *codegen_llvm_version(void)
+{
+    static char version[32];
+    unsigned major, minor, patch;
+    LLVMGetVersion(&major, &minor, &patch);
+    snprintf(version, sizeof version, "%u.%u.%u", major, minor, patch);
+    return version;
 }
 
 static LLVMTargetRef llvm_target(const char *triple)

@@ -11,7 +11,7 @@
 #include "support/array.h"
 #include "support/file.h"
 #include "support/generation/text_run.h"
-#include "support/options.h"
+#include "support/standard_options.h"
 
 typedef struct phase_time {
     const char *name;
@@ -38,10 +38,12 @@ typedef struct driver {
 
     // options
     const char *weights_spec, *metadata, *quant, *machine_name, *target_name, *output, *emit,
-        *dump_dir, *print_after, *passes, *disable, *remarks, *stats, *packed, *entry, *tables;
+        *dump_dir, *print_before, *print_after, *passes, *disable, *remarks, *stats, *packed,
+        *entry, *tables;
     option_values defines, inputs, outputs, expectations, dims;
     const char *calibrate;
-    bool refine, plain, time_passes, no_debug, rounded_tables, table_noise, help;
+    bool refine, plain, time_passes, no_debug, rounded_tables, table_noise, print_passes;
+    standard_options standard;
     text_settings text; // eval
     struct estimate_settings {
         long long batch, prefill, decode, position;

@@ -57,6 +57,14 @@ static void list_machines(text *out)
     }
 }
 
+static void list_targets(text *out)
+{
+    const code_target *native = target_find("native");
+    for (size_t i = 0; target_at(i); i++)
+        text_printf(out, "%-10s %s%s\n", target_at(i)->name, target_at(i)->doc,
+                    target_at(i) == native ? " (native)" : "");
+}
+
 static const struct {
     const char *name;
     void (*print)(text *out);
@@ -67,6 +75,7 @@ static const struct {
     {"insns", list_insns},
     {"machines", list_machines},
     {"formats", quant_format_list},
+    {"targets", list_targets},
     {"areas", explore_print_model},
 };
 enum { LISTS = sizeof lists / sizeof *lists };
@@ -89,6 +98,6 @@ int command_list(driver *d)
     const char *nearest = text_nearest(wanted, names, LISTS);
     fprintf(stderr, "lutc list: error: there is no list '%s'%s%s%s\n", wanted,
             nearest ? "; did you mean '" : "", nearest ? nearest : "",
-            nearest ? "'?" : ": ops, passes, functions, insns, machines, formats, areas");
+            nearest ? "'?" : ": ops, passes, functions, insns, machines, formats, targets, areas");
     return EXIT_USAGE;
 }

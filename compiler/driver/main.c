@@ -1,6 +1,8 @@
 // lutc: commands and options as tables.
 #include "compiler/driver/driver.h"
 
+#include "compiler/codegen/codegen.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -16,7 +18,7 @@ enum {
     EXPLORE = 128,
     ALL = 255
 };
-enum { MOST_OPTIONS = 40 };
+enum { MOST_OPTIONS = 64 };
 
 static const struct command {
     const char *name; // NULL: without a command word
@@ -24,15 +26,16 @@ static const struct command {
     int (*run)(driver *d);
     const char *synopsis, *help;
 } commands[] = {
-    {NULL, COMPILE, 1, 1, command_compile, "FILE.lut [options]", "compile a program"},
-    {"opt", OPT, 1, 1, command_opt, "opt FILE.lir [options]", "run passes over IR"},
+    {NULL, COMPILE, 1, 1, command_compile, "FILE.lut|FILE.lir|- [options]", "compile a program"},
+    {"opt", OPT, 1, 1, command_opt, "opt FILE.lir|- [options]", "run passes over IR"},
     {"inspect", INSPECT, 1, 1, command_inspect, "inspect FILE",
      "describe a GGUF, packed, npy, IR or ELF file"},
-    {"list", LIST, 1, 1, command_list, "list ops|passes|functions|insns|machines|formats|areas",
+    {"list", LIST, 1, 1, command_list,
+     "list ops|passes|functions|insns|machines|formats|targets|areas",
      "show a table of the compiler"},
     {"eval", EVAL, 1, 1, command_eval, "eval FILE.lut|FILE.lir [options]",
      "evaluate an entry in double precision (the oracle)"},
-    {"pack", PACK, 1, 1, command_pack, "pack FILE.lut [options]",
+    {"pack", PACK, 1, 1, command_pack, "pack FILE.lut|FILE.lir [options]",
      "write a program's packed weights"},
     {"estimate", ESTIMATE, 1, 1, command_estimate, "estimate FILE.lut|FILE.lir [options]",
      "tell how long an entry takes on a machine"},
@@ -41,6 +44,21 @@ static const struct command {
 };
 #define FOR_COMMANDS(c)                                                                            \
     for (const struct command *c = commands; c < commands + sizeof commands / sizeof *commands; c++)
+
+// Of clang, llc and opt.
+static const option_row foreign[] = {
+    {"-O", "-O", OPTION_FOREIGN, NULL, NULL,
+     "there are no levels, programs are always optimized; --disable leaves passes out"},
+    {"-S", NULL, OPTION_FOREIGN, NULL, NULL, "--emit=asm writes assembly"},
+    {"-c", NULL, OPTION_FOREIGN, NULL, NULL, "--emit=obj writes an object"},
+    {"-g", NULL, OPTION_FOREIGN, NULL, NULL, "line tables are there, unless --no-debug is given"},
+    {"-emit-llvm", NULL, OPTION_FOREIGN, NULL, NULL, "--emit=llvm writes LLVM's IR"},
+    {"-march", NULL, OPTION_FOREIGN, NULL, NULL, "--machine and --target say what code is for"},
+    {"-mcpu", "-mtune", OPTION_FOREIGN, NULL, NULL, "--machine and --target say what code is for"},
+    {"--verify-each", NULL, OPTION_FOREIGN, NULL, NULL, "modules are verified behind every pass"},
+    {"--verbose", NULL, OPTION_FOREIGN, NULL, NULL,
+     "--print-passes, --remarks, --stats and --time-passes show what is done"},
+};
 
 // The option table of one command, ended by a NULL name.
 static void build_options(driver *d, unsigned command, option_row *out)
@@ -91,6 +109,12 @@ static void build_options(driver *d, unsigned command, option_row *out)
          {"--tables", NULL, OPTION_STRING, &d->tables, "TYPE",
           "entries of float tables: f16 or i8 (default), and the scales of i8: "
           "i8,row|group|tile|slice"}},
+        {COMPILE | OPT | ESTIMATE,
+         {"--print-passes", NULL, OPTION_FLAG, &d->print_passes, NULL,
+          "print the passes that run to stderr, as --passes takes them"}},
+        {COMPILE | OPT | ESTIMATE,
+         {"--print-before", NULL, OPTION_STRING, &d->print_before, "PASS",
+          "print the module to stderr before a pass"}},
         {COMPILE | OPT | ESTIMATE,
          {"--print-after", NULL, OPTION_STRING, &d->print_after, "PASS",
           "print the module to stderr after a pass, or after all"}},
@@ -179,14 +203,14 @@ static void build_options(driver *d, unsigned command, option_row *out)
           "leave out machines that are larger"}},
         {EXPLORE,
          {"--limit", NULL, OPTION_INTEGER, &d->explore.limit, "N",
-          "stop after N more machines, before files are written; the same command goes on", 1, INT32_MAX}},
+          "stop after N more machines, before files are written; the same command goes on", 1,
+          INT32_MAX}},
         {EXPLORE,
          {"--csv", NULL, OPTION_STRING, &d->explore.csv, "FILE",
           "where the rows go (default: named after the program); FILE.journal has them meanwhile"}},
         {EXPLORE,
          {"--html", NULL, OPTION_STRING, &d->explore.html, "FILE",
           "where the page with the fronts goes (default: named after the program)"}},
-        {ALL, {"--help", "-h", OPTION_FLAG, &d->help, NULL, "this text"}},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i].commands & command)
@@ -195,7 +219,24 @@ static void build_options(driver *d, unsigned command, option_row *out)
         text_option_rows(&d->text, out);
         out += TEXT_OPTIONS;
     }
-    *out = (option_row){0};
+    standard_option_rows(&d->standard, out);
+    out += STANDARD_OPTIONS;
+    memcpy(out, foreign, sizeof foreign);
+    out[sizeof foreign / sizeof *foreign] = (option_row){0};
+}
+
+// What --version adds.
+static const char *built_with(arena *a)
+{
+    text t = {0};
+    text_printf(&t, "LLVM %s\ntargets:", codegen_llvm_version());
+    for (size_t i = 0; target_at(i); i++)
+        text_printf(&t, " %s", target_at(i)->name);
+    const code_target *native = target_find("native");
+    text_printf(&t, "\nthis CPU: %s\n", native ? native->name : "none of them");
+    const char *lines = arena_string(a, text_string(&t), t.length);
+    text_free(&t);
+    return lines;
 }
 
 static void print_commands(void)
@@ -259,7 +300,10 @@ static int run_command(driver *d, const struct command *c, int argc, char **argv
     if (!options_parse(d->command, rows, argc, argv, false, d->arena, &result))
         return EXIT_USAGE;
     d->files = result.positional;
-    if (d->help) {
+    int code;
+    if (standard_options_end("lutc", &d->standard, built_with(d->arena), &code))
+        return code;
+    if (d->standard.help) {
         options_help("lutc", c->synopsis, rows);
         if (!c->name)
             print_commands();
@@ -267,24 +311,33 @@ static int run_command(driver *d, const struct command *c, int argc, char **argv
     }
     if (!c->name && d->files.count && looks_mistyped(d->files.items[0]))
         return EXIT_USAGE;
-    int code = check_files(d, c);
+    code = check_files(d, c);
     if (code != EXIT_OK)
         return code;
     code = c->run(d);
     return code == EXIT_OK && diagnostics_errors(d->diagnostics) ? EXIT_USER_ERROR : code;
 }
 
+// lutc help [COMMAND]
+static int show_help(driver *d, char *word)
+{
+    char option[] = "--help", *arguments[] = {word, option, NULL};
+    const struct command *c = find_command(word);
+    if (c->name || !word)
+        return run_command(d, c, 2, arguments);
+    if (!looks_mistyped(word))
+        fprintf(stderr, "lutc: error: there is no command '%s'; 'lutc help' lists them\n", word);
+    return EXIT_USAGE;
+}
+
 int main(int argc, char **argv)
 {
-    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-        printf("lutc %s\n", LUTRA_VERSION);
-        return EXIT_OK;
-    }
     driver d = {
         .arena = arena_create(), .diagnostics = diagnostics_create(stderr), .text = text_defaults};
     const struct command *c = find_command(argc > 1 ? argv[1] : NULL);
     int skip = c->name != NULL;
-    int code = run_command(&d, c, argc - skip, argv + skip);
+    int code = argc > 1 && !strcmp(argv[1], "help") ? show_help(&d, argv[2])
+                                                    : run_command(&d, c, argc - skip, argv + skip);
     weights_close(d.weights);
     diagnostics_destroy(d.diagnostics);
     arena_destroy(d.arena);

@@ -72,6 +72,14 @@ static bool wants_print(const driver *d, const char *pass)
     return d->print_after && (!strcmp(d->print_after, "all") || !strcmp(d->print_after, pass));
 }
 
+// The pass that follows `index` others, if it is to be printed before; else NULL.
+static const char *printed_before(const driver *d, unsigned index)
+{
+    const pipeline *p = &d->pipeline;
+    const char *next = index < p->steps.count ? p->steps.items[index].pass->name : NULL;
+    return next && d->print_before && !strcmp(d->print_before, next) ? next : NULL;
+}
+
 static void after_pass(void *context, unsigned index, const char *pass, const ir_module *m,
                        double seconds)
 {
@@ -85,30 +93,49 @@ static void after_pass(void *context, unsigned index, const char *pass, const ir
         d->chosen_dense = count_chosen_dense(d, m);
     if (counts.lut_linears + counts.other_linears)
         d->counts = counts; // products are gone once they are lowered
-    if (!d->dump_dir && !wants_print(d, name))
+    const char *before = printed_before(d, index);
+    if (!d->dump_dir && !wants_print(d, name) && !before)
         return;
     text printed = {0};
     ir_print_module(&printed, m);
     if (wants_print(d, name))
         fprintf(stderr, "// ---- after %s\n%s", name, text_string(&printed));
+    if (before)
+        fprintf(stderr, "// ---- before %s\n%s", before, text_string(&printed));
     dump_text(d, name, ".lir", &printed);
     text_free(&printed);
 }
 
-static bool check_print_after(driver *d)
+// `pass`: what --print-before or --print-after names, if anything.
+static bool check_printed(driver *d, const char *option, const char *pass)
 {
-    if (!d->print_after || !strcmp(d->print_after, "all") || !strcmp(d->print_after, "graph") ||
-        pass_find(d->print_after))
+    if (!pass || pass_find(pass))
         return true;
     const char *names[64];
     size_t count = 0;
     for (const pass_row *row = pass_rows; row->name && count < 64; row++)
         names[count++] = row->name;
-    const char *nearest = text_nearest(d->print_after, names, count);
-    diagnostic_error(d->diagnostics, NOWHERE, "--print-after: there is no pass '%s'%s%s%s",
-                     d->print_after, nearest ? "; did you mean '" : "", nearest ? nearest : "",
+    const char *nearest = text_nearest(pass, names, count);
+    diagnostic_error(d->diagnostics, NOWHERE, "%s: there is no pass '%s'%s%s%s", option, pass,
+                     nearest ? "; did you mean '" : "", nearest ? nearest : "",
                      nearest ? "'?" : "; see 'lutc list passes'");
     return false;
+}
+
+static bool check_prints(driver *d)
+{
+    const char *after = d->print_after;
+    bool other = after && (!strcmp(after, "all") || !strcmp(after, "graph"));
+    return check_printed(d, "--print-before", d->print_before) &&
+           check_printed(d, "--print-after", other ? NULL : after);
+}
+
+static void print_passes(const driver *d)
+{
+    text list = {0};
+    pipeline_print(&list, &d->pipeline);
+    fprintf(stderr, "--passes '%s'\n", text_string(&list));
+    text_free(&list);
 }
 
 // ------------------------------------------------------------------ remarks
@@ -242,7 +269,7 @@ static void warn_of_tables(driver *d)
 bool choose_pipeline(driver *d, const char *until)
 {
     const char *list = d->passes ? d->passes : usual_passes(d);
-    if (!list || !make_dump_dir(d) || !check_print_after(d) ||
+    if (!list || !make_dump_dir(d) || !check_prints(d) ||
         !pipeline_parse(d->arena, d->diagnostics, list, &d->pipeline) || !disable_passes(d))
         return false;
     if (d->passes)
@@ -292,6 +319,8 @@ bool run_pipeline(driver *d)
                       .machine = &d->machine,
                       .target = d->target};
     pipeline_observer observer = {d, after_pass};
+    if (d->print_passes)
+        print_passes(d);
     prepare_reproducer(d);
     bool ok = pipeline_run(&d->pipeline, d->module, &c, &observer);
     internal_error_hook(NULL);

@@ -2,12 +2,13 @@
 #include "isa/dump/dump.h"
 
 #include "support/file.h"
-#include "support/options.h"
+#include "support/standard_options.h"
 
 #include <stdio.h>
 
 typedef struct settings {
-    bool notes, no_source, help;
+    bool notes, no_source;
+    standard_options standard;
     option_values functions;
 } settings;
 
@@ -42,22 +43,29 @@ static bool run(const settings *s, arena *a, const char *path)
 int main(int argc, char **argv)
 {
     settings s = {0};
-    const option_row rows[] = {
+    option_row rows[] = {
         {"--function", "-f", OPTION_LIST, &s.functions, "NAME",
          "only this function; may be repeated"},
         {"--notes", "-n", OPTION_FLAG, &s.notes, NULL,
          "the program's description instead, as JSON"},
         {"--no-source", NULL, OPTION_FLAG, &s.no_source, NULL, "no source lines in between"},
-        {"--help", "-h", OPTION_FLAG, &s.help, NULL, "show this help"},
-        {0},
+        {"-d", "--disassemble", OPTION_FOREIGN, NULL, NULL,
+         "programs are, unless --notes is given"},
+        {"-S", "--source", OPTION_FOREIGN, NULL, NULL,
+         "lines are shown, unless --no-source is given"},
+        {"-t", "--syms", OPTION_FOREIGN, NULL, NULL, "llvm-nm shows symbols"},
+        [6 + STANDARD_OPTIONS] = {0},
     };
+    standard_option_rows(&s.standard, rows + 6);
     options_result parsed;
     arena *a = arena_create();
     int code = EXIT_USAGE;
     if (!options_parse("lutdump", rows, argc, argv, false, a, &parsed)) {
         // reported
-    } else if (s.help) {
-        options_help("lutdump", "[options] FILE", rows);
+    } else if (standard_options_end("lutdump", &s.standard, "", &code)) {
+        // done
+    } else if (s.standard.help) {
+        options_help("lutdump", "[options] FILE|-", rows);
         code = EXIT_OK;
     } else if (parsed.positional.count != 1) {
         fputs("lutdump: error: expected one file; see lutdump --help\n", stderr);

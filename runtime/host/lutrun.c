@@ -6,6 +6,7 @@
 #include "runtime/host/model_file.h"
 #include "runtime/host/refuse.h"
 #include "runtime/library/library.h"
+#include "runtime/lut/host.h"
 #include "support/file.h"
 #include "support/options.h"
 #include "support/text.h"
@@ -308,13 +309,23 @@ static bool parse_rest(session *s, int argc, char **argv, int first)
     return false;
 }
 
-static int help(void)
+// --help and --version are all there is to do.
+static bool has_ended(session *s, int *code)
 {
+    lut_host host = LUT_HOST_COUNT - 1;
+    while (!lut_host_supported(host))
+        host--;
+    const char *more = arena_format(s->arena, "LUT unit: %s\n", lut_host_names[host]);
+    if (standard_options_end(settings_tool, &s->settings.standard, more, code))
+        return true;
+    if (!s->settings.standard.help)
+        return false;
     settings unused;
     option_row rows[SETTINGS_ROWS];
     settings_rows(&unused, rows);
     options_help(settings_tool, synopsis, rows);
-    return EXIT_OK;
+    *code = EXIT_OK;
+    return true;
 }
 
 // Of a GGUF file: the program that lutc makes of it. What follows the file name are our options.
@@ -390,11 +401,12 @@ static int run(session *s, int argc, char **argv)
 {
     option_row rows[SETTINGS_ROWS];
     options_result first;
+    int code;
     settings_rows(&s->settings, rows);
     if (!options_parse(settings_tool, rows, argc, argv, true, s->arena, &first))
         return EXIT_USAGE;
-    if (s->settings.help)
-        return help();
+    if (has_ended(s, &code))
+        return code;
     if (first.positional.count == 0) {
         fprintf(stderr, "lutrun: error: no program given; see lutrun --help\n");
         return EXIT_USAGE;
@@ -409,8 +421,8 @@ static int run(session *s, int argc, char **argv)
     }
     if (!plain && !parse_rest(s, argc, argv, first.first_unparsed))
         return EXIT_USAGE;
-    if (s->settings.help)
-        return help();
+    if (has_ended(s, &code))
+        return code;
     if (!settings_check(&s->settings))
         return EXIT_USAGE;
     if (!settings_have_places(&s->settings, s->arena, s->diagnostics, path,

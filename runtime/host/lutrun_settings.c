@@ -11,6 +11,17 @@
 const char settings_tool[] = "lutrun";
 static const char json_to_file[] = "json:";
 
+// Of qemu-user and the like.
+static const option_row foreign[SETTINGS_FOREIGN] = {
+    {"--native", NULL, OPTION_FOREIGN, NULL, NULL,
+     "it comes first, lutrun --native MODEL.so [options]"},
+    {"-cpu", NULL, OPTION_FOREIGN, NULL, NULL, "--machine and --vlen say what machine it is"},
+    {"-smp", NULL, OPTION_FOREIGN, NULL, NULL, "--harts N runs on several harts"},
+    {"-g", NULL, OPTION_FOREIGN, NULL, NULL, "--gdb PORT waits for gdb"},
+    {"-E", NULL, OPTION_FOREIGN, NULL, NULL, "--env NAME=VALUE sets a variable"},
+    {"-L", NULL, OPTION_FOREIGN, NULL, NULL, "programs are static and load no libraries"},
+};
+
 void settings_rows(settings *s, option_row rows[SETTINGS_ROWS])
 {
     const option_row table[SETTINGS_OWN] = {
@@ -56,13 +67,14 @@ void settings_rows(settings *s, option_row rows[SETTINGS_ROWS])
         {"--define", "-D", OPTION_LIST, &s->defines, "NAME=VALUE",
          "of a GGUF file: the value of a constant of its model"},
         {"--save", NULL, OPTION_STRING, &s->save, "FILE.elf",
-         "of a GGUF file: keep the program it was compiled to"},
-        {"--help", "-h", OPTION_FLAG, &s->help, NULL, "show this help"}};
+         "of a GGUF file: keep the program it was compiled to"}};
     memcpy(rows, table, sizeof table);
-    text_option_rows(&s->text, rows + SETTINGS_OWN);
-    observe_option_rows(&s->observe, rows + SETTINGS_OWN + TEXT_OPTIONS);
-    timing_option_rows(&s->timing, rows + SETTINGS_OWN + TEXT_OPTIONS + OBSERVE_OPTIONS);
-    rows[SETTINGS_ROWS - 1] = (option_row){NULL};
+    text_option_rows(&s->text, rows += SETTINGS_OWN);
+    observe_option_rows(&s->observe, rows += TEXT_OPTIONS);
+    timing_option_rows(&s->timing, rows += OBSERVE_OPTIONS);
+    standard_option_rows(&s->standard, rows += TIMING_OPTIONS);
+    memcpy(rows += STANDARD_OPTIONS, foreign, sizeof foreign);
+    rows[SETTINGS_FOREIGN] = (option_row){NULL};
 }
 
 // What follows a single hart.

@@ -4,6 +4,7 @@
 #include "runtime/observe/settings.h"
 #include "runtime/timing/timing.h"
 #include "support/generation/text_run.h"
+#include "support/standard_options.h"
 
 extern const char settings_tool[];
 
@@ -12,7 +13,8 @@ typedef struct settings {
     option_values inputs, dims, outputs, expects, environment;
     long long vlen, instructions, repeat, every, harts;
     double timeout;
-    bool list, help;
+    bool list;
+    standard_options standard;
     text_settings text;
     observe_settings observe;
     timing_settings timing;
@@ -22,8 +24,10 @@ typedef struct settings {
 } settings;
 
 enum {
-    SETTINGS_OWN = 24,
-    SETTINGS_ROWS = SETTINGS_OWN + TEXT_OPTIONS + OBSERVE_OPTIONS + TIMING_OPTIONS + 1
+    SETTINGS_OWN = 23,
+    SETTINGS_FOREIGN = 6,
+    SETTINGS_ROWS = SETTINGS_OWN + TEXT_OPTIONS + OBSERVE_OPTIONS + TIMING_OPTIONS +
+                    STANDARD_OPTIONS + SETTINGS_FOREIGN + 1
 };
 void settings_rows(settings *s, option_row rows[SETTINGS_ROWS]);
 // Whether they go together; otherwise what is wrong is printed.

@@ -1,33 +1,34 @@
 // lutrun --native MODEL.so: texts by a library for this CPU.
 #include "runtime/library/library.h"
 
-#include "support/options.h"
+#include "support/standard_options.h"
 
 #include <string.h>
 
 static const char tool[] = "lutrun --native";
 static const char synopsis[] = "MODEL.so [options]";
 
-enum { OWN_OPTIONS = 3, MOST_THREADS = 1024 };
+enum { OWN_OPTIONS = 2, MOST_THREADS = 1024 };
+enum { ALL_OPTIONS = OWN_OPTIONS + TEXT_OPTIONS + STANDARD_OPTIONS + 1 };
 
 typedef struct settings {
     const char *weights;
     long long threads;
-    bool help;
+    standard_options standard;
     text_settings text;
 } settings;
 
-static void option_table(settings *s, option_row rows[OWN_OPTIONS + TEXT_OPTIONS + 1])
+static void option_table(settings *s, option_row rows[ALL_OPTIONS])
 {
     const option_row table[OWN_OPTIONS] = {
         {"--weights", NULL, OPTION_STRING, &s->weights, "FILE.lutw",
          "the weights (default: beside the library)"},
         {"--threads", NULL, OPTION_INTEGER, &s->threads, "N",
-         "run on N threads (default: 1); the text is the same", 1, MOST_THREADS},
-        {"--help", "-h", OPTION_FLAG, &s->help, NULL, "show this help"}};
+         "run on N threads (default: 1); the text is the same", 1, MOST_THREADS}};
     memcpy(rows, table, sizeof table);
     text_option_rows(&s->text, rows + OWN_OPTIONS);
-    rows[OWN_OPTIONS + TEXT_OPTIONS] = (option_row){NULL};
+    standard_option_rows(&s->standard, rows + OWN_OPTIONS + TEXT_OPTIONS);
+    rows[ALL_OPTIONS - 1] = (option_row){NULL};
 }
 
 static bool run_text(arena *a, diagnostics *d, const char *path, const settings *s)
@@ -49,13 +50,15 @@ static bool run_text(arena *a, diagnostics *d, const char *path, const settings 
 // False: *code is what to return.
 static bool read_options(arena *a, int argc, char **argv, settings *s, const char **path, int *code)
 {
-    option_row rows[OWN_OPTIONS + TEXT_OPTIONS + 1];
+    option_row rows[ALL_OPTIONS];
     options_result result;
     option_table(s, rows);
     *code = EXIT_USAGE;
     if (!options_parse(tool, rows, argc, argv, false, a, &result))
         return false;
-    if (s->help) {
+    if (standard_options_end("lutrun", &s->standard, "", code))
+        return false;
+    if (s->standard.help) {
         options_help(tool, synopsis, rows);
         *code = EXIT_OK;
         return false;

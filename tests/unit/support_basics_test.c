@@ -302,6 +302,7 @@ static bool parse(settings *s, options_result *r, arena *a, bool stop, int argc,
         {"--level", "-O", OPTION_INTEGER, &s->level, "N", "how much", 0, 3},
         {"--rate", NULL, OPTION_NUMBER, &s->rate, "X", "how fast", 0, 0},
         {"--input", NULL, OPTION_LIST, &s->inputs, "NAME=VALUE", "what", 0, 0},
+        {"-f", NULL, OPTION_FOREIGN, NULL, NULL, "--output does it", 0, 0},
         {0},
     };
     *s = (settings){0};
@@ -348,6 +349,8 @@ static void bad_options_are_refused(void **state)
     assert_false(PARSE(false, "--level=x"));
     assert_false(PARSE(false, "--rate", "fast"));
     assert_false(PARSE(false, "-x"));
+    assert_false(PARSE(false, "-f"));
+    assert_false(PARSE(false, "-f=1"));
     arena_destroy(a);
 }
 
