@@ -193,7 +193,7 @@ ir_value *low_index_operand(lowering *l, const ir_value *v)
 {
     if (v->kind == IR_VALUE_RESULT)
         return low_index(l, (int64_t)ir_number(v->op, "value"));
-    return l->inputs[v->index].scalar;
+    return low_input(l, v)->scalar;
 }
 
 ir_value *low_broadcast(lowering *l, ir_value *scalar)

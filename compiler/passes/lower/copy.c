@@ -64,7 +64,7 @@ static void write_state(lowering *l, const ir_op *op, const place *state, const 
 // Each index of the first dimension has a position in the second one.
 static void write_slots(lowering *l, const ir_op *op, const place *state, const place *x)
 {
-    const place *positions = &l->inputs[ir_operand_named(op, "position")->index];
+    const place *positions = low_input(l, ir_operand_named(op, "position"));
     unsigned rank = state->type->rank;
     ir_value *row = product(l, state->type, 2, rank), *slot = product(l, state->type, 1, rank);
     ir_value *length = low_mul(l, low_dim(l, x->type->dims[1]), row), *zero = low_index(l, 0);
@@ -99,7 +99,7 @@ static void copy_slice(lowering *l, const ir_op *op, const place *x, const place
 
 static const place *operand_place(lowering *l, const ir_op *op, unsigned slot)
 {
-    return &l->inputs[ir_operand(op, slot)->index];
+    return low_input(l, ir_operand(op, slot));
 }
 
 static void copy_op(lowering *l, const ir_op *op)

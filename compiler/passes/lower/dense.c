@@ -21,8 +21,8 @@ typedef struct dense {
 static void dots(lowering *l, ir_op *op, ir_value *row, ir_value *column, unsigned count,
                  ir_value **sums)
 {
-    ir_value *x = l->inputs[ir_operand(op, 0)->index].buffer;
-    ir_value *w = l->inputs[ir_operand(op, 1)->index].buffer;
+    ir_value *x = low_input(l, ir_operand(op, 0))->buffer;
+    ir_value *w = low_input(l, ir_operand(op, 1))->buffer;
     ir_value *zero = low_index(l, 0), *initial[COLUMNS], *next[COLUMNS];
     int64_t depth = ir_operand(op, 1)->type->dims[1].value;
     for (unsigned i = 0; i < count; i++)
@@ -51,8 +51,7 @@ static void build_columns(lowering *l, const product *p, ir_value *row, ir_value
     dots(l, p->op, row, low_add(l, first, columns.counter), count, y);
     for (unsigned i = 0; i < count; i++) {
         if (scale)
-            y[i] =
-                low_binary(l, IR_MUL, y[i], low_load(l, l->inputs[scale->index].buffer, zero, row));
+            y[i] = low_binary(l, IR_MUL, y[i], low_load(l, low_input(l, scale)->buffer, zero, row));
         low_store(l, low_cast(l, y[i], p->op->results[0].type->scalar), p->block, zero,
                   low_add(l, columns.counter, low_index(l, i)));
     }

@@ -50,7 +50,7 @@ static ir_value *of_column_tile(const dense_matrix *k, unsigned number, const ma
                                 int64_t offset, const ir_type *type)
 {
     lowering *l = k->l;
-    ir_value *stream = l->inputs[ir_operand(k->products[number].op, 1)->index].buffer;
+    ir_value *stream = low_input(l, ir_operand(k->products[number].op, 1))->buffer;
     ir_value *tile = low_div(l, b->first_column, low_index(l, l->n));
     ir_value *at = low_mul(l, tile, low_index(l, k->bytes[number].column_tile_bytes));
     return low_view(l, stream, low_index(l, 0), low_add(l, at, low_index(l, offset)), type);
@@ -72,7 +72,7 @@ static ir_value *weights_of(const dense_matrix *k, unsigned number, const matrix
     if (k->unpacked[number])
         return k->unpacked[number];
     if (!k->sums[number])
-        return l->inputs[w->index].buffer;
+        return low_input(l, w)->buffer;
     ir_dim dims[2] = {ir_dim_constant(l->n), w->type->dims[1]};
     *first = column_in_tile(k, b);
     return of_column_tile(k, number, b, 0, ir_type_buffer(l->module, x->type->scalar, 2, dims));
@@ -84,7 +84,7 @@ static void multiply_step(const dense_matrix *k, unsigned number, const matrix_b
 {
     lowering *l = k->l;
     const ir_op *op = k->products[number].op;
-    const place *x = &l->inputs[ir_operand(op, 0)->index];
+    const place *x = low_input(l, ir_operand(op, 0));
     ir_value *a[ROW_TILES], *first, *w = weights_of(k, number, b, &first);
     int64_t depth = ir_operand(op, 1)->type->dims[1].value;
     for (unsigned i = 0; i < b->row_tiles; i++)
@@ -117,8 +117,8 @@ static void scale_sums(const dense_matrix *k, unsigned number, const matrix_bloc
                   low_index(l, 1), 0, NULL);
     ir_value *of_row = NULL;
     if (scale)
-        of_row = low_load(l, l->inputs[scale->index].buffer, zero,
-                          low_add(l, b->first_row, rows.counter));
+        of_row =
+            low_load(l, low_input(l, scale)->buffer, zero, low_add(l, b->first_row, rows.counter));
     low_strip_begin(l, &strip, low_index(l, b->columns), "f32", 0, NULL);
     ir_value *factor = low_vload(l, columns, zero, low_add(l, first, strip.counter), 1);
     if (of_row)
@@ -220,7 +220,7 @@ static bool prepare_planes(dense_matrix *k)
         k->unpacked[i] = NULL;
         if (!quant_format_parse(w->type->format, &f) || !quant_looks_up(&f))
             continue;
-        k->planes[i] = unpack_table(l, &l->inputs[w->index], &f);
+        k->planes[i] = unpack_table(l, low_input(l, w), &f);
         k->unpacked[i] = low_scratch(l, ir_operand(k->products[i].op, 0)->type->scalar,
                                      COLUMN_TILES * k->tile_columns, w->type->dims[1].value);
         any = true;

@@ -41,8 +41,8 @@ static bool is_copied(const lowering *l, scalar_type t, int64_t depth)
 
 dense_tiles *dense_tiles_of(lowering *l, const product *p)
 {
-    ir_value *w = l->inputs[ir_operand(p->op, 1)->index].buffer;
-    const place *x = &l->inputs[ir_operand(p->op, 0)->index];
+    ir_value *w = low_input(l, ir_operand(p->op, 1))->buffer;
+    const place *x = low_input(l, ir_operand(p->op, 0));
     scalar_type t = w->type->scalar;
     if (is_native(l->context) || !(may_scale(t) || t == SCALAR_BF16) ||
         !schedule_dense_tiles(l->context->machine, scalar_size(t)))
@@ -70,7 +70,7 @@ ir_value *dense_tiles_block(lowering *l, scalar_type t, int64_t columns)
 static void copy_rows(dense_tiles *k, ir_value *row, unsigned count)
 {
     lowering *l = k->l;
-    ir_value *x = l->inputs[ir_operand(k->p->op, 0)->index].buffer;
+    ir_value *x = low_input(l, ir_operand(k->p->op, 0))->buffer;
     ir_value *depth = low_index(l, k->depth), *end = low_index(l, k->x->type->dims[1].value);
     for (unsigned r = 0; r < count; r++) {
         low_loop strip;
@@ -110,9 +110,8 @@ static void store_sum(const dense_tiles *k, const tile_block *b, ir_value *i, ir
     ir_value *row = b->rows > 1 ? low_div(l, i, columns) : zero;
     ir_value *column = b->rows > 1 ? low_rem(l, i, columns) : i;
     if (scale)
-        sum =
-            low_binary(l, IR_MUL, sum,
-                       low_load(l, l->inputs[scale->index].buffer, zero, low_add(l, k->row, row)));
+        sum = low_binary(l, IR_MUL, sum,
+                         low_load(l, low_input(l, scale)->buffer, zero, low_add(l, k->row, row)));
     low_store(l, low_cast(l, sum, k->p->block->type->scalar), k->p->block, row,
               low_add(l, b->column, column));
 }

@@ -62,7 +62,7 @@ ir_value *low_broadcast_row(lowering *l, const ir_type *t, const ir_type *result
 static const place *input_place(lowering *l, ir_value *v)
 {
     if (v->kind == IR_VALUE_ARGUMENT && v->block == l->region)
-        return &l->inputs[v->index];
+        return low_input(l, v);
     return NULL;
 }
 

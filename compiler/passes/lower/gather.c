@@ -47,8 +47,8 @@ bool lower_gather_kernel(lowering *l)
     while (op->code != IR_GATHER)
         op = op->next;
     l->at.where = op->where;
-    const place *table = &l->inputs[ir_operand(op, 0)->index];
-    const place *indices = &l->inputs[ir_operand(op, 1)->index], *y = &l->outputs[0];
+    const place *table = low_input(l, ir_operand(op, 0));
+    const place *indices = low_input(l, ir_operand(op, 1)), *y = &l->outputs[0];
     quant_format format = {.kind = QUANT_DENSE};
     if (table->type->kind == IR_WEIGHT && !quant_format_parse(table->type->format, &format)) {
         diagnostic_error(l->context->diagnostics, op->where,

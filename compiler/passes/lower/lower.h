@@ -67,6 +67,12 @@ typedef struct lowering {
     } factors[4];
 } lowering;
 
+// What a region argument of the kernel is.
+static inline const place *low_input(const lowering *l, const ir_value *v)
+{
+    return &l->inputs[v->index];
+}
+
 // ---- small builders (build.c); index arithmetic folds constants
 ir_value *low_index(lowering *l, int64_t value);
 ir_value *low_number(lowering *l, scalar_type t, double value);

@@ -81,9 +81,9 @@ bool lower_rope_kernel(lowering *l)
     while (op->code != IR_ROPE)
         op = op->next;
     const ir_type *x = ir_operand(op, 0)->type, *angles = ir_operand(op, 1)->type;
-    rotation r = {.x = &l->inputs[ir_operand(op, 0)->index],
-                  .cosine = &l->inputs[ir_operand(op, 1)->index],
-                  .sine = &l->inputs[ir_operand(op, 2)->index],
+    rotation r = {.x = low_input(l, ir_operand(op, 0)),
+                  .cosine = low_input(l, ir_operand(op, 1)),
+                  .sine = low_input(l, ir_operand(op, 2)),
                   .y = &l->outputs[0],
                   .heads = x->dims[x->rank - 2],
                   .pairs = low_columns(angles).value,
