@@ -1,5 +1,6 @@
 #include "compiler/ir/parser.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,6 +94,22 @@ bool lir_integer(parser *p, const char *what, int64_t minimum, int64_t maximum, 
         return lir_error(p, p->now.where, "expected %s, a whole number in %lld..%lld", what,
                          (long long)minimum, (long long)maximum);
     *out = value;
+    lir_advance(p);
+    return true;
+}
+
+bool lir_number(parser *p, double *out)
+{
+    const char *s = arena_string(p->arena, p->now.start, p->now.length);
+    bool negative = *s == '-';
+    if ((p->now.kind != TOKEN_NUMBER && p->now.kind != TOKEN_WORD))
+        return lir_expected(p, "a number");
+    if (!strcmp(s + negative, "inf"))
+        *out = negative ? -(double)INFINITY : (double)INFINITY;
+    else if (!strcmp(s + negative, "nan"))
+        *out = (double)NAN;
+    else if (p->now.kind != TOKEN_NUMBER || !text_to_double(s, out))
+        return lir_expected(p, "a number");
     lir_advance(p);
     return true;
 }

@@ -1,26 +1,7 @@
-#include "compiler/ir/parser.h"
-
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
+// Statements and blocks: results, what stands behind the operation, regions.
+#include "compiler/ir/statement.h"
 
 ir_value lir_poison;
-
-// A statement "%a, %b = name ..." while it is read.
-typedef struct statement {
-    ir_opcode code;
-    token name; // of the op
-    ARRAY_OF(token) results;
-    ARRAY_OF(ir_value *) operands;
-    ARRAY_OF(ir_attribute) attributes;
-    ARRAY_OF(token) arguments; // of the region
-    ARRAY_OF(const ir_type *) argument_types;
-    ARRAY_OF(const ir_type *) types;
-    bool poisoned;
-    location where;
-    size_t visible;
-    ir_op *op; // once its regions can be read
-} statement;
 
 // ---------------------------------------------------------------------- names
 
@@ -47,239 +28,6 @@ static void leave_scope(parser *p, size_t visible)
         scoped_name s = p->visible.items[--p->visible.count];
         ir_mapping_put(p->names, s.name, s.hidden);
     }
-}
-
-static bool parse_value(parser *p, ir_value **out)
-{
-    const token t = p->now;
-    if (t.kind == TOKEN_GLOBAL) {
-        ir_global *g = ir_global_find(p->module, t.value);
-        if (!g)
-            return lir_error(p, t.where, "@%s is not declared; add a 'weight' or 'state' above",
-                             t.value);
-        *out = &g->value;
-    } else if (t.kind == TOKEN_VALUE) {
-        *out = ir_mapping_find(p->names, t.value);
-        if (!*out)
-            return lir_error(p, t.where, "%%%s is not defined here", t.value);
-    } else {
-        return lir_expected(p, "a value like %x or @weight");
-    }
-    lir_advance(p);
-    return true;
-}
-
-static bool add_value(parser *p, statement *s)
-{
-    ir_value *v;
-    if (!parse_value(p, &v))
-        return false;
-    s->poisoned |= v == &lir_poison;
-    ARRAY_PUSH(p->arena, &s->operands, v);
-    return true;
-}
-
-// ------------------------------------------------------------------- attributes
-
-bool lir_number(parser *p, double *out)
-{
-    const char *s = arena_string(p->arena, p->now.start, p->now.length);
-    bool negative = *s == '-';
-    if ((p->now.kind != TOKEN_NUMBER && p->now.kind != TOKEN_WORD))
-        return lir_expected(p, "a number");
-    if (!strcmp(s + negative, "inf"))
-        *out = negative ? -(double)INFINITY : (double)INFINITY;
-    else if (!strcmp(s + negative, "nan"))
-        *out = (double)NAN;
-    else if (p->now.kind != TOKEN_NUMBER || !text_to_double(s, out))
-        return lir_expected(p, "a number");
-    lir_advance(p);
-    return true;
-}
-
-static bool parse_list(parser *p, ir_attribute *v)
-{
-    ARRAY_OF(int64_t) values = {0};
-    int64_t value;
-    if (!lir_expect(p, "["))
-        return false;
-    while (!lir_accept(p, "]")) {
-        if ((values.count && !lir_expect(p, ",")) ||
-            !lir_integer(p, "a list element", INT64_MIN, INT64_MAX, &value))
-            return false;
-        ARRAY_PUSH(p->arena, &values, value);
-    }
-    v->integer = (int64_t)values.count;
-    v->list = values.items;
-    return true;
-}
-
-static bool parse_boolean(parser *p, ir_attribute *v)
-{
-    v->integer = token_is(&p->now, "true");
-    return lir_accept(p, "true") || lir_accept(p, "false") || lir_expected(p, "true or false");
-}
-
-static bool parse_choice(parser *p, const ir_attribute_row *row, ir_attribute *v)
-{
-    location where = p->now.where;
-    if (!lir_word(p, "a word", &v->text))
-        return false;
-    return ir_attribute_word_allowed(row, v->text) ||
-           lir_error(p, where, "'%s' is one of {%.*s}, not '%s'", row->name,
-                     (int)strcspn(row->words, "}"), row->words, v->text);
-}
-
-static bool parse_attribute_value(parser *p, statement *s, const ir_attribute_row *row)
-{
-    ir_attribute v = {.name = arena_intern(p->arena, row->name), .kind = row->kind};
-    bool good = false;
-    switch (row->kind) {
-    case IR_ATTR_INTEGER:
-        good = lir_integer(p, "a whole number", INT64_MIN, INT64_MAX, &v.integer);
-        break;
-    case IR_ATTR_NUMBER: good = lir_number(p, &v.number); break;
-    case IR_ATTR_BOOLEAN: good = parse_boolean(p, &v); break;
-    case IR_ATTR_NAME: good = parse_choice(p, row, &v); break;
-    case IR_ATTR_TEXT: good = lir_text(p, "a text in quotes", &v.text); break;
-    case IR_ATTR_LIST: good = parse_list(p, &v); break;
-    }
-    if (good)
-        ARRAY_PUSH(p->arena, &s->attributes, v);
-    return good;
-}
-
-static bool unknown_attribute(parser *p, const statement *s, location where, const char *name)
-{
-    const ir_signature *row = ir_signature_of(s->code);
-    const char *names[IR_MAX_ATTRIBUTES];
-    for (unsigned i = 0; i < row->n_attributes; i++)
-        names[i] = row->attributes[i].name;
-    const char *near = text_nearest(name, names, row->n_attributes);
-    return lir_error(p, where, "'%s' has no attribute '%s'%s%s%s", ir_op_rows[s->code].name, name,
-                     near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
-}
-
-static bool parse_attribute(parser *p, statement *s)
-{
-    location where = p->now.where;
-    const char *name;
-    if (!lir_word(p, "an attribute's name", &name))
-        return false;
-    const ir_attribute_row *row = ir_attribute_row_of(s->code, name);
-    if (!row)
-        return unknown_attribute(p, s, where, name);
-    for (size_t i = 0; i < s->attributes.count; i++)
-        if (!strcmp(s->attributes.items[i].name, name))
-            return lir_error(p, where, "attribute '%s' is given twice", name);
-    return lir_expect(p, "=") && parse_attribute_value(p, s, row);
-}
-
-// "{name = value, ...}"; a brace that starts a region is left alone.
-static bool parse_attributes(parser *p, statement *s)
-{
-    if (!token_is(&p->now, "{"))
-        return true;
-    token word = lir_peek(p);
-    if (ir_op_rows[s->code].n_regions && (word.first || word.kind != TOKEN_WORD))
-        return true;
-    lir_advance(p);
-    do
-        if (!parse_attribute(p, s))
-            return false;
-    while (lir_accept(p, ","));
-    return lir_expect(p, "}");
-}
-
-// --------------------------------------------------------------------- operands
-
-static unsigned required_operands(const ir_signature *row)
-{
-    unsigned count = 0;
-    for (unsigned i = 0; i < ir_fixed_operands(row); i++)
-        count += !row->operands[i].optional;
-    return count;
-}
-
-// Puts positional values into the required slots in order, then behind all.
-static bool place_positional(parser *p, statement *s, ir_value **fixed, ir_value *v,
-                             unsigned position)
-{
-    const ir_signature *row = ir_signature_of(s->code);
-    unsigned required = required_operands(row);
-    if (position >= required) {
-        if (!row->variadic)
-            return lir_error(p, p->last.where, "'%s' takes %u operand%s by position%s",
-                             ir_op_rows[s->code].name, required, required == 1 ? "" : "s",
-                             ir_fixed_operands(row) > required ? "; optional ones are named" : "");
-        ARRAY_PUSH(p->arena, &s->operands, v);
-        return true;
-    }
-    for (unsigned i = 0;; i++) {
-        if (row->operands[i].optional || position--)
-            continue;
-        fixed[i] = v;
-        return true;
-    }
-}
-
-static bool parse_named_operand(parser *p, statement *s, ir_value **fixed)
-{
-    location where = p->now.where;
-    const char *name;
-    ir_value *v;
-    if (!lir_word(p, "an operand", &name))
-        return false;
-    int slot = ir_operand_slot(s->code, name);
-    if (slot < 0 || !ir_signature_of(s->code)->operands[slot].optional)
-        return lir_error(p, where, "'%s' has no optional operand '%s'", ir_op_rows[s->code].name,
-                         name);
-    if (fixed[slot])
-        return lir_error(p, where, "operand '%s' is given twice", name);
-    if (!lir_expect(p, "=") || !parse_value(p, &v))
-        return false;
-    s->poisoned |= v == &lir_poison;
-    fixed[slot] = v;
-    return true;
-}
-
-static bool parse_operand(parser *p, statement *s, ir_value **fixed, unsigned *position)
-{
-    ir_value *v;
-    if (p->now.kind == TOKEN_WORD)
-        return parse_named_operand(p, s, fixed);
-    if (!parse_value(p, &v))
-        return false;
-    s->poisoned |= v == &lir_poison;
-    return place_positional(p, s, fixed, v, (*position)++);
-}
-
-static bool starts_operand(const parser *p)
-{
-    return !p->now.first && (p->now.kind == TOKEN_VALUE || p->now.kind == TOKEN_GLOBAL ||
-                             p->now.kind == TOKEN_WORD || p->now.kind == TOKEN_BAD);
-}
-
-static bool parse_operands(parser *p, statement *s)
-{
-    const ir_signature *row = ir_signature_of(s->code);
-    ir_value *fixed[IR_MAX_SLOTS] = {0};
-    unsigned n = ir_fixed_operands(row), position = 0;
-    for (unsigned i = 0; i < n; i++)
-        ARRAY_PUSH(p->arena, &s->operands, NULL);
-    if (starts_operand(p)) {
-        do
-            if (!parse_operand(p, s, fixed, &position))
-                return false;
-        while (lir_accept(p, ","));
-    }
-    for (unsigned i = 0; i < n; i++)
-        s->operands.items[i] = fixed[i];
-    for (unsigned i = 0; i < n; i++)
-        if (!fixed[i] && !row->operands[i].optional)
-            return lir_error(p, s->name.where, "'%s' needs operand '%s'", ir_op_rows[s->code].name,
-                             row->operands[i].name);
-    return true;
 }
 
 // -------------------------------------------------------------------- building
@@ -344,7 +92,8 @@ static bool parse_bindings(parser *p, statement *s)
             return lir_expected(p, "%name = %value : type");
         ARRAY_PUSH(p->arena, &s->arguments, p->now);
         lir_advance(p);
-        if (!lir_expect(p, "=") || !add_value(p, s) || !lir_expect(p, ":") || !lir_type(p, &type))
+        if (!lir_expect(p, "=") || !statement_value(p, s) || !lir_expect(p, ":") ||
+            !lir_type(p, &type))
             return false;
         ARRAY_PUSH(p->arena, &s->argument_types, type);
     }
@@ -381,9 +130,9 @@ static bool parse_region(parser *p, statement *s, unsigned index)
 
 static bool parse_kernel(parser *p, statement *s, ir_block *b)
 {
-    return parse_attribute_value(p, s, ir_attribute_row_of(IR_KERNEL, "name")) &&
-           parse_attribute_value(p, s, ir_attribute_row_of(IR_KERNEL, "kind")) &&
-           parse_bindings(p, s) && parse_attributes(p, s) && open_region(p, s, b) &&
+    return statement_attribute(p, s, ir_attribute_row_of(IR_KERNEL, "name")) &&
+           statement_attribute(p, s, ir_attribute_row_of(IR_KERNEL, "kind")) &&
+           parse_bindings(p, s) && statement_attributes(p, s) && open_region(p, s, b) &&
            parse_region(p, s, 0);
 }
 
@@ -394,35 +143,34 @@ static bool parse_carried(parser *p, statement *s)
 
 static bool parse_for(parser *p, statement *s, ir_block *b)
 {
-    return add_counter(p, s) && lir_expect(p, "=") && add_value(p, s) && lir_expect(p, "to") &&
-           add_value(p, s) && lir_expect(p, "step") && add_value(p, s) && parse_carried(p, s) &&
-           parse_attributes(p, s) && open_region(p, s, b) && parse_region(p, s, 0);
+    return add_counter(p, s) && lir_expect(p, "=") && statement_value(p, s) &&
+           lir_expect(p, "to") && statement_value(p, s) && lir_expect(p, "step") &&
+           statement_value(p, s) && parse_carried(p, s) && statement_attributes(p, s) &&
+           open_region(p, s, b) && parse_region(p, s, 0);
 }
 
 static bool parse_strip(parser *p, statement *s, ir_block *b)
 {
     return add_counter(p, s) && lir_expect(p, ",") && add_counter(p, s) && lir_expect(p, "in") &&
-           add_value(p, s) && parse_carried(p, s) && parse_attributes(p, s) &&
+           statement_value(p, s) && parse_carried(p, s) && statement_attributes(p, s) &&
            open_region(p, s, b) && parse_region(p, s, 0);
 }
 
 static bool parse_if(parser *p, statement *s, ir_block *b)
 {
-    return add_value(p, s) && open_region(p, s, b) && parse_region(p, s, 0) &&
+    return statement_value(p, s) && open_region(p, s, b) && parse_region(p, s, 0) &&
            lir_expect(p, "else") && parse_region(p, s, 1);
 }
 
 // ------------------------------------------------------------- forms of other ops
 
-static bool parse_constant(parser *p, statement *s, ir_block *b)
+static bool parse_constant(parser *p, statement *s)
 {
-    (void)b;
-    return parse_attribute_value(p, s, ir_attribute_row_of(IR_CONSTANT, "value"));
+    return statement_attribute(p, s, ir_attribute_row_of(IR_CONSTANT, "value"));
 }
 
-static bool parse_symbol(parser *p, statement *s, ir_block *b)
+static bool parse_symbol(parser *p, statement *s)
 {
-    (void)b;
     ir_attribute v = {.name = arena_intern(p->arena, "symbol"), .kind = IR_ATTR_TEXT};
     if (!lir_word(p, "a dimension's name", &v.text))
         return false;
@@ -430,9 +178,8 @@ static bool parse_symbol(parser *p, statement *s, ir_block *b)
     return true;
 }
 
-static bool parse_call(parser *p, statement *s, ir_block *b)
+static bool parse_call(parser *p, statement *s)
 {
-    (void)b;
     ir_attribute v = {.name = arena_intern(p->arena, "callee"), .kind = IR_ATTR_TEXT};
     if (p->now.kind != TOKEN_GLOBAL)
         return lir_expected(p, "a function like @f");
@@ -442,28 +189,27 @@ static bool parse_call(parser *p, statement *s, ir_block *b)
     if (!lir_expect(p, "("))
         return false;
     while (!lir_accept(p, ")"))
-        if ((s->operands.count && !lir_expect(p, ",")) || !add_value(p, s))
+        if ((s->operands.count && !lir_expect(p, ",")) || !statement_value(p, s))
             return false;
     return true;
 }
 
-static bool parse_generic(parser *p, statement *s, ir_block *b)
+static bool parse_generic(parser *p, statement *s)
 {
-    (void)b;
-    return parse_operands(p, s) && parse_attributes(p, s);
+    return statement_operands(p, s) && statement_attributes(p, s);
 }
 
 static bool parse_form(parser *p, statement *s, ir_block *b)
 {
     switch (s->code) {
-    case IR_CONSTANT: return parse_constant(p, s, b);
-    case IR_DIMENSION: return parse_symbol(p, s, b);
-    case IR_CALL: return parse_call(p, s, b);
+    case IR_CONSTANT: return parse_constant(p, s);
+    case IR_DIMENSION: return parse_symbol(p, s);
+    case IR_CALL: return parse_call(p, s);
     case IR_KERNEL: return parse_kernel(p, s, b);
     case IR_FOR: return parse_for(p, s, b);
     case IR_STRIP: return parse_strip(p, s, b);
     case IR_IF: return parse_if(p, s, b);
-    default: return parse_generic(p, s, b);
+    default: return parse_generic(p, s);
     }
 }
 
