@@ -61,12 +61,7 @@ static strip_code code_from(emitter *e, LLVMValueRef first)
 // of tiles, hands it on. LLVM would compute it just before it is used otherwise.
 static LLVMValueRef pinned(emitter *e, LLVMValueRef v)
 {
-    static const char constraints[] = "=^vr,0";
-    LLVMTypeRef type = LLVMTypeOf(v);
-    LLVMTypeRef function = LLVMFunctionType(type, &type, 1, false);
-    LLVMValueRef nothing = LLVMGetInlineAsm(function, "", 0, constraints, strlen(constraints), true,
-                                            false, LLVMInlineAsmDialectATT, false);
-    return LLVMBuildCall2(e->builder, function, nothing, &v, 1, "");
+    return assembly(e, "", "=^vr,0", LLVMTypeOf(v), &v, 1);
 }
 
 static bool replace_uses(const strip_code *c, unsigned from, LLVMValueRef old, LLVMValueRef new)

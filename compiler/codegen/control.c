@@ -292,26 +292,17 @@ void emit_if(emitter *e, ir_op *op)
 // follows is never reached.
 void emit_trap(emitter *e, ir_op *op)
 {
-    const char *reason = ir_find(op, "reason")->text, *constraints = "{a0},{a1},~{memory}";
+    const char *reason = ir_find(op, "reason")->text;
     LLVMValueRef operands[] = {LLVMBuildGlobalStringPtr(e->builder, reason, "reason"),
                                int_constant(e, 64, (int64_t)strlen(reason))};
-    LLVMTypeRef types[] = {LLVMTypeOf(operands[0]), LLVMTypeOf(operands[1])};
-    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), types, 2, false);
-    LLVMValueRef unimp = LLVMGetInlineAsm(type, "unimp", 5, constraints, strlen(constraints), true,
-                                          false, LLVMInlineAsmDialectATT, false);
-    LLVMBuildCall2(e->builder, type, unimp, operands, 2, "");
+    assembly(e, "unimp", "{a0},{a1},~{memory}", LLVMVoidTypeInContext(e->context), operands, 2);
 }
 
 // A service of docs/program.md without arguments.
 static void call_service(emitter *e, service number)
 {
-    const char *constraints = "{a7},~{a0},~{memory}";
     LLVMValueRef operand = int_constant(e, 64, number);
-    LLVMTypeRef word = LLVMTypeOf(operand);
-    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), &word, 1, false);
-    LLVMValueRef ecall = LLVMGetInlineAsm(type, "ecall", 5, constraints, strlen(constraints), true,
-                                          false, LLVMInlineAsmDialectATT, false);
-    LLVMBuildCall2(e->builder, type, ecall, &operand, 1, "");
+    assembly(e, "ecall", "{a7},~{a0},~{memory}", LLVMVoidTypeInContext(e->context), &operand, 1);
 }
 
 // Entries have hundreds of them, so they call one function. Of a single rank it does nothing.
@@ -319,9 +310,7 @@ static void declare_barrier(emitter *e)
 {
     LLVMTypeRef ranks = int_type(e, 64);
     LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), &ranks, 1, false);
-    e->barrier = LLVMAddFunction(e->llvm, "barrier", type);
-    LLVMSetLinkage(e->barrier, LLVMInternalLinkage);
-    add_attributes(e, e->barrier, false);
+    e->barrier = internal_function(e, "barrier", type);
 }
 
 void emit_barrier_function(emitter *e)

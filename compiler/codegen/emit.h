@@ -128,6 +128,11 @@ LLVMValueRef call_intrinsic(emitter *e, const char *name, unsigned n_overloads,
                             LLVMTypeRef *overloads, unsigned n, LLVMValueRef *arguments);
 LLVMValueRef all_lanes(emitter *e, unsigned lanes); // the mask of all ones
 
+// assembly.c: a statement of inline assembly, which stays where it is and in order with others.
+enum { ASSEMBLY_OPERANDS = 3 };
+LLVMValueRef assembly(emitter *e, const char *code, const char *constraints, LLVMTypeRef result,
+                      LLVMValueRef *operands, unsigned n);
+
 // convert.c: between the values of scalar types, as `cast` defines it.
 LLVMValueRef cast_scalar_type(emitter *e, LLVMValueRef x, scalar_type from, scalar_type to);
 

@@ -19,7 +19,6 @@
 #include "compiler/codegen/emit.h"
 
 #include <math.h>
-#include <string.h>
 
 static LLVMValueRef fused(emitter *e, LLVMValueRef x, LLVMValueRef y, LLVMValueRef z)
 {

@@ -2,8 +2,6 @@
 // statements, since LLVM would compute their addresses far ahead and keep them on the stack.
 #include "compiler/codegen/cpu/product.h"
 
-#include <string.h>
-
 // REACH, STEP: of the constants of prefetch.r. A loop for more lines than STRAIGHT, of ROUND each.
 enum { LINE = 64, REACH = 2048, STEP = 32, STRAIGHT = 64, ROUND = 16 };
 
@@ -23,17 +21,11 @@ static bool reaches(int64_t constant, int64_t lines)
 // One statement for lines that one pointer reaches.
 static void state_lines(emitter *e, LLVMValueRef base, int64_t constant, int64_t lines)
 {
-    static const char constraints[] = "r";
-    LLVMTypeRef pointer = LLVMTypeOf(base);
-    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), &pointer, 1, false);
     text code = {0};
     for (int64_t i = 0; i < lines; i++)
         text_printf(&code, "%sprefetch.r %lld($0)", i ? "\n\t" : "",
                     (long long)(constant + i * LINE));
-    LLVMValueRef assembly =
-        LLVMGetInlineAsm(type, code.data, code.length, constraints, strlen(constraints), true,
-                         false, LLVMInlineAsmDialectATT, false);
-    LLVMBuildCall2(e->builder, type, assembly, &base, 1, "");
+    assembly(e, text_string(&code), "r", LLVMVoidTypeInContext(e->context), &base, 1);
     text_free(&code);
 }
 

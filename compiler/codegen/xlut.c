@@ -301,23 +301,10 @@ static bool is_legal(const isa_instruction *i)
     return decoded.opcode == i->opcode;
 }
 
-static LLVMValueRef call_assembly(emitter *e, const text *statement, unsigned n,
-                                  LLVMValueRef *operands)
+static void emit_statement(emitter *e, const ir_op *op, xlut_statement s)
 {
     static const char *const constraints[] = {"~{memory}", "r,~{memory}", "r,r,~{memory}",
                                               "r,r,r,~{memory}"};
-    LLVMTypeRef types[3];
-    for (unsigned i = 0; i < n; i++)
-        types[i] = LLVMTypeOf(operands[i]);
-    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), types, n, false);
-    LLVMValueRef assembly =
-        LLVMGetInlineAsm(type, statement->data, statement->length, constraints[n],
-                         strlen(constraints[n]), true, false, LLVMInlineAsmDialectATT, false);
-    return LLVMBuildCall2(e->builder, type, assembly, operands, n, "");
-}
-
-static void emit_statement(emitter *e, const ir_op *op, xlut_statement s)
-{
     LLVMValueRef operands[3];
     const char *templates[3] = {0};
     unsigned n = place_operands(&s, operands, templates);
@@ -332,7 +319,8 @@ static void emit_statement(emitter *e, const ir_op *op, xlut_statement s)
         isa_disassemble(&line, &s.instruction, 0);
         text_append(&statement, "\t# ");
         append_mnemonic(&statement, text_string(&line));
-        LLVMValueRef call = call_assembly(e, &statement, n, operands);
+        LLVMValueRef call = assembly(e, text_string(&statement), constraints[n],
+                                     LLVMVoidTypeInContext(e->context), operands, n);
         if (op->code == IR_XLUT_MMA)
             note_lookup(e, call);
     }
