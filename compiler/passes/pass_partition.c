@@ -151,20 +151,26 @@ static lowering builder_in(partitioning *p, ir_function *f, ir_op *before)
                       .at = ir_builder_before(before)};
 }
 
-// Rounds n * rank / ranks .. n * (rank + 1) / ranks, quotients rounded up: of a single one, rank 0.
+// Of `count` rounds a rank has those from count * rank / ranks to count * (rank + 1) / ranks,
+// quotients rounded up: of a single one, rank 0. The first quotient's dividend; `count` more is the
+// second's.
+static ir_value *dividend(lowering *l, ir_value *count, ir_value *rank, ir_value *ranks)
+{
+    ir_value *less = low_sub(l, ranks, low_index(l, 1));
+    return low_add(l, low_mul(l, count, rank), less);
+}
+
 static void divide_parts(lowering *l, ir_op *loop, ir_value *rank, ir_value *ranks)
 {
     ir_value *lower = ir_operand(loop, 0), *upper = ir_operand(loop, 1);
-    ir_value *step = ir_operand(loop, 2), *less = low_sub(l, ranks, low_index(l, 1));
+    ir_value *step = ir_operand(loop, 2), *count = low_sub(l, upper, lower);
     int64_t single;
     bool by_one = low_is_constant(step, &single) && single == 1;
-    ir_value *count = low_sub(l, upper, lower);
     if (!by_one)
         count = low_div(l, low_add(l, count, low_sub(l, step, low_index(l, 1))), step);
-    ir_value *first = low_add(l, low_mul(l, count, rank), less);
-    ir_value *last = low_div(l, low_add(l, first, count), ranks);
-    first = low_div(l, first, ranks);
-    ir_value *end = low_add(l, lower, low_mul(l, last, step));
+    ir_value *before = dividend(l, count, rank, ranks);
+    ir_value *last = low_div(l, low_add(l, before, count), ranks);
+    ir_value *first = low_div(l, before, ranks), *end = low_add(l, lower, low_mul(l, last, step));
     ir_set_operand(loop, 0, low_add(l, lower, low_mul(l, first, step)));
     ir_set_operand(loop, 1, by_one ? end : low_min(l, upper, end));
 }
@@ -174,9 +180,7 @@ static void divide_cuts(lowering *l, ir_op *loop, ir_value *rank, ir_value *rank
 {
     ir_value *lower = ir_operand(loop, 0), *step = ir_operand(loop, 2);
     ir_value *count = low_sub(l, ir_operand(loop, 1), lower);
-    ir_value *less = low_sub(l, ranks, low_index(l, 1));
-    ir_value *before = low_add(l, low_mul(l, count, rank), less);
-    ir_value *first = low_div(l, before, ranks);
+    ir_value *before = dividend(l, count, rank, ranks), *first = low_div(l, before, ranks);
     ir_value *end = low_add(l, lower, low_div(l, low_add(l, before, count), ranks));
     first = low_add(l, lower, first);
     ir_value *all = low_mul(l, low_sub(l, end, first), step); // 0: no round at all
