@@ -3,6 +3,7 @@
 // keeps them in order, and carries its mnemonic as a comment.
 #include "compiler/codegen/emit.h"
 
+#include "compiler/target/instruction.h"
 #include "isa/options.h"
 
 #include <ctype.h>
@@ -60,50 +61,24 @@ static uint8_t updated_tile(emitter *e, const ir_op *op, const char *operand)
     return number;
 }
 
-static unsigned first_plane(void)
-{
-    return (unsigned)ir_operand_slot(IR_XLUT_MMA, "planes");
-}
-
 // The register of the first index plane; the others must follow it.
 static uint8_t plane_tiles(emitter *e, const ir_op *op)
 {
-    int first = tile_register(ir_operand(op, first_plane()));
-    for (unsigned i = first_plane(); i < op->n_operands; i++)
-        if (first < 0 || tile_register(ir_operand(op, i)) != first + (int)(i - first_plane())) {
+    int first = tile_register(ir_operand(op, tile_first_plane()));
+    for (unsigned i = tile_first_plane(); i < op->n_operands; i++)
+        if (first < 0 ||
+            tile_register(ir_operand(op, i)) != first + (int)(i - tile_first_plane())) {
             emit_error(e, "the planes of an xlut.mma must stand in consecutive tile registers");
             return 0;
         }
     return (uint8_t)first;
 }
 
-// --------------------------------------------------------------------- options
-
-static uint8_t option(emitter *e, const ir_op *op, const char *attribute, const char *const *names,
-                      unsigned n)
+static void check_planes(emitter *e, const ir_op *op, unsigned form)
 {
-    const char *word = ir_name(op, attribute);
-    for (unsigned i = 0; i < n; i++)
-        if (names[i] && !strcmp(names[i], word))
-            return (uint8_t)i;
-    emit_error(e, "the machine has no '%s' as %s of '%s'", word, attribute,
-               ir_op_rows[op->code].name);
-    return 0;
-}
-#define OPTION(e, op, attribute, names)                                                            \
-    option((e), (op), (attribute), (names), sizeof(names) / sizeof *(names))
-
-static uint8_t form_of(emitter *e, const ir_op *op)
-{
-    unsigned planes = op->n_operands - first_plane();
-    unsigned form = ir_name_is(op, "form", "ternary") ? XLUT_FORM_TERNARY
-                    : ir_name_is(op, "form", "full")  ? XLUT_FORM_FULL
-                                                      : XLUT_FORM_PLANES1 + planes - 1;
-    if (!planes || planes > 4 || xlut_form_planes(form) != planes) {
+    unsigned planes = op->n_operands - tile_first_plane();
+    if (!planes || planes > 4 || xlut_form_planes(form) != planes)
         emit_error(e, "an xlut.mma of this form cannot have %u planes", planes);
-        return 0;
-    }
-    return (uint8_t)form;
 }
 
 // -------------------------------------------------------------- the statements
@@ -128,136 +103,90 @@ static void set_address(emitter *e, xlut_statement *s, const ir_value *buffer)
     s->instruction.imm = (int32_t)(constant - high);
 }
 
-static xlut_statement move_tile(emitter *e, const ir_op *op)
+static void move_tile(emitter *e, const ir_op *op, xlut_statement *s)
 {
-    xlut_statement s = {0};
-    isa_instruction *i = &s.instruction;
     bool load = op->code == IR_XLUT_LD;
-    i->opcode = load ? ISA_LUT_LD : ISA_LUT_ST;
-    i->half = ir_boolean(op, "half");
-    *(load ? &i->rd : &i->rs2) = tile(e, op, load ? NULL : "t");
-    set_address(e, &s, ir_operand_named(op, load ? "from" : "to"));
-    return s;
+    *(load ? &s->instruction.rd : &s->instruction.rs2) = tile(e, op, load ? NULL : "t");
+    set_address(e, s, ir_operand_named(op, load ? "from" : "to"));
 }
 
-static xlut_statement prefetch(emitter *e, const ir_op *op)
+static void prefetch(emitter *e, const ir_op *op, xlut_statement *s)
 {
-    xlut_statement s = {.instruction.opcode = ISA_LUT_PF};
-    set_address(e, &s, ir_operand_named(op, "from"));
-    return s;
+    set_address(e, s, ir_operand_named(op, "from"));
 }
 
-static xlut_statement zero(emitter *e, const ir_op *op)
+static void zero(emitter *e, const ir_op *op, xlut_statement *s)
 {
-    return (xlut_statement){.instruction = {.opcode = ISA_LUT_ZERO, .rd = tile(e, op, NULL)}};
+    s->instruction.rd = tile(e, op, NULL);
 }
 
-static xlut_statement table(emitter *e, const ir_op *op)
+static void table(emitter *e, const ir_op *op, xlut_statement *s)
 {
-    xlut_statement s = {.instruction.opcode = ISA_LUT_TBL};
-    s.instruction.rd = tile(e, op, NULL);
-    s.instruction.activation = OPTION(e, op, "activation", xlut_activation_names);
-    s.instruction.table = OPTION(e, op, "table", xlut_table_names);
-    s.rs1 = register_operand(e, op, "from");
-    s.rs2 = register_operand(e, op, "stride");
-    s.rs3 = register_operand(e, op, "scales");
-    return s;
+    s->instruction.rd = tile(e, op, NULL);
+    s->rs1 = register_operand(e, op, "from");
+    s->rs2 = register_operand(e, op, "stride");
+    s->rs3 = register_operand(e, op, "scales");
 }
 
-static xlut_statement multiply(emitter *e, const ir_op *op)
+static void multiply(emitter *e, const ir_op *op, xlut_statement *s)
 {
-    xlut_statement s = {.instruction.opcode = ISA_LMMA};
-    isa_instruction *i = &s.instruction;
-    i->start = !ir_operand_named(op, "accumulator");
+    isa_instruction *i = &s->instruction;
     i->rd = i->start ? tile(e, op, NULL) : updated_tile(e, op, "accumulator");
     i->rs1 = tile(e, op, "table");
     i->rs2 = plane_tiles(e, op);
     if (ir_operand_named(op, "high") && (i->rs1 % 2 || tile(e, op, "high") != i->rs1 + 1))
         emit_error(e, "a table of two tiles must stand in an even register and the next one");
-    i->table = OPTION(e, op, "entry", xlut_table_names);
-    i->form = form_of(e, op);
-    i->rows = OPTION(e, op, "rows", xlut_rows_names);
-    i->slice = OPTION(e, op, "slice", xlut_slice_names);
-    return s;
+    check_planes(e, op, i->form);
 }
 
-static xlut_statement dequantize(emitter *e, const ir_op *op)
+static void dequantize(emitter *e, const ir_op *op, xlut_statement *s)
 {
-    xlut_statement s = {.instruction.opcode = ISA_LUT_DEQ};
-    s.instruction.rd = updated_tile(e, op, "d");
-    s.instruction.rs3 = tile(e, op, "c");
-    bool floating = ir_operand_named(op, "c")->type->tile == TILE_F32;
-    s.instruction.type = floating ? XLUT_SUM_F32 : XLUT_SUM_I32;
-    s.instruction.scale_type = OPTION(e, op, "scale", xlut_scale_names);
-    s.rs1 = register_operand(e, op, "weight_scale");
-    s.rs2 = register_operand(e, op, "table_scale");
-    return s;
+    s->instruction.rd = updated_tile(e, op, "d");
+    s->instruction.rs3 = tile(e, op, "c");
+    s->rs1 = register_operand(e, op, "weight_scale");
+    s->rs2 = register_operand(e, op, "table_scale");
 }
 
-static xlut_statement offset(emitter *e, const ir_op *op)
+static void offset(emitter *e, const ir_op *op, xlut_statement *s)
 {
-    xlut_statement s = {.instruction.opcode = ISA_LUT_OFF};
-    s.instruction.rd = updated_tile(e, op, "d");
-    s.instruction.scale_type = OPTION(e, op, "offset", xlut_scale_names);
-    s.rs1 = register_operand(e, op, "u");
-    s.rs2 = register_operand(e, op, "v");
-    return s;
+    s->instruction.rd = updated_tile(e, op, "d");
+    s->rs1 = register_operand(e, op, "u");
+    s->rs2 = register_operand(e, op, "v");
 }
 
-static xlut_statement move_rows(emitter *e, const ir_op *op)
+static void move_rows(emitter *e, const ir_op *op, xlut_statement *s)
 {
     bool load = op->code == IR_XLUT_LDA;
-    xlut_statement s = {.instruction.opcode = load ? ISA_LUT_LDA : ISA_LUT_STA};
-    s.instruction.rd = tile(e, op, load ? NULL : "c");
-    s.instruction.type = OPTION(e, op, "type", xlut_data_names);
-    s.rs1 = register_operand(e, op, load ? "from" : "to");
-    s.rs2 = register_operand(e, op, "stride");
-    s.rs3 = register_operand(e, op, "columns");
-    return s;
+    s->instruction.rd = tile(e, op, load ? NULL : "c");
+    s->rs1 = register_operand(e, op, load ? "from" : "to");
+    s->rs2 = register_operand(e, op, "stride");
+    s->rs3 = register_operand(e, op, "columns");
 }
 
-static xlut_statement load_matrix(emitter *e, const ir_op *op)
+static void move_matrix(emitter *e, const ir_op *op, xlut_statement *s)
 {
-    xlut_statement s = {0};
-    bool transposed = ir_name_is(op, "operand", "bt");
-    s.instruction.opcode = transposed ? ISA_LUT_LDT : ISA_LUT_LDM;
-    s.instruction.rd = tile(e, op, NULL);
-    if (!transposed)
-        s.instruction.type = OPTION(e, op, "operand", xlut_operand_names);
-    s.rs1 = register_operand(e, op, "from");
-    s.rs2 = register_operand(e, op, "stride");
-    s.rs3 = register_operand(e, op, "part");
-    return s;
+    bool load = op->code == IR_XLUT_LDM;
+    s->instruction.rd = tile(e, op, load ? NULL : "c");
+    s->rs1 = register_operand(e, op, load ? "from" : "to");
+    s->rs2 = register_operand(e, op, "stride");
+    s->rs3 = register_operand(e, op, "part");
 }
 
-static xlut_statement store_matrix(emitter *e, const ir_op *op)
+static void multiply_matrix(emitter *e, const ir_op *op, xlut_statement *s)
 {
-    xlut_statement s = {.instruction.opcode = ISA_LUT_STM};
-    s.instruction.rd = tile(e, op, "c");
-    s.rs1 = register_operand(e, op, "to");
-    s.rs2 = register_operand(e, op, "stride");
-    s.rs3 = register_operand(e, op, "part");
-    return s;
-}
-
-static xlut_statement multiply_matrix(emitter *e, const ir_op *op)
-{
-    xlut_statement s = {.instruction.opcode = ISA_MMA};
-    s.instruction.rd = updated_tile(e, op, "c");
-    s.instruction.rs1 = tile(e, op, "a");
-    s.instruction.rs2 = tile(e, op, "b");
-    s.instruction.type = OPTION(e, op, "type", xlut_mma_names);
-    return s;
+    s->instruction.rd = updated_tile(e, op, "c");
+    s->instruction.rs1 = tile(e, op, "a");
+    s->instruction.rs2 = tile(e, op, "b");
 }
 
 static const struct xlut_row {
     ir_opcode code;
-    xlut_statement (*make)(emitter *e, const ir_op *op);
+    void (*place)(emitter *e, const ir_op *op, xlut_statement *s); // sets registers and addresses
 } xlut_rows_of_ops[] = {
     {IR_XLUT_LD, move_tile},        {IR_XLUT_ST, move_tile},    {IR_XLUT_PF, prefetch},
     {IR_XLUT_ZERO, zero},           {IR_XLUT_TBL, table},       {IR_XLUT_MMA, multiply},
     {IR_XLUT_DEQ, dequantize},      {IR_XLUT_OFF, offset},      {IR_XLUT_LDA, move_rows},
-    {IR_XLUT_STA, move_rows},       {IR_XLUT_LDM, load_matrix}, {IR_XLUT_STM, store_matrix},
+    {IR_XLUT_STA, move_rows},       {IR_XLUT_LDM, move_matrix}, {IR_XLUT_STM, move_matrix},
     {IR_XLUT_MAC, multiply_matrix},
 };
 
@@ -334,7 +263,9 @@ void emit_xlut(emitter *e, ir_op *op)
     for (size_t i = 0; i < sizeof xlut_rows_of_ops / sizeof *xlut_rows_of_ops; i++) {
         if (xlut_rows_of_ops[i].code != op->code)
             continue;
-        xlut_statement s = xlut_rows_of_ops[i].make(e, op);
+        xlut_statement s = {0};
+        tile_instruction(op, &s.instruction);
+        xlut_rows_of_ops[i].place(e, op, &s);
         if (diagnostics_errors(e->diagnostics) == before)
             emit_statement(e, op, s);
     }

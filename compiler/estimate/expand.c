@@ -2,8 +2,6 @@
 // code generation makes of a program that consists of the function; a test compares.
 #include "compiler/estimate/internal.h"
 
-#include "isa/options.h"
-
 #include <string.h>
 
 #define STEP(mnemonic, count) {ISA_##mnemonic, count}
@@ -194,84 +192,5 @@ bool expand_elementwise(const ir_op *op, expansion *out)
     out->chain = r->chain ? r->chain : count_steps(out->steps);
     unsigned bits = t->kind == IR_INDEX ? 64 : scalar_rows[t->scalar].bits;
     out->sew = floating && bits < 32 ? 32 : bits < 8 ? 8 : bits;
-    return true;
-}
-
-// ------------------------------------------------------------------------------- tiles
-
-static uint8_t option_of(const ir_op *op, const char *attribute, const char *const *names,
-                         unsigned n)
-{
-    const char *word = ir_name(op, attribute);
-    for (unsigned i = 0; i < n; i++)
-        if (names[i] && !strcmp(names[i], word))
-            return (uint8_t)i;
-    INTERNAL_ERROR("no %s '%s' of %s", attribute, word, ir_op_rows[op->code].name);
-}
-#define OPTION_OF(op, attribute, names)                                                            \
-    option_of((op), (attribute), (names), sizeof(names) / sizeof *(names))
-
-static uint8_t form_number(const ir_op *op)
-{
-    unsigned planes = op->n_operands - (unsigned)ir_operand_slot(IR_XLUT_MMA, "planes");
-    return (uint8_t)(ir_name_is(op, "form", "ternary") ? XLUT_FORM_TERNARY
-                     : ir_name_is(op, "form", "full")  ? XLUT_FORM_FULL
-                                                       : XLUT_FORM_PLANES1 + planes - 1);
-}
-
-bool tile_instruction(const ir_op *op, isa_instruction *out)
-{
-    isa_instruction i = {0};
-    i.rs2 = ir_operand_slot(op->code, "stride") >= 0 && ir_operand_named(op, "stride");
-    switch (op->code) {
-    case IR_XLUT_LD:
-    case IR_XLUT_ST:
-        i.opcode = op->code == IR_XLUT_LD ? ISA_LUT_LD : ISA_LUT_ST;
-        i.half = ir_boolean(op, "half");
-        break;
-    case IR_XLUT_PF: i.opcode = ISA_LUT_PF; break;
-    case IR_XLUT_ZERO: i.opcode = ISA_LUT_ZERO; break;
-    case IR_XLUT_TBL:
-        i.opcode = ISA_LUT_TBL;
-        i.activation = OPTION_OF(op, "activation", xlut_activation_names);
-        i.table = OPTION_OF(op, "table", xlut_table_names);
-        i.rs3 = ir_operand_named(op, "scales") != NULL;
-        break;
-    case IR_XLUT_MMA:
-        i.opcode = ISA_LMMA;
-        i.start = !ir_operand_named(op, "accumulator");
-        i.table = OPTION_OF(op, "entry", xlut_table_names);
-        i.form = form_number(op);
-        i.rows = OPTION_OF(op, "rows", xlut_rows_names);
-        i.slice = OPTION_OF(op, "slice", xlut_slice_names);
-        break;
-    case IR_XLUT_DEQ:
-        i.opcode = ISA_LUT_DEQ;
-        i.scale_type = OPTION_OF(op, "scale", xlut_scale_names);
-        i.rs2 = ir_operand_named(op, "table_scale") != NULL;
-        break;
-    case IR_XLUT_OFF:
-        i.opcode = ISA_LUT_OFF;
-        i.scale_type = OPTION_OF(op, "offset", xlut_scale_names);
-        break;
-    case IR_XLUT_LDM: {
-        bool transposed = ir_name_is(op, "operand", "bt");
-        i.opcode = transposed ? ISA_LUT_LDT : ISA_LUT_LDM;
-        i.type = transposed ? 0 : OPTION_OF(op, "operand", xlut_operand_names);
-        break;
-    }
-    case IR_XLUT_STM: i.opcode = ISA_LUT_STM; break;
-    case IR_XLUT_MAC:
-        i.opcode = ISA_MMA;
-        i.type = OPTION_OF(op, "type", xlut_mma_names);
-        break;
-    case IR_XLUT_LDA:
-    case IR_XLUT_STA:
-        i.opcode = op->code == IR_XLUT_LDA ? ISA_LUT_LDA : ISA_LUT_STA;
-        i.type = OPTION_OF(op, "type", xlut_data_names);
-        break;
-    default: return false;
-    }
-    *out = i;
     return true;
 }

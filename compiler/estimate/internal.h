@@ -2,6 +2,7 @@
 #pragma once
 
 #include "compiler/estimate/estimate.h"
+#include "compiler/target/instruction.h"
 
 enum { LINE = 64, MAX_ROOTS = 32, MAX_DEPTH = 64 }; // as deep as the parser takes regions
 
@@ -81,8 +82,6 @@ typedef struct expansion {
     unsigned sew;   // of the operands that decide the element width
 } expansion;
 bool expand_elementwise(const ir_op *op, expansion *out);
-// The instruction of an operation on tiles, as code generation chooses it. False: not a tile's.
-bool tile_instruction(const ir_op *op, isa_instruction *out);
 
 // ---------------------------------------------------------------------- hart.c: pipeline, memory
 

@@ -12,6 +12,17 @@ static access tile_access(walker *w, const ir_op *op, const char *operand, int64
     return walk_span(w, v, rows > 1 && stride ? info(w, stride)->value : 0, bytes, rows, write);
 }
 
+// With general registers that are 1 where memory has a stride, or scales.
+static bool instruction_of(const ir_op *op, isa_instruction *out)
+{
+    if (!tile_instruction(op, out))
+        return false;
+    bool strided = ir_operand_slot(op->code, "stride") >= 0 && ir_operand_named(op, "stride");
+    out->rs2 = strided || (op->code == IR_XLUT_DEQ && ir_operand_named(op, "table_scale"));
+    out->rs3 = op->code == IR_XLUT_TBL && ir_operand_named(op, "scales");
+    return true;
+}
+
 // What an instruction touches, as docs/xlut.md says. Returns how many pieces.
 static unsigned tile_accesses(walker *w, const ir_op *op, const isa_instruction *in, access *out)
 {
@@ -161,7 +172,7 @@ bool walk_tile(walker *w, ir_op *op)
     access accesses[2];
     if (run_table(w, op))
         return true;
-    if (!tile_instruction(op, &in))
+    if (!instruction_of(op, &in))
         return false;
     const machine *m = w->frame->options->machine;
     bool full = in.opcode == ISA_LMMA && in.form == XLUT_FORM_FULL;
