@@ -415,7 +415,7 @@ typedef void cost_function(const machine *m, const isa_instruction *in, const is
     ROW(DEQUANTIZE, DEQUANTIZE, cost_dequantize)                                                   \
     ROW(MMA, MATRIX, cost_mma)
 
-const isa_unit isa_class_units[ISA_CLASS_COUNT] = {
+static const isa_unit isa_class_units[ISA_CLASS_COUNT] = {
 #define ROW(class, unit, function) [ISA_CLASS_##class] = ISA_UNIT_##unit,
     COSTS(ROW)
 #undef ROW

@@ -30,7 +30,6 @@ typedef enum isa_unit {
         ISA_UNIT_COUNT
 } isa_unit;
 extern const char *const isa_unit_names[ISA_UNIT_COUNT];
-extern const isa_unit isa_class_units[ISA_CLASS_COUNT];
 
 // The registers that decide how much an instruction does.
 typedef struct isa_shape {

@@ -240,7 +240,8 @@ static bool same_place(const char *a, const char *b)
     return x.st_dev == y.st_dev && x.st_ino == y.st_ino && strcmp(name_a, name_b) == 0;
 }
 
-bool same_file(const char *a, const char *b)
+// Whether both names lead to one regular file, or would: the same name in one folder.
+static bool same_file(const char *a, const char *b)
 {
     struct stat x, y;
     if (stat(a, &x) < 0 || stat(b, &y) < 0)

@@ -18,9 +18,6 @@ typedef struct mapped_file {
 bool file_map(diagnostics *d, const char *path, mapped_file *out);
 void file_unmap(mapped_file *f);
 
-// Whether both names lead to one regular file, or would: the same name in one folder.
-bool same_file(const char *a, const char *b);
-
 // Whether each output is a file of its own, none of the inputs nor another output; otherwise
 // reported. NULL and "-" are no files.
 bool outputs_apart(diagnostics *d, const char *const *outputs, size_t n_outputs,

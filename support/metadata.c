@@ -200,7 +200,7 @@ static bool read_version(byte_reader *r)
     return true;
 }
 
-bool gguf_header_read(byte_reader *r, gguf_header *out)
+static bool gguf_header_read(byte_reader *r, gguf_header *out)
 {
     char magic[4];
     r->what = "header";

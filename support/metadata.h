@@ -57,11 +57,10 @@ const meta_value *metadata_find(const metadata *m, const char *key);
 const char *metadata_nearest(const metadata *m, arena *a, const char *key);
 
 // The header of a GGUF file, versions 2 and 3, little-endian: the numbers of its tensors and of its
-// pairs, which follow. False: reported.
+// pairs, which follow.
 #define GGUF_MAGIC "GGUF"
 typedef struct gguf_header {
     uint64_t tensors, pairs;
 } gguf_header;
-bool gguf_header_read(byte_reader *r, gguf_header *out);
-// Header and pairs of a whole file; where the reader stands then, tensors begin.
+// Header and pairs of a whole file; where the reader stands then, tensors begin. False: reported.
 bool gguf_metadata_read(arena *a, byte_reader *r, gguf_header *header, metadata *out);

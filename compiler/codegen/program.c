@@ -94,7 +94,8 @@ static bool describe_entry(arena *a, diagnostics *d, const ir_function *f, progr
     return arguments && results;
 }
 
-int64_t program_value_bytes(const program_value *v)
+// Bytes of a value with every dimension at its maximum; -1 when that overflows.
+static int64_t program_value_bytes(const program_value *v)
 {
     scalar_type type;
     int64_t bytes = scalar_by_name(v->type, &type) ? (int64_t)scalar_size(type) : 8;

@@ -57,9 +57,6 @@ const char *program_symbol(arena *a, const char *module);
 
 const program_state *program_find_state(const program_description *p, const char *name);
 
-// Bytes of a value with every dimension at its maximum; -1 when that overflows.
-int64_t program_value_bytes(const program_value *v);
-
 // The note's JSON: one line, keys in the order of docs/program.md, always the
 // same text for the same input.
 void program_print_json(text *out, const program_description *p, const machine *target);

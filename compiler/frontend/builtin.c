@@ -250,7 +250,8 @@ ast_node *builtin_attribute(const builtin_call *c, const char *name)
     return NULL;
 }
 
-bool builtin_type(frontend *f, const builtin_call *c, scalar_type otherwise, scalar_type *out)
+static bool builtin_type(frontend *f, const builtin_call *c, scalar_type otherwise,
+                         scalar_type *out)
 {
     const ast_node *n = builtin_attribute(c, "type");
     *out = otherwise;

@@ -337,7 +337,6 @@ const char *const *builtin_names(size_t *count);
 // *inout keeps its value where one is absent. False: reported.
 ir_value *builtin_operand(frontend *f, const builtin_call *c, unsigned slot);
 ast_node *builtin_attribute(const builtin_call *c, const char *name); // NULL: absent
-bool builtin_type(frontend *f, const builtin_call *c, scalar_type otherwise, scalar_type *out);
 bool builtin_float_type(frontend *f, const builtin_call *c, scalar_type otherwise,
                         scalar_type *out);
 bool builtin_number(frontend *f, const builtin_call *c, const char *name, double *inout);

@@ -91,8 +91,6 @@ size_t weights_count(const weights *w); // 0 for random and none
 const weights_tensor *weights_at(const weights *w, size_t index);
 // By the tensor's name in the file (packed: its origin, then its name); NULL: none.
 const weights_tensor *weights_find(const weights *w, const char *name);
-// True also for every name of a random or empty source.
-bool weights_has(const weights *w, const char *name);
 const char *weights_nearest(const weights *w, const char *name);
 
 // The plane format that holds the tensor exactly (`--quant keep`), or NULL. Reads the tensor.

@@ -122,7 +122,8 @@ static const uint8_t *tile_stream(const weights_tensor *t, int64_t tile, const q
     INTERNAL_ERROR("'%s' has no column tile %lld", t->name, (long long)tile);
 }
 
-quant_rows mixed_tile(const weights *w, arena *a, const weights_tensor *t, int64_t tile)
+// The codes of a column tile.
+static quant_rows mixed_tile(const weights *w, arena *a, const weights_tensor *t, int64_t tile)
 {
     const quant_format *f;
     const uint8_t *stream = tile_stream(t, tile, &f);

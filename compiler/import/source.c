@@ -219,11 +219,6 @@ const weights_tensor *weights_find(const weights *w, const char *name)
     return t ? t : find_name(w, name);
 }
 
-bool weights_has(const weights *w, const char *name)
-{
-    return w->kind == WEIGHTS_NONE || w->kind == WEIGHTS_RANDOM || weights_find(w, name);
-}
-
 const char *weights_nearest(const weights *w, const char *name)
 {
     const char **names = ARENA_ARRAY(w->arena, const char *, w->tensors.count);

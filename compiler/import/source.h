@@ -82,9 +82,8 @@ bool tensor_canonical_format(const weights_tensor *t, quant_format *out);
 quant_rows tensor_canonical(const weights *w, arena *a, const weights_tensor *t, int64_t first,
                             int64_t count, bool *exact);
 
-// Rows of a tensor of several formats, unchecked: the codes of a column tile, floats, and in the
-// format of `out`, exactly where that has their form.
-quant_rows mixed_tile(const weights *w, arena *a, const weights_tensor *t, int64_t tile);
+// Rows of a tensor of several formats, unchecked: floats, and in the format of `out`, exactly where
+// that has their form.
 void mixed_floats(const weights *w, const weights_tensor *t, int64_t first, int64_t count,
                   float *out);
 void mixed_canonical(const weights *w, const weights_tensor *t, int64_t first, quant_rows *out);

@@ -49,13 +49,6 @@ void ir_set_text(ir_op *op, const char *name, const char *value)
     set(op, name, (ir_attribute){.kind = IR_ATTR_TEXT, .text = value});
 }
 
-void ir_set_list(ir_op *op, const char *name, unsigned n, const int64_t *values)
-{
-    const int64_t *copy =
-        arena_copy(op->block->function->module->arena, values, n * sizeof *values);
-    set(op, name, (ir_attribute){.kind = IR_ATTR_LIST, .integer = n, .list = copy});
-}
-
 void ir_remove_attribute(ir_op *op, const char *name)
 {
     const ir_attribute *found = ir_find(op, name);

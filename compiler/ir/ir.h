@@ -122,8 +122,6 @@ static inline bool ir_type_is_float(const ir_type *t)
 }
 // Same rank and dimensions, whatever the elements.
 bool ir_type_same_dims(const ir_type *a, const ir_type *b);
-// Same kind, scalar and format with other dimensions.
-const ir_type *ir_type_with_dims(ir_module *m, const ir_type *t, unsigned rank, const ir_dim *dims);
 const ir_type *ir_type_with_scalar(ir_module *m, const ir_type *t, scalar_type s);
 
 // ---------------------------------------------------------------- attributes
@@ -317,7 +315,6 @@ void ir_set_number(ir_op *op, const char *name, double value);
 void ir_set_boolean(ir_op *op, const char *name, bool value);
 void ir_set_name(ir_op *op, const char *name, const char *word);
 void ir_set_text(ir_op *op, const char *name, const char *value);
-void ir_set_list(ir_op *op, const char *name, unsigned n, const int64_t *values);
 void ir_remove_attribute(ir_op *op, const char *name);
 const ir_attribute *ir_find(const ir_op *op, const char *name); // NULL: not set
 // With the row's default when not set; an error of ours when there is none.
@@ -366,8 +363,6 @@ void ir_walk(ir_block *b, void (*visit)(ir_op *op, void *context), void *context
 // Deterministic. Locations print as a trailing "// file:line:column", where they differ from that
 // of the operation before ("// -": none), and parse back; ';' starts a comment.
 void ir_print_module(text *out, const ir_module *m);
-void ir_print_function(text *out, const ir_function *f);
-void ir_print_op(text *out, const ir_op *op); // one op with its regions, for messages
 
 // NULL: errors were reported (several, each with line and caret). The result is
 // verified already. Hostile input: nesting and counts are bounded.

@@ -143,7 +143,8 @@ static const char *last_colon(const char *from, const char *to)
     return to > from ? to - 1 : NULL;
 }
 
-bool lir_location(parser *p, location *out)
+// An optional trailing location; *out stays as it is without one.
+static bool lir_location(parser *p, location *out)
 {
     if (p->now.kind != TOKEN_LOCATION)
         return true;

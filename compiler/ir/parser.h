@@ -54,10 +54,8 @@ bool lir_word(parser *p, const char *what, const char **out);
 bool lir_text(parser *p, const char *what, const char **out);
 bool lir_integer(parser *p, const char *what, int64_t minimum, int64_t maximum, int64_t *out);
 bool lir_number(parser *p, double *out);
-// An optional trailing location; *out stays as it is without one.
-bool lir_location(parser *p, location *out);
-// The same behind an operation or an opening brace, where "// -" stands for none: without one *out
-// is the location of the line before, if that has one.
+// A location behind an operation or an opening brace, where "// -" stands for none: without one
+// *out is the location of the line before, if that has one.
 bool lir_op_location(parser *p, location *out);
 // Skips to the next statement after an error in the one that began on `line`.
 void lir_recover(parser *p, uint32_t line);

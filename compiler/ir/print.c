@@ -514,19 +514,3 @@ void ir_print_module(text *out, const ir_module *m)
     }
     arena_destroy(p.scratch);
 }
-
-void ir_print_function(text *out, const ir_function *f)
-{
-    printer p = begin(out, f->module);
-    begin_function(&p, f);
-    print_function(&p, f);
-    arena_destroy(p.scratch);
-}
-
-void ir_print_op(text *out, const ir_op *op)
-{
-    printer p = begin(out, op->block->function->module);
-    begin_function(&p, op->block->function);
-    print_op(&p, op);
-    arena_destroy(p.scratch);
-}

@@ -9,8 +9,9 @@ const ir_op_row ir_op_rows[IR_OPCODE_COUNT] = {
 #include "compiler/ir/ops.def"
 };
 
-const char *const ir_type_kind_words[IR_TILE + 1] = {"index", "scalar", "tensor", "weight",
-                                                     "table", "buffer", "vector", "tile"};
+// "tensor", "weight", ...: the words of the signature grammar, by ir_type_kind.
+static const char *const ir_type_kind_words[IR_TILE + 1] = {"index", "scalar", "tensor", "weight",
+                                                            "table", "buffer", "vector", "tile"};
 enum { ALL_KINDS = (1 << (IR_TILE + 1)) - 1 };
 
 static ir_signature signatures[IR_OPCODE_COUNT];

@@ -31,8 +31,6 @@ typedef struct ir_signature {
 const ir_signature *ir_signature_of(ir_opcode code);
 const ir_attribute_row *ir_attribute_row_of(ir_opcode code, const char *name); // NULL: no such
 bool ir_attribute_word_allowed(const ir_attribute_row *row, const char *word);
-// "tensor", "weight", ...: the words of the signature grammar, by ir_type_kind.
-extern const char *const ir_type_kind_words[IR_TILE + 1];
 // "a tensor or vector": what the mask of kinds allows, for messages.
 void ir_kinds_print(text *out, unsigned kinds);
 // Slots before the variadic rest.

@@ -151,11 +151,6 @@ const ir_type *ir_type_tile(ir_module *m, tile_kind kind)
     return intern_type(m, &(ir_type){.kind = IR_TILE, .tile = kind});
 }
 
-const ir_type *ir_type_with_dims(ir_module *m, const ir_type *t, unsigned rank, const ir_dim *dims)
-{
-    return intern_with_dims(m, *t, rank, dims);
-}
-
 const ir_type *ir_type_with_scalar(ir_module *m, const ir_type *t, scalar_type s)
 {
     ir_type other = *t;

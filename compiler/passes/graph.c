@@ -64,7 +64,8 @@ bool graph_is_mixed(const ir_value *weight)
     return quant_mix_parse(weight->type->format, &m) && quant_is_mixed(&m);
 }
 
-void graph_list_add(text *list, const char *name)
+// "a, b, c": appends a name to a list being built.
+static void graph_list_add(text *list, const char *name)
 {
     text_printf(list, "%s%s", list->length ? ", " : "", name);
 }

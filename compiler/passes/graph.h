@@ -16,8 +16,6 @@ bool graph_writes(const ir_op *op, unsigned slot);
 bool graph_writes_tiles(const ir_op *op);
 // A weight whose blocks of rows differ in format.
 bool graph_is_mixed(const ir_value *weight);
-// "a, b, c": appends a name to a list being built.
-void graph_list_add(text *list, const char *name);
 // "1 table for 2 consumers (gate, up)", behind the first words given: the products that read a
 // table.
 void graph_print_consumers(text *out, const char *table, const ir_op *precompute);

@@ -7,7 +7,9 @@ static int64_t whole(int64_t x, int64_t of)
     return (x + of - 1) / of * of;
 }
 
-const char *table_block_obstacle(pass_context *c, const ir_op *precompute, int64_t *columns)
+// Why the table that `precompute` builds cannot be built from blocks of its columns; NULL: it can,
+// and *columns is what a block has a multiple of.
+static const char *table_block_obstacle(pass_context *c, const ir_op *precompute, int64_t *columns)
 {
     const ir_type *t = precompute->results[0].type;
     int64_t depth = machine_tile_depth(c->machine);

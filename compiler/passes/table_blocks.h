@@ -4,10 +4,8 @@
 
 #include "compiler/passes/lower/contract.h"
 
-// Why the table that `precompute` builds cannot be built from blocks of its columns; NULL: it can,
-// and *columns is what a block has a multiple of.
-const char *table_block_obstacle(pass_context *c, const ir_op *precompute, int64_t *columns);
-// The same for what a product gives, column tile by column tile. *tiles: of a block, at least.
+// Why the table that `precompute` builds of a product cannot be built from blocks of its columns,
+// column tile by column tile; NULL: it can, and *tiles is what a block has at least.
 const char *product_table_obstacle(pass_context *c, const ir_op *precompute, int64_t *tiles);
 // The same for what attention gives, head by head.
 const char *attend_table_obstacle(pass_context *c, const ir_op *attend, const ir_op *precompute);

@@ -90,7 +90,8 @@ bool column_geometry_of(const quant_format *f, int64_t n, int64_t k, column_geom
     return true;
 }
 
-column_place column_place_of(const column_geometry *g, int64_t block)
+// That of a matrix's block; its stream begins with the block `number` before it.
+static column_place column_place_of(const column_geometry *g, int64_t block)
 {
     int64_t number = block % g->beside;
     return (column_place){least(g->blocks - (block - number), g->beside), number};

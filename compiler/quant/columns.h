@@ -50,8 +50,6 @@ typedef struct column_geometry {
 typedef struct column_place {
     int64_t count, number;
 } column_place;
-// That of a matrix's block; its stream begins with the block `number` before it.
-column_place column_place_of(const column_geometry *g, int64_t block);
 
 // Whether levels are evenly spaced, so that products are sums of integers.
 bool column_is_even(const quant_format *f);

@@ -15,7 +15,8 @@ const method_cost *method_cost_find(const target_level *level, unsigned bits, un
     return NULL;
 }
 
-const target_level *method_level(const code_target *t)
+// The best one, for which is chosen.
+static const target_level *method_level(const code_target *t)
 {
     const target_level *best = t->levels[0];
     for (size_t i = 0; t->levels[i]; i++)

@@ -16,7 +16,6 @@ enum { METHOD_ROWS = 128 };
 
 // The measured row, or NULL.
 const method_cost *method_cost_find(const target_level *level, unsigned bits, unsigned rows);
-const target_level *method_level(const code_target *t); // the best one, for which is chosen
 // The faster method at the best level of a target, for one row and, where there may be more
 // (`several`), for many as well: by the geometric mean. Levels without lookups multiply.
 product_method method_choose(const code_target *t, unsigned bits, bool several);

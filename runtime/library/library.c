@@ -15,7 +15,6 @@
     F(context_size)                                                                                \
     F(start)                                                                                       \
     F(stop)                                                                                        \
-    F(level_of)                                                                                    \
     F(message)                                                                                     \
     F(call)                                                                                        \
     F(map_weights)                                                                                 \
@@ -154,11 +153,6 @@ void library_close(library *l)
 const lutra_program *library_program(const library *l)
 {
     return l->program;
-}
-
-const char *library_level(const library *l)
-{
-    return l->level_of(l->context)->name;
 }
 
 bool library_call(library *l, size_t entry, const int64_t *dims, const uint64_t *inputs,

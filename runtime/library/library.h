@@ -19,7 +19,6 @@ typedef struct library library;
 library *library_open(arena *a, diagnostics *d, const char *path, const library_options *options);
 void library_close(library *l); // NULL is fine
 const lutra_program *library_program(const library *l);
-const char *library_level(const library *l); // of the CPU, whose code runs
 // Entry `entry` with these inputs and outputs, as lutra_call takes them. False: reported.
 bool library_call(library *l, size_t entry, const int64_t *dims, const uint64_t *inputs,
                   const uint64_t *outputs);

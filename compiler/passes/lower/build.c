@@ -504,7 +504,8 @@ void low_if_end(lowering *l, low_if *branch)
     l->at.where = where;
 }
 
-void low_trap_if(lowering *l, ir_value *condition, const char *reason)
+// The program stops where the condition holds; the reason is what lutrun shows.
+static void low_trap_if(lowering *l, ir_value *condition, const char *reason)
 {
     low_if branch;
     low_if_begin(l, &branch, condition);

@@ -40,7 +40,8 @@ static bool same_leading(const ir_type *t, const ir_type *result)
 
 // The row of an operand whose leading dimensions broadcast against the result's: the row number is
 // taken apart by the result's dimensions and put together by the operand's.
-ir_value *low_broadcast_row(lowering *l, const ir_type *t, const ir_type *result, ir_value *row)
+static ir_value *low_broadcast_row(lowering *l, const ir_type *t, const ir_type *result,
+                                   ir_value *row)
 {
     unsigned lead_t = t->rank ? t->rank - 1 : 0, lead = result->rank ? result->rank - 1 : 0;
     if (same_leading(t, result))

@@ -157,8 +157,6 @@ typedef struct low_if {
 } low_if;
 void low_if_begin(lowering *l, low_if *branch, ir_value *condition);
 void low_if_end(lowering *l, low_if *branch);
-// The program stops where the condition holds; the reason is what lutrun shows.
-void low_trap_if(lowering *l, ir_value *condition, const char *reason);
 void low_check_range(lowering *l, ir_value *x, ir_value *most, const char *reason); // 0..most
 
 // ---- elementwise operations on one strip (elementwise.c)
@@ -184,8 +182,6 @@ void strip_remember(lowering *l, strip_scope *s, ir_value *v, ir_value *vector);
 // Rounds a compute-type vector or scalar to what storing as `t` would keep.
 ir_value *low_round_to(lowering *l, ir_value *x, scalar_type t);
 ir_value *strip_elementwise(lowering *l, strip_scope *s, ir_op *op);
-// The row of an operand of type `t` that stands beside row `row` of a result of type `result`.
-ir_value *low_broadcast_row(lowering *l, const ir_type *t, const ir_type *result, ir_value *row);
 
 // ---- kernel forms; false: reported
 bool lower_rows_kernel(lowering *l);
