@@ -90,8 +90,8 @@ LLVMValueRef math_exp(emitter *e, LLVMValueRef x)
     return float_mul(e, y, power_of_two(e, primitive2(e, P_SUB, k, half)));
 }
 
-// The same bits down to exp(-87): n is added to the exponent of exp(r). Below, results are less than
-// 2^-126, and 0 where the exponent would not do.
+// The same bits down to exp(-87): n is added to the exponent of exp(r). Below, results are less
+// than 2^-126, and 0 where the exponent would not do.
 LLVMValueRef math_exp_nonpositive(emitter *e, LLVMValueRef x)
 {
     if (e->level)
