@@ -19,13 +19,23 @@ forbid runtime  'compiler/'                    'the runtime never includes the c
 forbid runtime  'llvm'                         'the emulator has no LLVM'
 forbid isa      'llvm'                         'only compiler/codegen includes LLVM'
 forbid support  'llvm'                         'only compiler/codegen includes LLVM'
-for part in target driver eval explore frontend import ir passes quant schedule; do
-    forbid compiler/$part 'llvm' 'only compiler/codegen includes LLVM'
+
+# The floors of the compiler, from above: a part includes parts of lower floors only.
+above=
+for floor in 'driver' 'frontend passes codegen eval estimate explore' 'import schedule target' 'ir quant'; do
+    for part in $floor; do
+        others=$(echo "$above $floor" | tr -s ' ' '\n' | grep -vxE "($part)?" | paste -sd'|')
+        [ -d "compiler/$part" ] || { echo "error: there is no compiler/$part" >&2; failed=1; }
+        [ "$others" ] &&
+            forbid "compiler/$part" "compiler/($others)/" 'no part of the compiler includes one above it, or beside it'
+        [ "$part" = codegen ] || forbid "compiler/$part" 'llvm' 'only compiler/codegen includes LLVM'
+    done
+    above="$above $floor"
 done
-for part in target ir quant import schedule eval; do
-    forbid compiler/$part 'compiler/(driver|frontend|passes|codegen)/' 'no floor includes one above it'
-done
-for part in frontend passes codegen; do
-    forbid compiler/$part 'compiler/driver/' 'no floor includes one above it'
+for folder in compiler/*/; do
+    case " $above " in
+    *" $(basename "$folder") "*) ;;
+    *) echo "error: $folder stands on no floor" >&2; failed=1 ;;
+    esac
 done
 exit $failed
