@@ -1,6 +1,7 @@
 // Counts, as text and as JSON. What each number means: docs/stats.md.
 #include "runtime/host/internal.h"
 
+#include "support/json_name.h"
 #include "support/text.h"
 
 #include <inttypes.h>
@@ -239,8 +240,8 @@ void host_statistics_print_json(const host_program *p, const host_statistics *s,
     json_t *root = json_object();
     json_object_set_new(root, "schema", json_string("lutrun-statistics"));
     json_object_set_new(root, "version", json_integer(SCHEMA_VERSION));
-    json_object_set_new(root, "program", json_string(p->path));
-    json_object_set_new(root, "machine", json_string(p->machine.name));
+    json_object_set_new(root, "program", json_name(p->path));
+    json_object_set_new(root, "machine", json_name(p->machine.name));
     json_object_set_new(root, "harts", integer(s->harts));
     json_object_set_new(root, "instructions", integer(s->instructions));
     json_object_set_new(root, "classes", classes_json(s));

@@ -2,9 +2,9 @@
 // place in the source) and by opcode.
 #include "runtime/observe/settings.h"
 
-#include "runtime/observe/names.h"
 #include "runtime/observe/places.h"
 #include "support/file.h"
+#include "support/json_name.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -212,17 +212,17 @@ static void print_text(profile *f, const row_list rows[OBSERVE_GROUPINGS], FILE 
 
 static json_t *row_json(const profile *f, const row *r)
 {
-    return json_pack("{s:o, s:I, s:f, s:I}", "name", observe_json_name(r->name), "instructions",
+    return json_pack("{s:o, s:I, s:f, s:I}", "name", json_name(r->name), "instructions",
                      (json_int_t)r->instructions, "percent",
                      percent(r->instructions, f->instructions), "lookups", (json_int_t)r->lookups);
 }
 
 static void print_json(profile *f, const row_list rows[OBSERVE_GROUPINGS], FILE *stream)
 {
-    json_t *root = json_pack(
-        "{s:s, s:i, s:o, s:I, s:I, s:I}", "schema", "lutrun-profile", "version", SCHEMA_VERSION,
-        "program", observe_json_name(host_path(f->program)), "calls", (json_int_t)f->calls,
-        "instructions", (json_int_t)f->instructions, "lookups", (json_int_t)f->lookups);
+    json_t *root = json_pack("{s:s, s:i, s:o, s:I, s:I, s:I}", "schema", "lutrun-profile",
+                             "version", SCHEMA_VERSION, "program", json_name(host_path(f->program)),
+                             "calls", (json_int_t)f->calls, "instructions",
+                             (json_int_t)f->instructions, "lookups", (json_int_t)f->lookups);
     for (size_t i = 0; i < OBSERVE_GROUPINGS; i++) {
         json_t *list = json_array();
         for (size_t j = 0; j < rows[i].count; j++)

@@ -2,8 +2,8 @@
 // here. Calls and returns are told by jumps: one that leaves its return address in ra or t0 calls,
 // one to the return address of a caller returns to it, any other that leaves the function is a call
 // in its last place.
-#include "runtime/observe/names.h"
 #include "runtime/observe/trace.h"
+#include "support/json_name.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -33,9 +33,9 @@ static void write_slice(call_trace *t, const char *name, uint64_t start, uint64_
 {
     FILE *stream = trace_stream(t->trace);
     json_t *slice =
-        json_pack("{s:o, s:s, s:I, s:I, s:i, s:i, s:{s:I}}", "name", observe_json_name(name), "ph",
-                  "X", "ts", (json_int_t)start, "dur", (json_int_t)(t->trace->executed - start),
-                  "pid", 1, "tid", 1, "args", "lookups", (json_int_t)(t->lookups - lookups));
+        json_pack("{s:o, s:s, s:I, s:I, s:i, s:i, s:{s:I}}", "name", json_name(name), "ph", "X",
+                  "ts", (json_int_t)start, "dur", (json_int_t)(t->trace->executed - start), "pid",
+                  1, "tid", 1, "args", "lookups", (json_int_t)(t->lookups - lookups));
     fputs(t->trace->written > 1 ? ",\n" : "\n", stream);
     json_dumpf(slice, stream, JSON_COMPACT);
     json_decref(slice);

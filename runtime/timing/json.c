@@ -1,7 +1,7 @@
 // The report as JSON.
 #include "runtime/timing/report.h"
 
-#include "runtime/observe/names.h"
+#include "support/json_name.h"
 
 enum { SCHEMA_VERSION = 1 };
 
@@ -99,7 +99,7 @@ static json_t *rows_json(const timing_report *r, const timing_rows *rows)
     for (size_t i = 0; i < rows->count; i++) {
         const timing_row *row = &rows->items[i];
         json_t *o = json_object();
-        json_object_set_new(o, "name", observe_json_name(row->name));
+        json_object_set_new(o, "name", json_name(row->name));
         json_object_set_new(o, "cycles", integer(row->counts.cycles));
         set_counts(o, r, &row->counts);
         json_object_set_new(o, "joules", json_real(timing_counts_energy(&row->counts, r->machine)));
@@ -113,8 +113,8 @@ void timing_report_print_json(const timing_report *r, FILE *stream)
     json_t *root = json_object();
     json_object_set_new(root, "schema", json_string("lutrun-time"));
     json_object_set_new(root, "version", json_integer(SCHEMA_VERSION));
-    json_object_set_new(root, "program", observe_json_name(host_path(r->program)));
-    json_object_set_new(root, "machine", observe_json_name(r->machine->name));
+    json_object_set_new(root, "program", json_name(host_path(r->program)));
+    json_object_set_new(root, "machine", json_name(r->machine->name));
     json_object_set_new(root, "harts", integer(r->harts));
     json_object_set_new(root, "calls", integer(r->calls));
     json_object_set_new(root, "cycles", integer(r->cycles));

@@ -1,7 +1,7 @@
 #include "runtime/timing/timeline.h"
 
-#include "runtime/observe/names.h"
 #include "runtime/observe/trace.h"
+#include "support/json_name.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -57,8 +57,8 @@ static void name_track(const hart_timeline *h, unsigned track, const char *name)
 static void end_function(hart_timeline *h)
 {
     if (h->is_shown)
-        write_slice(h, observe_json_name(h->function ? h->function->name : "(no symbol)"),
-                    TRACK_FUNCTIONS, h->begin, h->end, json_object());
+        write_slice(h, json_name(h->function ? h->function->name : "(no symbol)"), TRACK_FUNCTIONS,
+                    h->begin, h->end, json_object());
     h->is_shown = false;
 }
 
@@ -103,7 +103,7 @@ static void issued(void *context, const timing_op *op, uint64_t begin, uint64_t 
     text place = {0};
     host_print_place(t->program, op->pc, &place);
     write_slice(h, name_of(op), TRACK_UNITS + op->unit, begin, end,
-                json_pack("{s:o}", "at", observe_json_name(text_string(&place))));
+                json_pack("{s:o}", "at", json_name(text_string(&place))));
     text_free(&place);
 }
 

@@ -4,4 +4,4 @@
 #include <jansson.h>
 
 // A JSON string; bytes beyond ASCII become '?' where the name is not UTF-8.
-json_t *observe_json_name(const char *name);
+json_t *json_name(const char *name);

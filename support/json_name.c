@@ -1,9 +1,9 @@
-#include "runtime/observe/names.h"
+#include "support/json_name.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-json_t *observe_json_name(const char *name)
+json_t *json_name(const char *name)
 {
     json_t *string = json_string(name);
     if (string)
