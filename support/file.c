@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { COPY_SIZE = 1 << 16 };
+enum { COPY_SIZE = 1 << 16, MOST_TOGETHER = 8 };
 
 static location file_place(diagnostics *d, const char *path)
 {
@@ -131,6 +131,10 @@ static void remove_pending(void)
         unlink(f->temporary);
 }
 
+// That end a process. Where files may not grow further (SIGXFSZ), writing is to fail instead.
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGALRM, SIGXCPU};
+enum { SIGNALS = sizeof signals / sizeof *signals };
+
 static void on_signal(int number)
 {
     remove_pending();
@@ -152,9 +156,9 @@ static void register_pending(output_file *f)
     if (!installed) {
         installed = true;
         atexit(remove_pending);
-        catch_signal(SIGINT);
-        catch_signal(SIGTERM);
-        catch_signal(SIGHUP);
+        for (unsigned i = 0; i < SIGNALS; i++)
+            catch_signal(signals[i]);
+        signal(SIGXFSZ, SIG_IGN);
     }
     f->next = pending;
     pending = f;
@@ -164,9 +168,8 @@ static void block_signals(bool block)
 {
     sigset_t set;
     sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
+    for (unsigned i = 0; i < SIGNALS; i++)
+        sigaddset(&set, signals[i]);
     sigprocmask(block ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
 }
 
@@ -314,6 +317,10 @@ const char *output_path(const output_file *f)
 {
     return f->temporary;
 }
+const char *output_target(const output_file *f)
+{
+    return f->path;
+}
 void output_make_executable(output_file *f)
 {
     f->executable = true;
@@ -360,21 +367,60 @@ static bool make_executable(const char *path)
     return chmod(path, 0777 & ~mask) == 0;
 }
 
-bool output_commit(diagnostics *d, output_file *f)
+static bool report_output(diagnostics *d, const output_file *f)
+{
+    return file_error(d, strcmp(f->path, "-") ? f->path : "<stdout>", "cannot write it", errno);
+}
+
+// The temporary is complete.
+static bool finish_output(diagnostics *d, output_file *f)
 {
     bool ok = !ferror(f->stream);
     ok = fclose(f->stream) == 0 && ok;
     f->stream = NULL;
     if (ok && f->executable && !f->copied)
         ok = make_executable(f->temporary);
-    if (ok)
-        ok = f->copied ? copy_result(f) : rename(f->temporary, f->path) == 0;
+    return ok || report_output(d, f);
+}
+
+static bool place_output(diagnostics *d, output_file *f)
+{
+    bool ok = f->copied ? copy_result(f) : rename(f->temporary, f->path) == 0;
     if (!ok) {
-        file_error(d, strcmp(f->path, "-") ? f->path : "<stdout>", "cannot write it", errno);
+        report_output(d, f);
         unlink(f->temporary);
     }
     release_output(f);
     return ok;
+}
+
+static bool place_some(diagnostics *d, output_file *const *files, size_t count, const bool *copied,
+                       bool which, bool ok)
+{
+    for (size_t i = 0; i < count; i++)
+        if (copied[i] == which && ok)
+            ok = place_output(d, files[i]);
+        else if (copied[i] == which)
+            output_abandon(files[i]);
+    return ok;
+}
+
+bool outputs_commit(diagnostics *d, output_file *const *files, size_t count)
+{
+    bool ok = true, copied[MOST_TOGETHER];
+    if (count > MOST_TOGETHER)
+        INTERNAL_ERROR("%zu files at once", count);
+    for (size_t i = 0; i < count; i++) {
+        ok = finish_output(d, files[i]) && ok;
+        copied[i] = files[i]->copied;
+    }
+    ok = place_some(d, files, count, copied, true, ok); // these may still find no room
+    return place_some(d, files, count, copied, false, ok);
+}
+
+bool output_commit(diagnostics *d, output_file *f)
+{
+    return outputs_commit(d, &f, 1);
 }
 
 void output_abandon(output_file *f)

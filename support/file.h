@@ -24,14 +24,17 @@ bool outputs_apart(diagnostics *d, const char *const *outputs, size_t n_outputs,
                    const char *const *inputs, size_t n_inputs);
 
 // An output file that appears under its name only when committed: written to a
-// temporary beside it, then renamed. "-" is stdout. Abandoning removes it; so
-// does leaving the process by exit() or SIGINT/SIGTERM.
+// temporary beside it, then renamed. "-" is stdout. Abandoning removes it; so does leaving the
+// process by exit() or by a signal that a user, a terminal or a pipe sends.
 typedef struct output_file output_file;
 output_file *output_open(diagnostics *d, const char *path); // NULL: reported
 FILE *output_stream(output_file *f);
 const char *output_path(const output_file *f);      // the temporary's path, for tools that write it
 bool output_commit(diagnostics *d, output_file *f); // frees f; false: reported, nothing left
 void output_abandon(output_file *f);                // frees f; NULL is fine
+// Of files that belong together: none of them appears where one cannot be written. Frees all.
+bool outputs_commit(diagnostics *d, output_file *const *files, size_t count);
+const char *output_target(const output_file *f); // where the result goes
 void output_make_executable(output_file *f);
 
 // A progress line on a terminal ("packing 37 % 1.2 GB/s"), nothing elsewhere.

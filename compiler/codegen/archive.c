@@ -45,6 +45,6 @@ bool codegen_write_archive(diagnostics *d, const text *object, const char *symbo
     bool ok = fwrite(archive.data, 1, archive.length, output_stream(out)) == archive.length;
     text_free(&archive);
     if (!ok)
-        diagnostic_error(d, NOWHERE, "cannot write '%s': %s", output_path(out), strerror(errno));
+        diagnostic_error(d, NOWHERE, "cannot write '%s': %s", output_target(out), strerror(errno));
     return ok;
 }

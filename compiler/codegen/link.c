@@ -137,7 +137,7 @@ static bool write_program(diagnostics *d, text *image, const weight_source *weig
         return false;
     }
     if (fwrite(image->data, 1, image->length, output_stream(out)) != image->length) {
-        diagnostic_error(d, NOWHERE, "cannot write '%s': %s", output_path(out), strerror(errno));
+        diagnostic_error(d, NOWHERE, "cannot write '%s': %s", output_target(out), strerror(errno));
         return false;
     }
     output_make_executable(out);

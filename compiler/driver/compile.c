@@ -3,6 +3,7 @@
 #include "compiler/driver/driver.h"
 
 #include "support/clock.h"
+#include "support/reader.h"
 
 #include "compiler/codegen/codegen.h"
 #include "compiler/frontend/frontend.h"
@@ -133,17 +134,14 @@ static const char *name_beside(driver *d, const char *program, const char *file)
     return name;
 }
 
-static bool write_packed(driver *d, const char *path)
+static bool stage_packed(driver *d, const char *path)
 {
     double start = clock_seconds();
     output_file *f = output_open(d->diagnostics, path);
     if (!f)
         return false;
-    if (!write_weights(d, d->diagnostics, output_stream(f))) {
-        output_abandon(f);
-        return false;
-    }
-    bool ok = output_commit(d->diagnostics, f);
+    stage_output(d, f);
+    bool ok = write_weights(d, d->diagnostics, output_stream(f));
     add_time(d, "write weights", start);
     return ok;
 }
@@ -227,23 +225,24 @@ static bool link_program(build *b, const text *object)
         diagnostic_error(d->diagnostics, NOWHERE, "the program has no entry: write 'entry fn'");
         return false;
     }
-    if (b->with_weights && d->packed && !write_packed(d, d->packed))
+    if (b->with_weights && d->packed && !stage_packed(d, d->packed))
         return false;
     double start = clock_seconds();
     output_file *f = output_open(d->diagnostics, output_name(d, ".elf"));
     if (!f)
         return false;
+    stage_output(d, f);
     if (!codegen_link(d->diagnostics, object, b->program->entries.items[0].symbol,
-                      inside ? &content : NULL, f)) {
-        output_abandon(f);
+                      inside ? &content : NULL, f))
         return false;
-    }
     uint64_t bytes = position(f);
-    bool ok = output_commit(d->diagnostics, f);
+    bool ok = commit_staged(d);
     add_time(d, inside ? "link, write weights" : "link", start);
+    if (!ok)
+        return false;
     count_module(d->module, &d->counts);
     show_stats(d, code_size(object), bytes);
-    return ok;
+    return true;
 }
 
 // What is written for CPUs.
@@ -263,12 +262,14 @@ static bool write_native(build *b, const text *object)
     driver *d = b->d;
     const native_files files = native_files_of(d, output_name(d, stages[b->stage].extension));
     const char *path = files.code;
-    if (b->with_weights && !write_packed(d, files.weights))
+    if (b->with_weights && !stage_packed(d, files.weights))
         return false;
     if (!write_header(d, b->program, files.header))
         return false;
     double start = clock_seconds();
-    bool ok = b->stage == LIBRARY ? write_library(d, path, object) : write_output(d, path, object);
+    bool ok =
+        (b->stage == LIBRARY ? write_library(d, path, object) : stage_text(d, path, object)) &&
+        commit_staged(d);
     add_time(d, "link", start);
     return ok;
 }
@@ -296,7 +297,11 @@ static bool finish(build *b)
 static bool outputs_fit(driver *d, const char *program)
 {
     const char *outputs[] = {program, d->packed};
-    return outputs_have_places(d, outputs, 2);
+    if (!d->packed || utf8_valid(d->packed, strlen(d->packed)))
+        return outputs_have_places(d, outputs, 2);
+    diagnostic_error(d->diagnostics, NOWHERE,
+                     "--packed: the program has this name in it, which therefore must be UTF-8");
+    return false;
 }
 
 static bool native_outputs_fit(driver *d, const char *path)
@@ -347,6 +352,7 @@ int command_compile(driver *d)
         return EXIT_USAGE;
     }
     bool ok = compile(&b);
+    abandon_staged(d); // what is there if it is not
     codegen_destroy(b.unit);
     show_times(d);
     return ok ? EXIT_OK : EXIT_USER_ERROR;
@@ -378,6 +384,7 @@ int command_pack(driver *d)
         ok = false;
     }
     ok = ok && calibrate_weights(d) && pack_file_place(d->module, d->diagnostics, shape_of(d)) &&
-         write_packed(d, output_name(d, ".lutw"));
+         stage_packed(d, output_name(d, ".lutw")) && commit_staged(d);
+    abandon_staged(d);
     return ok ? EXIT_OK : EXIT_USER_ERROR;
 }

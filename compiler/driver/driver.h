@@ -68,6 +68,7 @@ typedef struct driver {
     ARRAY_OF(const ir_global *) unplaned; // open weights that no plane format keeps: dense
     unsigned dumped;                      // number of the last file in dump_dir
     ARRAY_OF(phase_time) times;
+    ARRAY_OF(output_file *) staged;
     module_counts counts;
     unsigned chosen_dense; // products
 } driver;
@@ -109,6 +110,11 @@ void show_times(driver *d);
 
 // Writes a text under the --output name (default: stdout), whole or not at all.
 bool write_output(driver *d, const char *path, const text *content);
+// Files that make one result: they appear together, by commit_staged, or, by abandon_staged, not.
+void stage_output(driver *d, output_file *f);
+bool stage_text(driver *d, const char *path, const text *content);
+bool commit_staged(driver *d); // false: reported, none is there
+void abandon_staged(driver *d);
 
 // calibrate.c: the file of --calibrate FILE[,tokens=N], NULL without it. `tokens`: what stands
 // behind "tokens=", NULL if nothing does; may be NULL.
@@ -145,6 +151,7 @@ bool lower_for_estimate(driver *d, struct estimate_options *o);
 // native.c
 struct program_description;
 bool choose_target(driver *d); // by --target. False: reported
+// Both are staged.
 bool write_library(driver *d, const char *path, const text *object);
 bool write_header(driver *d, const struct program_description *p, const char *path);
 

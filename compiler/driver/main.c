@@ -2,6 +2,7 @@
 #include "compiler/driver/driver.h"
 
 #include "compiler/codegen/codegen.h"
+#include "support/streams.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -332,6 +333,7 @@ static int show_help(driver *d, char *word)
 
 int main(int argc, char **argv)
 {
+    streams_hold();
     driver d = {
         .arena = arena_create(), .diagnostics = diagnostics_create(stderr), .text = text_defaults};
     const struct command *c = find_command(argc > 1 ? argv[1] : NULL);
@@ -341,9 +343,5 @@ int main(int argc, char **argv)
     weights_close(d.weights);
     diagnostics_destroy(d.diagnostics);
     arena_destroy(d.arena);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        perror("lutc: error: stdout");
-        return EXIT_USER_ERROR;
-    }
-    return code;
+    return streams_end("lutc", code);
 }

@@ -62,11 +62,8 @@ bool write_library(driver *d, const char *path, const text *object)
     bool ok = is_static
                   ? codegen_write_archive(d->diagnostics, object, symbol, f)
                   : codegen_link_library(d->diagnostics, object, symbol, d->target, runtime, f);
-    if (!ok) {
-        output_abandon(f);
-        return false;
-    }
-    return output_commit(d->diagnostics, f);
+    stage_output(d, f);
+    return ok;
 }
 
 // ----------------------------------------------------------------------- header
@@ -125,7 +122,7 @@ bool write_header(driver *d, const program_description *p, const char *path)
                 d->module->name, d->target->name, symbol);
     print_sizes(&out, p, symbol);
     print_entries(&out, p, symbol);
-    bool ok = write_output(d, path, &out);
+    bool ok = stage_text(d, path, &out);
     text_free(&out);
     return ok;
 }

@@ -33,13 +33,44 @@ void show_times(driver *d)
 
 // ------------------------------------------------------------------ outputs
 
-bool write_output(driver *d, const char *path, const text *content)
+void stage_output(driver *d, output_file *f)
+{
+    ARRAY_PUSH(d->arena, &d->staged, f);
+}
+
+bool commit_staged(driver *d)
+{
+    size_t count = d->staged.count;
+    d->staged.count = 0;
+    return outputs_commit(d->diagnostics, d->staged.items, count);
+}
+
+void abandon_staged(driver *d)
+{
+    while (d->staged.count)
+        output_abandon(d->staged.items[--d->staged.count]);
+}
+
+static output_file *open_with(driver *d, const char *path, const text *content)
 {
     output_file *f = output_open(d->diagnostics, path);
-    if (!f)
-        return false;
-    fwrite(text_string(content), 1, content->length, output_stream(f));
-    return output_commit(d->diagnostics, f);
+    if (f)
+        fwrite(text_string(content), 1, content->length, output_stream(f));
+    return f;
+}
+
+bool stage_text(driver *d, const char *path, const text *content)
+{
+    output_file *f = open_with(d, path, content);
+    if (f)
+        stage_output(d, f);
+    return f;
+}
+
+bool write_output(driver *d, const char *path, const text *content)
+{
+    output_file *f = open_with(d, path, content);
+    return f && output_commit(d->diagnostics, f);
 }
 
 static bool make_dump_dir(driver *d)
@@ -102,7 +133,8 @@ static void after_pass(void *context, unsigned index, const char *pass, const ir
         fprintf(stderr, "// ---- after %s\n%s", name, text_string(&printed));
     if (before)
         fprintf(stderr, "// ---- before %s\n%s", before, text_string(&printed));
-    dump_text(d, name, ".lir", &printed);
+    if (!dump_text(d, name, ".lir", &printed))
+        d->dump_dir = NULL; // reported once
     text_free(&printed);
 }
 

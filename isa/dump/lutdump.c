@@ -3,6 +3,7 @@
 
 #include "support/file.h"
 #include "support/standard_options.h"
+#include "support/streams.h"
 
 #include <stdio.h>
 
@@ -32,16 +33,13 @@ static bool run(const settings *s, arena *a, const char *path)
 {
     diagnostics *d = diagnostics_create(stderr);
     bool good = dump(d, a, s, path);
-    if (fflush(stdout) || ferror(stdout)) {
-        diagnostic_error(d, NOWHERE, "the output cannot be written");
-        good = false;
-    }
     diagnostics_destroy(d);
     return good;
 }
 
 int main(int argc, char **argv)
 {
+    streams_hold();
     settings s = {0};
     option_row rows[] = {
         {"--function", "-f", OPTION_LIST, &s.functions, "NAME",
@@ -73,5 +71,5 @@ int main(int argc, char **argv)
         code = run(&s, a, parsed.positional.items[0]) ? EXIT_OK : EXIT_USER_ERROR;
     }
     arena_destroy(a);
-    return code;
+    return streams_end("lutdump", code);
 }

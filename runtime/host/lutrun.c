@@ -9,6 +9,7 @@
 #include "runtime/lut/host.h"
 #include "support/file.h"
 #include "support/options.h"
+#include "support/streams.h"
 #include "support/text.h"
 
 #include <math.h>
@@ -436,19 +437,11 @@ static int run(session *s, int argc, char **argv)
     return run_program(s, plain, argc - first.first_unparsed, argv + first.first_unparsed, path);
 }
 
-// What was said to stdout must have arrived.
-static int check_stdout(int code)
-{
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return code;
-    fprintf(stderr, "lutrun: error: standard output cannot be written\n");
-    return code ? code : EXIT_USER_ERROR;
-}
-
 int main(int argc, char **argv)
 {
+    streams_hold();
     if (argc > 1 && strcmp(argv[1], "--native") == 0)
-        return check_stdout(library_command(argc - 1, argv + 1));
+        return streams_end(settings_tool, library_command(argc - 1, argv + 1));
     session s = {.arena = arena_create(),
                  .diagnostics = diagnostics_create(stderr),
                  .settings = {.repeat = 1, .harts = 1, .text = text_defaults}};
@@ -464,5 +457,5 @@ int main(int argc, char **argv)
     host_close(s.program);
     diagnostics_destroy(s.diagnostics);
     arena_destroy(s.arena);
-    return check_stdout(code);
+    return streams_end(settings_tool, code);
 }
