@@ -23,7 +23,7 @@ static const target_level avx2 = {.name = "avx2",
 
 static const target_level avx512 = {.name = "avx512",
                                     .cpu = "x86-64-v4",
-                                    .features = "+avx512vbmi,+avx512vnni,-prefer-256-bit",
+                                    .features = "+avx512vbmi,+avx512vnni,+prfchw,-prefer-256-bit",
                                     .requires = FEATURE_AVX2 | FEATURE_AVX512_VNNI,
                                     .vector_bits = 512,
                                     .registers = 32,

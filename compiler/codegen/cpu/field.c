@@ -22,13 +22,23 @@ LLVMValueRef load_as(emitter *e, LLVMTypeRef type, LLVMValueRef at, unsigned ali
     return x;
 }
 
-void prefetch(emitter *e, LLVMValueRef at, prefetch_cache cache)
+static void prefetch_data(emitter *e, LLVMValueRef at, bool to_write, prefetch_cache cache)
 {
-    enum { READ = 0, DATA = 1 };
+    enum { DATA = 1 };
     LLVMTypeRef type = LLVMTypeOf(at);
-    LLVMValueRef arguments[] = {at, int_constant(e, 32, READ), int_constant(e, 32, cache),
+    LLVMValueRef arguments[] = {at, int_constant(e, 32, to_write), int_constant(e, 32, cache),
                                 int_constant(e, 32, DATA)};
     call_intrinsic(e, "llvm.prefetch", 1, &type, 4, arguments);
+}
+
+void prefetch(emitter *e, LLVMValueRef at, prefetch_cache cache)
+{
+    prefetch_data(e, at, false, cache);
+}
+
+void prefetch_to_write(emitter *e, LLVMValueRef at)
+{
+    prefetch_data(e, at, true, PREFETCH_FIRST);
 }
 
 void store_to(emitter *e, LLVMValueRef x, LLVMValueRef at, unsigned align)
@@ -415,25 +425,30 @@ void sum_step(const product *p, byte_sum *s, LLVMValueRef weights, LLVMValueRef 
     add_summand(p, s, summand(p, weights, operand), operand);
 }
 
-// What gives either stands in front of what takes one of them.
-static void hand_on(const product *p, LLVMValueRef *pair)
+void hand_on(const product *p, LLVMValueRef *all, unsigned n)
 {
     emitter *e = p->e;
-    LLVMTypeRef types[SUM_PAIR] = {LLVMTypeOf(pair[0]), LLVMTypeOf(pair[1])};
-    LLVMTypeRef both = LLVMStructTypeInContext(e->context, types, SUM_PAIR, false);
-    LLVMTypeRef type = LLVMFunctionType(both, types, SUM_PAIR, false);
-    static const char constraints[] = "=v,=v,0,1";
+    LLVMTypeRef types[PRODUCT_MOST_ROWS * PRODUCT_MOST_VECTORS];
+    const char *results = "", *operands = "";
+    for (unsigned i = 0; i < n; i++) {
+        types[i] = LLVMTypeOf(all[i]);
+        results = arena_format(e->arena, "%s=v,", results);
+        operands = arena_format(e->arena, "%s%s%u", operands, i ? "," : "", i);
+    }
+    LLVMTypeRef together = LLVMStructTypeInContext(e->context, types, n, false);
+    LLVMTypeRef type = LLVMFunctionType(together, types, n, false);
+    const char *constraints = arena_format(e->arena, "%s%s", results, operands);
     LLVMValueRef nothing = LLVMGetInlineAsm(type, "", 0, constraints, strlen(constraints), false,
                                             false, LLVMInlineAsmDialectATT, false);
-    LLVMValueRef x = LLVMBuildCall2(e->builder, type, nothing, pair, SUM_PAIR, "");
-    for (unsigned i = 0; i < SUM_PAIR; i++)
-        pair[i] = LLVMBuildExtractValue(e->builder, x, i, "");
+    LLVMValueRef x = LLVMBuildCall2(e->builder, type, nothing, all, n, "");
+    for (unsigned i = 0; i < n; i++)
+        all[i] = LLVMBuildExtractValue(e->builder, x, i, "");
 }
 
 void sum_steps(const product *p, byte_sum *s, LLVMValueRef *weights, LLVMValueRef operand)
 {
     if (p->e->level->dot == DOT_VNNI)
-        hand_on(p, weights);
+        hand_on(p, weights, SUM_PAIR);
     for (unsigned i = 0; i < SUM_PAIR; i++)
         weights[i] = summand(p, weights[i], operand);
     for (unsigned i = 0; i < SUM_PAIR; i++)

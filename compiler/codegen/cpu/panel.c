@@ -229,6 +229,29 @@ static void sum_units(product *p, const row_block *b, LLVMValueRef units_at, LLV
 
 // ---------------------------------------------------------------------- groups
 
+// Those of the next block.
+static void prefetch_values(const product *p, const row_block *b, const product_group *g)
+{
+    int64_t each = p->vectors * p->lanes * (int64_t)scalar_size(p->format.scale);
+    LLVMValueRef at = byte_at_constant(p->e, g->header, b->next);
+    if (b->part)
+        at = byte_at(p->e, at, index_mul(p->e, b->part, each));
+    prefetch(p->e, at, PREFETCH_FIRST);
+}
+
+static void sums_to_floats(const product *p, const row_block *b, const row_factors *factors,
+                           LLVMValueRef *sums)
+{
+    const unsigned n = b->rows * p->vectors;
+    for (unsigned i = 0; i < n; i++) {
+        if (panel_place(p) != FIELD_DOUBLED)
+            sums[i] = signed_sum(p, sums[i], factors[i / p->vectors].sum);
+        sums[i] = LLVMBuildSIToFP(p->e->builder, sums[i], float_lanes(p), "");
+    }
+    if (!p->panelled)
+        hand_on(p, sums, n);
+}
+
 // Group `i` of the chunk: its products join what the rows have so far.
 static void row_group(product *p, const row_block *b, LLVMValueRef i, LLVMValueRef *results)
 {
@@ -237,20 +260,21 @@ static void row_group(product *p, const row_block *b, LLVMValueRef i, LLVMValueR
     product_group g = group_at(p, index_add(e, b->chunk->first_group, i));
     LLVMValueRef first = index_mul(e, i, p->group_units);
     start_sums(p, b, &g, sums);
+    if (b->next && p->g.group_bytes)
+        prefetch_values(p, b, &g);
     sum_units(p, b, g.units_at, first, g.units, sums);
     LLVMValueRef scales[PRODUCT_MOST_VECTORS], offsets[PRODUCT_MOST_VECTORS];
     for (unsigned v = 0; v < p->vectors; v++) {
         scales[v] = p->late_weight ? NULL : panel_values(p, b, &g, i, false, v);
         offsets[v] = p->format.offset ? panel_values(p, b, &g, i, true, v) : NULL;
     }
-    for (unsigned r = 0; r < b->rows; r++) {
-        row_factors f = factors_of(p, &g, b->numbers[r]);
-        for (unsigned v = 0; v < p->vectors; v++) {
-            LLVMValueRef *y = &results[r * p->vectors + v], x = sums[r * p->vectors + v];
-            if (panel_place(p) != FIELD_DOUBLED)
-                x = signed_sum(p, x, f.sum);
-            *y = add_group(p, x, f, scales[v], offsets[v], *y);
-        }
+    row_factors factors[PRODUCT_MOST_ROWS];
+    for (unsigned r = 0; r < b->rows; r++)
+        factors[r] = factors_of(p, &g, b->numbers[r]);
+    sums_to_floats(p, b, factors, sums);
+    for (unsigned k = 0; k < b->rows * p->vectors; k++) {
+        unsigned r = k / p->vectors, v = k % p->vectors;
+        results[k] = add_group(p, sums[k], factors[r], scales[v], offsets[v], results[k]);
     }
 }
 

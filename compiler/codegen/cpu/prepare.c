@@ -122,8 +122,8 @@ static LLVMValueRef greater(emitter *e, LLVMValueRef x, LLVMValueRef y)
     return choose(e, compare_float(e, LLVMRealOGT, x, y), x, y);
 }
 
-// Rows begin on new pages, where the CPU's own prefetching stops. While one is looked at, the next
-// one comes: every other vector the first time, the rest the second time.
+// Rows begin on new pages, where the CPU's own prefetching stops. While one is rounded, the next
+// one comes.
 static void prefetch_ahead(const preparation *p, LLVMValueRef k)
 {
     int64_t size = (int64_t)scalar_size(p->type);
@@ -148,12 +148,8 @@ static void find_scale(const preparation *p, LLVMValueRef start, LLVMValueRef en
     for (unsigned i = 0; i < n; i++)
         each[i] = most;
     counted_loop l = counted_begin(e, start, end, n * LANES, n, each);
-    for (unsigned i = 0; i < n; i++) {
-        LLVMValueRef k = index_add(e, l.i, constant64(p, i * LANES));
-        each[i] = load_lanes(p, k);
-        if (i % 2 || n == 1)
-            prefetch_ahead(p, k);
-    }
+    for (unsigned i = 0; i < n; i++)
+        each[i] = load_lanes(p, index_add(e, l.i, constant64(p, i * LANES)));
     unsigned found = magnitudes(p, each, n);
     for (unsigned i = 0; i < n; i++)
         each[i] = i < found ? greater(e, each[i], l.phis[i]) : l.phis[i];
@@ -335,10 +331,11 @@ static void prepare_span(const preparation *p, LLVMValueRef start, LLVMValueRef 
     unsigned n = vectors_of(p, p->sum_group);
     counted_loop l = counted_begin(e, start, end, n * LANES, 1, &sum);
     LLVMValueRef next = l.phis[0];
-    for (unsigned i = 0; i < n; i += 2)
-        prefetch_ahead(p, index_add(e, l.i, constant64(p, i * LANES)));
-    for (unsigned i = 0; i < n; i++)
-        next = forms[p->form](p, index_add(e, l.i, constant64(p, i * LANES)), inverse, next);
+    for (unsigned i = 0; i < n; i++) {
+        LLVMValueRef k = index_add(e, l.i, constant64(p, i * LANES));
+        prefetch_ahead(p, k);
+        next = forms[p->form](p, k, inverse, next);
+    }
     if (p->form == ACTIVATION_LOOKUPS)
         next = primitive2(e, P_SUB, next, bits_like(next, UINT32_C(2) * n * ROUNDING_BITS));
     counted_end(e, &l, &next);

@@ -86,6 +86,8 @@ void sum_step(const product *p, byte_sum *s, LLVMValueRef weights, LLVMValueRef 
 // Of two vectors side by side: CPUs with two schedulers (Zen) give them instructions in turn, so
 // where masks and multiplications alternate, one has all multiplications.
 enum { SUM_PAIR = 2 };
+// What gives all of the values, two or more, stands in front of what takes one of them.
+void hand_on(const product *p, LLVMValueRef *all, unsigned n);
 void sum_steps(const product *p, byte_sum *s, LLVMValueRef *weights, LLVMValueRef operand);
 void sum_flush(const product *p, byte_sum *s);
 field_form direct_place(const product *p); // of one row
@@ -148,6 +150,7 @@ LLVMValueRef load_as(emitter *e, LLVMTypeRef type, LLVMValueRef at, unsigned ali
 // Into the caches up to the one named; may lie anywhere.
 typedef enum prefetch_cache { PREFETCH_SECOND = 2, PREFETCH_FIRST = 3 } prefetch_cache;
 void prefetch(emitter *e, LLVMValueRef at, prefetch_cache cache);
+void prefetch_to_write(emitter *e, LLVMValueRef at);
 void store_to(emitter *e, LLVMValueRef x, LLVMValueRef at, unsigned align);
 LLVMValueRef index_add(emitter *e, LLVMValueRef x, LLVMValueRef y);
 LLVMValueRef index_mul(emitter *e, LLVMValueRef x, int64_t y);
@@ -255,6 +258,7 @@ typedef struct row_block {
     unsigned rows;
     bool first;         // takes the weights apart
     LLVMValueRef ahead; // from a unit to what comes closer; NULL: nothing
+    int64_t next;       // likewise, from scales of a group; 0: nothing
     LLVMValueRef numbers[PRODUCT_MOST_ROWS], at[PRODUCT_MOST_ROWS];
 } row_block;
 void row_groups(product *p, const row_block *b, LLVMValueRef *results);

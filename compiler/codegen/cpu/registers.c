@@ -53,6 +53,17 @@ static void add_span(product *p, row_block *b, LLVMValueRef *y)
                       : results[i];
 }
 
+// Where a row's vector belongs.
+static LLVMValueRef stored_at(const product *p, const row_block *b, unsigned i)
+{
+    emitter *e = p->e;
+    LLVMValueRef row = LLVMBuildNSWMul(e->builder, b->numbers[i / p->vectors], p->stride, "");
+    LLVMValueRef at = byte_at(e, p->results, row);
+    if (b->part)
+        at = byte_at(e, at, index_mul(e, b->part, p->vectors * p->bytes));
+    return byte_at_constant(e, at, i % p->vectors * p->bytes);
+}
+
 static void multiply_rows(product *p, row_block *b)
 {
     LLVMValueRef y[PRODUCT_MOST_ROWS * PRODUCT_MOST_VECTORS];
@@ -61,6 +72,8 @@ static void multiply_rows(product *p, row_block *b)
     for (unsigned i = 0; i < n; i++)
         y[i] = LLVMConstNull(float_lanes(p));
     span_rows s = {NULL, b->part, b->numbers, b->rows};
+    for (unsigned i = 0; i < n; i++)
+        prefetch_to_write(e, stored_at(p, b, i));
     counted_loop spans =
         counted_begin(e, constant64(p, 0), constant64(p, p->g.units), p->span_units, n, y);
     for (unsigned i = 0; i < n; i++)
@@ -71,23 +84,17 @@ static void multiply_rows(product *p, row_block *b)
     add_span(p, b, y);
     counted_end(e, &spans, y);
     multiply_late(p, &s, y);
-    for (unsigned i = 0; i < n; i++) {
-        LLVMValueRef row = LLVMBuildNSWMul(e->builder, b->numbers[i / p->vectors], p->stride, "");
-        LLVMValueRef at = byte_at(e, p->results, row);
-        if (b->part)
-            at = byte_at(e, at, index_mul(e, b->part, p->vectors * p->bytes));
-        store_to(e, y[i], byte_at_constant(e, at, i % p->vectors * p->bytes), 4);
-    }
+    for (unsigned i = 0; i < n; i++)
+        store_to(e, y[i], stored_at(p, b, i), 4);
 }
 
 // While rows meet the units of a block, those of the next one come closer, a line with each unit:
 // rows and parts take turns. Several lines at once would keep what is needed now waiting.
-static LLVMValueRef next_line(const product *p, LLVMValueRef first, unsigned rows)
+static LLVMValueRef next_line(const product *p, LLVMValueRef first, unsigned rows, int64_t next)
 {
     emitter *e = p->e;
     LLVMValueRef number = LLVMBuildUDiv(e->builder, first, constant64(p, rows), "");
     LLVMValueRef line = LLVMBuildURem(e->builder, number, constant64(p, p->g.lines), "");
-    int64_t next = stands_beside(&p->g) ? p->g.span_bytes : p->g.block_bytes;
     return index_add(e, constant64(p, next), index_mul(e, line, COLUMN_TILES * COLUMN_LINE));
 }
 
@@ -97,7 +104,8 @@ static void multiply_block(const product *all, const register_block *size, LLVMV
     product p = of_block(all, size);
     emitter *e = p.e;
     row_block b = {.rows = rows, .first = true};
-    LLVMValueRef ahead = b.ahead = next_line(&p, first, rows);
+    b.next = stands_beside(&p.g) ? p.g.span_bytes : p.g.block_bytes;
+    LLVMValueRef ahead = b.ahead = next_line(&p, first, rows, b.next);
     for (unsigned r = 0; r < rows; r++)
         b.numbers[r] = index_add(e, first, constant64(&p, r));
     if (p.parts == 1) {
