@@ -229,7 +229,7 @@ static uint64_t accumulator_row(const machine *m, const isa_instruction *in, con
 {
     uint64_t columns = s->tile_columns ? s->tile_columns : m->tile_n;
     *rows = s->tile_rows ? s->tile_rows : in->rs2 ? m->tile_m : 1;
-    return columns * (in->type == XLUT_DATA_F16 || in->type == XLUT_DATA_BF16 ? 2 : 4);
+    return columns * xlut_data_bytes(in->type);
 }
 
 // Of an operand or the sums of an mma.
@@ -286,18 +286,6 @@ COST(cost_prefetch)
     set_pipelined(c, ceiling(tile_bytes(m), m->tiles_load), 1);
 }
 
-static unsigned activation_bytes(unsigned activation)
-{
-    switch (activation) {
-    case XLUT_ACTIVATION_F32: return 4;
-    case XLUT_ACTIVATION_F16:
-    case XLUT_ACTIVATION_BF16:
-    case XLUT_ACTIVATION_I16HI:
-    case XLUT_ACTIVATION_I16LO: return 2;
-    default: return 1;
-    }
-}
-
 static bool is_wide(unsigned table)
 {
     return table == XLUT_TABLE_I16 || table == XLUT_TABLE_F16;
@@ -323,7 +311,8 @@ COST(cost_table)
     bool dynamic = in->table == XLUT_TABLE_I8_DYNAMIC;
     set_pipelined(c, ceiling(groups, m->table_groups), m->table_latency + 1);
     c->latency += dynamic ? c->busy : 0; // the scale is known when all entries are
-    c->read = weights * activation_bytes(in->activation) + (!dynamic && in->rs3 ? 4 * rows : 0);
+    c->read =
+        weights * xlut_activation_bytes(in->activation) + (!dynamic && in->rs3 ? 4 * rows : 0);
     c->written = dynamic ? 4 * 4 * (uint64_t)m->tile_m : 0;
     c->energy = (double)groups * m->energy_group +
                 (double)(groups * half_table(m) * (is_wide(in->table) ? 2 : 1)) * m->energy_tile;
@@ -364,7 +353,7 @@ COST(cost_dequantize)
     }
     bool scales = in->opcode == ISA_LUT_DEQ;
     set_pipelined(c, ceiling(count, m->dequantize_lanes), m->dequantize_latency + 1);
-    c->read = (uint64_t)m->tile_n * (in->scale_type == XLUT_SCALE_F16 ? 2 : 4) +
+    c->read = (uint64_t)m->tile_n * xlut_scale_bytes(in->scale_type) +
               (!scales || in->rs2 ? 4 * (uint64_t)m->tile_m : 0);
     c->energy = (double)count * (m->energy_dequantize + (scales ? 12 : 8) * m->energy_tile);
 }

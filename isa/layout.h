@@ -44,7 +44,6 @@ int isa_decode_compressed(uint32_t word, isa_instruction *fields);
 
 // The bits that the decoder's first table is indexed by: opcode, funct3 and funct7, so that nearly
 // every word has few candidates.
-enum { ISA_KEYS = 1 << 15, ISA_COMPRESSED_KEYS = 1 << 8 };
 static inline uint32_t isa_key(uint32_t word)
 {
     return (word >> 25) << 8 | (word >> 12 & 7) << 5 | (word >> 2 & 31);

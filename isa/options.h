@@ -90,6 +90,30 @@ extern const char *const xlut_data_names[4];
 extern const char *const xlut_mma_names[8];
 extern const char *const xlut_operand_names[2];
 
+// Bytes of an element: of the activations of lut.tbl, of what lut.lda and lut.sta move, of the
+// scales and offsets of weights.
+static inline unsigned xlut_activation_bytes(unsigned activation)
+{
+    switch (activation) {
+    case XLUT_ACTIVATION_F32: return 4;
+    case XLUT_ACTIVATION_F16:
+    case XLUT_ACTIVATION_BF16:
+    case XLUT_ACTIVATION_I16HI:
+    case XLUT_ACTIVATION_I16LO: return 2;
+    default: return 1;
+    }
+}
+
+static inline unsigned xlut_data_bytes(unsigned type)
+{
+    return type == XLUT_DATA_F16 || type == XLUT_DATA_BF16 ? 2 : 4;
+}
+
+static inline unsigned xlut_scale_bytes(unsigned scale_type)
+{
+    return scale_type == XLUT_SCALE_F16 ? 2 : 4;
+}
+
 // Index planes that an lmma of this form reads.
 static inline unsigned xlut_form_planes(unsigned form)
 {

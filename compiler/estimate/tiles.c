@@ -29,7 +29,7 @@ static unsigned tile_accesses(walker *w, const ir_op *op, const isa_instruction 
     const machine *m = w->frame->options->machine;
     isa_cost c = isa_cost_of(m, in, &w->shape);
     unsigned rows = in->rs2 ? m->tile_m : 1;
-    int64_t scale = in->scale_type == 0 ? 2 : 4, n = m->tile_n;
+    int64_t scale = xlut_scale_bytes(in->scale_type), n = m->tile_n;
     switch (op->code) {
     case IR_XLUT_LD: out[0] = tile_access(w, op, "from", (int64_t)c.read, 1, false); return 1;
     case IR_XLUT_ST: out[0] = tile_access(w, op, "to", (int64_t)c.written, 1, true); return 1;

@@ -128,16 +128,11 @@ static void store_element(unsigned type, uint8_t *to, uint32_t j, uint32_t word)
     memcpy(to + 2 * j, &half, 2);
 }
 
-uint32_t lut_data_bytes(const isa_instruction *in)
-{
-    return in->type == XLUT_DATA_F32 || in->type == XLUT_DATA_I32 ? 4 : 2;
-}
-
 // Elements that are not loaded become 0.
 void lut_reference_lda(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
     const lut_operand *rows = &memory->item[0];
-    uint32_t columns = rows->bytes / lut_data_bytes(in);
+    uint32_t columns = rows->bytes / xlut_data_bytes(in->type);
     memset(lut_tile(u, in->rd), 0, u->tile_bytes);
     for (uint32_t row = 0; row < rows->rows; row++)
         for (uint32_t j = 0; j < columns; j++)
@@ -148,7 +143,7 @@ void lut_reference_lda(lut_unit *u, const isa_instruction *in, const lut_operand
 void lut_reference_sta(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
     const lut_operand *rows = &memory->item[0];
-    uint32_t columns = rows->bytes / lut_data_bytes(in);
+    uint32_t columns = rows->bytes / xlut_data_bytes(in->type);
     for (uint32_t row = 0; row < rows->rows; row++)
         for (uint32_t j = 0; j < columns; j++)
             store_element(in->type, rows->host[row], j,

@@ -24,23 +24,6 @@ static void set_rows(const lut_unit *u, lut_operand *o, unsigned stride, const u
     o->stride = x[stride];
 }
 
-static uint32_t scale_bytes(const isa_instruction *in)
-{
-    return in->scale_type == XLUT_SCALE_F16 ? 2 : 4;
-}
-
-static uint32_t activation_bytes(const isa_instruction *in)
-{
-    switch (in->activation) {
-    case XLUT_ACTIVATION_F32: return 4;
-    case XLUT_ACTIVATION_F16:
-    case XLUT_ACTIVATION_BF16:
-    case XLUT_ACTIVATION_I16HI:
-    case XLUT_ACTIVATION_I16LO: return 2;
-    default: return 1;
-    }
-}
-
 static void tile_operand(const lut_unit *u, const isa_instruction *in, const uint64_t x[32],
                          lut_operands *out)
 {
@@ -52,7 +35,7 @@ static void tile_operand(const lut_unit *u, const isa_instruction *in, const uin
 static void table_operands(const lut_unit *u, const isa_instruction *in, const uint64_t x[32],
                            lut_operands *out)
 {
-    uint32_t size = activation_bytes(in);
+    uint32_t size = xlut_activation_bytes(in->activation);
     set_rows(u, add_operand(out, x[in->rs1], 4 * u->lookups * size, size), in->rs2, x);
     if (!in->rs3)
         return;
@@ -64,7 +47,8 @@ static void table_operands(const lut_unit *u, const isa_instruction *in, const u
 static void scale_operands(const lut_unit *u, const isa_instruction *in, const uint64_t x[32],
                            lut_operands *out)
 {
-    add_operand(out, x[in->rs1], u->n * scale_bytes(in), scale_bytes(in));
+    uint32_t size = xlut_scale_bytes(in->scale_type);
+    add_operand(out, x[in->rs1], u->n * size, size);
     if (in->rs2)
         add_operand(out, x[in->rs2], 4 * u->m, 4);
 }
@@ -73,8 +57,9 @@ static void scale_operands(const lut_unit *u, const isa_instruction *in, const u
 static void offset_operands(const lut_unit *u, const isa_instruction *in, const uint64_t x[32],
                             lut_operands *out)
 {
+    uint32_t size = xlut_scale_bytes(in->scale_type);
     add_operand(out, x[in->rs1], 4 * u->m, 4);
-    add_operand(out, x[in->rs2], u->n * scale_bytes(in), scale_bytes(in));
+    add_operand(out, x[in->rs2], u->n * size, size);
 }
 
 // Register 0 as column count: all n.
@@ -84,7 +69,7 @@ static bool row_operands(const lut_unit *u, const isa_instruction *in, const uin
     uint64_t columns = in->rs3 ? x[in->rs3] : u->n;
     if (columns > u->n)
         return false;
-    uint32_t size = lut_data_bytes(in);
+    uint32_t size = xlut_data_bytes(in->type);
     lut_operand *o = add_operand(out, x[in->rs1], (uint32_t)columns * size, size);
     set_rows(u, o, in->rs2, x);
     o->write = in->opcode == ISA_LUT_STA;

@@ -71,5 +71,4 @@ static inline uint32_t lut_rows(const lut_unit *u, const isa_instruction *in)
 // Every activation type converts to f32 exactly.
 float lut_mma_element(unsigned type, const uint8_t *row, uint32_t k); // to f32, exactly
 float lut_activation(unsigned type, const uint8_t *row, uint32_t index);
-uint32_t lut_data_bytes(const isa_instruction *in); // of an element of lda, sta
 uint32_t lut_mma_depth(const lut_unit *u, const isa_instruction *in);

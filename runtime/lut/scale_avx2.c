@@ -55,7 +55,7 @@ void lut_avx2_off(lut_unit *u, const isa_instruction *in, const lut_operands *me
 void lut_avx2_lda(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
     const lut_operand *rows = &memory->item[0];
-    const uint32_t columns = rows->bytes / lut_data_bytes(in);
+    const uint32_t columns = rows->bytes / xlut_data_bytes(in->type);
     if (in->type != XLUT_DATA_F16 || columns % 8 != 0) {
         lut_reference_lda(u, in, memory);
         return;

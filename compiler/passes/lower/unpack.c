@@ -1,7 +1,7 @@
 // Rows of weights in planes, put together from the packed stream (docs/program.md).
 #include "compiler/passes/lower/unpack.h"
 
-enum { WORD_LOOKUPS = 4, LOOKUP_WEIGHTS = 4, WORD_BYTES = 4 };
+enum { WORD_LOOKUPS = 4, LOOKUP_WEIGHTS = 4 };
 
 plane_table unpack_table(lowering *l, const place *weight, const quant_format *format)
 {
