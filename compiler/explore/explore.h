@@ -15,12 +15,13 @@ extern const char explore_usual_tiles[]; // "m1n64,...": those
 // "m2n64": powers of two, m up to 16, n from 64 and 32 m, for which tables fit, to 512.
 bool explore_read_tile(const char *word, explore_tile *out);
 
+typedef ARRAY_OF(uint32_t) explore_numbers;
 // What is swept: all combinations of these.
 typedef struct explore_space {
     const machine *machine; // that everything else is like
     uint32_t budget;        // weights of a plane that a unit does in a cycle, about: m n k
     double most_area;       // mm2 of a machine; 0: any
-    ARRAY_OF(uint32_t) rows, widths, units;
+    explore_numbers rows, widths, units;
     ARRAY_OF(double) bandwidths; // of memory, bytes per second
     ARRAY_OF(explore_tile) tiles;
     ARRAY_OF(const char *) phases; // what is estimated of each: "prefill 512"
