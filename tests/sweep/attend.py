@@ -6,7 +6,6 @@ usage: attend.py [--seed S] [--programs N]
 Rows, batches with positions of their own, heads sharing keys, windows, slopes, caches as tensors and
 as states, blocks of keys, scores that are huge or all equal; and positions outside, which must stop the program.
 """
-import argparse
 import functools
 import pathlib
 import random
@@ -181,12 +180,8 @@ def check_edges():
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--programs", type=int, default=2 if lutra.QUICK else 8)
-    args = parser.parse_args()
     good = check_edges()
-    done = [check_program(seed) for seed in range(args.seed, args.seed + args.programs)]
+    done = [check_program(seed) for seed in lutra.seeds(quick=2, usual=8)]
     if not all(done) or not good:
         return 1
     print(f"{sum(done)} attentions agree with the oracle, and the edges")

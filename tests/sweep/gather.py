@@ -5,7 +5,6 @@ usage: gather.py [--seed S] [--programs N]
 
 Values in f32 must agree bit for bit; an index outside must stop the program.
 """
-import argparse
 import pathlib
 import random
 import sys
@@ -114,11 +113,7 @@ def check_program(seed):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--programs", type=int, default=2 if lutra.QUICK else 8)
-    args = parser.parse_args()
-    done = [check_program(seed) for seed in range(args.seed, args.seed + args.programs)]
+    done = [check_program(seed) for seed in lutra.seeds(quick=2, usual=8)]
     if not all(done):
         return 1
     print(f"{sum(done)} gathers agree with the oracle")

@@ -7,7 +7,6 @@ Products of 16-bit activations and weights are exact but for their sums in f32; 
 bring an error of their own. Every program is run again with the vector unit alone. Machines without LUT unit unpack
 weights in planes first, to f16.
 """
-import argparse
 import pathlib
 import random
 import sys
@@ -95,11 +94,7 @@ def check_program(seed):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--programs", type=int, default=3 if lutra.QUICK else 9)
-    args = parser.parse_args()
-    done = [check_program(seed) for seed in range(args.seed, args.seed + args.programs)]
+    done = [check_program(seed) for seed in lutra.seeds(quick=3, usual=9)]
     if not all(done):
         return 1
     print(f"{sum(done)} dense products agree with the oracle, by matrix and by vector unit")

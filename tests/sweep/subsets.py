@@ -9,7 +9,6 @@ Integers must agree with the oracle bit for bit, floats within the bounds of the
 Passes that are not in NUMERIC must not change a bit, and the same subset gives the same program twice.
 Without split-precompute, products of weights in planes are unpacked for the matrix unit, or refused.
 """
-import argparse
 import dataclasses
 import pathlib
 import random
@@ -348,13 +347,9 @@ def check(case):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--programs", type=int, default=6 if lutra.QUICK else 16)
-    args = parser.parse_args()
     passes = listed_passes()
     assert sum(p.optional for p in passes) >= 6, "lutc list passes has changed"
-    seeds = range(args.seed, args.seed + args.programs)
+    seeds = lutra.seeds(quick=6, usual=16)
     cases = [Case(seed, passes) for seed in seeds]
     failed = [case.seed for case in cases if not check(case)]
     refused = sum(case.refused for case in cases)

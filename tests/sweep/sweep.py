@@ -7,7 +7,6 @@ Every program has several linears of random shapes, weight formats, activation t
 Integer activations must agree bit for bit, float ones within the bound of their tables.
 Fails with the command line that repeats the first mismatch.
 """
-import argparse
 import pathlib
 import random
 import sys
@@ -129,12 +128,8 @@ def check_program(seed, pool):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--programs", type=int, default=5 if lutra.QUICK else 40)
-    args = parser.parse_args()
     total, pool = 0, Pool()
-    for seed in range(args.seed, args.seed + args.programs):
+    for seed in lutra.seeds(quick=5, usual=40):
         done = check_program(seed, pool)
         if not done:
             return 1

@@ -2,6 +2,7 @@
 
 Standard library only. Arrays are Array(type, shape, values) with Python numbers.
 """
+import argparse
 import ast
 import json
 import math
@@ -19,6 +20,15 @@ DESCR = {"f64": "<f8", "f32": "<f4", "f16": "<f2", "i64": "<i8", "i32": "<i4", "
 
 # Set for runs under the sanitizers: fewer cases of the same kind.
 QUICK = bool(os.environ.get("LUTRA_TEST_QUICK"))
+
+
+def seeds(quick, usual):
+    """The seeds of a sweep's programs, by its options --seed and --programs."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--programs", type=int, default=quick if QUICK else usual)
+    given = parser.parse_args()
+    return range(given.seed, given.seed + given.programs)
 
 
 def models():
