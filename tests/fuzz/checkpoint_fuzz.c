@@ -5,6 +5,7 @@
 #include "runtime/host/checkpoint.h"
 
 #include "support/file.h"
+#include "tests/fuzz/nowhere.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -121,10 +122,7 @@ static size_t change(uint64_t *words, size_t count, const uint8_t *data, size_t 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static mapped_file original;
-    static FILE *sink;
-    if (!sink)
-        sink = fopen("/dev/null", "w");
-    diagnostics *d = diagnostics_create(sink);
+    diagnostics *d = diagnostics_create(nowhere());
     if (!original.data)
         original = make_original(d);
     bool raw = size > 0 && data[0] == 'L';
