@@ -41,7 +41,7 @@ static lut_function *const functions[LUT_HOST_COUNT][ISA_OPCODE_COUNT] = {
                                 lut_avx2_lmma, lut_avx2_mma, lut_avx2_deq, lut_avx2_off,
                                 lut_avx2_lda, lut_reference_ldm, lut_reference_sta),
     [LUT_HOST_AVX512] =
-        FUNCTIONS(lut_avx512_ld, lut_avx512_zero, lut_avx512_tbl, lut_avx512_lmma, lut_avx2_mma,
+        FUNCTIONS(lut_avx512_ld, lut_avx512_zero, lut_avx512_tbl, lut_avx512_lmma, lut_avx512_mma,
                   lut_avx512_deq, lut_avx512_off, lut_avx512_lda, lut_avx512_ldm, lut_avx512_sta),
 #endif
 #ifdef __aarch64__
