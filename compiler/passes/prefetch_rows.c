@@ -359,7 +359,8 @@ ir_value *constant_index(ir_module *m, ir_builder *b, int64_t value)
 
 bool is_sum(const ir_op *op)
 {
-    return op->code == IR_ADD || op->code == IR_MUL || op->code == IR_SUB;
+    return op->code == IR_ADD || op->code == IR_MUL || op->code == IR_SUB || op->code == IR_DIV ||
+           op->code == IR_REM;
 }
 
 // Bytes from where a span ends to where it begins in the next round of the loop around.

@@ -33,7 +33,7 @@ bool is_written_in(const ir_value *root, const ir_block *b);
 int64_t rows_apart(const row_reads *r, const span *s); // span.apart
 int64_t lanes_of_round(const row_reads *r);
 int64_t pieces_of_round(const row_reads *r);
-bool is_sum(const ir_op *op); // of indices, a difference or a product
+bool is_sum(const ir_op *op); // of indices, a difference, product or quotient
 ir_value *constant_index(ir_module *m, ir_builder *b, int64_t value);
 bool views_move_before(const row_reads *r, const ir_op *op); // what the rows' places depend on
 // The first pieces of a round, r->counter, or of the first one.
