@@ -1,9 +1,10 @@
-// Strips beside lookups: their instructions are spread among the lookups in front of them in the
-// block, so that a hart that issues in order has both units at work.
+// Strips beside products, lookups or those of the matrix unit: their instructions are spread among
+// the products in front of them in the block, so that a hart that issues in order has both units at
+// work.
 //
 // Operations on tiles are volatile and keep their order, and none of them touches what the strip
 // writes. The strip's instructions keep their order too; of equal parts of them, one goes in front
-// of each lookup, where the loads of its operands have been issued already.
+// of each product, where the loads of its operands have been issued already.
 #include "compiler/codegen/emit.h"
 
 #include <string.h>
@@ -90,28 +91,29 @@ static void pin_results(emitter *e, const strip_code *c, unsigned from, unsigned
     }
 }
 
-// Equal parts of the strip's work in front of the lookups.
+// Equal parts of the strip's work in front of the products.
 static void spread(emitter *e, const strip_code *c)
 {
-    const size_t lookups = e->lookups.count;
+    const size_t products = e->products.count;
     unsigned done = 0, next = 0;
-    for (size_t part = 0; part < lookups; part++) {
+    for (size_t part = 0; part < products; part++) {
         const unsigned from = next;
-        while (next < c->count && (part + 1 == lookups || done * lookups < (part + 1) * c->work)) {
+        while (next < c->count &&
+               (part + 1 == products || done * products < (part + 1) * c->work)) {
             done += work_of(e, c->items[next]);
-            move_before(e, c->items[next++], e->lookups.items[part]);
+            move_before(e, c->items[next++], e->products.items[part]);
         }
-        LLVMPositionBuilderBefore(e->builder, e->lookups.items[part]);
+        LLVMPositionBuilderBefore(e->builder, e->products.items[part]);
         pin_results(e, c, from, next);
     }
 }
 
-void note_lookup(emitter *e, LLVMValueRef lookup)
+void note_product(emitter *e, LLVMValueRef product)
 {
     LLVMBasicBlockRef block = LLVMGetInsertBlock(e->builder);
-    if (e->lookups.count && LLVMGetInstructionParent(e->lookups.items[0]) != block)
-        e->lookups.count = 0;
-    ARRAY_PUSH(e->arena, &e->lookups, lookup);
+    if (e->products.count && LLVMGetInstructionParent(e->products.items[0]) != block)
+        e->products.count = 0;
+    ARRAY_PUSH(e->arena, &e->products, product);
 }
 
 // LLVM knows how long instructions take on this core, which issues in order as well, and moves
@@ -139,8 +141,8 @@ void emit_strip_beside(emitter *e, ir_op *op)
     debug_location(e, op->where);
     e->lanes = 0;
     e->vl = e->evl = NULL;
-    bool here = e->lookups.count && last &&
-                LLVMGetInstructionParent(e->lookups.items[0]) == block &&
+    bool here = e->products.count && last &&
+                LLVMGetInstructionParent(e->products.items[0]) == block &&
                 LLVMGetInsertBlock(e->builder) == block;
     if (here) {
         strip_code c = code_from(e, LLVMGetNextInstruction(last));
@@ -148,5 +150,5 @@ void emit_strip_beside(emitter *e, ir_op *op)
         order_for_units(e, block);
         LLVMPositionBuilderAtEnd(e->builder, block);
     }
-    e->lookups.count = 0;
+    e->products.count = 0;
 }

@@ -47,10 +47,10 @@ typedef struct emitter {
     location where;            // of the operation being emitted
 
     // Inside a strip; lanes is 0 outside.
-    unsigned lanes;                 // minimum lanes of a vector: <vscale x lanes x T>
-    LLVMValueRef vl, evl;           // lanes of this strip, as i64 and i32
-    LLVMValueRef mask;              // of a CPU: the lanes of a tail; NULL: all of them
-    ARRAY_OF(LLVMValueRef) lookups; // of this block, behind the last strip beside them
+    unsigned lanes;                  // minimum lanes of a vector: <vscale x lanes x T>
+    LLVMValueRef vl, evl;            // lanes of this strip, as i64 and i32
+    LLVMValueRef mask;               // of a CPU: the lanes of a tail; NULL: all of them
+    ARRAY_OF(LLVMValueRef) products; // of this block, behind the last strip beside them
 } emitter;
 
 // emit.c
@@ -192,7 +192,7 @@ void emit_xlut(emitter *e, ir_op *op); // xlut.c
 LLVMValueRef split_address(emitter *e, const ir_value *buffer, int64_t *constant);
 
 // beside.c
-void note_lookup(emitter *e, LLVMValueRef lookup);
+void note_product(emitter *e, LLVMValueRef product);
 void emit_strip_beside(emitter *e, ir_op *op);
 
 // debug.c

@@ -250,8 +250,10 @@ static void emit_statement(emitter *e, const ir_op *op, xlut_statement s)
         append_mnemonic(&statement, text_string(&line));
         LLVMValueRef call = assembly(e, text_string(&statement), constraints[n],
                                      LLVMVoidTypeInContext(e->context), operands, n);
-        if (op->code == IR_XLUT_MMA)
-            note_lookup(e, call);
+        if (op->code == IR_XLUT_MMA || op->code == IR_XLUT_MAC)
+            note_product(e, call);
+        if (op->code == IR_XLUT_STM)
+            e->products.count = 0; // strips read what it stores
     }
     text_free(&statement);
     text_free(&line);

@@ -250,26 +250,39 @@ static void run_rounds(walker *w, const rounds *r)
         take(w, &r->op->results[i], r->op->regions[0]->arguments.items[r->first_argument + i]);
 }
 
-// Cycles of the array in front of a strip that stands beside its lookups.
-static double lookups_before(const walker *w, const ir_op *strip)
+// Cycles of the products in front of a strip that stands beside them.
+static double products_before(const walker *w, const ir_op *strip)
 {
     double cycles = 0;
     isa_instruction in;
-    for (const ir_op *op = strip->previous; op && op->code != IR_STRIP; op = op->previous)
-        if (op->code == IR_XLUT_MMA && tile_instruction(op, &in))
+    for (const ir_op *op = strip->previous; op && op->code != IR_STRIP && op->code != IR_XLUT_STM;
+         op = op->previous)
+        if ((op->code == IR_XLUT_MMA || op->code == IR_XLUT_MAC) && tile_instruction(op, &in))
             cycles += isa_cost_of(w->frame->options->machine, &in, &w->shape).busy;
     return cycles;
 }
 
-// Its instructions issue while the array works, as long as that does.
+// What keeps a unit, or the front, busy longest since `before`.
+static double longest_since(const walker *w, const counts *before)
+{
+    const estimate_work *x = &hart_counts(w->hart)->work, *y = &before->work;
+    double longest = x->issued - y->issued;
+    for (unsigned i = 0; i < ISA_UNIT_COUNT; i++)
+        longest = fmax(longest, x->busy[i] - y->busy[i]);
+    return longest;
+}
+
+// Its instructions issue while the unit works, as long as that does, and wait for each other only
+// then.
 static void run_beside(walker *w, ir_op *op, const rounds *r)
 {
-    double before = hart_time(w->hart);
+    const counts before = *hart_counts(w->hart);
+    const double time = hart_time(w->hart);
     begin_round(w, r, 0);
     walk_block(w, op->regions[0]);
     w->lanes = 0;
-    double hidden = fmin(hart_time(w->hart) - before, lookups_before(w, op));
-    hart_counts(w->hart)->skipped -= hidden;
+    double left = fmax(0, longest_since(w, &before) - products_before(w, op));
+    hart_counts(w->hart)->skipped -= fmax(0, hart_time(w->hart) - time - left);
 }
 
 static void run_strip(walker *w, ir_op *op)
