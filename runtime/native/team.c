@@ -19,20 +19,24 @@ static void relax(void)
 }
 
 // Comes back when *word is no longer `value`.
-static void wait_while(_Atomic unsigned *word, unsigned value)
+static void wait_while(lutra_context *c, _Atomic unsigned *word, unsigned value)
 {
     for (int i = 0; i < SPINS; i++) {
         if (atomic_load_explicit(word, memory_order_acquire) != value)
             return;
         relax();
     }
-    while (atomic_load_explicit(word, memory_order_acquire) == value)
+    atomic_fetch_add(&c->sleepers, 1);
+    while (atomic_load(word) == value)
         syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+    atomic_fetch_sub(&c->sleepers, 1);
 }
 
-static void wake(_Atomic unsigned *word)
+// *word has changed: who is not counted as a sleeper yet will see that and not sleep.
+static void wake(lutra_context *c, _Atomic unsigned *word)
 {
-    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    if (atomic_load(&c->sleepers))
+        syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
 static void leave_if_stopped(lutra_run *r)
@@ -51,9 +55,9 @@ static void barrier(lutra_run *r)
     if (atomic_fetch_add(&c->arrived, 1) + 1 == c->threads) {
         atomic_store(&c->arrived, 0);
         atomic_fetch_add(&c->phase, 1);
-        wake(&c->phase);
+        wake(c, &c->phase);
     } else {
-        wait_while(&c->phase, phase);
+        wait_while(c, &c->phase, phase);
     }
     leave_if_stopped(r);
 }
@@ -64,7 +68,7 @@ static void fail(lutra_run *r, const char *reason)
     const char *none = NULL;
     atomic_compare_exchange_strong(&r->context->reason, &none, reason);
     atomic_fetch_add(&r->context->phase, 1);
-    wake(&r->context->phase);
+    wake(r->context, &r->context->phase);
     longjmp(r->escape, 1);
 }
 
@@ -79,12 +83,12 @@ static void *work(void *argument)
     lutra_run *r = argument;
     lutra_context *c = r->context;
     for (unsigned call = 0;; call++) {
-        wait_while(&c->call, call);
+        wait_while(c, &c->call, call);
         if (atomic_load(&c->stop))
             return NULL;
         run_rank(r);
         if (atomic_fetch_sub(&c->running, 1) == 1)
-            wake(&c->running);
+            wake(c, &c->running);
     }
 }
 
@@ -108,7 +112,7 @@ void team_stop(lutra_context *c)
 {
     atomic_store(&c->stop, true);
     atomic_fetch_add(&c->call, 1);
-    wake(&c->call);
+    wake(c, &c->call);
     for (unsigned i = 1; i < c->threads; i++)
         pthread_join(c->runs[i].thread, NULL);
 }
@@ -120,9 +124,9 @@ void team_run(lutra_context *c)
     atomic_store(&c->running, c->threads - 1);
     if (c->threads > 1) {
         atomic_fetch_add(&c->call, 1);
-        wake(&c->call);
+        wake(c, &c->call);
     }
     run_rank(&c->runs[0]);
     for (unsigned left; (left = atomic_load(&c->running));)
-        wait_while(&c->running, left);
+        wait_while(c, &c->running, left);
 }

@@ -35,6 +35,7 @@ struct lutra_context {
     _Atomic unsigned call;           // counts up when a call begins; workers sleep on it
     _Atomic unsigned running;        // workers that have not ended the call
     _Atomic unsigned arrived, phase; // of the barrier
+    _Atomic unsigned sleepers;       // threads that sleep on any of these, or are about to
     _Atomic bool stop;
     _Atomic(const char *) reason; // why the program stopped; NULL: it has not
 };
