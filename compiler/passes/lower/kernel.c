@@ -29,7 +29,7 @@ static unsigned table_parts(const lowering *l, const ir_type *t, const ir_type *
         return n;
     }
     int64_t scales = table_scale_count(l, t), sums = table_sum_count(l, t);
-    parts[n++] = rows_of(l->module, SCALAR_U8, table_depth_tiles(l, t) * table_entry_bytes(l, t));
+    parts[n++] = rows_of(l->module, SCALAR_U8, table_row_bytes(l, t));
     if (scales)
         parts[n++] = rows_of(l->module, SCALAR_F32, scales * l->m);
     if (sums)

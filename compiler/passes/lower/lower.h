@@ -220,6 +220,7 @@ int64_t table_depth_tiles(const lowering *l, const ir_type *table);
 int64_t table_scale_count(const lowering *l, const ir_type *table);
 int64_t table_sum_count(const lowering *l, const ir_type *table);
 int64_t table_entry_bytes(const lowering *l, const ir_type *table); // of one tile's worth
+int64_t table_row_bytes(const lowering *l, const ir_type *table);   // from row tile to row tile
 
 // ---- codebooks (books.c)
 // The codebook of a table or weight, NULL: none.

@@ -55,6 +55,38 @@ int64_t table_entry_bytes(const lowering *l, const ir_type *table)
                                       : l->tile_bytes * table->parts;
 }
 
+// The most of ROWS rows, `apart` bytes from one to the next, that begin in a quarter of a way of
+// scratch.
+enum { ROWS = 8 };
+static unsigned rows_crowded(int64_t apart, int64_t way)
+{
+    unsigned most = 0;
+    for (int64_t i = 0; i < ROWS; i++) {
+        unsigned count = 0;
+        for (int64_t j = 0; j < ROWS; j++)
+            count += (j - i + ROWS) * apart % way < way / 4;
+        most = count > most ? count : most;
+    }
+    return most;
+}
+
+// Rows of a block that scratch does not hold as a whole are read in parts, side by side: such parts
+// should lie in all of its sets alike.
+int64_t table_row_bytes(const lowering *l, const ir_type *table)
+{
+    enum { LINE = 64, MOST_PADDING = 16 }; // a share of the row
+    const machine *m = l->context->machine;
+    const int64_t bytes = table_depth_tiles(l, table) * table_entry_bytes(l, table);
+    const int64_t way = (int64_t)(m->scratch_size / m->scratch_ways);
+    int64_t best = bytes;
+    if (ROWS * bytes <= (int64_t)m->scratch_size / 2)
+        return bytes;
+    for (int64_t more = 0; more <= bytes / MOST_PADDING; more += LINE)
+        if (rows_crowded(bytes + more, way) < rows_crowded(best, way))
+            best = bytes + more;
+    return best;
+}
+
 // --------------------------------------------------------------------- tables
 
 // What lut.tbl reads, for a part of the table; NULL: nothing of this type.
