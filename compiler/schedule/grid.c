@@ -44,16 +44,19 @@ static double shared_reads(const machine *target)
 static double grid_seconds(const machine *target, const sweep *s, double tiles, double rows,
                            double columns)
 {
-    double column_blocks = ceiling(s->columns, columns), full = floor(tiles / rows);
-    double rest = tiles - full * rows, harts = target->harts;
-    double shared = shared_reads(target);
+    double column_blocks = ceiling(s->columns, columns), harts = target->harts;
     double planes = columns * s->column_bytes, tables = s->products * s->table_bytes;
     double results = 2 * columns * s->epilogue_bytes; // written, and read by the epilogue
-    double bytes = full * (rows * tables + planes) + rest * (tables + planes);
-    double l2 = column_blocks * (bytes / shared + tiles * results) / target->l2_bandwidth;
-    double busy =
-        longest_share(full, column_blocks, harts) * tile_block_seconds(target, s, rows, columns);
-    busy += longest_share(rest, column_blocks, harts) * tile_block_seconds(target, s, 1, columns);
+    double bytes = 0, busy = 0, left = tiles;
+    for (; rows >= 1; rows = floor(rows / 2)) { // as the lowering cuts them
+        double blocks = floor(left / rows);
+        bytes += blocks * (rows * tables + planes);
+        busy += longest_share(blocks, column_blocks, harts) *
+                tile_block_seconds(target, s, rows, columns);
+        left -= blocks * rows;
+    }
+    double l2 =
+        column_blocks * (bytes / shared_reads(target) + tiles * results) / target->l2_bandwidth;
     return fmax(fmax(l2, busy), s->stream);
 }
 

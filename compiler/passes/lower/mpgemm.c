@@ -195,7 +195,7 @@ static bool build_rows(mpgemm *k, const row_range *r)
     int64_t tiles = k->weights[0].packed.parts[0].geometry.depth_tiles, size = k->depth_block;
     ir_value *zero = low_index(l, 0);
     mpgemm_prepare_rows(k, r);
-    if (!size || size >= tiles || r->tiles == 1)
+    if (!size || size >= tiles || r->tiles == 1 || r->tiles < k->row_block)
         return build_depth(k, r, (depth_part){zero, tiles, true, true});
     int64_t parts = (tiles + size - 1) / size, last = (parts - 1) * size;
     bool good = build_depth(k, r, (depth_part){zero, size, true, false});
@@ -209,31 +209,33 @@ static bool build_rows(mpgemm *k, const row_range *r)
     return good && build_depth(k, r, (depth_part){low_index(l, last), tiles - last, false, true});
 }
 
-// Whole blocks of row tiles, then single row tiles, then the rows of a last partial tile.
+// Blocks of `size` row tiles from *done on.
+static bool build_blocks(mpgemm *k, unsigned size, ir_value *tiles, ir_value **done)
+{
+    lowering *l = k->l;
+    ir_value *block = low_index(l, size);
+    ir_value *blocks = low_div(l, low_sub(l, tiles, *done), block);
+    low_loop loop;
+    low_for_begin(l, &loop, low_index(l, 0), blocks, low_index(l, 1), 0, NULL);
+    row_range r = {low_add(l, *done, low_mul(l, loop.counter, block)), size,
+                   low_index(l, size * l->m), true, l->m == 1 && size == 1};
+    bool good = build_rows(k, &r);
+    low_loop_end(l, &loop, NULL);
+    *done = low_add(l, *done, low_mul(l, blocks, block));
+    return good;
+}
+
+// Whole blocks of row tiles, then those that are left in blocks of half the size, and so on, then
+// the rows of a last partial tile.
 static bool build_ranges(mpgemm *k, int64_t most_rows)
 {
     lowering *l = k->l;
     bool good = true;
-    ir_value *m = low_index(l, l->m), *zero = low_index(l, 0), *one = low_index(l, 1);
+    ir_value *m = low_index(l, l->m), *zero = low_index(l, 0);
     ir_value *tiles = low_div(l, l->rows, m), *done = zero;
-    if (k->row_block > 1 && most_rows >= k->row_block * l->m) {
-        ir_value *block = low_index(l, k->row_block);
-        ir_value *blocks = low_div(l, tiles, block);
-        low_loop loop;
-        low_for_begin(l, &loop, zero, blocks, one, 0, NULL);
-        row_range r = {low_mul(l, loop.counter, block), k->row_block,
-                       low_index(l, k->row_block * l->m), true, false};
-        good = build_rows(k, &r);
-        low_loop_end(l, &loop, NULL);
-        done = low_mul(l, blocks, block);
-    }
-    if (good && most_rows >= l->m) {
-        low_loop loop;
-        low_for_begin(l, &loop, done, tiles, one, 0, NULL);
-        row_range r = {loop.counter, 1, m, true, l->m == 1};
-        good = build_rows(k, &r);
-        low_loop_end(l, &loop, NULL);
-    }
+    for (unsigned size = k->row_block; size > 0 && good; size /= 2)
+        if (most_rows >= size * l->m)
+            good = build_blocks(k, size, tiles, &done);
     ir_value *rest = low_rem(l, l->rows, m);
     int64_t known = -1;
     if (!good || (low_is_constant(rest, &known) && known == 0))
