@@ -260,7 +260,7 @@ static double waits_once(const sweep *s, block_shape b)
 // little to spare, lookups wait for it. Scratch keeps the tables of a block from column tile to
 // column tile if it has room for what is read in between: tables and planes of the whole depth, or
 // of a part of it. Then sums are stored and loaded between parts. Scales of tables that left
-// scratch are waited for.
+// scratch are waited for; where it never holds all tables, these are too.
 static double block_seconds(const sweep *s, block_shape b)
 {
     const double reached = 0.6;
@@ -270,11 +270,11 @@ static double block_seconds(const sweep *s, block_shape b)
     double moved = (ceil(1 / part) - 1) * 2 * (double)b.rows * s->columns * s->products;
     const double behind = 3; // other moves, one waits for the unit
     bool keeps = near_bytes(s, b) <= room(s, b);
-    double memory = s->stream + tables * (keeps ? 1 : s->columns) / s->bandwidth +
+    double memory = s->stream + tables * (keeps ? 1 : s->columns * s->products) / s->bandwidth +
                     moved * s->tile_bytes / s->bandwidth;
     double busy = (double)b.rows * s->compute + s->loads + behind * moved * s->move;
     busy += keeps ? 0 : (scales / LINE + waits_once(s, b)) * s->latency * s->columns;
-    return fmax(busy, memory / reached);
+    return tables * part < s->scratch ? fmax(busy, memory / reached) : busy + memory;
 }
 
 // Whole blocks, then halves of them and so on, as the lowering cuts them.
