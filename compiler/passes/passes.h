@@ -40,7 +40,8 @@ const char *pass_argument_text(const pass_context *c, const char *name);
 long long pass_argument_integer(const pass_context *c, const char *name);
 bool pass_argument_boolean(const pass_context *c, const char *name);
 
-// Whether the pipeline would have had the pass, but for --disable.
+// Whether a program comes about without the pass: it is disabled, or not among passes that lower to
+// tiles.
 bool pass_is_disabled(const pass_context *c, const char *name);
 
 // Changes the module in place. False: errors were reported to c->diagnostics.

@@ -322,10 +322,17 @@ static void remark_disabled(const pipeline *p, pass_context *c)
 
 bool pass_is_disabled(const pass_context *c, const char *name)
 {
-    for (size_t i = 0; c->pipeline && i < c->pipeline->disabled.count; i++)
-        if (!strcmp(c->pipeline->disabled.items[i]->name, name))
+    const pipeline *p = c->pipeline;
+    bool lowers = false;
+    for (size_t i = 0; p && i < p->disabled.count; i++)
+        if (!strcmp(p->disabled.items[i]->name, name))
             return true;
-    return false;
+    for (size_t i = 0; p && i < p->steps.count; i++) {
+        if (!strcmp(p->steps.items[i].pass->name, name))
+            return false;
+        lowers |= !strcmp(p->steps.items[i].pass->name, "lower-to-tile");
+    }
+    return lowers;
 }
 
 bool pipeline_run(const pipeline *p, ir_module *m, pass_context *c, const pipeline_observer *o)
