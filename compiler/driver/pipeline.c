@@ -298,10 +298,22 @@ static void warn_of_tables(driver *d)
         warn_of_late(d, arena_format(d->arena, "--tables %s", d->tables), pass);
 }
 
+// A list of passes has their parameters.
+static bool check_list(driver *d)
+{
+    if (!d->passes || !d->tables)
+        return true;
+    diagnostic_error(d->diagnostics, NOWHERE,
+                     "--tables %s: beside --passes it decides nothing; say it there, as "
+                     "'quantize-tables(type=f16)', for CPUs 'choose-activations(type=f16)'",
+                     d->tables);
+    return false;
+}
+
 bool choose_pipeline(driver *d, const char *until)
 {
     const char *list = d->passes ? d->passes : usual_passes(d);
-    if (!list || !make_dump_dir(d) || !check_prints(d) ||
+    if (!list || !check_list(d) || !make_dump_dir(d) || !check_prints(d) ||
         !pipeline_parse(d->arena, d->diagnostics, list, &d->pipeline) || !disable_passes(d))
         return false;
     if (d->passes)
