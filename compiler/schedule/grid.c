@@ -48,7 +48,7 @@ static double grid_seconds(const machine *target, const sweep *s, double tiles, 
     double planes = columns * s->column_bytes, tables = s->products * s->table_bytes;
     double results = 2 * columns * s->epilogue_bytes; // written, and read by the epilogue
     double bytes = 0, busy = 0, left = tiles;
-    for (; rows >= 1; rows = floor(rows / 2)) { // as the lowering cuts them
+    for (; rows >= 1; rows = (double)schedule_smaller_block((int64_t)rows)) {
         double blocks = floor(left / rows);
         bytes += blocks * (rows * tables + planes);
         busy += longest_share(blocks, column_blocks, harts) *

@@ -277,11 +277,11 @@ static double block_seconds(const sweep *s, block_shape b)
     return tables * part < s->scratch ? fmax(busy, memory / reached) : busy + memory;
 }
 
-// Whole blocks, then halves of them and so on, as the lowering cuts them.
+// Whole blocks, then smaller ones, as the lowering cuts them.
 static double seconds_for(const sweep *s, int64_t tiles, block_shape b)
 {
     double seconds = 0;
-    for (; b.rows; b = (block_shape){b.rows / 2, s->depth}) {
+    for (; b.rows; b = (block_shape){schedule_smaller_block(b.rows), s->depth}) {
         seconds += (double)(tiles / b.rows) * block_seconds(s, b);
         tiles %= b.rows;
     }

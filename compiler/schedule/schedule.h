@@ -24,6 +24,13 @@ typedef struct schedule_wish {
     bool sums_wait;      // they are scaled when all of a block are there (no pass overlap)
 } schedule_wish;
 
+// The size of the blocks that take the row tiles that blocks of `rows` leave over: a third, down to
+// single ones; 0: there are none behind those. Each size is code of its own.
+static inline int64_t schedule_smaller_block(int64_t rows)
+{
+    return rows > 3 ? rows / 3 : rows > 1;
+}
+
 // The best schedule of an mpgemm kernel whose register demand fits the register file.
 kernel_schedule schedule_mpgemm(const machine *target, const ir_op *kernel,
                                 const schedule_wish *wish);

@@ -225,15 +225,16 @@ static bool build_blocks(mpgemm *k, unsigned size, ir_value *tiles, ir_value **d
     return good;
 }
 
-// Whole blocks of row tiles, then those that are left in blocks of half the size, and so on, then
-// the rows of a last partial tile.
+// Whole blocks of row tiles, then those that are left in smaller ones, then the rows of a last
+// partial tile.
 static bool build_ranges(mpgemm *k, int64_t most_rows)
 {
     lowering *l = k->l;
     bool good = true;
     ir_value *m = low_index(l, l->m), *zero = low_index(l, 0);
     ir_value *tiles = low_div(l, l->rows, m), *done = zero;
-    for (unsigned size = k->row_block; size > 0 && good; size /= 2)
+    for (unsigned size = k->row_block; size > 0 && good;
+         size = (unsigned)schedule_smaller_block(size))
         if (most_rows >= size * l->m)
             good = build_blocks(k, size, tiles, &done);
     ir_value *rest = low_rem(l, l->rows, m);
