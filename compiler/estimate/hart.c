@@ -295,9 +295,9 @@ static reach reach_memory(hart *h, unsigned n, const access *accesses, double at
         const access shared = shared_access(h, &accesses[i]), *a = &shared;
         for (unsigned row = 0; row < a->rows; row++) {
             int64_t from = a->offset + row * a->stride, to = from + a->bytes;
-            for (int64_t l = from >> 6; l << 6 < to; l++) {
-                int64_t first = l << 6 > from ? l << 6 : from;
-                int64_t last = (l + 1) << 6 < to ? (l + 1) << 6 : to;
+            for (int64_t l = from >> 6; l * LINE < to; l++) {
+                int64_t first = l * LINE > from ? l * LINE : from;
+                int64_t last = (l + 1) * LINE < to ? (l + 1) * LINE : to;
                 r.request = fmax(r.request, at + floor((double)bytes / rate));
                 double there = touch(h, a, l, last - first == LINE, &r.request);
                 if (a->write)
