@@ -269,7 +269,7 @@ static double touch(hart *h, const access *a, int64_t number, bool whole, double
 void hart_have(hart *h, const access *a)
 {
     const counts before = h->counts;
-    for (int64_t l = a->offset >> 6; l << 6 < a->offset + a->bytes; l++) {
+    for (int64_t l = a->offset >> 6; l * LINE < a->offset + a->bytes; l++) {
         level where;
         line *x = find_line(h, a, l, &where);
         if (where != IN_SCRATCH)
