@@ -1,6 +1,8 @@
 // lutc inspect: what a file is and what is in it, told by its first bytes.
 #include "compiler/driver/driver.h"
 
+#include "support/content.h"
+
 #include <elf.h>
 #include <jansson.h>
 #include <math.h>
@@ -160,8 +162,13 @@ bool inspect_file(driver *d, const char *path, const mapped_file *f, text *out)
             return kinds[i].inspect(d, path, f, out);
     if (text_ends_with(path, ".lir")) // may begin with a comment
         return inspect_ir(d, path, f, out);
+    char instead[CONTENT_REMARK];
+    content_remark((const uint8_t *)f->data, f->size, instead);
     return refuse(d, path,
-                  "not a file that can be inspected: GGUF, packed weights, npy, IR or ELF");
+                  arena_format(d->arena,
+                               "not a file that can be inspected: GGUF, packed weights, npy, IR "
+                               "or ELF%s",
+                               instead));
 }
 
 int command_inspect(driver *d)
