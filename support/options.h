@@ -34,6 +34,9 @@ typedef struct option_row {
     long long minimum, maximum; // OPTION_INTEGER only
 } option_row;
 
+// A row of OPTION_FOREIGN: the names that other tools have, the second one or NULL.
+#define FOREIGN_OPTION(name, alias, help) {name, alias, OPTION_FOREIGN, NULL, NULL, help, 0, 0}
+
 typedef struct options_result {
     option_values positional;
     int first_unparsed; // index into argv where parsing stopped

@@ -47,6 +47,7 @@ static LLVMValueRef power_of_two(emitter *e, LLVMValueRef n)
 // Adding 1.5 * 2^23 rounds to an integer that then stands in the low bits.
 static const double exp_series[] = {0x1.fffffcp-2, 0x1.555490p-3, 0x1.5558f8p-5, 0x1.123b02p-7,
                                     0x1.6a2250p-10};
+enum { ROUNDER_BITS = 0x4b400000 };
 static const double rounder = 0x1.8p23, log2_e = 0x1.715476p0;
 static const double ln2_high = 0x1.62e4p-1,
                     ln2_low = 0x1.7f7d1cp-20; // high: 15 bits, n * high is exact
@@ -84,7 +85,7 @@ LLVMValueRef math_exp(emitter *e, LLVMValueRef x)
     LLVMValueRef r = reduced(e, float_sub(e, shifted, constant_like(x, rounder)), x);
     LLVMValueRef y = exp_of_reduced(e, r);
     LLVMValueRef bits = reinterpret(e, shifted, i32);
-    LLVMValueRef k = primitive2(e, P_SUB, bits, bits_like(bits, 0x4b400000));
+    LLVMValueRef k = primitive2(e, P_SUB, bits, bits_like(bits, ROUNDER_BITS));
     LLVMValueRef half = primitive2(e, P_ASHR, k, bits_like(k, 1));
     y = float_mul(e, y, power_of_two(e, half));
     return float_mul(e, y, power_of_two(e, primitive2(e, P_SUB, k, half)));
@@ -102,7 +103,7 @@ LLVMValueRef math_exp_nonpositive(emitter *e, LLVMValueRef x)
     LLVMValueRef n = reinterpret(e, shifted, int_type(e, 32));
     LLVMValueRef y = reinterpret(e, exp_of_reduced(e, r), int_type(e, 32));
     y = primitive2(e, P_ADD, y, primitive2(e, P_SHL, n, bits_like(n, 23)));
-    LLVMValueRef below = compare_int(e, LLVMIntSLT, n, bits_like(n, 0x4b400000 - 126));
+    LLVMValueRef below = compare_int(e, LLVMIntSLT, n, bits_like(n, ROUNDER_BITS - 126));
     return choose(e, below, constant_like(x, 0.0), reinterpret(e, y, element_of(x)));
 }
 

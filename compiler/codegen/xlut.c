@@ -154,22 +154,15 @@ static void offset(emitter *e, const ir_op *op, xlut_statement *s)
     s->rs2 = register_operand(e, op, "v");
 }
 
+// Rows, of fewer columns than a tile's too, or an operand of the matrix unit, which may be a part.
 static void move_rows(emitter *e, const ir_op *op, xlut_statement *s)
 {
-    bool load = op->code == IR_XLUT_LDA;
+    bool load = op->code == IR_XLUT_LDA || op->code == IR_XLUT_LDM;
+    bool matrix = op->code == IR_XLUT_LDM || op->code == IR_XLUT_STM;
     s->instruction.rd = tile(e, op, load ? NULL : "c");
     s->rs1 = register_operand(e, op, load ? "from" : "to");
     s->rs2 = register_operand(e, op, "stride");
-    s->rs3 = register_operand(e, op, "columns");
-}
-
-static void move_matrix(emitter *e, const ir_op *op, xlut_statement *s)
-{
-    bool load = op->code == IR_XLUT_LDM;
-    s->instruction.rd = tile(e, op, load ? NULL : "c");
-    s->rs1 = register_operand(e, op, load ? "from" : "to");
-    s->rs2 = register_operand(e, op, "stride");
-    s->rs3 = register_operand(e, op, "part");
+    s->rs3 = register_operand(e, op, matrix ? "part" : "columns");
 }
 
 static void multiply_matrix(emitter *e, const ir_op *op, xlut_statement *s)
@@ -183,10 +176,10 @@ static const struct xlut_row {
     ir_opcode code;
     void (*place)(emitter *e, const ir_op *op, xlut_statement *s); // sets registers and addresses
 } xlut_rows_of_ops[] = {
-    {IR_XLUT_LD, move_tile},        {IR_XLUT_ST, move_tile},    {IR_XLUT_PF, prefetch},
-    {IR_XLUT_ZERO, zero},           {IR_XLUT_TBL, table},       {IR_XLUT_MMA, multiply},
-    {IR_XLUT_DEQ, dequantize},      {IR_XLUT_OFF, offset},      {IR_XLUT_LDA, move_rows},
-    {IR_XLUT_STA, move_rows},       {IR_XLUT_LDM, move_matrix}, {IR_XLUT_STM, move_matrix},
+    {IR_XLUT_LD, move_tile},        {IR_XLUT_ST, move_tile},  {IR_XLUT_PF, prefetch},
+    {IR_XLUT_ZERO, zero},           {IR_XLUT_TBL, table},     {IR_XLUT_MMA, multiply},
+    {IR_XLUT_DEQ, dequantize},      {IR_XLUT_OFF, offset},    {IR_XLUT_LDA, move_rows},
+    {IR_XLUT_STA, move_rows},       {IR_XLUT_LDM, move_rows}, {IR_XLUT_STM, move_rows},
     {IR_XLUT_MAC, multiply_matrix},
 };
 

@@ -70,7 +70,7 @@ static bool write_module(driver *d)
 static bool write_tree(driver *d)
 {
     text printed = {0};
-    const source *s = load_program(d, &d->is_module);
+    const source *s = load_program(d);
     if (s && d->is_module)
         diagnostic_error(d->diagnostics, (location){.source = s},
                          "--emit=ast shows programs; this is a module of the IR");
@@ -360,7 +360,7 @@ int command_compile(driver *d)
 
 int command_opt(driver *d)
 {
-    const source *s = load_program(d, &d->is_module);
+    const source *s = load_program(d);
     if (s && !d->is_module)
         diagnostic_error(d->diagnostics, (location){.source = s},
                          "opt takes modules of the IR; 'lutc %s --emit=graph' makes one of a "

@@ -59,7 +59,7 @@ typedef struct driver {
     machine machine;
     const code_target *target; // NULL: the command knows none
     bool adopts_target;        // what a .lir says is taken
-    bool is_module;            // the module was read from a .lir
+    bool is_module;            // the positional file is a .lir
     const pass_row *behind;    // that a .lir need not run again, nor those before it; NULL: none
     weights *weights;
     ir_module *module;
@@ -80,9 +80,9 @@ bool load_weights(driver *d);
 // --quant decides. Opens weights and machine first.
 bool load_module(driver *d);
 const source *load_text(driver *d, const char *path); // NULL: reported
-// The positional file's text; *is_module: whether it is IR, by how it begins, or else by its name.
-// NULL: reported, also where it is of a kind that is neither.
-const source *load_program(driver *d, bool *is_module);
+// The positional file's text; d->is_module: whether it is IR, by how it begins, or else by its
+// name. NULL: reported, also where it is of a kind that is neither.
+const source *load_program(driver *d);
 // `path` without folder and extension, with another one.
 const char *derived_name(driver *d, const char *path, const char *extension);
 

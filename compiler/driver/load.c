@@ -65,11 +65,11 @@ const source *load_text(driver *d, const char *path)
     return s;
 }
 
-const source *load_program(driver *d, bool *is_module)
+const source *load_program(driver *d)
 {
     const source *s = load_text(d, d->files.items[0]);
     const content_kind *kind = s ? content_of((const uint8_t *)s->text, s->length) : NULL;
-    *is_module = kind ? kind->form == CONTENT_MODULE : s && text_ends_with(s->name, ".lir");
+    d->is_module = kind ? kind->form == CONTENT_MODULE : s && text_ends_with(s->name, ".lir");
     if (!kind || kind->form != CONTENT_OTHER)
         return s;
     diagnostic_error(d->diagnostics, (location){.source = s},
@@ -183,7 +183,7 @@ static bool check_defines(driver *d)
 
 bool load_module(driver *d)
 {
-    const source *s = load_program(d, &d->is_module);
+    const source *s = load_program(d);
     if (!s || !load_weights(d))
         return false;
     double start = clock_seconds();

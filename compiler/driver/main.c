@@ -48,17 +48,18 @@ static const struct command {
 
 // Of clang, llc and opt.
 static const option_row foreign[] = {
-    {"-O", "-O", OPTION_FOREIGN, NULL, NULL,
-     "there are no levels, programs are always optimized; --disable leaves passes out"},
-    {"-S", NULL, OPTION_FOREIGN, NULL, NULL, "--emit=asm writes assembly"},
-    {"-c", NULL, OPTION_FOREIGN, NULL, NULL, "--emit=obj writes an object"},
-    {"-g", NULL, OPTION_FOREIGN, NULL, NULL, "line tables are there, unless --no-debug is given"},
-    {"-emit-llvm", NULL, OPTION_FOREIGN, NULL, NULL, "--emit=llvm writes LLVM's IR"},
-    {"-march", NULL, OPTION_FOREIGN, NULL, NULL, "--machine and --target say what code is for"},
-    {"-mcpu", "-mtune", OPTION_FOREIGN, NULL, NULL, "--machine and --target say what code is for"},
-    {"--verify-each", NULL, OPTION_FOREIGN, NULL, NULL, "modules are verified behind every pass"},
-    {"--verbose", NULL, OPTION_FOREIGN, NULL, NULL,
-     "--print-passes, --remarks, --stats and --time-passes show what is done"},
+    FOREIGN_OPTION(
+        "-O", "-O",
+        "there are no levels, programs are always optimized; --disable leaves passes out"),
+    FOREIGN_OPTION("-S", NULL, "--emit=asm writes assembly"),
+    FOREIGN_OPTION("-c", NULL, "--emit=obj writes an object"),
+    FOREIGN_OPTION("-g", NULL, "line tables are there, unless --no-debug is given"),
+    FOREIGN_OPTION("-emit-llvm", NULL, "--emit=llvm writes LLVM's IR"),
+    FOREIGN_OPTION("-march", NULL, "--machine and --target say what code is for"),
+    FOREIGN_OPTION("-mcpu", "-mtune", "--machine and --target say what code is for"),
+    FOREIGN_OPTION("--verify-each", NULL, "modules are verified behind every pass"),
+    FOREIGN_OPTION("--verbose", NULL,
+                   "--print-passes, --remarks, --stats and --time-passes show what is done"),
 };
 
 // The option table of one command, ended by a NULL name.
@@ -301,8 +302,9 @@ static int run_command(driver *d, const struct command *c, int argc, char **argv
     if (!options_parse(d->command, rows, argc, argv, false, d->arena, &result))
         return EXIT_USAGE;
     d->files = result.positional;
+    const char *more = d->standard.version ? built_with(d->arena) : "";
     int code;
-    if (standard_options_end("lutc", &d->standard, built_with(d->arena), &code))
+    if (standard_options_end("lutc", &d->standard, more, &code))
         return code;
     if (d->standard.help) {
         options_help("lutc", c->synopsis, rows);

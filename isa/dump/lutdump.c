@@ -47,11 +47,9 @@ int main(int argc, char **argv)
         {"--notes", "-n", OPTION_FLAG, &s.notes, NULL,
          "the program's description instead, as JSON"},
         {"--no-source", NULL, OPTION_FLAG, &s.no_source, NULL, "no source lines in between"},
-        {"-d", "--disassemble", OPTION_FOREIGN, NULL, NULL,
-         "programs are, unless --notes is given"},
-        {"-S", "--source", OPTION_FOREIGN, NULL, NULL,
-         "lines are shown, unless --no-source is given"},
-        {"-t", "--syms", OPTION_FOREIGN, NULL, NULL, "llvm-nm shows symbols"},
+        FOREIGN_OPTION("-d", "--disassemble", "programs are, unless --notes is given"),
+        FOREIGN_OPTION("-S", "--source", "lines are shown, unless --no-source is given"),
+        FOREIGN_OPTION("-t", "--syms", "llvm-nm shows symbols"),
         [6 + STANDARD_OPTIONS] = {0},
     };
     standard_option_rows(&s.standard, rows + 6);

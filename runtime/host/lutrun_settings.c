@@ -13,13 +13,12 @@ static const char json_to_file[] = "json:";
 
 // Of qemu-user and the like.
 static const option_row foreign[SETTINGS_FOREIGN] = {
-    {"--native", NULL, OPTION_FOREIGN, NULL, NULL,
-     "it comes first, lutrun --native MODEL.so [options]"},
-    {"-cpu", NULL, OPTION_FOREIGN, NULL, NULL, "--machine and --vlen say what machine it is"},
-    {"-smp", NULL, OPTION_FOREIGN, NULL, NULL, "--harts N runs on several harts"},
-    {"-g", NULL, OPTION_FOREIGN, NULL, NULL, "--gdb PORT waits for gdb"},
-    {"-E", NULL, OPTION_FOREIGN, NULL, NULL, "--env NAME=VALUE sets a variable"},
-    {"-L", NULL, OPTION_FOREIGN, NULL, NULL, "programs are static and load no libraries"},
+    FOREIGN_OPTION("--native", NULL, "it comes first, lutrun --native MODEL.so [options]"),
+    FOREIGN_OPTION("-cpu", NULL, "--machine and --vlen say what machine it is"),
+    FOREIGN_OPTION("-smp", NULL, "--harts N runs on several harts"),
+    FOREIGN_OPTION("-g", NULL, "--gdb PORT waits for gdb"),
+    FOREIGN_OPTION("-E", NULL, "--env NAME=VALUE sets a variable"),
+    FOREIGN_OPTION("-L", NULL, "programs are static and load no libraries"),
 };
 
 void settings_rows(settings *s, option_row rows[SETTINGS_ROWS])

@@ -177,8 +177,7 @@ ir_value *few_add(const few_attention *x, ir_value *sum, ir_value *values, ir_va
 // Bytes of step `s` of the depth; 0: whole.
 static int64_t step_bytes(const few_attention *x, unsigned s)
 {
-    int64_t step = matrix_depth(x->a->l, x->half), left = x->a->depth - step * s;
-    return left < step ? left * (int64_t)scalar_size(x->half) : 0;
+    return matrix_piece_bytes(x->a->depth, matrix_depth(x->a->l, x->half), s, x->half);
 }
 
 static ir_value *step_column(const few_attention *x, unsigned s)

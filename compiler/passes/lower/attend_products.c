@@ -127,17 +127,16 @@ typedef struct query_tiles {
     ir_value *tile[MAX_RESIDENT];
 } query_tiles;
 
-// Bytes of depth step `s` of rows of `depth` elements; 0: whole.
-static int64_t step_bytes(const matrix_attention *x, int64_t depth, int64_t step, unsigned s)
+// Of step `s` of the depth.
+static int64_t step_bytes(const matrix_attention *x, unsigned s)
 {
-    int64_t left = depth - step * s;
-    return left < step ? left * (int64_t)scalar_size(x->half) : 0;
+    return matrix_piece_bytes(x->a->depth, x->step, s, x->half);
 }
 
 static ir_value *query_tile(const matrix_attention *x, unsigned s, unsigned h)
 {
     lowering *l = x->a->l;
-    ir_value *part = matrix_part(l, x->count, step_bytes(x, x->a->depth, x->step, s));
+    ir_value *part = matrix_part(l, x->count, step_bytes(x, s));
     return matrix_load(l, "a", x->q[h], low_index(l, 0), low_index(l, s * x->step), x->a->depth,
                        part);
 }
@@ -157,8 +156,7 @@ static ir_value *load_keys(const matrix_attention *x, ir_value *key, ir_value *c
     lowering *l = x->a->l;
     ir_value *row = attend_cache_row(x->a, low_add(l, x->from, key));
     return matrix_load(l, "b", x->a->k->buffer, row, low_index(l, s * x->step),
-                       x->a->groups * x->a->depth,
-                       matrix_part(l, count, step_bytes(x, x->a->depth, x->step, s)));
+                       x->a->groups * x->a->depth, matrix_part(l, count, step_bytes(x, s)));
 }
 
 // Sums of a tile, and the key that they begin with. In front of the first tile is none: what is
@@ -331,7 +329,7 @@ static ir_value *load_values(const value_tiles *t, unsigned s, unsigned j)
     lowering *l = x->a->l;
     ir_value *key = low_add(l, t->key, low_index(l, s * x->step));
     ir_value *row = attend_cache_row(x->a, low_add(l, x->from, key));
-    const int64_t bytes = step_bytes(x, x->a->width, x->columns, t->first + j);
+    const int64_t bytes = matrix_piece_bytes(x->a->width, x->columns, t->first + j, x->half);
     return matrix_load(l, "bt", x->a->v->buffer, row, low_index(l, (t->first + j) * x->columns),
                        x->a->groups * x->a->width, matrix_part(l, t->keys, bytes));
 }

@@ -28,6 +28,12 @@ int64_t matrix_depth(const lowering *l, scalar_type t)
     return l->n / 2 / (int64_t)scalar_size(t);
 }
 
+int64_t matrix_piece_bytes(int64_t all, int64_t each, unsigned i, scalar_type t)
+{
+    const int64_t left = all - each * i;
+    return left < each ? left * (int64_t)scalar_size(t) : 0;
+}
+
 ir_value *matrix_part(lowering *l, ir_value *rows, int64_t bytes)
 {
     if (!rows && !bytes)

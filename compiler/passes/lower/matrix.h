@@ -9,6 +9,8 @@ const char *matrix_type_name(scalar_type t);
 int64_t matrix_rows(const lowering *l);    // 8m
 int64_t matrix_columns(const lowering *l); // n/8
 int64_t matrix_depth(const lowering *l, scalar_type t);
+// Bytes of piece `i` of rows of `all` elements that are taken `each` at a time; 0: it is whole.
+int64_t matrix_piece_bytes(int64_t all, int64_t each, unsigned i, scalar_type t);
 
 // Part of an operand: `rows` rows (NULL: all) of `bytes` bytes (0: all).
 ir_value *matrix_part(lowering *l, ir_value *rows, int64_t bytes);

@@ -79,11 +79,14 @@ int64_t table_row_bytes(const lowering *l, const ir_type *table)
     const int64_t bytes = table_depth_tiles(l, table) * table_entry_bytes(l, table);
     const int64_t way = (int64_t)(m->scratch_size / m->scratch_ways);
     int64_t best = bytes;
+    unsigned least = ROWS + 1;
     if (ROWS * bytes <= (int64_t)m->scratch_size / 2)
         return bytes;
-    for (int64_t more = 0; more <= bytes / MOST_PADDING; more += LINE)
-        if (rows_crowded(bytes + more, way) < rows_crowded(best, way))
-            best = bytes + more;
+    for (int64_t padded = bytes; padded <= bytes + bytes / MOST_PADDING; padded += LINE) {
+        unsigned crowded = rows_crowded(padded, way);
+        if (crowded < least)
+            best = padded, least = crowded;
+    }
     return best;
 }
 
