@@ -82,10 +82,11 @@ class ToolError(Exception):
 
 
 def run(*command, check=True):
-    """A tool of this project (found on PATH or in build/bin), its stdout and stderr as text."""
+    """A tool of this project (found on PATH or in build/bin), its stdout and stderr as text: what a model with random
+    weights writes need not be any."""
     tool = shutil.which(command[0]) or str(SOURCE / "build" / "bin" / command[0])
     command = [tool, *map(str, command[1:])]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     if check and result.returncode:
         raise ToolError(command, result)
     return result
