@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { COPY_SIZE = 1 << 16, MOST_TOGETHER = 8 };
+enum { COPY_SIZE = 1 << 16, STREAM_MOST = 1 << 30, MOST_TOGETHER = 8 };
 
 static location file_place(diagnostics *d, const char *path)
 {
@@ -26,7 +26,13 @@ static bool file_error(diagnostics *d, const char *path, const char *what, int e
 
 // ------------------------------------------------------------------ reading
 
-// Pipes and devices have no size: read until the end.
+static bool refuse_stream(diagnostics *d, const char *path, const char *why)
+{
+    diagnostic_error(d, file_place(d, path), "cannot read it: %s", why);
+    return false;
+}
+
+// Pipes, terminals and files of /proc have no size: read until the end.
 static bool read_stream(diagnostics *d, const char *path, int descriptor, mapped_file *out)
 {
     size_t size = 0, capacity = 0;
@@ -35,10 +41,12 @@ static bool read_stream(diagnostics *d, const char *path, int descriptor, mapped
     while (got > 0) {
         if (size == capacity) {
             capacity = capacity ? 2 * capacity : COPY_SIZE;
-            uint8_t *larger = realloc(data, capacity);
+            uint8_t *larger = capacity <= STREAM_MOST ? realloc(data, capacity) : NULL;
             if (!larger) {
                 free(data);
-                return file_error(d, path, "cannot read it into memory", ENOMEM);
+                return capacity <= STREAM_MOST
+                           ? file_error(d, path, "cannot read it into memory", ENOMEM)
+                           : refuse_stream(d, path, "a stream of 1 GiB or more; give a file");
             }
             data = larger;
         }
@@ -64,37 +72,42 @@ static bool read_stream(diagnostics *d, const char *path, int descriptor, mapped
 static bool map_regular(diagnostics *d, const char *path, int descriptor, size_t size,
                         mapped_file *out)
 {
-    void *data = NULL;
-    if (size) {
-        data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-        if (data == MAP_FAILED) {
-            int error = errno;
-            close(descriptor);
-            return file_error(d, path, "cannot map it", error);
-        }
-    }
+    void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    if (data == MAP_FAILED)
+        return file_error(d, path, "cannot map it", errno);
     *out = (mapped_file){.data = data, .size = size, .descriptor = descriptor};
     return true;
+}
+
+// Most devices never end; terminals do, and /dev/null stands for an empty file.
+static bool is_endless(int descriptor, const struct stat *status)
+{
+    struct stat null;
+    bool is_null = stat("/dev/null", &null) == 0 && S_ISCHR(status->st_mode) &&
+                   status->st_rdev == null.st_rdev;
+    return (S_ISCHR(status->st_mode) || S_ISBLK(status->st_mode)) && !is_null &&
+           !isatty(descriptor);
 }
 
 bool file_map(diagnostics *d, const char *path, mapped_file *out)
 {
     struct stat status;
+    bool is_stdin = strcmp(path, "-") == 0, ok = false;
+    const char *name = is_stdin ? "<stdin>" : path;
     *out = (mapped_file){.descriptor = -1};
-    if (strcmp(path, "-") == 0)
-        return read_stream(d, "<stdin>", STDIN_FILENO, out);
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    int descriptor = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     if (descriptor < 0)
-        return file_error(d, path, "cannot open it", errno);
-    if (fstat(descriptor, &status) < 0 || S_ISDIR(status.st_mode)) {
-        int error = S_ISDIR(status.st_mode) ? EISDIR : errno;
+        return file_error(d, name, "cannot open it", errno);
+    if (fstat(descriptor, &status) < 0 || S_ISDIR(status.st_mode))
+        file_error(d, name, "cannot read it", S_ISDIR(status.st_mode) ? EISDIR : errno);
+    else if (is_endless(descriptor, &status))
+        refuse_stream(d, name, "it is a device");
+    else if (S_ISREG(status.st_mode) && status.st_size && !is_stdin)
+        ok = map_regular(d, name, descriptor, (size_t)status.st_size, out);
+    else
+        ok = read_stream(d, name, descriptor, out); // also files of /proc, which claim size 0
+    if (!is_stdin && out->descriptor < 0)
         close(descriptor);
-        return file_error(d, path, "cannot read it", error);
-    }
-    if (S_ISREG(status.st_mode) && status.st_size)
-        return map_regular(d, path, descriptor, (size_t)status.st_size, out);
-    bool ok = read_stream(d, path, descriptor, out); // also files of /proc, which claim size 0
-    close(descriptor);
     return ok;
 }
 

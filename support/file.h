@@ -14,7 +14,8 @@ typedef struct mapped_file {
     int descriptor; // stays open until file_unmap; -1 when read from a pipe
 } mapped_file;
 
-// "-" reads stdin into memory. Directories and unreadable files are reported.
+// "-" and pipes are read into memory, up to 1 GiB. Directories, devices and what cannot be read are
+// reported.
 bool file_map(diagnostics *d, const char *path, mapped_file *out);
 void file_unmap(mapped_file *f);
 

@@ -22,7 +22,8 @@ static const char models_variable[] = "LUTRA_MODELS", extension[] = ".lut";
 bool model_file_is(const char *path)
 {
     char magic[4] = {0};
-    FILE *f = fopen(path, "rb");
+    struct stat status; // what is taken out of a pipe would be missing later
+    FILE *f = stat(path, &status) == 0 && S_ISREG(status.st_mode) ? fopen(path, "rb") : NULL;
     size_t count = f ? fread(magic, 1, sizeof magic, f) : 0;
     if (f)
         fclose(f);
