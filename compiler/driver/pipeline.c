@@ -162,6 +162,23 @@ static bool check_prints(driver *d)
            check_printed(d, "--print-after", other ? NULL : after);
 }
 
+// `pass` is one that there is.
+static void warn_unless_printed(driver *d, const char *option, const char *pass)
+{
+    text list = {0};
+    bool runs = !pass || !pass_find(pass); // nothing, or not a pass: input and all
+    for (size_t i = 0; i < d->pipeline.steps.count; i++) {
+        const char *name = d->pipeline.steps.items[i].pass->name;
+        runs = runs || !strcmp(name, pass);
+        text_printf(&list, "%s%s", i ? ", " : "", name);
+    }
+    if (!runs)
+        diagnostic_warning(d->diagnostics, NOWHERE,
+                           "%s %s shows nothing: this pass does not run here; %s%s", option, pass,
+                           list.length ? "those that do: " : "no pass does", text_string(&list));
+    text_free(&list);
+}
+
 static void print_passes(const driver *d)
 {
     text list = {0};
@@ -316,12 +333,14 @@ bool choose_pipeline(driver *d, const char *until)
     if (!list || !check_list(d) || !make_dump_dir(d) || !check_prints(d) ||
         !pipeline_parse(d->arena, d->diagnostics, list, &d->pipeline) || !disable_passes(d))
         return false;
-    if (d->passes)
-        return true;
-    warn_of_tables(d);
-    leave_passed_out(d);
-    if (until)
-        stop_before(d, pass_find(until));
+    if (!d->passes) {
+        warn_of_tables(d);
+        leave_passed_out(d);
+        if (until)
+            stop_before(d, pass_find(until));
+    }
+    warn_unless_printed(d, "--print-before", d->print_before);
+    warn_unless_printed(d, "--print-after", d->print_after);
     return true;
 }
 
