@@ -4,8 +4,10 @@
 #include "runtime/host/linux.h"
 #include "runtime/host/refuse.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -115,6 +117,30 @@ checkpoint_inputs checkpoint_given(host_program *p)
     return (checkpoint_inputs){inputs.items, inputs.count};
 }
 
+// Of one that file_input found nothing of.
+static const char *why_absent(const char *path)
+{
+    return access(path, R_OK) == 0 ? "it is no regular file" : strerror(errno);
+}
+
+// Arguments of plain programs that are no files have size and hash 0.
+static bool is_same(host_program *p, location where, size_t i, const char *name,
+                    const checkpoint_input *now, const checkpoint_input *then)
+{
+    diagnostics *d = p->diagnostics;
+    if (now->size == then->size && now->hash == then->hash)
+        return true;
+    if (!now->hash && !p->is_model)
+        return refuse(d, where, "%s, which the checkpoint was written with, cannot be opened: %s",
+                      name, why_absent(p->process->argv[i]));
+    if (!then->hash && !p->is_model)
+        return refuse(d, where, "%s was not there when the checkpoint was written", name);
+    if (now->size == then->size)
+        return refuse(d, where, "%s has changed since the checkpoint", name);
+    return refuse(d, where, "%s has changed since the checkpoint: %" PRIu64 " bytes, not %" PRIu64,
+                  name, now->size, then->size);
+}
+
 bool checkpoint_has_inputs(host_program *p, const checkpoint *c)
 {
     input_list now = {0};
@@ -124,15 +150,7 @@ bool checkpoint_has_inputs(host_program *p, const checkpoint *c)
     collect(p, &now, &names);
     if (now.count != c->inputs.count)
         return refuse(p->diagnostics, where, "the checkpoint is of a run with other arguments");
-    for (size_t i = 0; i < now.count; i++) {
-        const checkpoint_input *x = &now.items[i], *then = &c->inputs.items[i];
-        if (x->size != then->size)
-            ok = refuse(p->diagnostics, where,
-                        "%s has changed since the checkpoint: %" PRIu64 " bytes, not %" PRIu64,
-                        names.items[i], x->size, then->size);
-        else if (x->hash != then->hash)
-            ok = refuse(p->diagnostics, where, "%s has changed since the checkpoint",
-                        names.items[i]);
-    }
+    for (size_t i = 0; i < now.count; i++)
+        ok &= is_same(p, where, i, names.items[i], &now.items[i], &c->inputs.items[i]);
     return ok;
 }
