@@ -1,6 +1,6 @@
 // Machine descriptions: settings as a table, built-in ones, printing, hash.
 #include "isa/machine_parser.h"
-#include "support/file.h"
+#include "support/content.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -348,12 +348,9 @@ bool machine_parse(arena *a, diagnostics *d, const source *input, machine *out)
 
 static bool load_file(arena *a, diagnostics *d, const char *path, machine *out)
 {
-    mapped_file file;
-    if (!file_map(d, path, &file))
-        return false;
-    const source *s = diagnostics_source(d, path, (const char *)file.data, file.size);
-    file_unmap(&file);
-    return machine_parse(a, d, s, out);
+    const source *s = content_load(d, path);
+    return s && content_expect(d, s, CONTENT_MACHINE, "a machine description") &&
+           machine_parse(a, d, s, out);
 }
 
 static void report_unknown_machine(diagnostics *d, const char *name)

@@ -1,5 +1,7 @@
 #include "support/content.h"
 
+#include "support/file.h"
+
 #include <elf.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +29,10 @@ static const magic_row magics[] = {
           "a 32-bit ELF file", NULL),
     MAGIC(0,
           "\x7f"
+          "ELF\2\2",
+          "a big-endian ELF file", NULL),
+    MAGIC(0,
+          "\x7f"
           "ELF",
           "an ELF file", "lutrun runs programs, lutdump shows their instructions"),
     MAGIC(0, "GGUF", "a GGUF file", to_weights),
@@ -50,6 +56,9 @@ static const magic_row magics[] = {
     MAGIC(0, "\xff\xd8\xff", "a JPEG image", NULL),
     MAGIC(0, "GIF8", "a GIF image", NULL),
     MAGIC(0, "%PDF-", "a PDF document", NULL),
+    MAGIC(0, "\xff\xfe\0\0", "a text in UTF-32", "save it as UTF-8"),
+    MAGIC(0, "\xff\xfe", "a text in UTF-16", "save it as UTF-8"),
+    MAGIC(0, "\xfe\xff", "a text in UTF-16", "save it as UTF-8"),
 };
 
 // Words that a text of a kind begins with, behind empty lines and comments.
@@ -87,7 +96,8 @@ static const word_row words[] = {
     {"import ", {"Python", NULL}},
     {"from ", {"Python", NULL}},
     {"<", {"a document in markup", NULL}},
-    {"{", {"JSON", "metadata goes to --metadata"}},
+    {"machine ", {"a machine description", "--machine takes it", CONTENT_MACHINE}},
+    {"{", {"JSON", "metadata goes to --metadata", CONTENT_JSON}},
     {".text", {"assembly", "clang assembles it"}},
     {".attribute", {"assembly", "clang assembles it"}},
     {".file", {"assembly", "clang assembles it"}},
@@ -111,10 +121,16 @@ static bool begins_comment(const uint8_t *data, size_t size)
     return data[0] == ';' || (size > 1 && data[0] == '/' && data[1] == '/');
 }
 
-// Behind white space and lines of comment.
+static size_t mark_length(const uint8_t *data, size_t size)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    return size >= sizeof mark - 1 && !memcmp(data, mark, sizeof mark - 1) ? sizeof mark - 1 : 0;
+}
+
+// Behind a byte order mark, white space and lines of comment.
 static size_t first_word(const uint8_t *data, size_t size)
 {
-    size_t at = 0;
+    size_t at = mark_length(data, size);
     while (at < size) {
         const uint8_t *end = data + at;
         if (begins_comment(data + at, size - at))
@@ -161,7 +177,34 @@ const char *content_remark(const uint8_t *data, size_t size, char remark[CONTENT
     return remark;
 }
 
-const char *content_machine(uint16_t e_machine, char name[CONTENT_MACHINE])
+const source *content_source(diagnostics *d, const char *name, const void *data, size_t size)
+{
+    size_t mark = mark_length(data, size);
+    return diagnostics_source(d, name, data ? (const char *)data + mark : "", size - mark);
+}
+
+const source *content_load(diagnostics *d, const char *path)
+{
+    mapped_file f;
+    if (!file_map(d, path, &f))
+        return NULL;
+    const source *s = content_source(d, strcmp(path, "-") ? path : "<stdin>", f.data, f.size);
+    file_unmap(&f);
+    return s;
+}
+
+bool content_expect(diagnostics *d, const source *s, content_form form, const char *what)
+{
+    char remark[CONTENT_REMARK];
+    const content_kind *kind = content_of((const uint8_t *)s->text, s->length);
+    if (!kind || kind->form == form)
+        return true;
+    diagnostic_error(d, (location){.source = s}, "not %s%s", what,
+                     content_remark((const uint8_t *)s->text, s->length, remark));
+    return false;
+}
+
+const char *content_machine(uint16_t e_machine, char name[CONTENT_CPU])
 {
     static const struct {
         uint16_t machine;
@@ -172,6 +215,6 @@ const char *content_machine(uint16_t e_machine, char name[CONTENT_MACHINE])
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].machine == e_machine)
             return rows[i].name;
-    snprintf(name, CONTENT_MACHINE, "ELF machine %u", e_machine);
+    snprintf(name, CONTENT_CPU, "ELF machine %u", e_machine);
     return name;
 }

@@ -1,5 +1,8 @@
-// What a file is, told by its first bytes, for messages about a file of another kind than expected.
+// What a file is, told by its first bytes, for messages about a file of another kind than expected;
+// and texts as they come in.
 #pragma once
+
+#include "support/diagnostic.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,6 +12,8 @@ typedef enum content_form {
     CONTENT_OTHER,
     CONTENT_PROGRAM, // .lut
     CONTENT_MODULE,  // .lir
+    CONTENT_MACHINE, // .machine
+    CONTENT_JSON,
 } content_form;
 
 typedef struct content_kind {
@@ -24,6 +29,12 @@ const content_kind *content_of(const uint8_t *data, size_t size);
 enum { CONTENT_REMARK = 160 };
 const char *content_remark(const uint8_t *data, size_t size, char remark[CONTENT_REMARK]);
 
+// A text without the byte order mark that may stand in front of it.
+const source *content_source(diagnostics *d, const char *name, const void *data, size_t size);
+// That of a whole file, which is reported if it cannot be read (NULL), or is of some other kind.
+const source *content_load(diagnostics *d, const char *path);
+bool content_expect(diagnostics *d, const source *s, content_form form, const char *what);
+
 // The CPU of an ELF file: "x86-64", or "ELF machine 99".
-enum { CONTENT_MACHINE = 24 };
-const char *content_machine(uint16_t e_machine, char name[CONTENT_MACHINE]);
+enum { CONTENT_CPU = 24 };
+const char *content_machine(uint16_t e_machine, char name[CONTENT_CPU]);

@@ -79,7 +79,6 @@ bool load_weights(driver *d);
 // The positional file, a module of the IR or else in the tensor language; then the formats that
 // --quant decides. Opens weights and machine first.
 bool load_module(driver *d);
-const source *load_text(driver *d, const char *path); // NULL: reported
 // The positional file's text; d->is_module: whether it is IR, by how it begins, or else by its
 // name. NULL: reported, also where it is of a kind that is neither.
 const source *load_program(driver *d);

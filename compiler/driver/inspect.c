@@ -122,7 +122,7 @@ static void count_op(ir_op *op, void *context)
 
 static bool inspect_ir(driver *d, const char *path, const mapped_file *f, text *out)
 {
-    const source *s = diagnostics_source(d->diagnostics, path, (const char *)f->data, f->size);
+    const source *s = content_source(d->diagnostics, path, f->data, f->size);
     ir_module *m = ir_parse(d->arena, d->diagnostics, s);
     unsigned globals[2] = {0}, counts[IR_OPCODE_COUNT] = {0};
     if (!m)
@@ -152,7 +152,6 @@ static const struct {
     {"\x7f"
      "ELF\2\1",
      6, inspect_elf},
-    {"module", 6, inspect_ir},
 };
 
 bool inspect_file(driver *d, const char *path, const mapped_file *f, text *out)
@@ -160,10 +159,11 @@ bool inspect_file(driver *d, const char *path, const mapped_file *f, text *out)
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (f->size >= kinds[i].length && !memcmp(f->data, kinds[i].magic, kinds[i].length))
             return kinds[i].inspect(d, path, f, out);
-    if (text_ends_with(path, ".lir")) // may begin with a comment
+    const content_kind *kind = content_of(f->data, f->size);
+    if (kind ? kind->form == CONTENT_MODULE : text_ends_with(path, ".lir"))
         return inspect_ir(d, path, f, out);
     char instead[CONTENT_REMARK];
-    content_remark((const uint8_t *)f->data, f->size, instead);
+    content_remark(f->data, f->size, instead);
     return refuse(d, path,
                   arena_format(d->arena,
                                "not a file that can be inspected: GGUF, packed weights, npy, IR "

@@ -37,6 +37,13 @@ static bool check_absent_tensors(driver *d)
     return !absent || texts;
 }
 
+static bool load_metadata(driver *d)
+{
+    const source *json = content_load(d->diagnostics, d->metadata);
+    return json && content_expect(d->diagnostics, json, CONTENT_JSON, "a JSON object") &&
+           weights_override_metadata(d->weights, d->diagnostics, json);
+}
+
 bool load_weights(driver *d)
 {
     d->weights = weights_open(d->arena, d->diagnostics, d->weights_spec ? d->weights_spec : "none");
@@ -46,31 +53,15 @@ bool load_weights(driver *d)
     }
     if (d->weights && (d->refine || d->plain))
         weights_quantize_by(d->weights, d->refine ? QUANT_REFINED : QUANT_NEAREST);
-    const source *json = d->weights && d->metadata ? load_text(d, d->metadata) : NULL;
-    if (!d->weights || (d->metadata && !json))
-        return false;
-    if (json && !weights_override_metadata(d->weights, d->diagnostics, json))
-        return false;
-    return check_absent_tensors(d);
-}
-
-const source *load_text(driver *d, const char *path)
-{
-    mapped_file f;
-    if (!file_map(d->diagnostics, path, &f))
-        return NULL;
-    const source *s = diagnostics_source(d->diagnostics, strcmp(path, "-") ? path : "<stdin>",
-                                         f.data ? (const char *)f.data : "", f.size);
-    file_unmap(&f);
-    return s;
+    return d->weights && (!d->metadata || load_metadata(d)) && check_absent_tensors(d);
 }
 
 const source *load_program(driver *d)
 {
-    const source *s = load_text(d, d->files.items[0]);
+    const source *s = content_load(d->diagnostics, d->files.items[0]);
     const content_kind *kind = s ? content_of((const uint8_t *)s->text, s->length) : NULL;
     d->is_module = kind ? kind->form == CONTENT_MODULE : s && text_ends_with(s->name, ".lir");
-    if (!kind || kind->form != CONTENT_OTHER)
+    if (!kind || d->is_module || kind->form == CONTENT_PROGRAM)
         return s;
     diagnostic_error(d->diagnostics, (location){.source = s},
                      "this is %s: expected a program in the tensor language, or a module of the "

@@ -33,7 +33,7 @@ static bool check_kind(dump_file *f, GElf_Ehdr *header)
     if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_ident[EI_DATA] != ELFDATA2LSB)
         return fail(f, "expected a 64-bit little-endian ELF file");
     if (header->e_machine != EM_RISCV) {
-        char cpu[CONTENT_MACHINE];
+        char cpu[CONTENT_CPU];
         diagnostic_error(f->diagnostics, f->where,
                          "expected a program or object for RISC-V, found one for %s",
                          content_machine(header->e_machine, cpu));

@@ -36,7 +36,7 @@ static bool check_kind(reader *r)
     if (h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_ident[EI_DATA] != ELFDATA2LSB)
         return FAIL(r, "expected a 64-bit little-endian ELF file, found class %u, data %u",
                     h->e_ident[EI_CLASS], h->e_ident[EI_DATA]);
-    char cpu[CONTENT_MACHINE];
+    char cpu[CONTENT_CPU];
     if (h->e_machine != EM_RISCV)
         return FAIL(r, "expected a program for RISC-V, found one for %s%s",
                     content_machine(h->e_machine, cpu),
