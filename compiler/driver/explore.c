@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 typedef struct sweep {
     driver *driver;
@@ -247,10 +248,15 @@ static bool write_results(sweep *s, output_file *csv, output_file *html)
         options_of(s), &s->rows);
     fwrite(table.data, 1, table.length, output_stream(csv));
     fwrite(page.data, 1, page.length, output_stream(html));
-    bool ok = output_commit(d->diagnostics, html);
-    ok = output_commit(d->diagnostics, csv) && ok;
+    output_file *const both[] = {csv, html};
+    bool ok = outputs_commit(d->diagnostics, both, 2);
     if (ok)
         fputs(text_string(&summary), stdout);
+    else
+        diagnostic_note(d->diagnostics, NOWHERE,
+                        "the rows are kept in %s; the same command writes them without estimating "
+                        "them anew",
+                        s->journal_path);
     text_free(&table);
     text_free(&page);
     text_free(&summary);
@@ -289,6 +295,12 @@ static bool run_sweep(sweep *s)
     return ok;
 }
 
+static bool is_special(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
+}
+
 static bool choose_outputs(sweep *s)
 {
     driver *d = s->driver;
@@ -300,6 +312,13 @@ static bool choose_outputs(sweep *s)
         diagnostic_error(d->diagnostics, NOWHERE,
                          "--csv and --html: expected the names of two files, found '%s' and '%s'",
                          s->csv, s->html);
+        return false;
+    }
+    if (is_special(s->csv)) {
+        diagnostic_error(d->diagnostics, NOWHERE,
+                         "--csv: expected the name of a file, beside which the journal lies; '%s' "
+                         "is none",
+                         s->csv);
         return false;
     }
     const char *outputs[] = {s->csv, s->html, s->journal_path};
