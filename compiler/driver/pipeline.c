@@ -375,6 +375,18 @@ static void prepare_reproducer(driver *d)
     internal_error_hook(write_reproducer);
 }
 
+// Where products find no unit because the pass was left out that would have found one.
+static void explain_disabled(driver *d)
+{
+    bool native = d->target && d->target->native;
+    if (is_disabled(d, "use-matrix") && !native && d->machine.parts & MACHINE_MATRIX &&
+        !(d->machine.parts & MACHINE_LUT))
+        diagnostic_note(d->diagnostics, NOWHERE,
+                        "machine '%s' has no LUT unit, and a matrix unit, for which pass "
+                        "use-matrix unpacks weights: do not disable it",
+                        d->machine.name);
+}
+
 bool run_pipeline(driver *d)
 {
     pass_context c = {.arena = d->arena,
@@ -390,5 +402,7 @@ bool run_pipeline(driver *d)
     text_free(&reproducer.module);
     if (ok)
         warn_of_misses(d, &c);
+    else
+        explain_disabled(d);
     return show_remarks(d, &c) && ok && !diagnostics_errors(d->diagnostics);
 }
