@@ -41,6 +41,11 @@ static bool unknown_option(const char *tool, const option_row *rows, const char 
     return usage_error(tool, "unknown option '%s'", name);
 }
 
+static bool is_named(const char *name, const char *argument, size_t length)
+{
+    return name && strlen(name) == length && strncmp(name, argument, length) == 0;
+}
+
 // The row that `argument` names; *value is what is attached to it, or NULL.
 static const option_row *find_row(const option_row *rows, const char *argument, const char **value)
 {
@@ -48,12 +53,10 @@ static const option_row *find_row(const option_row *rows, const char *argument, 
     size_t length = equals ? (size_t)(equals - argument) : strlen(argument);
     *value = NULL;
     for (const option_row *r = rows; r->name; r++) {
-        if (strlen(r->name) == length && strncmp(r->name, argument, length) == 0) {
+        if (is_named(r->name, argument, length) || is_named(r->alias, argument, length)) {
             *value = equals ? equals + 1 : NULL;
             return r;
         }
-        if (r->alias && strcmp(r->alias, argument) == 0)
-            return r;
     }
     if (argument[1] == '-')
         return NULL;

@@ -1,6 +1,6 @@
 // Command-line options as a table: one row per option drives parsing, --help and
 // did-you-mean. Long options take "--name=value" or "--name value"; short ones
-// "-o value", "-ovalue" or, for integers like -O2, the same.
+// "-o value", "-ovalue" or "-o=value".
 #pragma once
 
 #include "support/arena.h"

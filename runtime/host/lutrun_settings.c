@@ -11,12 +11,26 @@
 const char settings_tool[] = "lutrun";
 static const char json_to_file[] = "json:";
 
-// Of qemu-user and the like.
+// Of qemu, llama.cpp and compilers.
 static const option_row foreign[SETTINGS_FOREIGN] = {
     FOREIGN_OPTION("--native", NULL, "it comes first, lutrun --native MODEL.so [options]"),
     FOREIGN_OPTION("-cpu", NULL, "--machine and --vlen say what machine it is"),
     FOREIGN_OPTION("-smp", NULL, "--harts N runs on several harts"),
-    FOREIGN_OPTION("-g", NULL, "--gdb PORT waits for gdb"),
+    FOREIGN_OPTION("-M", "-machine", "--machine NAME says what machine it is"),
+    FOREIGN_OPTION("-g", "-gdb", "--gdb PORT waits for gdb"),
+    FOREIGN_OPTION("-strace", NULL, "--trace FILE writes down what executes"),
+    FOREIGN_OPTION("-nographic", "-serial", "a program has the standard streams, and nothing else"),
+    FOREIGN_OPTION("-kernel", "-bios", "the program stands alone, lutrun [options] PROGRAM"),
+    FOREIGN_OPTION("-plugin", NULL, "--plugin FILE.so looks on"),
+    FOREIGN_OPTION("--model", NULL, "the model stands alone, lutrun MODEL.gguf [options]"),
+    FOREIGN_OPTION("-f", "--file", "--prompt-file FILE has the prompt"),
+    FOREIGN_OPTION("-t", "--threads", "--harts N runs on N harts, each on a thread"),
+    FOREIGN_OPTION("-c", "--ctx-size",
+                   "a model's context is as long as its program says; --context N is that of "
+                   "--perplexity"),
+    FOREIGN_OPTION("--temp", NULL, "--temperature X"),
+    FOREIGN_OPTION("-ngl", "--n-gpu-layers", "all of a model is emulated"),
+    FOREIGN_OPTION("-O", "-O", "lutc compiles, and always optimizes"),
     FOREIGN_OPTION("-E", NULL, "--env NAME=VALUE sets a variable"),
     FOREIGN_OPTION("-L", NULL, "programs are static and load no libraries"),
 };
