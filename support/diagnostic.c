@@ -1,5 +1,7 @@
 #include "support/diagnostic.h"
 
+#include "support/text.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -68,12 +70,13 @@ void diagnostics_destroy(diagnostics *d)
     free(d);
 }
 
-const source *diagnostics_source(diagnostics *d, const char *name, const char *text, size_t length)
+const source *diagnostics_source(diagnostics *d, const char *name, const char *content,
+                                 size_t length)
 {
     source *s = ARENA_NEW(d->sources, source);
     s->name = arena_string(d->sources, name, strlen(name));
-    s->text = text ? arena_string(d->sources, text, length) : NULL;
-    s->length = text ? length : 0;
+    s->text = content ? arena_string(d->sources, content, length) : NULL;
+    s->length = content ? length : 0;
     return s;
 }
 
@@ -133,9 +136,14 @@ void diagnostics_clear(diagnostics *d)
 
 // ------------------------------------------------------------------ showing
 
+static void print_visible(const diagnostics *d, const char *s)
+{
+    text_print_visible(d->stream, s, strlen(s));
+}
+
 static void print_place(const diagnostics *d, location w)
 {
-    fputs(w.source->name, d->stream);
+    print_visible(d, *w.source->name ? w.source->name : "''");
     if (w.line)
         fprintf(d->stream, ":%u:%u", w.line, w.column);
 }
@@ -159,13 +167,6 @@ static const char *line_text(const source *s, uint32_t line, size_t *length)
     return p;
 }
 
-// Control characters would move the caret or the terminal: a blank stands for each.
-static void print_visible(FILE *stream, const char *s, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        fputc((unsigned char)s[i] < 0x20 || s[i] == 0x7f ? ' ' : s[i], stream);
-}
-
 // Columns count bytes, terminals characters: bytes that continue one take no place.
 static size_t visible_width(const char *s, size_t n)
 {
@@ -186,7 +187,7 @@ static void print_excerpt(const diagnostics *d, location w)
         from = column - SHOWN_COLUMNS / 2;
     size_t shown = length - from < SHOWN_COLUMNS ? length - from : SHOWN_COLUMNS;
     fprintf(d->stream, "%5u | ", w.line);
-    print_visible(d->stream, line + from, shown);
+    text_print_visible(d->stream, line + from, shown);
     size_t lead = visible_width(line + from, column - from);
     fprintf(d->stream, "\n      | %*s", (int)lead, "");
     size_t rest = from + shown - column, under = w.length ? w.length : 1;
@@ -214,7 +215,7 @@ static void print_message(const diagnostics *d, const message *m)
     if (m->severity == SEVERITY_NOTE) {
         fputs("   ", d->stream);
         print_severity(d, m->severity);
-        fputs(m->text, d->stream);
+        print_visible(d, m->text);
         if (m->where.source) {
             fputs(" (", d->stream);
             print_place(d, m->where);
@@ -228,7 +229,8 @@ static void print_message(const diagnostics *d, const message *m)
         fputs(": ", d->stream);
     }
     print_severity(d, m->severity);
-    fprintf(d->stream, "%s\n", m->text);
+    print_visible(d, m->text);
+    fputc('\n', d->stream);
     if (m->where.source && m->where.source->text && m->where.line)
         print_excerpt(d, m->where);
 }

@@ -122,6 +122,14 @@ void text_quoted(text *t, const char *s, size_t n)
     text_char(t, '"');
 }
 
+void text_print_visible(FILE *stream, const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        bool moves = ((unsigned char)s[i] < 0x20 && s[i] != '\n') || s[i] == 0x7f;
+        fputc(moves ? ' ' : s[i], stream);
+    }
+}
+
 // ------------------------------------------------------------------ did-you-mean
 
 enum { LONGEST_NAME = 64 };

@@ -26,6 +26,9 @@ void text_double(text *t, double value);
 // "..." with \n \t \" \\ and \xNN escapes; the IR and JSON-like dumps use it.
 void text_quoted(text *t, const char *s, size_t n);
 
+// A blank for each control character but line ends, which would move the terminal.
+void text_print_visible(FILE *stream, const char *s, size_t n);
+
 // The candidate nearest to `name` by edit distance, or NULL when none is near
 // enough to be a plausible typing mistake (did-you-mean).
 const char *text_nearest(const char *name, const char *const *candidates, size_t count);

@@ -179,7 +179,7 @@ int command_inspect(driver *d)
     if (!file_map(d->diagnostics, path, &f))
         return EXIT_USER_ERROR;
     bool ok = inspect_file(d, path, &f, &out);
-    fputs(text_string(&out), stdout);
+    text_print_visible(stdout, text_string(&out), out.length);
     text_free(&out);
     file_unmap(&f);
     return ok ? EXIT_OK : EXIT_USER_ERROR;
