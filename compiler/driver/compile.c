@@ -316,6 +316,38 @@ static bool native_outputs_fit(driver *d, const char *path)
     return false;
 }
 
+// Options of stages that --emit does not come to, or of other results than it asks for.
+static void warn_of_idle(const build *b)
+{
+    const driver *d = b->d;
+    const bool links = b->stage == PROGRAM,
+               packs = links || (d->target->native && b->stage >= OBJECT);
+    const struct {
+        const char *name;
+        bool given, used;
+    } rows[] = {{"--weights", d->weights_spec, b->stage > AST},
+                {"--metadata", d->metadata, b->stage > AST},
+                {"--quant", d->quant, b->stage > AST},
+                {"--machine", d->machine_name, b->stage > AST},
+                {"--define", d->defines.count, b->stage > AST},
+                {"--calibrate", d->calibrate, packs},
+                {"--passes", d->passes, b->stage > GRAPH},
+                {"--disable", d->disable, b->stage > GRAPH},
+                {"--tables", d->tables, b->stage > GRAPH},
+                {"--print-passes", d->print_passes, b->stage > GRAPH},
+                {"--print-before", d->print_before, b->stage > GRAPH},
+                {"--print-after", d->print_after, b->stage > GRAPH},
+                {"--dump-dir", d->dump_dir, b->stage > GRAPH},
+                {"--remarks", d->remarks, b->stage > GRAPH},
+                {"--no-debug", d->no_debug, b->stage > TILE},
+                {"--packed", d->packed, packs},
+                {"--stats", d->stats, links}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].given && !rows[i].used)
+            diagnostic_warning(d->diagnostics, NOWHERE, "%s decides nothing with --emit=%s",
+                               rows[i].name, stages[b->stage].name);
+}
+
 static bool compile(build *b)
 {
     driver *d = b->d;
@@ -347,6 +379,7 @@ int command_compile(driver *d)
     int code = find_stage(d, &b.stage);
     if (code != EXIT_OK)
         return code;
+    warn_of_idle(&b);
     if (d->stats && *d->stats && strcmp(d->stats, "json") != 0) {
         fprintf(stderr, "lutc: error: --stats is text, or --stats=json\n");
         return EXIT_USAGE;

@@ -286,9 +286,10 @@ bool host_bind_arguments(host_program *p, const program_entry *entry, const opti
                 ARENA_ARRAY(p->arena, input_spec, entry->inputs.count), true};
     for (size_t i = 0; i < inputs->count; i++)
         read_input(&b, inputs->items[i]);
+    if (b.ok) // otherwise one may be what is meant
+        require_inputs(&b);
     for (size_t i = 0; i < dims->count; i++)
         read_dim(&b, dims->items[i]);
-    require_inputs(&b);
     learn_dims(&b);
     if (b.ok)
         complete_dims(&b);

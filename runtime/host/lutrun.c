@@ -357,6 +357,13 @@ static bool check_model_options(session *s, const char *path)
     return ok;
 }
 
+static bool check_environment(session *s, const char *path)
+{
+    return !s->settings.environment.count ||
+           REPORT(s, "--env is for plain programs; '%s' is a model, which has no environment",
+                  path);
+}
+
 static bool observe(session *s)
 {
     settings *t = &s->settings;
@@ -426,7 +433,8 @@ static int run(session *s, int argc, char **argv)
         return code;
     if (!settings_check(&s->settings))
         return EXIT_USAGE;
-    if (!settings_have_places(&s->settings, s->arena, s->diagnostics, path,
+    if ((!plain && !check_environment(s, path)) ||
+        !settings_have_places(&s->settings, s->arena, s->diagnostics, path,
                               s->program ? host_weights_file(s->program) : NULL))
         return EXIT_USER_ERROR;
     if (model_file && !(compile_model(s, path, &path) &&

@@ -113,6 +113,18 @@ static bool check_harts(const settings *s)
     return ok;
 }
 
+static bool check_environment(const settings *s)
+{
+    for (size_t i = 0; i < s->environment.count; i++) {
+        const char *variable = s->environment.items[i], *equals = strchr(variable, '=');
+        if (!equals || equals == variable) {
+            fprintf(stderr, "lutrun: error: --env %s: expected NAME=VALUE\n", variable);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool settings_check(const settings *s)
 {
     bool known =
@@ -132,7 +144,7 @@ bool settings_check(const settings *s)
         fprintf(stderr, "lutrun: error: --timeout: expected a number of seconds >= 0\n");
         return false;
     }
-    return check_harts(s) && timing_check(settings_tool, &s->timing) &&
+    return check_environment(s) && check_harts(s) && timing_check(settings_tool, &s->timing) &&
            text_check(settings_tool, &s->text);
 }
 
