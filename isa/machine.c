@@ -1,6 +1,7 @@
 // Machine descriptions: settings as a table, built-in ones, printing, hash.
 #include "isa/machine_parser.h"
 #include "support/content.h"
+#include "support/hash.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -455,9 +456,7 @@ uint64_t machine_hash(const machine *m)
     text t = {0};
     text_printf(&t, "xlut 1 vlen %" PRIu32 " tile %" PRIu32 " %" PRIu32, m->vlen, m->tile_m,
                 m->tile_n);
-    uint64_t hash = 0xcbf29ce484222325; // FNV-1a
-    for (size_t i = 0; i < t.length; i++)
-        hash = (hash ^ (unsigned char)t.data[i]) * 0x100000001b3;
+    uint64_t hash = hash_bytes(t.data, t.length);
     text_free(&t);
     return hash;
 }

@@ -1,6 +1,7 @@
 #include "support/arena.h"
 
 #include "support/diagnostic.h"
+#include "support/hash.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -161,17 +162,10 @@ void *arena_grow(arena *a, void *items, size_t count, size_t *capacity, size_t s
 
 // ------------------------------------------------------------------ interning
 
-static uint64_t hash_bytes(const char *text, size_t length)
-{
-    uint64_t h = 0xcbf29ce484222325; // FNV-1a
-    for (size_t i = 0; i < length; i++)
-        h = (h ^ (unsigned char)text[i]) * 0x100000001b3;
-    return h ^ h >> 32;
-}
-
 static size_t find_slot(const intern_table *t, const char *text, size_t length)
 {
-    size_t i = hash_bytes(text, length) & (t->size - 1);
+    uint64_t hash = hash_bytes(text, length);
+    size_t i = (hash ^ hash >> 32) & (t->size - 1);
     while (t->slots[i] && (strncmp(t->slots[i], text, length) != 0 || t->slots[i][length] != '\0'))
         i = (i + 1) & (t->size - 1);
     return i;

@@ -3,6 +3,7 @@
 
 #include "compiler/estimate/estimate.h"
 #include "compiler/quant/mix.h"
+#include "support/hash.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -59,7 +60,7 @@ static const char *name_and_hash(driver *d, const char *name, const text *conten
     text quoted = {0};
     text_quoted(&quoted, name, strlen(name));
     const char *both = arena_format(d->arena, "%s %016" PRIx64, text_string(&quoted),
-                                    explore_hash(text_string(content), content->length));
+                                    hash_bytes(text_string(content), content->length));
     text_free(&quoted);
     return both;
 }

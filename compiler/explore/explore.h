@@ -91,4 +91,3 @@ bool explore_read_row(arena *a, const char *line, size_t length, explore_row *r)
 // What a journal has; `*whole` of its bytes are whole lines.
 bool explore_journal_read(arena *a, diagnostics *d, const source *s, const explore_identity *id,
                           explore_rows *rows, size_t *done, size_t *whole);
-uint64_t explore_hash(const char *data, size_t length);

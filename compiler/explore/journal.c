@@ -2,6 +2,8 @@
 // file from outside: nothing of it is taken that this sweep would not have written.
 #include "compiler/explore/explore.h"
 
+#include "support/hash.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -13,20 +15,12 @@ struct explore_journal {
     const char *path;
 };
 
-uint64_t explore_hash(const char *data, size_t length)
-{
-    uint64_t hash = 0xcbf29ce484222325; // FNV-1a
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ (unsigned char)data[i]) * 0x100000001b3;
-    return hash;
-}
-
 static uint64_t hash_of_model(void)
 {
     text t = {0};
     for (const area_constant *c = area_constants; c->name; c++)
         text_printf(&t, "%s=%.17g;", c->name, c->value);
-    uint64_t hash = explore_hash(text_string(&t), t.length);
+    uint64_t hash = hash_bytes(text_string(&t), t.length);
     text_free(&t);
     return hash;
 }

@@ -5,6 +5,7 @@
 #include "support/arena.h"
 #include "support/diagnostic.h"
 #include "support/file.h"
+#include "support/hash.h"
 #include "support/options.h"
 #include "support/text.h"
 
@@ -76,6 +77,15 @@ static void interned_strings_are_pointers(void **state)
     assert_ptr_equal(arena_intern(a, "alpha"), x);
     assert_ptr_equal(arena_intern(a, "name4999"), arena_intern(a, "name4999"));
     arena_destroy(a);
+}
+
+// The values of FNV's own tests.
+static void hashes_are_fnv(void **state)
+{
+    (void)state;
+    assert_int_equal(hash_bytes(NULL, 0), UINT64_C(0xcbf29ce484222325));
+    assert_int_equal(hash_bytes("a", 1), UINT64_C(0xaf63dc4c8601ec8c));
+    assert_int_equal(hash_bytes("foobar", 6), UINT64_C(0x85944171f73967e8));
 }
 
 static void arrays_grow(void **state)
@@ -446,6 +456,7 @@ int main(void)
         cmocka_unit_test(arena_memory_is_zero_and_aligned),
         cmocka_unit_test(arena_restore_releases_to_the_mark),
         cmocka_unit_test(interned_strings_are_pointers),
+        cmocka_unit_test(hashes_are_fnv),
         cmocka_unit_test(arrays_grow),
         cmocka_unit_test(doubles_read_back),
         cmocka_unit_test(quoting_escapes),
