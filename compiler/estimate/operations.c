@@ -47,14 +47,6 @@ bool evaluate_integer(const ir_op *op, const int64_t *x, int64_t *out)
 {
     switch (op->code) {
     case IR_CONSTANT: *out = (int64_t)ir_number(op, "value"); return true;
-    case IR_ADD: return !__builtin_add_overflow(x[0], x[1], out);
-    case IR_SUB: return !__builtin_sub_overflow(x[0], x[1], out);
-    case IR_MUL: return !__builtin_mul_overflow(x[0], x[1], out);
-    case IR_DIV: *out = x[1] && !(x[1] == -1 && x[0] == INT64_MIN) ? x[0] / x[1] : 0; return x[1];
-    case IR_REM: *out = x[1] > 0 ? x[0] % x[1] : 0; return x[1] > 0;
-    case IR_MIN: *out = x[0] < x[1] ? x[0] : x[1]; return true;
-    case IR_MAX: *out = x[0] > x[1] ? x[0] : x[1]; return true;
-    case IR_NEG: return !__builtin_sub_overflow(0, x[0], out);
     case IR_CAST: *out = x[0]; return true;
     case IR_SELECT: *out = x[0] ? x[1] : x[2]; return true;
     case IR_COMPARE: {
@@ -66,7 +58,7 @@ bool evaluate_integer(const ir_op *op, const int64_t *x, int64_t *out)
                 *out = results[i];
         return true;
     }
-    default: return false;
+    default: return ir_evaluate_integer(op->code, x[0], x[1], out);
     }
 }
 

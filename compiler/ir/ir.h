@@ -179,6 +179,10 @@ typedef struct ir_op_row {
 extern const ir_op_row ir_op_rows[IR_OPCODE_COUNT];
 bool ir_opcode_by_name(const char *name, ir_opcode *out);
 
+// Of whole numbers, y 0 where the operation has one operand; division truncates. False: it is none
+// of whole numbers, divides by 0, or the result has more than 64 bits.
+bool ir_evaluate_integer(ir_opcode code, int64_t x, int64_t y, int64_t *out);
+
 // Position of a named operand in the row, or -1: ir_operand_slot(IR_LINEAR, "bias").
 int ir_operand_slot(ir_opcode code, const char *name);
 

@@ -3,6 +3,26 @@
 
 #include <string.h>
 
+bool ir_evaluate_integer(ir_opcode code, int64_t x, int64_t y, int64_t *out)
+{
+    switch (code) {
+    case IR_ADD: return !__builtin_add_overflow(x, y, out);
+    case IR_SUB: return !__builtin_sub_overflow(x, y, out);
+    case IR_MUL: return !__builtin_mul_overflow(x, y, out);
+    case IR_NEG: return !__builtin_sub_overflow(0, x, out);
+    case IR_ABS: return x < 0 ? !__builtin_sub_overflow(0, x, out) : (*out = x, true);
+    case IR_MIN: *out = x < y ? x : y; return true;
+    case IR_MAX: *out = x > y ? x : y; return true;
+    case IR_DIV:
+    case IR_REM:
+        if (y == 0 || (y == -1 && x == INT64_MIN))
+            return false;
+        *out = code == IR_DIV ? x / y : x % y;
+        return true;
+    default: return false;
+    }
+}
+
 // ------------------------------------------------------------ blocks, builders
 
 ir_block *ir_block_create(ir_op *parent, ir_function *f)

@@ -34,26 +34,16 @@ static ir_value *constant(ir_op *before, const ir_type *type, double value)
     return v;
 }
 
-// Whole numbers: exact, or not folded at all. Division truncates.
+// Whole numbers: exact, or not folded at all.
 static bool evaluate_integer(ir_opcode code, double x, double y, double *out)
 {
-    bool division = code == IR_DIV || code == IR_REM;
-    if (division && y == 0)
+    const int64_t most = INT64_C(1) << 53;
+    int64_t z;
+    if (!(fabs(x) <= (double)most && fabs(y) <= (double)most) ||
+        !ir_evaluate_integer(code, (int64_t)x, (int64_t)y, &z) || z < -most || z > most)
         return false;
-    switch (code) {
-    case IR_ADD: *out = x + y; break;
-    case IR_SUB: *out = x - y; break;
-    case IR_MUL: *out = x * y; break;
-    case IR_DIV: *out = trunc(x / y); break;
-    case IR_REM: *out = fmod(x, y); break;
-    case IR_MAX: *out = x > y ? x : y; break;
-    case IR_MIN: *out = x < y ? x : y; break;
-    case IR_NEG: *out = -x; break;
-    case IR_ABS: *out = fabs(x); break;
-    default: return false;
-    }
-    *out += 0.0; // no negative zero
-    return fabs(x) <= 0x1p53 && fabs(y) <= 0x1p53 && fabs(*out) <= 0x1p53;
+    *out = (double)z;
+    return true;
 }
 
 // The operations that IEEE 754 defines to the bit, in f32 (f64 for f64).

@@ -396,6 +396,39 @@ static void reference_is_current(void **state)
     text_free(&want);
 }
 
+static void whole_numbers_are_evaluated(void **state)
+{
+    static const struct {
+        ir_opcode code;
+        int64_t x, y, result;
+        bool known;
+    } rows[] = {{IR_ADD, 3, 4, 7, true},
+                {IR_ADD, INT64_MAX, 1, 0, false},
+                {IR_SUB, INT64_MIN, 1, 0, false},
+                {IR_MUL, INT64_C(1) << 40, INT64_C(1) << 40, 0, false},
+                {IR_MUL, INT64_C(1) << 31, -(INT64_C(1) << 32), INT64_MIN, true},
+                {IR_DIV, -7, 2, -3, true},
+                {IR_REM, -7, 2, -1, true},
+                {IR_DIV, 7, 0, 0, false},
+                {IR_REM, 7, 0, 0, false},
+                {IR_DIV, INT64_MIN, -1, 0, false},
+                {IR_REM, INT64_MIN, -1, 0, false},
+                {IR_MIN, -1, 1, -1, true},
+                {IR_MAX, -1, 1, 1, true},
+                {IR_NEG, 5, 0, -5, true},
+                {IR_ABS, -5, 0, 5, true},
+                {IR_ABS, INT64_MIN, 0, 0, false},
+                {IR_SQRT, 4, 0, 0, false}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int64_t result;
+        bool known = ir_evaluate_integer(rows[i].code, rows[i].x, rows[i].y, &result);
+        assert_int_equal(known, rows[i].known);
+        if (known)
+            assert_int_equal(result, rows[i].result);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -414,6 +447,7 @@ int main(void)
         TEST(locations_move_to_their_place),
         TEST(files_round_trip),
         TEST(reference_is_current),
+        TEST(whole_numbers_are_evaluated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

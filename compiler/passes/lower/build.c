@@ -45,19 +45,6 @@ bool low_is_constant(const ir_value *v, int64_t *out)
 
 // ----------------------------------------------------------------- arithmetic
 
-static int64_t fold_index(ir_opcode code, int64_t x, int64_t y)
-{
-    switch (code) {
-    case IR_ADD: return x + y;
-    case IR_SUB: return x - y;
-    case IR_MUL: return x * y;
-    case IR_DIV: return x / y;
-    case IR_REM: return x % y;
-    case IR_MIN: return x < y ? x : y;
-    default: UNREACHABLE();
-    }
-}
-
 // x is *base and a constant, added or multiplied.
 static bool is_combined(const ir_value *x, ir_opcode code, ir_value **base, int64_t *constant)
 {
@@ -75,11 +62,13 @@ static ir_value *index_op(lowering *l, ir_opcode code, ir_value *x, ir_value *y)
 static ir_value *combine(lowering *l, ir_opcode code, ir_value *x, int64_t b)
 {
     ir_value *base;
-    int64_t a;
-    if ((code == IR_ADD || code == IR_MUL) && is_combined(x, code, &base, &a))
-        return index_op(l, code, base, low_index(l, fold_index(code, a, b)));
-    if (code == IR_MUL && is_combined(x, IR_ADD, &base, &a))
-        return low_add(l, low_mul(l, base, low_index(l, b)), low_index(l, a * b));
+    int64_t a, both;
+    if ((code == IR_ADD || code == IR_MUL) && is_combined(x, code, &base, &a) &&
+        ir_evaluate_integer(code, a, b, &both))
+        return index_op(l, code, base, low_index(l, both));
+    if (code == IR_MUL && is_combined(x, IR_ADD, &base, &a) &&
+        ir_evaluate_integer(IR_MUL, a, b, &both))
+        return low_add(l, low_mul(l, base, low_index(l, b)), low_index(l, both));
     return NULL;
 }
 
@@ -93,11 +82,10 @@ static ir_value *combine_either(lowering *l, ir_opcode code, ir_value *x, ir_val
 
 static ir_value *index_op(lowering *l, ir_opcode code, ir_value *x, ir_value *y)
 {
-    int64_t a = 0, b = 0;
+    int64_t a = 0, b = 0, both;
     bool known_a = low_is_constant(x, &a), known_b = low_is_constant(y, &b);
-    bool divides = code == IR_DIV || code == IR_REM;
-    if (known_a && known_b && !(divides && b == 0))
-        return low_index(l, fold_index(code, a, b));
+    if (known_a && known_b && ir_evaluate_integer(code, a, b, &both))
+        return low_index(l, both);
     if (known_b && ((b == 0 && (code == IR_ADD || code == IR_SUB)) ||
                     (b == 1 && (code == IR_MUL || code == IR_DIV))))
         return x;
