@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Products on this CPU: decode from memory and from cache, and prefill, against what was measured of the machine in the
 same rounds: read bandwidth, and the peaks of multiplying and of looking up. Times are of whole calls: activations are
-prepared, products scaled. Of one thread it is processor time. Then whole language models with random weights: decoding,
-against read bandwidth, and prefill.
+prepared, products scaled. Of one thread it is processor time. Calls and the peak take turns, and the ratio is the median of
+what neighbours give. Then whole language models with random weights: decoding, against read bandwidth, and prefill.
 
 LUTRA_BENCH_SHAPES=4096x4096,11008x4096, LUTRA_BENCH_FORMATS=w2,w4g32, LUTRA_BENCH_THREADS=1, LUTRA_BENCH_ROWS=128,512 and
 LUTRA_BENCH_MODELS=1.1e8,1.1e9 choose others; LUTRA_BENCH_ALL=1 takes everything.
@@ -14,7 +14,6 @@ import tempfile
 
 import report
 import lutra
-
 
 
 def chosen(name, few, all_of_them=None):
@@ -40,30 +39,56 @@ dim T in 1..512;
 weights {{ w: w[{n}, {k}] = "w"; }}
 entry fn main(x: f32[T, {k}]) -> f32[T, {n}] {{ return linear(x, w, type = f32); }}
 """
+TABLES_PROGRAM = """model kernel;
+dim T in 1..512;
+weights {{ v: w[64, {k}] = "v"; w: w[128, {k}] = "w"; }}
+entry fn one(x: f32[T, {k}]) -> f32[T, 64] {{ return linear(x, v, type = f32); }}
+entry fn two(x: f32[T, {k}]) -> f32[T, 128] {{ return linear(x, w, type = f32); }}
+"""
+PEERS = {  # what peers.c prints: name, unit, Debian package
+    "plain_gops": ("plain C w4g32", "GOP/s", None), "openblas_gflops": ("OpenBLAS f32", "GFLOP/s", "libopenblas0"),
+    "onednn_s8_gops": ("oneDNN s8", "GOP/s", "libdnnl2"),
+}
 
 
-class Kernel:
-    """A product of one shape and format, compiled; times in microseconds."""
+class Library:
+    """A program, compiled into a folder of its own."""
+
+    def __init__(self, folder, tools, name, program, *arguments):
+        self.program, self.tools, self.folder = program, tools, folder / name
+        self.folder.mkdir()
+        self.source, self.library = self.folder / "program.lut", self.folder / "program.so"
+        self.arguments = arguments
+
+    def build(self, source, form):
+        lutra.run("lutc", source, *self.arguments, "--weights", "random:1", "--quant", form, "--target=native", "-o",
+                  self.library)
+
+    def time(self, rows, threads, *more, seconds=None):
+        return json.loads(report.execute(self.tools["time_kernel"], self.library, self.program,
+                                         self.library.with_suffix(".lutw"), "--rows", rows, "--threads", threads,
+                                         "--seconds", seconds or SECONDS, *more))
+
+
+class Kernel(Library):
+    """A product of one shape and format."""
 
     def __init__(self, folder, tools, n, k, form):
-        self.n, self.k, self.tools, self.stem = n, k, tools, folder / f"{n}x{k}-{form}"
-        source = self.stem.with_suffix(".lut")
-        source.write_text(PROGRAM.format(n=n, k=k))
-        lutra.run("lutc", source, "--weights", "random:1", "--quant", form, "--target=native", "-o",
-                  self.stem.with_suffix(".so"))
-
-    def time(self, rows, threads, cold):
-        command = [self.tools["time_kernel"], self.stem.with_suffix(".so"), "kernel", self.stem.with_suffix(".lutw"), "--rows",
-                   rows, "--threads", threads, "--seconds", SECONDS, *(["--cold"] if cold else [])]
-        found = json.loads(report.execute(*command))
-        return found["median_us"], found["weight_bytes"]
+        super().__init__(folder, tools, f"{n}x{k}-{form}", "kernel")
+        self.n, self.k, self.form = n, k, form
+        self.source.write_text(PROGRAM.format(n=n, k=k))
+        self.build(self.source, form)
 
     def rate(self, rows, threads):
-        return 2e-3 * rows * self.n * self.k / self.time(rows, threads, False)[0]
+        """GOP/s, and how much the peak would have done meanwhile."""
+        operations = 2 * rows * self.n * self.k
+        found = self.time(rows, threads, "--beside", "lookup" if self.form.startswith("w1") else "multiply")
+        rate, share = 1e-3 * operations / found["median_us"], operations / (threads * found["operations_beside"])
+        return rate, rate / share
 
     def bandwidth(self, threads):
-        microseconds, size = self.time(1, threads, True)
-        return 1e-3 * size / microseconds
+        found = self.time(1, threads, "--cold")
+        return 1e-3 * found["weight_bytes"] / found["median_us"]
 
 
 def build(folder):
@@ -79,12 +104,12 @@ def group_of(form):
     return int("".join(c for c in form.split("g")[1] if c.isdigit())) if "g" in form else 0
 
 
-def limit(limits, form, threads):
-    """Of what the format does: the lookup peak, or the multiply peak less the scaling of groups."""
-    if form.startswith("w1"):
-        return [threads * l["lookup_gops"] for l in limits]
-    share = 1 / (1 + 4 / group_of(form)) if group_of(form) else 1
-    return [threads * share * l["multiply_gops"] for l in limits]
+def add_rate(out, name, form, rates, goal):
+    """Beside what the format does: the lookup peak, or the multiply peak less the scaling of groups."""
+    lookups = form.startswith("w1")
+    share = 1 / (1 + 4 / group_of(form)) if group_of(form) and not lookups else 1
+    out.add(name, "GOP/s", [rate for rate, _ in rates], f"peak of {'lookups' if lookups else 'multiplies'}",
+            [share * peak for _, peak in rates], goal=goal)
 
 
 def limits_of(tools, threads):
@@ -99,29 +124,31 @@ def measure(out, folder, tools, n, k, form):
         limits, cold, hot, *prefills = report.repeat(*measures, times=ROUNDS)
         at = f"{form} {n}x{k}, {threads} thread{'s' if threads > 1 else ''}"
         out.add(f"native/decode from memory/{at}", "GB/s", cold, "memory read", [l["read_gbs"] for l in limits], goal=0.9)
-        what = "lookups" if form.startswith("w1") else "multiplies"
-        out.add(f"native/decode from cache/{at}", "GOP/s", hot, f"peak of {what}", limit(limits, form, threads))
+        add_rate(out, f"native/decode from cache/{at}", form, hot, None)
         for rows, prefill in zip(ROWS, prefills):
-            out.add(f"native/prefill of {rows}/{at}", "GOP/s", prefill, f"peak of {what}", limit(limits, form, threads),
-                    goal=None if form.startswith("w1") else 0.97)
+            add_rate(out, f"native/prefill of {rows}/{at}", form, prefill, None if form.startswith("w1") else 0.97)
 
 
 def measure_tables(out, folder, tools, k):
-    """What a row takes to prepare: two blocks of columns take twice the products, and prepare it once, too."""
+    """What a row takes to prepare: two blocks of columns take twice the products, and prepare it once, too. Calls of both
+    take turns."""
     for form, what in ("w1", "tables"), ("w2", "bytes"):
-        one, two = (Kernel(folder, tools, n, k, form) for n in (64, 128))
-        short, long = report.repeat(lambda: one.time(1, 1, False)[0], lambda: two.time(1, 1, False)[0], times=ROUNDS)
-        out.add(f"native/preparing a row as {what}/K = {k}", "us", [2 * s - l for s, l in zip(short, long)], "wanted",
+        library = Library(folder, tools, f"tables-{form}", "kernel")
+        library.source.write_text(TABLES_PROGRAM.format(k=k))
+        library.build(library.source, form)
+        measure_one = lambda: library.time(1, 1, "--entry", "two", "--twice", "one")["twice_more_us"]
+        out.add(f"native/preparing a row as {what}/K = {k}", "us", report.repeat(measure_one, times=ROUNDS)[0], "wanted",
                 TABLES_WANTED, larger=False, goal=1)
 
 
-class Model:
+class Model(Library):
     """A language model with random weights, that decodes."""
 
     def __init__(self, folder, tools, size, form):
-        self.tools, self.size, self.stem = tools, size, folder / f"model-{size}-{form}"
+        super().__init__(folder, tools, f"model-{size}-{form}", "llama")
+        self.size = size
         width, hidden, layers, heads, keys = SIZES[size]
-        shape = self.stem.with_suffix(".json")
+        shape = self.folder / "shape.json"
         shape.write_text(json.dumps({
             "general.architecture": "llama", "general.name": "bench", "llama.context_length": 1024,
             "llama.embedding_length": width, "llama.feed_forward_length": hidden, "llama.block_count": layers,
@@ -129,8 +156,8 @@ class Model:
             "llama.attention.layer_norm_rms_epsilon": 1e-5, "llama.rope.dimension_count": width // heads,
             "llama.rope.freq_base": 10000.0, "llama.vocab_size": VOCABULARY,
         }))
-        lutra.run("lutc", lutra.SOURCE / "examples" / "models" / "llama.lut", "--metadata", shape, "--weights", "random:1",
-                  "--quant", f"{form},head={form}", "--target=native", "-o", self.stem.with_suffix(".so"))
+        self.arguments = "--metadata", shape
+        self.build(lutra.SOURCE / "examples" / "models" / "llama.lut", f"{form},head={form}")
 
     def matrices(self):
         width, hidden, layers, heads, keys = SIZES[self.size]
@@ -139,9 +166,8 @@ class Model:
         return layers * layer + [(VOCABULARY, width)]
 
     def microseconds(self, rows, threads):
-        return json.loads(report.execute(
-            self.tools["time_kernel"], self.stem.with_suffix(".so"), "llama", self.stem.with_suffix(".lutw"), "--entry",
-            "forward", "--rows", rows, "--threads", threads, "--integers", POSITION, "--seconds", 3 * SECONDS, "--cold"))["median_us"]
+        return self.time(rows, threads, "--entry", "forward", "--integers", POSITION, "--cold",
+                         seconds=3 * SECONDS)["median_us"]
 
     def bandwidth(self, threads):
         """Of two-bit weights with a scale a row."""
@@ -162,18 +188,22 @@ def measure_model(out, folder, tools, size):
 
 
 def peers(out, tools, n, k):
+    """What is installed; gives the packages that are not."""
+    missing = set()
     for threads in THREADS:
         for rows in (1, 128):
             got = report.repeat(lambda: json.loads(report.execute(tools["peers"], n, k, rows, threads)), times=ROUNDS)[0]
             at = f"{n}x{k}, {rows} row{'s' if rows > 1 else ''}, {threads} thread{'s' if threads > 1 else ''}"
-            if threads == 1:
-                out.add(f"native/plain C w4g32/{at}", "GOP/s", [g["plain_gops"] for g in got])
-            out.add(f"native/OpenBLAS f32/{at}", "GFLOP/s", [g["openblas_gflops"] for g in got])
-            out.add(f"native/oneDNN s8/{at}", "GOP/s", [g["onednn_s8_gops"] for g in got])
+            for key, (name, unit, package) in PEERS.items():
+                if got[0][key] is None:
+                    missing.add(package)
+                elif package or threads == 1:
+                    out.add(f"native/{name}/{at}", unit, [g[key] for g in got])
+    return missing
 
 
 def main():
-    out = report.Report()
+    out, missing = report.Report(), set()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         tools = build(folder)
@@ -181,12 +211,14 @@ def main():
             n, k = map(int, shape.split("x"))
             for form in FORMATS:
                 measure(out, folder, tools, n, k, form)
-            peers(out, tools, n, k)
+            missing |= peers(out, tools, n, k)
         if SHAPES:
             measure_tables(out, folder, tools, 4096)
         for size in MODELS:
             measure_model(out, folder, tools, size)
     out.show()
+    if missing:
+        print(f"not measured, as they are not installed: apt install {' '.join(sorted(missing))}")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 // What a core of this machine can do, for `./dev bench native` to compare with: one line of JSON.
 //
-//     limits [--threads N] [--seconds S]
+//     limits [--threads N]
 //
-// GB/s that N threads read together from memory, each one forward; and of one core, G operations a
-// second (two to a multiply-accumulate): vpdpbusd alone, with vpermb (a pair counts as 512: 64
-// lookups of 4 weights), f32 FMA. 0: the CPU has no such instruction.
+// GB/s that N threads read together from memory, each one forward; and the peaks of one core
+// (peaks.h); 0: the CPU has no such instruction.
+#include "tests/bench/native/peaks.h"
+
 #include <immintrin.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,54 +85,14 @@ static double read_bandwidth(unsigned threads)
 
 // ------------------------------------------------------------------------- arithmetic
 
-enum { ROUNDS = 400000, CHAINS = 12 };
-
-// Twelve chains of an instruction, whose latency they hide; the operands' values do not matter.
-#define CHAIN(line)                                                                                \
-    line(0) line(1) line(2) line(3) line(4) line(5) line(6) line(7) line(8) line(9) line(10)       \
-        line(11)
-#define MULTIPLY(n) "vpdpbusd %%zmm30, %%zmm31, %%zmm" #n "\n\t"
-#define LOOK_UP_INTO(n, t)                                                                         \
-    "vpermb %%zmm30, %%zmm31, %%zmm" #t "\n\tvpdpbusd %%zmm" #t ", %%zmm31, %%zmm" #n "\n\t"
-#define FUSED(n) "vfmadd231ps %%zmm30, %%zmm31, %%zmm" #n "\n\t"
-#define REGISTERS                                                                                  \
-    "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",       \
-        "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
-
-__attribute__((target("avx512f"))) static void multiply(void)
+static double peak_of(const char *name)
 {
-    for (int i = 0; i < ROUNDS; i++)
-        __asm__ volatile(CHAIN(MULTIPLY) : : : REGISTERS);
-}
-
-__attribute__((target("avx512f"))) static void look_up(void)
-{
-    for (int i = 0; i < ROUNDS; i++)
-        __asm__ volatile(LOOK_UP_INTO(0, 12) LOOK_UP_INTO(1, 13) LOOK_UP_INTO(2, 14)
-                             LOOK_UP_INTO(3, 15) LOOK_UP_INTO(4, 12) LOOK_UP_INTO(5, 13)
-                                 LOOK_UP_INTO(6, 14) LOOK_UP_INTO(7, 15) LOOK_UP_INTO(8, 12)
-                                     LOOK_UP_INTO(9, 13) LOOK_UP_INTO(10, 14) LOOK_UP_INTO(11, 15)
-                         :
-                         :
-                         : REGISTERS);
-}
-
-__attribute__((target("avx512f"))) static void fused(void)
-{
-    for (int i = 0; i < ROUNDS; i++)
-        __asm__ volatile(CHAIN(FUSED) : : : REGISTERS);
-}
-
-static double rate(void (*loop)(void), double operations, bool there)
-{
+    enum { ROUNDS = 400000 };
     double samples[SAMPLES];
-    for (int s = 0; there && s < SAMPLES; s++) {
-        double start = now(CLOCK_THREAD_CPUTIME_ID);
-        loop();
-        samples[s] =
-            ROUNDS * (double)CHAINS * operations / (now(CLOCK_THREAD_CPUTIME_ID) - start) / 1e9;
-    }
-    return there ? median(samples, SAMPLES) : 0;
+    const peak *p = peak_named(name);
+    for (int s = 0; p && s < SAMPLES; s++)
+        samples[s] = peak_rate(p, ROUNDS);
+    return p ? median(samples, SAMPLES) : 0;
 }
 
 int main(int argc, char **argv)
@@ -141,10 +101,8 @@ int main(int argc, char **argv)
     for (int i = 1; i + 1 < argc; i++)
         if (!strcmp(argv[i], "--threads"))
             threads = (unsigned)atoi(argv[i + 1]);
-    bool vnni = __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi");
     printf("{\"read_gbs\": %.2f, \"multiply_gops\": %.1f, \"lookup_gops\": %.1f, "
            "\"fma_gflops\": %.1f}\n",
-           read_bandwidth(threads), rate(multiply, 128, vnni), rate(look_up, 512, vnni),
-           rate(fused, 32, vnni));
+           read_bandwidth(threads), peak_of("multiply"), peak_of("lookup"), peak_of("fma"));
     return 0;
 }
