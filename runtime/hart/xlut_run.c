@@ -329,6 +329,7 @@ dequantize:
     HERE;
     if (!dequantize_quickly(h, u, op))
         dequantize(h, u, op->in);
+    lut_fetch(u);
     NEXT;
 zero:
     clear(u, op->in);
@@ -346,6 +347,7 @@ put:
     HERE;
     if (!put(h, u, op, &passing))
         goto whole;
+    lut_fetch(u);
     NEXT;
 table:
     HERE;
@@ -353,6 +355,7 @@ table:
         settle_passing(u, &passing);
     if (!build_table(h, u, op))
         goto whole;
+    lut_fetch(u);
     NEXT;
 get:
     HERE;
@@ -361,6 +364,7 @@ get:
     NEXT;
 mma:
     multiply(u, op->in, (uint64_t)(uint32_t)op->value);
+    lut_fetch(u);
     NEXT;
 prefetch:
     prefetch(h, h->x[op->rs1] + (uint64_t)(int64_t)op->value);
@@ -403,5 +407,6 @@ other:
 #include "runtime/hart/integer.def"
 end:
     lut_settle(u, passing);
+    lut_fetch(u);
     return NULL;
 }

@@ -126,6 +126,9 @@ struct lut_unit {
     uint32_t references, half_references, half_zero;
     lut_counters counters;
     uint64_t lmma_count; // executed since creation
+    // Behind the planes of the last strip, see lut_fetch: up to where they are on their way, and up
+    // to where they may be.
+    uintptr_t fetched, fetchable;
 };
 
 // True for the five shapes of docs/xlut.md: m1 n64, m2 n64, m2 n128, m4 n128, m4 n256.
@@ -138,6 +141,18 @@ void lut_unit_destroy(lut_unit *u); // NULL is fine
 static inline uint8_t *lut_tile(const lut_unit *u, unsigned number)
 {
     return u->tiles + (size_t)number * u->tile_bytes;
+}
+
+// Has some of the planes fetched that most likely follow those of the last strip, for memory to be
+// busy while something else is executed: as many lines as hosts have under way in that time.
+static inline void lut_fetch(lut_unit *u)
+{
+    enum { LINES = 16, LINE = 64 };
+    if (u->fetched >= u->fetchable)
+        return;
+    for (unsigned i = 0; i < LINES; i++)
+        __builtin_prefetch((const void *)(u->fetched + LINE * i), 0, 2);
+    u->fetched += LINE * LINES;
 }
 
 // A lut.ld without the copy: the tile's bytes are those at `memory` (64-byte aligned), which must

@@ -125,16 +125,18 @@ INLINE void fetch_ahead(shape k, const uint8_t *const *plane)
             _mm_prefetch((const char *)plane[p] + AHEAD + i, _MM_HINT_T1);
 }
 
-// More of the same, where a strip ends: no more lines than hosts have under way, so that they come
-// while other instructions are executed.
-INLINE void fetch_next(const lut_strip_loop *loop, const lut_step *step)
+// Where a strip ends the next one mostly goes on.
+INLINE void fetch_next(lut_unit *u, const lut_strip_loop *loop, const lut_step *step)
 {
-    enum { LINES = 24 };
+    enum { MOST = 1 << 15 };
     const lut_place p = step->plane[0];
     const uintptr_t end = (uintptr_t)loop->span[p.span] + (uintptr_t)(intptr_t)p.offset +
                           loop->count * (uintptr_t)loop->advance[p.span];
-    for (unsigned i = 0; step->adds && i < LINES; i++)
-        _mm_prefetch((const char *)(end + AHEAD + LINE_BYTES * i), _MM_HINT_T1);
+    if (!step->adds)
+        return;
+    u->fetched = end + AHEAD;
+    u->fetchable = end + AHEAD + MOST;
+    lut_fetch(u);
 }
 
 INLINE void add_step(const lut_unit *u, const lut_step *step, const uint8_t *const *span, shape k,
@@ -239,7 +241,7 @@ INLINE bool add_strip(lut_unit *u, const lut_strip *s, const lut_strip_loop *loo
     if (s->scaled)
         load_results(k, results, t.result);
     do_rounds(u, s, loop, k, &t);
-    fetch_next(loop, s->step);
+    fetch_next(u, loop, s->step);
     bool good = t.exact && (!s->scaled || is_finite(t.result, VECTORS * k.rows));
     if (good && s->scaled && k.rows < u->m &&
         (t.others << 1 != 0 || !is_zero_from(u, results, k.rows)))
