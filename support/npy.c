@@ -1,6 +1,7 @@
 // The npy format, versions 1.0 to 3.0: magic, version, header length, a Python
 // dictionary literal, then the elements.
 #include "support/array.h"
+#include "support/content.h"
 #include "support/file.h"
 
 #include <string.h>
@@ -208,8 +209,9 @@ static bool read_dictionary(npy_header *h)
 static bool locate_header(npy_header *h, const uint8_t *p, size_t size, size_t *start,
                           size_t *length)
 {
+    char remark[CONTENT_REMARK];
     if (size < 10 || memcmp(p, npy_magic, sizeof npy_magic) != 0)
-        return refuse(h, "not an npy file (it must begin with \\x93NUMPY)");
+        return refuse(h, "not an npy file%s", content_remark(p, size, remark));
     if (p[6] < 1 || p[6] > 3 || p[7] != 0)
         return refuse(h, "npy version %u.%u is not supported", p[6], p[7]);
     *start = p[6] == 1 ? 10 : 12;

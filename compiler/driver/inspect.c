@@ -90,8 +90,19 @@ static bool inspect_elf(driver *d, const char *path, const mapped_file *f, text 
 {
     const char *json;
     uint64_t length;
+    char cpu[CONTENT_CPU];
+    Elf64_Ehdr header = {0};
+    if (f->size >= sizeof header)
+        memcpy(&header, f->data, sizeof header);
+    if (f->size < sizeof header || header.e_shoff > f->size)
+        return refuse(d, path,
+                      arena_format(d->arena, "an ELF file, cut off at %zu bytes", f->size));
     if (!find_description(f, &json, &length))
-        return refuse(d, path, "an ELF file, but not a Lutra program (it has no Lutra note)");
+        return refuse(d, path,
+                      arena_format(d->arena,
+                                   "an ELF file for %s, but no program for lutrun: it has no Lutra "
+                                   "note",
+                                   content_machine(header.e_machine, cpu)));
     json_error_t error;
     json_t *o = json_loadb(json, (size_t)length, 0, &error);
     if (!o)

@@ -1,6 +1,8 @@
 // Opening a source, and finding tensors in it.
 #include "compiler/import/source.h"
 
+#include "support/content.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -28,9 +30,9 @@ weights *weights_parse(arena *a, diagnostics *d, const char *name, const void *d
     }
     if (size >= 4 && memcmp(bytes, "GGUF", 4) == 0)
         return gguf_parse(w, d, bytes, size) ? w : NULL;
-    diagnostic_error(d, w->where,
-                     "neither a GGUF file (it would begin with GGUF) nor a packed weight file (%s)",
-                     PACK_MAGIC);
+    char remark[CONTENT_REMARK];
+    diagnostic_error(d, w->where, "neither a GGUF file nor a file of packed weights%s",
+                     content_remark(data, size, remark));
     return NULL;
 }
 

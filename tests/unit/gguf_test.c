@@ -415,11 +415,11 @@ static const struct {
     void (*make)(bytes *b);
     const char *message;
 } wrong[] = {
-    WRONG(empty, BAD
-          "neither a GGUF file (it would begin with GGUF) nor a packed weight file (LUTWPACK)\n"),
+    WRONG(empty, BAD "neither a GGUF file nor a file of packed weights: it is empty\n"),
     WRONG(only_magic, BAD "header: the file ends here: 4 bytes wanted, 0 left (at byte 4)\n"),
-    WRONG(other_file, BAD
-          "neither a GGUF file (it would begin with GGUF) nor a packed weight file (LUTWPACK)\n"),
+    WRONG(other_file,
+          BAD "neither a GGUF file nor a file of packed weights, but an ELF file: lutrun runs "
+              "programs, lutdump shows their instructions\n"),
     WRONG(version_1, BAD "header: version 1 is not supported, only 2 and 3 (at byte 8)\n"),
     WRONG(version_9, BAD "header: version 9 is not supported, only 2 and 3 (at byte 8)\n"),
     WRONG(version_0, BAD "header: version 0 is not supported, only 2 and 3 (at byte 8)\n"),
