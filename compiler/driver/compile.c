@@ -398,9 +398,11 @@ int command_opt(driver *d)
         diagnostic_error(d->diagnostics, (location){.source = s},
                          "opt takes modules of the IR; 'lutc %s --emit=graph' makes one of a "
                          "program",
-                         s->name);
-    d->module = s && d->is_module ? ir_parse(d->arena, d->diagnostics, s) : NULL;
+                         d->files.items[0]);
     d->adopts_target = true;
+    d->module = s && d->is_module && outputs_have_places(d, &d->output, 1)
+                    ? ir_parse(d->arena, d->diagnostics, s)
+                    : NULL;
     bool ok = d->module && settle_module(d) && choose_pipeline(d, NULL) && run_pipeline(d) &&
               write_module(d);
     show_times(d);
