@@ -312,7 +312,8 @@ output_file *output_open(diagnostics *d, const char *path)
         register_pending(f);
     block_signals(false);
     if (descriptor < 0) {
-        file_error(d, path, "cannot write it", error);
+        file_error(d, f->copied ? f->temporary : path,
+                   f->copied ? "cannot make a temporary file ($TMPDIR)" : "cannot write it", error);
         release_output(f);
         return NULL;
     }
