@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MOST_ERRORS = 50, SHOWN_COLUMNS = 160 };
+enum { MOST_ERRORS = 50, SHOWN_COLUMNS = 160, MOST_SHOWN = 1 << 14 };
 
 typedef struct message {
     severity severity;
@@ -136,9 +136,13 @@ void diagnostics_clear(diagnostics *d)
 
 // ------------------------------------------------------------------ showing
 
+// A name in a message may be as long as a file.
 static void print_visible(const diagnostics *d, const char *s)
 {
-    text_print_visible(d->stream, s, strlen(s));
+    size_t length = strlen(s);
+    text_print_visible(d->stream, s, length < MOST_SHOWN ? length : MOST_SHOWN);
+    if (length > MOST_SHOWN)
+        fputs("...", d->stream);
 }
 
 static void print_place(const diagnostics *d, location w)

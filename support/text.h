@@ -29,6 +29,9 @@ void text_quoted(text *t, const char *s, size_t n);
 // A blank for each control character but line ends, which would move the terminal.
 void text_print_visible(FILE *stream, const char *s, size_t n);
 
+// Of names of entries, values and machines, in bytes.
+enum { TEXT_LONGEST_NAME = 1024 };
+
 // The candidate nearest to `name` by edit distance, or NULL when none is near
 // enough to be a plausible typing mistake (did-you-mean).
 const char *text_nearest(const char *name, const char *const *candidates, size_t count);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VERSION = 1, MAX_NAME = 1024, MAX_LIST = 4096 };
+enum { VERSION = 1, MAX_LIST = 4096 };
 static const int64_t LARGEST_EXTENT = INT64_C(1) << 40, LARGEST_SIZE = INT64_C(1) << 48;
 
 typedef struct reader {
@@ -75,8 +75,8 @@ static const char *checked_name(reader *r, const json_t *value, const char *path
 {
     const char *name = json_string_value(value);
     size_t length = json_string_length(value);
-    if (length == 0 || length > MAX_NAME) {
-        fail(r, path, "a name has 1 to %d bytes, found %zu", MAX_NAME, length);
+    if (length == 0 || length > TEXT_LONGEST_NAME) {
+        fail(r, path, "a name has 1 to %d bytes, found %zu", TEXT_LONGEST_NAME, length);
         return "?";
     }
     for (size_t i = 0; i < length; i++)
