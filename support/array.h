@@ -60,8 +60,11 @@ typedef struct input_spec {
     const char *path;
     uint64_t seed;
     double scale, value;
+    array file; // what input_read has read
 } input_spec;
 bool input_spec_parse(arena *a, diagnostics *d, const char *spec, input_spec *out);
+// Of INPUT_FILE: its array, which input_make then takes; a pipe can be read only once.
+bool input_read(arena *a, diagnostics *d, input_spec *spec);
 // Fills a fresh array of the given type and shape (files: read, type converted
 // only when exact, shape checked). The random stream is ours, specified in
 // array.c, the same on every machine.

@@ -123,10 +123,15 @@ static void restore_bits(array *x, scalar_type type)
         array_cast_bits(x, type);
 }
 
+bool input_read(arena *a, diagnostics *d, input_spec *spec)
+{
+    return array_read_npy(a, d, spec->path, &spec->file);
+}
+
 static bool fill_from_file(arena *a, diagnostics *d, const input_spec *s, array *out)
 {
-    array file;
-    if (!array_read_npy(a, d, s->path, &file))
+    array file = s->file;
+    if (!file.data && !array_read_npy(a, d, s->path, &file))
         return false;
     restore_bits(&file, out->type);
     return check_shape(d, s->name, s->path, &file, out->type, out->rank, out->shape) &&

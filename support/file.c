@@ -290,8 +290,9 @@ bool outputs_apart(diagnostics *d, const char *const *outputs, size_t n_outputs,
 output_file *output_open(diagnostics *d, const char *path)
 {
     struct stat status;
-    if (strcmp(path, "-") != 0 && stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
-        file_error(d, path, "cannot write it", EISDIR);
+    bool is_folder = strcmp(path, "-") != 0 && stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+    if (is_folder || !*path) { // a temporary would be made beside either
+        file_error(d, path, "cannot write it", is_folder ? EISDIR : ENOENT);
         return NULL;
     }
     output_file *f = calloc(1, sizeof *f);

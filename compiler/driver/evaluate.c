@@ -120,12 +120,11 @@ static bool unknown_input(evaluation *v, const char *name)
     return false;
 }
 
-static bool match_file(evaluation *v, const ir_value *argument, const input_spec *s)
+static bool match_file(evaluation *v, const ir_value *argument, input_spec *s)
 {
-    array file;
     return s->kind != INPUT_FILE ||
-           (array_read_npy(v->d->arena, v->d->diagnostics, s->path, &file) &&
-            eval_match_shape(v->e, s->name, argument->type, file.rank, file.shape));
+           (input_read(v->d->arena, v->d->diagnostics, s) &&
+            eval_match_shape(v->e, s->name, argument->type, s->file.rank, s->file.shape));
 }
 
 static bool make_input(evaluation *v, const ir_value *argument, const input_spec *s)

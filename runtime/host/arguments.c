@@ -222,8 +222,9 @@ static void require_inputs(binder *b)
 }
 
 // A file's shape against the declared one; what it says about dims.
-static void match_shape(binder *b, const program_value *v, const input_spec *spec, const array *x)
+static void match_shape(binder *b, const program_value *v, const input_spec *spec)
 {
+    const array *x = &spec->file;
     const char *origin = arena_format(b->program->arena, "input '%s', %s", v->name, spec->path);
     bool fits = x->rank == v->rank;
     for (unsigned i = 0; fits && i < v->rank; i++) {
@@ -251,12 +252,11 @@ static void match_shape(binder *b, const program_value *v, const input_spec *spe
 static void learn_dims(binder *b)
 {
     for (size_t i = 0; i < b->entry->inputs.count; i++) {
-        const input_spec *spec = &b->specs[i];
-        array x;
+        input_spec *spec = &b->specs[i];
         if (!spec->name || spec->kind != INPUT_FILE)
             continue;
-        if (array_read_npy(b->program->arena, b->program->diagnostics, spec->path, &x))
-            match_shape(b, &b->entry->inputs.items[i], spec, &x);
+        if (input_read(b->program->arena, b->program->diagnostics, spec))
+            match_shape(b, &b->entry->inputs.items[i], spec);
         else
             b->ok = false;
     }
