@@ -99,10 +99,10 @@ static bool parse_format(driver *d, const char *name)
     }
     const char *nearest = nearest_format(d, name);
     diagnostic_error(d->diagnostics, NOWHERE,
-                     "--quant: '%s' is not a weight format, 'keep' or 'none'%s%s%s; 'lutc list "
+                     "--quant: '%s' is not a weight format, 'keep' or 'none'; %s%s%s'lutc list "
                      "formats' has all formats",
-                     name, nearest ? ", did you mean '" : "", nearest ? nearest : "",
-                     nearest ? "'?" : "");
+                     name, nearest ? "did you mean '" : "", nearest ? nearest : "",
+                     nearest ? "'? " : "");
     return false;
 }
 
@@ -130,6 +130,13 @@ static bool parse_rules(driver *d, const char *spec, rule_list *out)
         rule r;
         if (!parse_rule(d, spec, arena_string(d->arena, at, strcspn(at, ",")), &r))
             return false;
+        if (!r.pattern && out->count) {
+            diagnostic_error(d->diagnostics, NOWHERE,
+                             "--quant: '%s' would be for all weights, whatever stands before it: "
+                             "put it first, once",
+                             r.format);
+            return false;
+        }
         ARRAY_PUSH(d->arena, out, r);
     }
     return true;
