@@ -270,29 +270,31 @@ static bool keeps_no_panel(const lowering *l)
     return (*level)->dot == DOT_VNNI;
 }
 
-// How many rows meet all columns before others do: without a panel whole blocks of rows, of which
-// each brings the next block's weights closer.
+// How many rows meet all columns before others do: without a panel five or six blocks of rows,
+// which bring all of the next block's weights closer and stay in the second cache.
 static int64_t rows_together(const native_product *k)
 {
-    enum { WHOLE = 120 }; // of 10 or 12
+    enum { WHOLE = 60 }; // blocks of 10 or 12
     const ir_op *op = k->products[0].op;
     const ir_type *table = k->l->inputs[ir_operand(op, 0)->index].type;
     bool bytes = native_form(table) == ACTIVATION_BYTES;
     return bytes && keeps_no_panel(k->l) ? WHOLE : BLOCK_ROWS;
 }
 
-// `each` rows at a time: what is left behind them joins the last ones, if a block has room.
+// `each` rows at a time: what is left behind them, fewer than that, joins the last ones, but for
+// more than `most`.
 static void build_parts(native_product *k)
 {
     lowering *l = k->l;
     const int64_t each = rows_together(k);
+    const int64_t most = 2 * each <= BLOCK_ROWS ? 2 * each - 1 : BLOCK_ROWS;
     ir_value *one = low_index(l, 1), *others = low_sub(l, l->rows, one);
-    ir_value *behind = low_min(l, others, low_index(l, BLOCK_ROWS - each)); // no rows begin there
+    ir_value *behind = low_min(l, others, low_index(l, most - each)); // no rows begin there
     ir_value *end = low_min(l, l->rows, low_sub(l, l->rows, behind));
     low_loop rows;
     low_for_begin(l, &rows, low_index(l, 0), end, low_index(l, each), 0, NULL);
     ir_value *left = low_sub(l, l->rows, rows.counter), *some = low_index(l, each);
-    ir_value *last = low_compare(l, "le", left, low_index(l, BLOCK_ROWS));
+    ir_value *last = low_compare(l, "le", left, low_index(l, most));
     ir_value *count = ir_build1(&l->at, IR_SELECT, left->type, last, left, some);
     for (unsigned part = 0; part < k->weights[0].mix.n_parts; part++)
         build_part(k, part, rows.counter, count);
