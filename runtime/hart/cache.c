@@ -348,6 +348,18 @@ static void end_block(hart *h, hart_block *b, bool ended, hart_op *stub)
     }
 }
 
+// A transfer back within the block is linked from the beginning, which code for loops needs.
+static void link_back(hart_cache *cache, hart_block *b, hart_op *op, hart_op *stub)
+{
+    const hart_op_detail *d = &b->details[op->index];
+    const int64_t to = (int64_t)d->offset + d->in.imm;
+    hart_op *target = to >= 0 && to < d->offset ? known(cache, b->pc + (uint64_t)to) : NULL;
+    if (target)
+        link_transfer(op, target);
+    else
+        add_stub(op, stub);
+}
+
 static hart_op *insert(hart *h, uint64_t pc, const fetched *f)
 {
     hart_block *b = take_block(h->cache, f);
@@ -357,12 +369,11 @@ static hart_op *insert(hart *h, uint64_t pc, const fetched *f)
         hart_op *op = &b->ops[i];
         op->index = (uint16_t)i;
         prepare(h, op, &b->details[i].in, pc + b->details[i].offset);
+        make_known(h->cache, pc + b->details[i].offset, op);
         if (hart_op_is_direct(b->details[i].in.opcode))
-            add_stub(op, stub++);
+            link_back(h->cache, b, op, stub++);
     }
     end_block(h, b, f->ended, stub);
-    for (uint32_t i = 0; i < f->count; i++)
-        make_known(h->cache, pc + b->details[i].offset, &b->ops[i]);
     if (f->count == 0)
         make_known(h->cache, pc, b->ops);
     return b->ops;

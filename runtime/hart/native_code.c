@@ -354,12 +354,29 @@ static void write_end(translation *t, hart_op *op)
         return;
     }
     point(t, RDI, op);
-    if (hart_op_details(op)->native) {
+    if (request(t, op)) {
         jump_to_record(t, op);
         return;
     }
     jump_to_step(t);
     hart_native_request(t, op);
+}
+
+// Notes the records behind this one that branches of the block go back to.
+static void find_loops(translation *t, const hart_op *op)
+{
+    const hart_block *b = hart_op_block(op);
+    memset(t->repeated, 0, sizeof t->repeated);
+    for (unsigned i = op->index + 1; i < b->count; i++) {
+        const isa_instruction *in = &b->details[i].in;
+        const int64_t to = (int64_t)b->details[i].offset + in->imm;
+        unsigned k = i;
+        if ((!conditions[in->opcode] && in->opcode != ISA_JAL) || in->imm >= 0)
+            continue;
+        while (k > op->index && (int64_t)b->details[k].offset > to)
+            k--;
+        t->repeated[k] |= k > op->index && (int64_t)b->details[k].offset == to;
+    }
 }
 
 void hart_native_write(translation *t, hart_op *op)
@@ -373,10 +390,12 @@ void hart_native_write(translation *t, hart_op *op)
     t->straight = 0;
     t->shape = hart_native_expected_shape(t, op);
     hart_op_details(op)->native = t->n->used;
+    find_loops(t, op);
     bool goes_on = true;
     for (; goes_on && op->index < b->count; op++) {
         const native_kind kind = kind_of(op);
-        if (kind == LEFT || (op != t->start && hart_op_details(op)->native))
+        if (kind == LEFT || (op != t->start && hart_op_details(op)->native) ||
+            (t->repeated[op->index] && request(t, op)))
             break;
         const unsigned run = t->n->lut ? hart_xlut_run_length(op) : 0;
         if (run) {

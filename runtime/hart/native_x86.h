@@ -76,6 +76,7 @@ typedef struct translation {
     bool partial;   // elements behind vl are left alone
     uint8_t known;  // KNOWN_...
     held_vectors vectors;
+    bool repeated[HART_LONGEST_BLOCK]; // records of the block, that its branches go back to
     hart_op *pending[MOST_PENDING];
     unsigned pending_count;
     exit_stub exits[MOST_EXITS];
