@@ -392,7 +392,8 @@ static hart_op *decode(hart *h, uint64_t pc)
 
 static void remember_jump(hart *h, uint64_t pc, hart_op *op)
 {
-    *hart_jump_slot(h, pc) = (hart_jump){pc, op, op->index, hart_op_entries(op)};
+    *hart_jump_slot(h, pc) =
+        (hart_jump){pc, op, op->index, hart_native_entry(h, op), hart_op_entries(op)};
 }
 
 hart_op *hart_cache_find(hart *h)
@@ -409,8 +410,8 @@ hart_op *hart_cache_find(hart *h)
     if (h->unlinked)
         link_transfer(h->unlinked, op);
     h->unlinked = NULL;
-    remember_jump(h, pc, op);
     if (!h->observer && !h->watcher)
         hart_native_translate(h, op);
+    remember_jump(h, pc, op);
     return op;
 }

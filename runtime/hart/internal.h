@@ -59,11 +59,13 @@ struct hart_block {
 
 enum { HART_LONGEST_BLOCK = 256 }; // instructions
 
-// Where an indirect jump to pc goes; pc 1: unused.
+// Where an indirect jump to pc goes; pc 1: unused. All it needs lies here: the record of what is
+// seldom jumped to lies in no cache.
 struct hart_jump {
     uint64_t pc;
     hart_op *op;
-    int64_t index;     // of op
+    int32_t index;     // of op
+    uint32_t native;   // of op: where its native step is, or native code that jumps to its step
     uint64_t *entries; // of op
 };
 enum { HART_JUMPS = 1 << 12 };

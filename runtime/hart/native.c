@@ -28,6 +28,20 @@ static hart_step *step_at(const hart_native *n, uint32_t offset)
     return (hart_step *)(uintptr_t)(n->executable + offset);
 }
 
+uint32_t hart_native_entry(const hart *h, const hart_op *op)
+{
+    const uint32_t native = hart_op_details(op)->native;
+    return native || !h->native ? native : h->native->step;
+}
+
+// Jumps that were remembered before there was native code.
+static void renew_jump(const hart *h, const hart_op *op)
+{
+    hart_jump *slot = hart_jump_slot(h, hart_op_pc(op));
+    if (slot->op == op)
+        slot->native = hart_op_details(op)->native;
+}
+
 void hart_native_translate(hart *h, hart_op *op)
 {
     hart_native *n = h->native;
@@ -41,8 +55,10 @@ void hart_native_translate(hart *h, hart_op *op)
         if (!hart_op_details(t->pending[i])->native)
             hart_native_write(t, t->pending[i]);
     fill_in_jumps(t);
-    for (unsigned i = 0; i < t->pending_count; i++)
+    for (unsigned i = 0; i < t->pending_count; i++) {
         t->pending[i]->step = step_at(n, hart_op_details(t->pending[i])->native);
+        renew_jump(h, t->pending[i]);
+    }
 }
 
 bool hart_native_is_full(const hart *h)
@@ -165,6 +181,8 @@ bool hart_native_create(hart *h)
     n->indirect = write_far_jump(&n->translation, hart_step_of(ISA_JALR));
     n->call = write_call(&n->translation);
     n->call_run = write_call_run(&n->translation);
+    n->step = n->used;
+    with_memory(&n->translation, NARROW, 0xff, 4, RDI, offsetof(hart_op, step));
     n->constants = n->used;
     memcpy(n->writable + n->used, hart_native_constants, sizeof hart_native_constants);
     n->used += sizeof hart_native_constants;
@@ -196,6 +214,11 @@ bool hart_native_create(hart *h)
 void hart_native_destroy(hart *h)
 {
     (void)h;
+}
+uint32_t hart_native_entry(const hart *h, const hart_op *op)
+{
+    (void)h, (void)op;
+    return 0;
 }
 void hart_native_translate(hart *h, hart_op *op)
 {

@@ -13,6 +13,8 @@ bool hart_native_create(hart *h); // false: not on this host
 void hart_native_destroy(hart *h);
 // Gives `op`, and what it directly leads to, a native step if their instructions allow that.
 void hart_native_translate(hart *h, hart_op *op);
+// Where native code for the record is, or for its step.
+uint32_t hart_native_entry(const hart *h, const hart_op *op);
 bool hart_native_is_full(const hart *h);
 void hart_native_flush(hart *h);
 // The record whose memory access is the host instruction at this address; NULL: none.

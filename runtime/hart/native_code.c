@@ -154,6 +154,17 @@ static void follow(translation *t, hart_op *op)
     jump_to_offset(t, t->n->pause);
 }
 
+// To the native code whose place eax holds.
+static void jump_to_place_in_rax(translation *t)
+{
+    prefixed(t, WIDE << 3 | 1 << 2, 0x8d); // lea r10, [rip +]
+    byte(t, 0x15);
+    word(t, 0 - (t->n->used + 4));
+    with_register(t, WIDE, 0x03, RAX, R10);
+    byte(t, 0xff); // jmp rax
+    byte(t, 0xe0);
+}
+
 // Follows the indirect jump `op`, where its slot knows the target; or else its own step does.
 static void follow_indirect(translation *t, hart_op *op)
 {
@@ -176,12 +187,14 @@ static void follow_indirect(translation *t, hart_op *op)
     }
     with_memory(t, WIDE, 0x8b, RDI, RCX, offsetof(hart_jump, entries));
     with_memory(t, WIDE, 0xff, 0, RDI, 0); // inc
-    with_memory(t, WIDE, 0x03, R9, RCX, offsetof(hart_jump, index));
+    with_memory(t, NARROW, 0x8b, RAX, RCX, offsetof(hart_jump, index));
+    with_register(t, WIDE, 0x03, R9, RAX);
     with_immediate(t, WIDE, 5, R9, op->index + 1);
     with_memory(t, WIDE, 0x8b, RDI, RCX, offsetof(hart_jump, op));
     store_budget(t);
     const uint32_t spent = jump_if(t, SIGN);
-    jump_to_step(t);
+    with_memory(t, NARROW, 0x8b, RAX, RCX, offsetof(hart_jump, native));
+    jump_to_place_in_rax(t);
     arrive(t, spent);
     jump_to_offset(t, t->n->pause);
     arrive(t, unknown);

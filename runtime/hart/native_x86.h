@@ -92,6 +92,7 @@ struct hart_native {
     uint32_t indirect;              // and to that of indirect jumps
     uint32_t call;                  // code that calls the handler of the record in r10
     uint32_t call_run;              // code that executes the run at r10
+    uint32_t step;                  // code that jumps to the step of the record that rdi points to
     uint32_t constants;             // of vectors
     const hart *hart;               // whose code it is
     site *sites;                    // in the order of their offsets
