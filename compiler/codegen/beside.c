@@ -108,11 +108,17 @@ static void spread(emitter *e, const strip_code *c)
     }
 }
 
-void note_product(emitter *e, LLVMValueRef product)
+// What the dequantizer adds counts where nothing else is multiplied.
+void note_product(emitter *e, LLVMValueRef product, bool scaling)
 {
     LLVMBasicBlockRef block = LLVMGetInsertBlock(e->builder);
     if (e->products.count && LLVMGetInstructionParent(e->products.items[0]) != block)
         e->products.count = 0;
+    if (e->products.count && scaling && !e->scalings)
+        return;
+    if (e->scalings && !scaling)
+        e->products.count = 0;
+    e->scalings = scaling;
     ARRAY_PUSH(e->arena, &e->products, product);
 }
 

@@ -51,6 +51,7 @@ typedef struct emitter {
     LLVMValueRef vl, evl;            // lanes of this strip, as i64 and i32
     LLVMValueRef mask;               // of a CPU: the lanes of a tail; NULL: all of them
     ARRAY_OF(LLVMValueRef) products; // of this block, behind the last strip beside them
+    bool scalings;                   // these are what the dequantizer adds: there are no others
 } emitter;
 
 // emit.c
@@ -192,7 +193,7 @@ void emit_xlut(emitter *e, ir_op *op); // xlut.c
 LLVMValueRef split_address(emitter *e, const ir_value *buffer, int64_t *constant);
 
 // beside.c
-void note_product(emitter *e, LLVMValueRef product);
+void note_product(emitter *e, LLVMValueRef product, bool scaling);
 void emit_strip_beside(emitter *e, ir_op *op);
 
 // debug.c

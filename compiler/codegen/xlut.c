@@ -244,7 +244,9 @@ static void emit_statement(emitter *e, const ir_op *op, xlut_statement s)
         LLVMValueRef call = assembly(e, text_string(&statement), constraints[n],
                                      LLVMVoidTypeInContext(e->context), operands, n);
         if (op->code == IR_XLUT_MMA || op->code == IR_XLUT_MAC)
-            note_product(e, call);
+            note_product(e, call, false);
+        if (op->code == IR_XLUT_DEQ)
+            note_product(e, call, true);
         if (op->code == IR_XLUT_STM)
             e->products.count = 0; // strips read what it stores
     }

@@ -100,14 +100,19 @@ static counts difference(const counts *now, const counts *before)
     return d;
 }
 
-// As if what happened since were done `more` times again.
+// What happened since, all of its cycles taken for skipped ones.
+static counts counted_since(walker *w, const counts *before, double time_before)
+{
+    counts d = difference(hart_counts(w->hart), before);
+    d.skipped = hart_time(w->hart) - time_before;
+    return d;
+}
+
+// As if that were done `more` times again.
 static void repeat(walker *w, const counts *before, double time_before, double more)
 {
-    counts *now = hart_counts(w->hart);
-    double cycles = hart_time(w->hart) - time_before;
-    counts d = difference(now, before);
-    d.skipped = cycles;
-    add_weighted(now, &d, more);
+    const counts d = counted_since(w, before, time_before);
+    add_weighted(hart_counts(w->hart), &d, more);
 }
 
 // Rounds after which accesses begin new lines again.
@@ -209,16 +214,17 @@ static void run_different(walker *w, const rounds *r)
         double weight = 1;
         weight += i ? (double)(at[i] - at[i - 1] - 1) / 2 : 0;
         weight += i + 1 < n ? (double)(at[i + 1] - at[i] - 1) / 2 : 0;
-        if (i && at[i] > at[i - 1] + 1) { // what the round before leaves in scratch
-            counts skipped = *hart_counts(w->hart);
-            double from = hart_time(w->hart);
-            run_round(w, r, at[i] - 1);
-            repeat(w, &skipped, from, -1);
-        }
-        counts before = *hart_counts(w->hart);
+        counts before = *hart_counts(w->hart), extra = {0};
         double time = hart_time(w->hart);
+        if (i && at[i] > at[i - 1] + 1) { // what the round before leaves in scratch, and under way
+            run_round(w, r, at[i] - 1);
+            extra = counted_since(w, &before, time);
+        }
+        before = *hart_counts(w->hart);
+        time = hart_time(w->hart);
         run_round(w, r, at[i]);
         repeat(w, &before, time, weight - 1);
+        add_weighted(hart_counts(w->hart), &extra, -1);
     }
 }
 
@@ -250,39 +256,19 @@ static void run_rounds(walker *w, const rounds *r)
         take(w, &r->op->results[i], r->op->regions[0]->arguments.items[r->first_argument + i]);
 }
 
-// Cycles of the products in front of a strip that stands beside them.
-static double products_before(const walker *w, const ir_op *strip)
-{
-    double cycles = 0;
-    isa_instruction in;
-    for (const ir_op *op = strip->previous; op && op->code != IR_STRIP && op->code != IR_XLUT_STM;
-         op = op->previous)
-        if ((op->code == IR_XLUT_MMA || op->code == IR_XLUT_MAC) && tile_instruction(op, &in))
-            cycles += isa_cost_of(w->frame->options->machine, &in, &w->shape).busy;
-    return cycles;
-}
-
-// What keeps a unit, or the front, busy longest since `before`.
-static double longest_since(const walker *w, const counts *before)
-{
-    const estimate_work *x = &hart_counts(w->hart)->work, *y = &before->work;
-    double longest = x->issued - y->issued;
-    for (unsigned i = 0; i < ISA_UNIT_COUNT; i++)
-        longest = fmax(longest, x->busy[i] - y->busy[i]);
-    return longest;
-}
-
-// Its instructions issue while the unit works, as long as that does, and wait for each other only
-// then.
+// Its instructions issue while units work: what they wait for, and they themselves, take what the
+// front had to spare since the strip before.
 static void run_beside(walker *w, ir_op *op, const rounds *r)
 {
-    const counts before = *hart_counts(w->hart);
     const double time = hart_time(w->hart);
+    const double issued = hart_counts(w->hart)->work.issued - w->beside_issued;
+    const double spare = fmax(0, time - w->beside_time - issued);
     begin_round(w, r, 0);
     walk_block(w, op->regions[0]);
     w->lanes = 0;
-    double left = fmax(0, longest_since(w, &before) - products_before(w, op));
-    hart_counts(w->hart)->skipped -= fmax(0, hart_time(w->hart) - time - left);
+    hart_counts(w->hart)->skipped -= fmin(spare, hart_time(w->hart) - time);
+    w->beside_time = hart_time(w->hart);
+    w->beside_issued = hart_counts(w->hart)->work.issued;
 }
 
 static void run_strip(walker *w, ir_op *op)

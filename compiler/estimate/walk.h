@@ -11,9 +11,10 @@ typedef struct walker {
     unsigned sew, policy; // as vsetvli left them
     uint32_t harts;       // that work on this nest
     uint32_t most_harts;
-    unsigned divided;             // loops around that are divisible
-    uint32_t division[MAX_DEPTH]; // harts that the loop at a depth is divided among; 0: one
-    int64_t gathered;             // rows so far, each a different one
+    unsigned divided;                  // loops around that are divisible
+    uint32_t division[MAX_DEPTH];      // harts that the loop at a depth is divided among; 0: one
+    int64_t gathered;                  // rows so far, each a different one
+    double beside_time, beside_issued; // behind the last strip beside products
     bool failed;
     isa_shape shape;
 } walker;

@@ -27,6 +27,8 @@ static void visit(ir_op *op, void *context)
         prefetch_rows(p->module, p->context, op);
     if (!prefetches && !lookups && op->code == IR_FOR)
         prefetch_short_rows(p->module, p->context, op);
+    if (!prefetches && !lookups && op->code == IR_FOR)
+        prefetch_beside(p->module, p->machine, op);
     if (!lookups || prefetches || goes_on)
         return;
     collect_streams(p);

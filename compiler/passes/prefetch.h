@@ -48,5 +48,7 @@ ir_value *value_in_round(ir_builder *b, const ir_op *outer, ir_value *v, const i
 // Rows of matrices, and rows that strips of lanes read, whose place advances with the rounds of a
 // loop, outside of loops that look up.
 void prefetch_rows(ir_module *m, pass_context *c, ir_op *loop);
+// What strips beside the products of a loop read that the kernel wrote before.
+void prefetch_beside(ir_module *m, const machine *target, ir_op *loop);
 // Rows that an epilogue behind products reads.
 void prefetch_short_rows(ir_module *m, pass_context *c, ir_op *loop);

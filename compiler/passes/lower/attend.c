@@ -4,7 +4,8 @@
 // of its group) are taken in blocks of up to QUERY_BLOCK that share every load of a key and of a
 // value. A block's scores stand in scratch rows, one per query, as long as the keys that any of its
 // queries sees; no other key is touched.
-#include "compiler/passes/lower/attend.h"
+#include "compiler/passes/lower/attend_few.h"
+#include "compiler/passes/lower/matrix.h"
 #include "compiler/passes/lower/native.h"
 
 // One query's dot products are quicker key by key from WIDE_ROW columns on, on CPUs, which gather
@@ -511,6 +512,8 @@ static attention attention_of(lowering *l, const ir_op *op)
     a.scaled = low_scratch(l, SCALAR_F32, queries, a.depth);
     int64_t behind = ir_name_is(op, "unit", "matrix") ? l->m : 0; // zeros
     a.weights = low_scratch(l, SCALAR_F32, queries, ir_dim_maximum(k[0]) + behind);
+    if (ir_name_is(op, "unit", "matrix"))
+        a.beside = beside_scratch(l, matrix_rows(l) > FEW_SUMS ? matrix_rows(l) : FEW_SUMS);
     return a;
 }
 

@@ -1,6 +1,7 @@
 // Attention, one kernel: what its two ways of computing share; private to the lowering.
 #pragma once
 
+#include "compiler/passes/lower/attend_beside.h"
 #include "compiler/passes/lower/table_epilogue.h"
 
 typedef struct few_attention few_attention;
@@ -12,6 +13,7 @@ typedef struct attention {
     int64_t window;                      // 0: none
     ir_value *rows, *keys;               // T, S
     ir_value *scaled, *weights;          // scratch: queries times the scale; scores, then weights
+    beside_memory beside;                // where tiles are used
     ir_value *batch, *group, *position;  // of the queries at work
     // Where tables are built of what it gives, that goes to a panel: [rows, E of all heads of a
     // group], of which y is a view [queries, E].

@@ -230,7 +230,6 @@ static matrix_attention matrix_attention_of(attention *a)
     x.rows = matrix_rows(l);
     x.columns = matrix_columns(l);
     x.step = matrix_depth(l, x.half);
-    x.lanes = 4 * (int64_t)l->context->machine->vlen / scalar_rows[SCALAR_F32].bits;
     const ir_dim *k = a->k->type->dims + a->k->type->rank - 3;
     int64_t block = ir_integer(a->op, "key_block"), all = padded(ir_dim_maximum(k[0]), x.step);
     bool blocks = block && block < all;
@@ -245,10 +244,9 @@ static matrix_attention matrix_attention_of(attention *a)
     bool in_panel =
         a->panels.count && a->panel.buffer->type->scalar == SCALAR_F32 && x.width == a->width;
     x.results = in_panel ? a->panel.buffer : low_scratch(l, SCALAR_F32, x.rows, x.width);
-    if (l->context->machine->cluster_threads <= 1) // threads wait for units beside each other
-        x.across = low_scratch(l, SCALAR_F32, x.rows, x.lanes);
-    x.maxima = low_scratch(l, SCALAR_F32, 1, x.rows);
-    x.sums = low_scratch(l, SCALAR_F32, 1, x.rows);
+    x.across = a->beside.across;
+    x.maxima = a->beside.maxima;
+    x.sums = a->beside.sums;
     if (blocks) {
         x.added = low_scratch(l, SCALAR_F32, x.rows, x.width);
         x.greatest = low_scratch(l, SCALAR_F32, 1, x.rows);

@@ -12,7 +12,6 @@ typedef struct matrix_attention {
     const char *type;
     unsigned parts, weight_parts; // halves that a query and a weight consist of
     int64_t rows, columns, step;  // of a block; keys of a tile; depth of a tile
-    int64_t lanes;                // of a strip
     int64_t keys;                 // that are weighed at once: a block, or all, in whole tiles
     int64_t row;                  // of scores; a line longer, so that rows meet in no set
     int64_t width;                // a row of results, padded

@@ -1,122 +1,19 @@
 // The two products of a block of queries, with keys and with values, and beside them, while the
-// matrix unit works, what the vector unit does between them: scores of the keys before are scaled
-// and masked, and those of the keys behind become weights. It is dealt out in pieces, a strip of
-// keys of one query each, of as many in a round as a round's products have keys for.
+// matrix unit works, what the vector unit does between them.
 #include "compiler/passes/lower/attend_matrix.h"
 
 #include <string.h>
 
 enum { MAX_RESIDENT = 16, MAX_TILES = 16 };
 
-// ---------------------------------------------------------------------- pieces
-
-// What is done with a strip, and how the lanes of what that gives are put together.
-typedef struct strip_work {
-    ir_value *(*compute)(const matrix_attention *x, ir_value *query, ir_value *column);
-    ir_opcode by;
-    const char *name;
-    double none;
-} strip_work;
-
-typedef struct piece {
-    ir_value *query, *column, *count;
-} piece;
-
-// The pieces of a round, and the products that they are dealt out among.
-typedef struct dealing {
-    const matrix_attention *x;
-    const strip_work *work;
-    piece *pieces;
-    unsigned count, done, products, seen;
-} dealing;
+static beside strips_of(const matrix_attention *x)
+{
+    return (beside){x->a->l, x, x->rows, beside_lanes(x->a->l), x->seen, x->across};
+}
 
 static ir_value *not_negative(lowering *l, ir_value *v)
 {
     return low_sub(l, v, low_min(l, v, low_index(l, 0)));
-}
-
-// The pieces of round `round`: `ahead` rounds before or behind the keys that it multiplies. In
-// front of the first there is nothing to do.
-static dealing deal(const matrix_attention *x, const strip_work *work, ir_value *round,
-                    int64_t keys, int64_t ahead)
-{
-    lowering *l = x->a->l;
-    const int64_t strips = keys / x->lanes;
-    dealing d = {.x = x, .work = work, .count = (unsigned)(strips * x->rows)};
-    ir_value *first = low_mul(l, low_add(l, round, low_index(l, ahead)), low_index(l, keys));
-    ir_value *some = ahead < 0 ? low_min(l, round, low_index(l, 1)) : low_index(l, 1);
-    d.pieces = ARENA_ARRAY(l->arena, piece, d.count);
-    for (int64_t i = 0; i < strips; i++) {
-        piece p = {.column = low_add(l, first, low_index(l, i * x->lanes))};
-        ir_value *left = not_negative(l, low_sub(l, x->seen, p.column));
-        p.count = low_mul(l, low_min(l, left, low_index(l, x->lanes)), some);
-        for (int64_t q = 0; q < x->rows; q++) {
-            p.query = low_index(l, q);
-            d.pieces[i * x->rows + q] = p;
-        }
-    }
-    return d;
-}
-
-// What a piece gives stays in lanes of its query.
-static void work_beside(const matrix_attention *x, const strip_work *work, const piece *p)
-{
-    lowering *l = x->a->l;
-    ir_value *zero = low_index(l, 0);
-    low_loop strip;
-    low_strip_begin(l, &strip, p->count, "f32", 0, NULL);
-    ir_set_boolean(strip.op, "beside", true);
-    ir_value *y = work->compute(x, p->query, low_add(l, p->column, strip.counter));
-    ir_value *before = low_vload(l, x->across, p->query, zero, 1);
-    low_vstore(l, low_binary(l, work->by, before, y), x->across, p->query, zero, 1);
-    low_loop_end(l, &strip, NULL);
-}
-
-// Of keys that are no piece of a round.
-static ir_value *work_alone(const matrix_attention *x, const strip_work *work, const piece *p)
-{
-    lowering *l = x->a->l;
-    ir_value *y = low_broadcast(l, low_number(l, SCALAR_F32, work->none));
-    low_loop strip;
-    low_strip_begin(l, &strip, p->count, "f32", 1, &y);
-    y = work->compute(x, p->query, low_add(l, p->column, strip.counter));
-    y = low_binary(l, work->by, strip.carried[0], y);
-    low_loop_end(l, &strip, &y);
-    return low_reduce(l, ir_result(strip.op, 0), work->name);
-}
-
-static void begin_lanes(const matrix_attention *x, const strip_work *work, ir_value *query)
-{
-    lowering *l = x->a->l;
-    low_fill(l, x->across, query, low_index(l, 0), low_index(l, x->lanes), work->none);
-}
-
-// A query's cell, and what pieces left in its lanes.
-static void add_lanes(const matrix_attention *x, const strip_work *work, ir_value *cells,
-                      ir_value *query)
-{
-    lowering *l = x->a->l;
-    ir_value *zero = low_index(l, 0);
-    low_loop strip;
-    low_strip_begin(l, &strip, low_index(l, x->lanes), "f32", 0, NULL);
-    ir_value *y = low_vload(l, x->across, query, strip.counter, 1);
-    y = low_binary(l, work->by, low_load(l, cells, zero, query), low_reduce(l, y, work->name));
-    low_store(l, y, cells, zero, query);
-    low_loop_end(l, &strip, NULL);
-}
-
-// Behind a product: the pieces whose turn it is.
-static void deal_out(dealing *d)
-{
-    d->seen++;
-    for (; d->done < d->count && d->seen * d->count >= (d->done + 1) * d->products; d->done++)
-        work_beside(d->x, d->work, &d->pieces[d->done]);
-}
-
-// Keys of a round: more than one tile of so many, and whole strips if it has pieces.
-static int64_t keys_of_round(const matrix_attention *x, int64_t tile)
-{
-    return !x->across || 2 * tile > x->lanes ? 2 * tile : x->lanes;
 }
 
 // ----------------------------------------------------------------------- scores
@@ -192,7 +89,7 @@ static void score_tiles(const matrix_attention *x, const query_tiles *q, ir_valu
                 next = load_keys(x, low_add(l, key, low_index(l, (i + 1) / q->steps * x->columns)),
                                  count, (i + 1) % q->steps);
             if (i > 0)
-                deal_out(d);
+                beside_deal_out(d);
         }
         if (s == 0)
             store_scores(x, before);
@@ -220,8 +117,9 @@ static ir_value *final_score(const matrix_attention *x, ir_value *i, ir_value *c
     return y;
 }
 
-static ir_value *finish_scores(const matrix_attention *x, ir_value *query, ir_value *column)
+static ir_value *finish_scores(const void *of, ir_value *query, ir_value *column)
 {
+    const matrix_attention *x = of;
     ir_value *y = final_score(x, query, column);
     low_vstore(x->a->l, y, x->scores, query, column, 1);
     return y;
@@ -233,15 +131,14 @@ static const strip_work finishing = {finish_scores, IR_MAX, "max", -__builtin_in
 static void score_rounds(const matrix_attention *x, ir_value *rounds, int64_t keys)
 {
     lowering *l = x->a->l;
+    const beside strips = strips_of(x);
     const query_tiles q = load_queries(x);
     ir_value *tile = low_index(l, x->columns), *size = low_index(l, keys), *zero = low_index(l, 0);
     scored_tile last = {.sums = matrix_zero(l, x->half)};
     low_loop all, rest;
     low_for_begin(l, &all, zero, rounds, low_index(l, 1), 1, &last.sums);
     ir_value *key = low_mul(l, all.counter, size);
-    dealing d = {.x = x};
-    if (x->across)
-        d = deal(x, &finishing, all.counter, keys, -1);
+    dealing d = beside_deal(&strips, &finishing, all.counter, keys, -1);
     last = (scored_tile){all.carried[0], low_sub(l, key, tile)};
     score_tiles(x, &q, key, NULL, (unsigned)(keys / x->columns), &last, &d);
     low_loop_end(l, &all, &last.sums);
@@ -251,7 +148,7 @@ static void score_rounds(const matrix_attention *x, ir_value *rounds, int64_t ke
     low_for_begin(l, &rest, done, x->seen, tile, 0, NULL);
     ir_value *left = low_min(l, tile, low_sub(l, x->seen, rest.counter));
     last = (scored_tile){matrix_zero(l, x->half), rest.counter};
-    score_tiles(x, &q, rest.counter, left, 1, &last, &(dealing){.x = x});
+    score_tiles(x, &q, rest.counter, left, 1, &last, &(dealing){0});
     store_scores(x, &last);
     low_loop_end(l, &rest, NULL);
 }
@@ -260,28 +157,30 @@ static void score_rounds(const matrix_attention *x, ir_value *rounds, int64_t ke
 static void finish_rest(const matrix_attention *x, ir_value *rounds, int64_t keys)
 {
     lowering *l = x->a->l;
+    const beside strips = strips_of(x);
     ir_value *one = low_index(l, 1), *zero = low_index(l, 0);
     ir_value *done = low_sub(l, rounds, low_min(l, rounds, one));
-    piece rest = {.column = x->across ? low_mul(l, done, low_index(l, keys)) : zero};
+    strip_piece rest = {.column = x->across ? low_mul(l, done, low_index(l, keys)) : zero};
     low_loop each;
     rest.count = low_sub(l, x->seen, rest.column);
     low_for_begin(l, &each, zero, x->count, one, 0, NULL);
     rest.query = each.counter;
-    low_store(l, work_alone(x, &finishing, &rest), x->maxima, zero, rest.query);
+    low_store(l, beside_alone(&strips, &finishing, &rest), x->maxima, zero, rest.query);
     if (x->across)
-        add_lanes(x, &finishing, x->maxima, rest.query);
+        beside_add_lanes(&strips, &finishing, x->maxima, rest.query);
     low_loop_end(l, &each, NULL);
 }
 
 void matrix_score(const matrix_attention *x)
 {
     lowering *l = x->a->l;
-    const int64_t keys = keys_of_round(x, x->columns);
+    const beside strips = strips_of(x);
+    const int64_t keys = beside_keys(&strips, x->columns);
     ir_value *rounds = low_div(l, x->seen, low_index(l, keys));
     low_loop each;
     if (x->across) {
         low_for_begin(l, &each, low_index(l, 0), low_index(l, x->rows), low_index(l, 1), 0, NULL);
-        begin_lanes(x, &finishing, each.counter);
+        beside_begin_lanes(&strips, &finishing, each.counter);
         low_loop_end(l, &each, NULL);
     }
     score_rounds(x, rounds, keys);
@@ -290,8 +189,9 @@ void matrix_score(const matrix_attention *x)
 
 // ----------------------------------------------------------------------- values
 
-static ir_value *weigh(const matrix_attention *x, ir_value *query, ir_value *column)
+static ir_value *weigh(const void *of, ir_value *query, ir_value *column)
 {
+    const matrix_attention *x = of;
     lowering *l = x->a->l;
     ir_value *greatest = low_load(l, x->maxima, low_index(l, 0), query);
     ir_value *y = low_vload(l, x->scores, query, column, 1);
@@ -358,7 +258,7 @@ static void add_values(value_tiles *t, unsigned steps, dealing *d)
                 weight[h + 1] = load_weight(t, i / t->count, h + 1);
             if (h == 0 && i + 1 < all)
                 load_product(t, i + 1);
-            deal_out(d);
+            beside_deal_out(d);
         }
     }
 }
@@ -368,6 +268,7 @@ static void sum_columns(value_tiles *t, ir_value *to, int64_t keys, bool weighs)
 {
     const matrix_attention *x = t->x;
     lowering *l = x->a->l;
+    const beside strips = strips_of(x);
     ir_value *size = low_index(l, keys), *rounds = low_div(l, x->seen, size);
     ir_value *done = low_mul(l, rounds, size), *step = low_index(l, x->step);
     low_loop all, rest;
@@ -375,9 +276,9 @@ static void sum_columns(value_tiles *t, ir_value *to, int64_t keys, bool weighs)
         t->sums[j] = matrix_zero(l, x->half);
     low_for_begin(l, &all, low_index(l, 0), rounds, low_index(l, 1), t->count, t->sums);
     memcpy(t->sums, all.carried, t->count * sizeof *t->sums);
-    dealing d = {.x = x};
+    dealing d = {0};
     if (weighs)
-        d = deal(x, &weighing, all.counter, keys, 1);
+        d = beside_deal(&strips, &weighing, all.counter, keys, 1);
     t->key = low_mul(l, all.counter, size);
     t->keys = NULL;
     add_values(t, (unsigned)(keys / x->step), &d);
@@ -388,7 +289,7 @@ static void sum_columns(value_tiles *t, ir_value *to, int64_t keys, bool weighs)
     memcpy(t->sums, rest.carried, t->count * sizeof *t->sums);
     t->key = rest.counter;
     t->keys = low_min(l, step, low_sub(l, x->seen, rest.counter));
-    add_values(t, 1, &(dealing){.x = x});
+    add_values(t, 1, &(dealing){0});
     low_loop_end(l, &rest, t->sums);
     for (unsigned j = 0; j < t->count; j++)
         matrix_store(l, ir_result(rest.op, j), to, low_index(l, 0),
@@ -399,15 +300,16 @@ static void sum_columns(value_tiles *t, ir_value *to, int64_t keys, bool weighs)
 static void weigh_first(const matrix_attention *x, int64_t keys)
 {
     lowering *l = x->a->l;
+    const beside strips = strips_of(x);
     ir_value *zero = low_index(l, 0);
     ir_value *count = x->across ? low_min(l, x->seen, low_index(l, keys)) : x->seen;
     low_loop queries;
     low_for_begin(l, &queries, zero, x->count, low_index(l, 1), 0, NULL);
     ir_value *query = queries.counter, *before = low_load(l, x->sums, zero, query);
-    piece first = {query, zero, count};
+    strip_piece first = {query, zero, count};
     if (x->across)
-        begin_lanes(x, &weighing, query);
-    ir_value *sum = work_alone(x, &weighing, &first);
+        beside_begin_lanes(&strips, &weighing, query);
+    ir_value *sum = beside_alone(&strips, &weighing, &first);
     low_store(l, low_binary(l, IR_ADD, before, sum), x->sums, zero, query);
     low_loop_end(l, &queries, NULL);
 }
@@ -417,7 +319,8 @@ void matrix_sum_values(const matrix_attention *x, ir_value *maxima, ir_value *to
     lowering *l = x->a->l;
     matrix_attention y = *x;
     y.maxima = maxima;
-    const int64_t keys = keys_of_round(x, x->step);
+    const beside strips = strips_of(&y);
+    const int64_t keys = beside_keys(&strips, x->step);
     const unsigned all = (unsigned)(x->width / x->columns);
     low_loop queries;
     weigh_first(&y, keys);
@@ -429,6 +332,6 @@ void matrix_sum_values(const matrix_attention *x, ir_value *maxima, ir_value *to
     if (!x->across)
         return;
     low_for_begin(l, &queries, low_index(l, 0), x->count, low_index(l, 1), 0, NULL);
-    add_lanes(x, &weighing, x->sums, queries.counter);
+    beside_add_lanes(&strips, &weighing, x->sums, queries.counter);
     low_loop_end(l, &queries, NULL);
 }

@@ -1,10 +1,12 @@
 // Attention of one row, a step of decoding: the queries of several heads of keys, as many as lie
 // side by side in a tile's worth of memory, are taken together, so that keys and values are read,
-// and prefetched, in long pieces.
+// and prefetched, in long pieces. The softmax stands beside products with keys and sums of values.
 #include "compiler/passes/lower/attend_few.h"
 #include "compiler/passes/lower/matrix.h"
 
-enum { MOST_TOGETHER = 8, REGISTERS = 32, TURNS = 6, UNROLL = 2 };
+#include <string.h>
+
+enum { MOST_TOGETHER = 8, REGISTERS = 32, TURNS = 6 };
 
 typedef struct row_attention {
     lowering *l;
@@ -13,10 +15,13 @@ typedef struct row_attention {
     query_block block[MOST_TOGETHER];
     unsigned heads, count, queries; // heads of keys, queries of each, of all
     unsigned steps, wide;
-    int64_t rows;     // keys of a tile
-    int64_t width;    // of a row of scores: the parts of a head's queries
-    int64_t keys;     // rows of scores of a head: `rows` in front of those of keys
-    bool resident;    // queries stay in registers
+    int64_t rows;  // keys of a tile
+    int64_t width; // of a row of scores: the parts of a head's queries
+    int64_t keys;  // rows of scores of a head: `rows` in front of those of keys
+    bool resident; // queries stay in registers
+    int64_t round; // keys of a round of either loop
+    beside strips;
+    beside_memory memory;
     ir_value *scores; // f32 [heads * keys][width]
     ir_value *query[FEW_STEPS];
     ir_value *sums[FEW_SUMS];
@@ -88,60 +93,6 @@ static ir_value *load_product(const row_attention *t, ir_value *from, ir_value *
     return few_load_keys(&t->head[head], &t->block[head], key_of(t, from, i), count, i % t->steps);
 }
 
-// `tiles` tiles of keys from `from` on, `count` keys of each (NULL: all); *before, if there is one,
-// is stored, and becomes the last one. Loads go before the products that the unit still works on,
-// and so do the stores of the tile before.
-static void score_tiles(row_attention *t, scored_tile *before, ir_value *from, ir_value *count,
-                        unsigned tiles)
-{
-    lowering *l = t->l;
-    unsigned all = tiles * t->heads * t->steps;
-    ir_value *next = load_product(t, from, count, 0), *c = NULL;
-    for (unsigned i = 0; i < all; i++) {
-        unsigned s = i % t->steps, head = head_of(t, i);
-        if (s == 0 && !t->resident)
-            load_queries(t, head);
-        if (s == 0)
-            c = matrix_zero(l, t->head[0].half);
-        ir_value *keys = next;
-        if (i + 1 < all)
-            next = load_product(t, from, count, i + 1);
-        c = matrix_multiply(l, t->head[0].type, c, keys, query_tile(t, head, s));
-        if (s == 0 && before->sums)
-            store_scores(t, before);
-        *before = (scored_tile){c, key_of(t, from, i), head};
-    }
-}
-
-// Before the first tile there is none: what is stored for it lies in front of the scores. A round
-// has several tiles, so that the last one of the round before keeps a register of its own.
-static void score_whole(row_attention *t, ir_value *end)
-{
-    lowering *l = t->l;
-    ir_value *rows = low_index(l, t->rows), *c = matrix_zero(l, t->head[0].half);
-    low_loop rounds;
-    low_for_begin(l, &rounds, low_index(l, 0), end, low_index(l, UNROLL * t->rows), 1, &c);
-    scored_tile before = {rounds.carried[0], low_sub(l, rounds.counter, rows), t->heads - 1};
-    score_tiles(t, &before, rounds.counter, NULL, UNROLL);
-    low_loop_end(l, &rounds, &before.sums);
-    before = (scored_tile){ir_result(rounds.op, 0), low_sub(l, end, rows), t->heads - 1};
-    store_scores(t, &before);
-}
-
-static void score(row_attention *t)
-{
-    lowering *l = t->l;
-    ir_value *keys = t->block[0].keys, *rows = low_index(l, t->rows);
-    ir_value *whole = low_sub(l, keys, low_rem(l, keys, low_index(l, UNROLL * t->rows)));
-    score_whole(t, whole);
-    low_loop rest;
-    low_for_begin(l, &rest, whole, keys, rows, 0, NULL);
-    scored_tile last = {0};
-    score_tiles(t, &last, rest.counter, low_min(l, rows, low_sub(l, keys, rest.counter)), 1);
-    store_scores(t, &last);
-    low_loop_end(l, &rest, NULL);
-}
-
 typedef struct head_scores {
     const row_attention *t;
     unsigned head;
@@ -174,63 +125,219 @@ static ir_value *scaled_score(void *context, unsigned i, ir_value *position)
     return low_binary(l, IR_MUL, sum, low_broadcast(l, scale));
 }
 
-static void weigh(row_attention *t)
+// Query `query` of all is one of those of a head.
+static unsigned number_of(ir_value *query)
 {
-    for (unsigned h = 0; h < t->heads; h++) {
-        head_scores scores = {t, h};
-        for (unsigned i = 0; i < t->count; i++) {
-            attend_weigh(&t->group[h], &t->block[h], i, scaled_score, &scores);
-            few_end_weights(&t->head[h], &t->block[h], i);
-        }
+    int64_t number = 0;
+    if (!low_is_constant(query, &number))
+        INTERNAL_ERROR("a query that is not known");
+    return (unsigned)number;
+}
+
+static ir_value *finish_scores(const void *of, ir_value *query, ir_value *position)
+{
+    const row_attention *t = of;
+    const unsigned h = number_of(query) / t->count, i = number_of(query) % t->count;
+    head_scores scores = {t, h};
+    ir_value *y = scaled_score(&scores, i, position);
+    y = attend_adjusted(&t->group[h], &t->block[h], i, position, y);
+    low_vstore(t->l, y, t->group[h].weights, low_index(t->l, i), position, 1);
+    return y;
+}
+
+static const strip_work finishing = {finish_scores, IR_MAX, "max", -__builtin_inf()};
+
+static ir_value *weigh(const void *of, ir_value *query, ir_value *position)
+{
+    const row_attention *t = of;
+    lowering *l = t->l;
+    const unsigned h = number_of(query) / t->count;
+    ir_value *row = low_index(l, number_of(query) % t->count);
+    ir_value *greatest = low_load(l, t->memory.maxima, low_index(l, 0), query);
+    ir_value *y = low_vload(l, t->group[h].weights, row, position, 1);
+    y = low_exp_of_rest(l, y, low_broadcast(l, greatest));
+    low_vstore(l, y, t->group[h].weights, row, position, 1);
+    return y;
+}
+
+static const strip_work weighing = {weigh, IR_ADD, "add", 0};
+
+// `tiles` tiles of keys from `from` on, `count` keys of each (NULL: all); *before, if there is one,
+// is stored, and becomes the last one. Loads go before the products that the unit still works on,
+// and so do the stores of the tile before. Pieces read what is stored.
+static void score_tiles(row_attention *t, scored_tile *before, ir_value *from, ir_value *count,
+                        unsigned tiles, dealing *d)
+{
+    lowering *l = t->l;
+    unsigned all = tiles * t->heads * t->steps;
+    ir_value *next = load_product(t, from, count, 0), *c = NULL;
+    d->products = all - 1;
+    for (unsigned i = 0; i < all; i++) {
+        unsigned s = i % t->steps, head = head_of(t, i);
+        if (s == 0 && !t->resident)
+            load_queries(t, head);
+        if (s == 0)
+            c = matrix_zero(l, t->head[0].half);
+        ir_value *keys = next;
+        if (i + 1 < all)
+            next = load_product(t, from, count, i + 1);
+        c = matrix_multiply(l, t->head[0].type, c, keys, query_tile(t, head, s));
+        if (i > 0)
+            beside_deal_out(d);
+        if (s == 0 && before->sums)
+            store_scores(t, before);
+        *before = (scored_tile){c, key_of(t, from, i), head};
     }
+}
+
+// Before the first tile there is none: what is stored for it lies in front of the scores. A round
+// has several tiles, so that the last one of the round before keeps a register of its own.
+static void score_whole(row_attention *t, ir_value *rounds)
+{
+    lowering *l = t->l;
+    ir_value *rows = low_index(l, t->rows), *size = low_index(l, t->round);
+    ir_value *c = matrix_zero(l, t->head[0].half);
+    low_loop all;
+    low_for_begin(l, &all, low_index(l, 0), rounds, low_index(l, 1), 1, &c);
+    ir_value *from = low_mul(l, all.counter, size);
+    dealing d = beside_deal(&t->strips, &finishing, all.counter, t->round, -1);
+    scored_tile before = {all.carried[0], low_sub(l, from, rows), t->heads - 1};
+    score_tiles(t, &before, from, NULL, (unsigned)(t->round / t->rows), &d);
+    low_loop_end(l, &all, &before.sums);
+    ir_value *end = low_mul(l, rounds, size);
+    before = (scored_tile){ir_result(all.op, 0), low_sub(l, end, rows), t->heads - 1};
+    store_scores(t, &before);
+}
+
+// Behind the last round there are its own keys, and those that are left over.
+static void finish_rest(row_attention *t, ir_value *rounds)
+{
+    lowering *l = t->l;
+    ir_value *zero = low_index(l, 0),
+             *done = low_sub(l, rounds, low_min(l, rounds, low_index(l, 1)));
+    strip_piece rest = {.column =
+                            t->strips.across ? low_mul(l, done, low_index(l, t->round)) : zero};
+    rest.count = low_sub(l, t->strips.seen, rest.column);
+    for (unsigned q = 0; q < t->queries; q++) {
+        rest.query = low_index(l, q);
+        low_store(l, beside_alone(&t->strips, &finishing, &rest), t->memory.maxima, zero,
+                  rest.query);
+        if (t->strips.across)
+            beside_add_lanes(&t->strips, &finishing, t->memory.maxima, rest.query);
+    }
+}
+
+static void score(row_attention *t)
+{
+    lowering *l = t->l;
+    ir_value *keys = t->strips.seen, *rows = low_index(l, t->rows);
+    ir_value *rounds = low_div(l, keys, low_index(l, t->round));
+    for (unsigned q = 0; t->strips.across && q < t->queries; q++)
+        beside_begin_lanes(&t->strips, &finishing, low_index(l, q));
+    score_whole(t, rounds);
+    low_loop rest;
+    low_for_begin(l, &rest, low_mul(l, rounds, low_index(l, t->round)), keys, rows, 0, NULL);
+    scored_tile last = {0};
+    score_tiles(t, &last, rest.counter, low_min(l, rows, low_sub(l, keys, rest.counter)), 1,
+                &(dealing){0});
+    store_scores(t, &last);
+    low_loop_end(l, &rest, NULL);
+    finish_rest(t, rounds);
 }
 
 // ----------------------------------------------------------------------- values
 
-// Sums over keys from .. to, `groups` times m at once, or one by one (0).
-static void add_values(row_attention *t, ir_value *from, ir_value *to, unsigned groups)
+// Sums over keys from .. on, `groups` times m at once, or of one (0).
+static void add_round(row_attention *t, ir_value *from, unsigned groups, dealing *d)
 {
     lowering *l = t->l;
-    unsigned n = t->queries * t->wide, pieces = t->heads * t->wide;
-    unsigned all = pieces * (groups ? groups : 1);
-    low_loop keys;
-    low_for_begin(l, &keys, from, to, low_index(l, groups ? groups * l->m : 1), n, t->sums);
-    for (unsigned i = 0; i < n; i++)
-        t->sums[i] = keys.carried[i];
+    unsigned pieces = t->heads * t->wide, all = pieces * (groups ? groups : 1);
     ir_value *next = NULL;
+    d->products = all * t->count;
     for (unsigned i = 0; i <= all; i++) {
         ir_value *values = next;
         unsigned last = (i - 1) % pieces, head = i % pieces / t->wide;
         if (i < all)
             next = few_load_values(&t->head[head], &t->block[head],
-                                   low_add(l, keys.counter, low_index(l, i / pieces * l->m)),
-                                   i % t->wide, groups == 0);
+                                   low_add(l, from, low_index(l, i / pieces * l->m)), i % t->wide,
+                                   groups == 0);
         for (unsigned q = 0; i > 0 && q < t->count; q++) {
             unsigned h = last / t->wide, sum = (h * t->count + q) * t->wide + last % t->wide;
             t->sums[sum] =
                 few_add_weighted(&t->head[h], q, t->sums[sum], values,
-                                 low_add(l, keys.counter, low_index(l, (i - 1) / pieces * l->m)));
+                                 low_add(l, from, low_index(l, (i - 1) / pieces * l->m)));
+            beside_deal_out(d);
         }
     }
-    low_loop_end(l, &keys, t->sums);
-    for (unsigned i = 0; i < n; i++)
-        t->sums[i] = ir_result(keys.op, i);
+}
+
+static void begin_sums(row_attention *t, low_loop *keys, ir_value *from, ir_value *to, int64_t step)
+{
+    unsigned n = t->queries * t->wide;
+    low_for_begin(t->l, keys, from, to, low_index(t->l, step), n, t->sums);
+    memcpy(t->sums, keys->carried, n * sizeof *t->sums);
+}
+
+static void end_sums(row_attention *t, low_loop *keys)
+{
+    low_loop_end(t->l, keys, t->sums);
+    for (unsigned i = 0; i < t->queries * t->wide; i++)
+        t->sums[i] = ir_result(keys->op, i);
+}
+
+// Of whole rounds. Weights of the keys behind are made beside.
+static ir_value *add_rounds(row_attention *t)
+{
+    lowering *l = t->l;
+    ir_value *size = low_index(l, t->round), *rounds = low_div(l, t->strips.seen, size);
+    low_loop all;
+    begin_sums(t, &all, low_index(l, 0), rounds, 1);
+    dealing d = beside_deal(&t->strips, &weighing, all.counter, t->round, 1);
+    add_round(t, low_mul(l, all.counter, size), (unsigned)(t->round / l->m), &d);
+    end_sums(t, &all);
+    return low_mul(l, rounds, size);
+}
+
+// The weights that the first round needs, or all.
+static void weigh_first(row_attention *t)
+{
+    lowering *l = t->l;
+    ir_value *zero = low_index(l, 0), *seen = t->strips.seen;
+    ir_value *count = t->strips.across ? low_min(l, seen, low_index(l, t->round)) : seen;
+    for (unsigned q = 0; q < t->queries; q++) {
+        strip_piece first = {low_index(l, q), zero, count};
+        if (t->strips.across)
+            beside_begin_lanes(&t->strips, &weighing, first.query);
+        low_store(l, beside_alone(&t->strips, &weighing, &first), t->memory.sums, zero,
+                  first.query);
+        few_end_weights(&t->head[q / t->count], &t->block[q / t->count], q % t->count);
+    }
 }
 
 static void sum_values(row_attention *t)
 {
     lowering *l = t->l;
-    ir_value *done = low_index(l, 0), *keys = t->block[0].keys;
+    ir_value *keys = t->strips.seen, *zero = low_index(l, 0);
+    low_loop rest;
     for (unsigned i = 0; i < t->queries * t->wide; i++)
         t->sums[i] = matrix_zero(l, t->head[0].half);
-    for (unsigned groups = UNROLL; groups > 0; groups--) {
-        ir_value *step = low_index(l, groups * l->m);
-        ir_value *end = low_sub(l, keys, low_rem(l, low_sub(l, keys, done), step));
-        add_values(t, done, end, groups);
-        done = end;
+    weigh_first(t);
+    ir_value *done = add_rounds(t);
+    ir_value *pairs = low_sub(l, keys, low_rem(l, keys, low_index(l, l->m)));
+    begin_sums(t, &rest, done, pairs, l->m);
+    add_round(t, rest.counter, 1, &(dealing){0});
+    end_sums(t, &rest);
+    if (l->m > 1) {
+        begin_sums(t, &rest, pairs, keys, 1);
+        add_round(t, rest.counter, 0, &(dealing){0});
+        end_sums(t, &rest);
     }
-    if (l->m > 1)
-        add_values(t, done, keys, 0);
+    for (unsigned q = 0; q < t->queries; q++) {
+        ir_value *query = low_index(l, q);
+        if (t->strips.across)
+            beside_add_lanes(&t->strips, &weighing, t->memory.sums, query);
+        t->block[q / t->count].sum[q % t->count] = low_load(l, t->memory.sums, zero, query);
+    }
 }
 
 // ------------------------------------------------------------------------ block
@@ -262,6 +369,9 @@ static row_attention *attention_of_row(const few_attention *x, ir_value *first, 
         t->head[h].q_row = h * count * x->parts;
         t->block[h] = attend_block_of(&t->group[h], first, count);
     }
+    t->strips = (beside){l, t, t->queries, beside_lanes(l), t->block[0].keys, x->a->beside.across};
+    t->memory = x->a->beside;
+    t->round = beside_keys(&t->strips, t->rows);
     return t;
 }
 
@@ -273,7 +383,6 @@ void row_block(const few_attention *x, ir_value *first, unsigned count)
     for (unsigned h = 0; t->resident && h < t->heads; h++)
         load_queries(t, h);
     score(t);
-    weigh(t);
     sum_values(t);
     for (unsigned q = 0; q < t->queries; q++) {
         unsigned h = q / t->count;
