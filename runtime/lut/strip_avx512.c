@@ -125,6 +125,17 @@ INLINE void fetch_ahead(shape k, const uint8_t *const *plane)
             _mm_prefetch((const char *)plane[p] + AHEAD + i, _MM_HINT_T1);
 }
 
+// Scales and offsets of columns, likewise, where rounds have others each: they lie among the
+// planes.
+INLINE void fetch_columns(const lut_strip_loop *loop, const uint8_t *const *span, lut_place p,
+                          bool wide)
+{
+    if (loop->advance[p.span] == 0)
+        return;
+    for (unsigned i = 0; i < COLUMNS * (wide ? 4 : 2); i += LINE_BYTES)
+        _mm_prefetch((const char *)at(span, p) + AHEAD + i, _MM_HINT_T1);
+}
+
 // Where a strip ends the next one mostly goes on.
 INLINE void fetch_next(lut_unit *u, const lut_strip_loop *loop, const lut_step *step)
 {
@@ -154,14 +165,16 @@ INLINE void add_step(const lut_unit *u, const lut_step *step, const uint8_t *con
     add_lines(k, t->sum, plane, weight, m, PITCH, VECTORS / 2, table);
 }
 
-INLINE void scale_step(const lut_unit *u, const lut_step *step, const uint8_t *const *span, shape k,
-                       strip_state *t)
+INLINE void scale_step(const lut_unit *u, const lut_step *step, const lut_strip_loop *loop,
+                       const uint8_t *const *span, shape k, strip_state *t)
 {
+    fetch_columns(loop, span, step->scales, step->wide_scales);
     scale_sums(k, step, span, 0, t->sum, t->result);
     if (k.rows < u->m)
         t->others |= step->has_factors ? other_rows(u, at(span, step->factors), k.rows) : 1;
     if (!step->offset)
         return;
+    fetch_columns(loop, span, step->column, step->wide_offsets);
     add_offsets(k, step, span, 0, t->result);
     t->others |= other_rows(u, at(span, step->row), k.rows);
 }
@@ -196,7 +209,7 @@ INLINE void do_rounds(lut_unit *u, const lut_strip *s, const lut_strip_loop *loo
             if (step->adds)
                 add_step(u, step, span, k, weight, m, t);
             if (step->scaled)
-                scale_step(u, step, span, k, t);
+                scale_step(u, step, loop, span, k, t);
             if (step->kept && left == 1)
                 store_sums(k, t->sum, lut_tile(u, step->sums), PITCH, VECTORS);
         }
