@@ -189,12 +189,35 @@ static void end_loop(emitter *e, loop *l, LLVMValueRef step)
     move_to(e, l->end);
 }
 
+// Rounds that look up for several row tiles.
+static bool has_rounds(const ir_op *columns)
+{
+    enum { LEAST = 4 };
+    unsigned lookups = 0;
+    IR_FOR_OPS(op, columns->regions[0])
+    {
+        const ir_op *inner = op->code == IR_FOR ? op->regions[0]->first : NULL;
+        for (; inner; inner = inner->next)
+            lookups += inner->code == IR_XLUT_MMA && !ir_name_is(inner, "rows", "one");
+    }
+    return lookups >= LEAST;
+}
+
+// A number that LLVM knows nothing of: what depends on it is computed anew where it is used.
+static LLVMValueRef opaque(emitter *e, LLVMValueRef v)
+{
+    return assembly(e, "", "=r,0", LLVMTypeOf(v), &v, 1);
+}
+
+// Around rounds of lookups, addresses that are computed anew for each column tile take less time
+// than pointers that are kept on the stack and advanced: there are many more than registers.
 void emit_for(emitter *e, ir_op *op)
 {
     LLVMValueRef upper = value_of(e, ir_operand(op, 1)), step = value_of(e, ir_operand(op, 2));
     loop l = begin_loop(e, op, 3, 1, value_of(e, ir_operand(op, 0)));
-    bind_value(e, op->regions[0]->arguments.items[0], l.counter);
     enter_body(e, &l, upper);
+    bind_value(e, op->regions[0]->arguments.items[0],
+               has_rounds(op) ? opaque(e, l.counter) : l.counter);
     emit_block(e, op->regions[0]);
     debug_location(e, op->where);
     end_loop(e, &l, step);
