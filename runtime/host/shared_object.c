@@ -29,7 +29,7 @@ typedef struct object {
 
 static bool check_elf(const object *o, const Elf64_Ehdr *h)
 {
-    char own[CONTENT_CPU], its[CONTENT_MACHINE];
+    char own[CONTENT_CPU], its[CONTENT_CPU];
     if (h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_ident[EI_DATA] != ELFDATA2LSB ||
         h->e_machine != OWN_MACHINE)
         return REFUSE(o, "it is for %s, and this lutrun runs on %s",
