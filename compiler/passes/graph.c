@@ -28,6 +28,13 @@ int64_t graph_rows(const ir_type *t)
     return rows;
 }
 
+const ir_value *graph_root(const ir_value *v)
+{
+    while (v->kind == IR_VALUE_RESULT && (v->op->code == IR_VIEW || v->op->code == IR_ADDRESS))
+        v = ir_operand(v->op, 0);
+    return v;
+}
+
 bool graph_writes(const ir_op *op, unsigned slot)
 {
     switch (op->code) {

@@ -10,6 +10,8 @@ const char *graph_describe_value(arena *a, const ir_value *v);
 // Product of all dimensions but the last at their largest; 1 for vectors and scalars;
 // INT64_MAX when it overflows.
 int64_t graph_rows(const ir_type *t);
+// The argument, allocation or global that a buffer is a part of.
+const ir_value *graph_root(const ir_value *buffer);
 // Whether an operation writes the memory of that operand, a buffer.
 bool graph_writes(const ir_op *op, unsigned slot);
 // Whether a tile operation leaves memory as it is: what it makes or changes are tiles.

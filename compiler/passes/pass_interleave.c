@@ -184,28 +184,12 @@ static bool describe(const machine *m, ir_op *loop, column_loop *c)
 
 // ------------------------------------------------------------------------------ code
 
-// In front of the builder's place: `v` as it is in another round of the loop, whose counter the
-// mapping has.
-static ir_value *in_round(lowering *l, const column_loop *c, ir_value *v, ir_mapping *map)
-{
-    const ir_value *known = ir_mapping_get(map, v);
-    bool inside = v->kind == IR_VALUE_RESULT && v->op->block == c->loop->regions[0];
-    if (known != v || !inside)
-        return ir_mapping_get(map, v);
-    for (unsigned i = 0; i < v->op->n_operands; i++) {
-        if (ir_operand(v->op, i))
-            in_round(l, c, ir_operand(v->op, i), map);
-    }
-    ir_clone(&l->at, v->op, map);
-    return ir_mapping_get(map, v);
-}
-
 // What an op of the epilogue takes from the loop's body.
 static void prepare_operands(lowering *l, const column_loop *c, const ir_op *op, ir_mapping *map)
 {
     for (unsigned i = 0; i < op->n_operands; i++)
         if (ir_operand(op, i))
-            in_round(l, c, ir_operand(op, i), map);
+            low_in_round(l, c->loop->regions[0], ir_operand(op, i), map);
     for (unsigned r = 0; r < op->n_regions; r++)
         IR_FOR_OPS(inner, op->regions[r])
     prepare_operands(l, c, inner, map);
@@ -231,18 +215,6 @@ static bool needs_computable(const column_loop *c, const ir_op *op)
         IR_FOR_OPS(inner, op->regions[r])
     good = good && needs_computable(c, inner);
     return good;
-}
-
-static lowering builder(ir_module *m, pass_context *context, ir_function *f, ir_op *before)
-{
-    lowering l = {.module = m,
-                  .context = context,
-                  .arena = context->arena,
-                  .kernel = before,
-                  .function = f,
-                  .at = ir_builder_before(before)};
-    l.at.where = before->where;
-    return l;
 }
 
 // Strip `number` of the epilogue of the column tile that the mapping has the counter of: what it
@@ -385,9 +357,9 @@ static void ask_late(const column_loop *c)
 
 static void interleave(ir_module *m, pass_context *context, ir_function *f, const column_loop *c)
 {
-    lowering rounds = builder(m, context, f, c->products);
+    lowering rounds = low_before(m, context, f, c->products);
     build_rounds(&rounds, c);
-    lowering last = builder(m, context, f, c->loop);
+    lowering last = low_before(m, context, f, c->loop);
     last.at = ir_builder_after(c->loop);
     last.at.where = c->loop->where;
     move_last(&last, c);

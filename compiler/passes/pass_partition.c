@@ -28,14 +28,6 @@ typedef struct partitioning {
 
 // ------------------------------------------------------------------ what kernels touch
 
-// The argument, allocation or global that a buffer is a part of.
-static const ir_value *root_of(const ir_value *v)
-{
-    while (v->kind == IR_VALUE_RESULT && (v->op->code == IR_VIEW || v->op->code == IR_ADDRESS))
-        v = ir_operand(v->op, 0);
-    return v;
-}
-
 static bool is_shared_loop(const ir_op *op)
 {
     return op->code == IR_FOR && !ir_name_is(op, "share", "none");
@@ -57,9 +49,9 @@ static void note_op(ir_op *op, void *context)
     k->shared = k->shared || is_shared_loop(op);
     for (unsigned i = 0; i < op->n_operands && op->code != IR_VIEW; i++) {
         const ir_value *v = ir_operand(op, i);
-        if (!v || v->type->kind != IR_BUFFER || root_of(v)->kind != IR_VALUE_ARGUMENT)
+        if (!v || v->type->kind != IR_BUFFER || graph_root(v)->kind != IR_VALUE_ARGUMENT)
             continue;
-        argument_use *use = &k->arguments[root_of(v)->index];
+        argument_use *use = &k->arguments[graph_root(v)->index];
         bool written = graph_writes(op, i);
         use->written = use->written || written;
         use->read = use->read || !written || op->code == IR_CALL;
@@ -134,22 +126,13 @@ static void check_call(ir_op *op, void *context)
     kernel_use *k = kernel_of(p, op);
     for (unsigned i = 0; i < op->n_operands; i++) {
         const ir_value *v = ir_operand(op, i);
-        if (v->type->kind == IR_BUFFER && k->arguments[i].written_by_all && !is_private(root_of(v)))
+        if (v->type->kind == IR_BUFFER && k->arguments[i].written_by_all &&
+            !is_private(graph_root(v)))
             k->shared = false;
     }
 }
 
 // --------------------------------------------------------------------------- kernels
-
-static lowering builder_in(partitioning *p, ir_function *f, ir_op *before)
-{
-    return (lowering){.module = p->module,
-                      .context = p->context,
-                      .arena = p->context->arena,
-                      .kernel = before,
-                      .function = f,
-                      .at = ir_builder_before(before)};
-}
 
 // Of `count` rounds a rank has those from count * rank / ranks to count * (rank + 1) / ranks,
 // quotients rounded up: of a single one, rank 0. The first quotient's dividend; `count` more is the
@@ -230,7 +213,7 @@ static void divide_kernel(partitioning *p, kernel_use *k)
     ir_walk(k->function->body, find_loops, &loops);
     for (size_t i = 0; i < loops.items.count; i++) {
         ir_op *loop = loops.items.items[i];
-        lowering l = builder_in(p, k->function, loop);
+        lowering l = low_before(p->module, p->context, k->function, loop);
         if (shared_loop_around(loop))
             continue;
         divide_loop(&l, loop, k->rank, k->ranks);
@@ -268,7 +251,7 @@ static bool needs_barrier(const entry_partition *e, const ir_op *call, const ker
 {
     for (unsigned i = 0; i < call->n_operands; i++) {
         const ir_value *v = ir_operand(call, i);
-        if (v->type->kind == IR_BUFFER && depends(e, root_of(v), &k->arguments[i]))
+        if (v->type->kind == IR_BUFFER && depends(e, graph_root(v), &k->arguments[i]))
             return true;
     }
     return false;
@@ -278,9 +261,9 @@ static void note_accesses(entry_partition *e, const ir_op *call, const kernel_us
 {
     for (unsigned i = 0; i < call->n_operands; i++) {
         const ir_value *v = ir_operand(call, i);
-        if (v->type->kind == IR_BUFFER && !is_private(root_of(v)))
+        if (v->type->kind == IR_BUFFER && !is_private(graph_root(v)))
             ARRAY_PUSH(e->partitioning->context->arena, &e->since,
-                       (access){root_of(v), k->arguments[i].written});
+                       (access){graph_root(v), k->arguments[i].written});
     }
 }
 
@@ -309,7 +292,7 @@ static void call_alone(entry_partition *e, lowering *l, ir_op *call)
 static void partition_call(entry_partition *e, ir_op *call)
 {
     const kernel_use *k = kernel_of(e->partitioning, call);
-    lowering l = builder_in(e->partitioning, e->function, call);
+    lowering l = low_before(e->partitioning->module, e->partitioning->context, e->function, call);
     if (needs_barrier(e, call, k)) {
         ir_build(&l.at, IR_BARRIER, 0, NULL, 0, NULL);
         e->since.count = 0;
@@ -333,7 +316,7 @@ static void partition_entry(partitioning *p, ir_function *f)
     ir_op *first = f->body->first;
     while (first->code == IR_CONSTANT)
         first = first->next;
-    lowering l = builder_in(p, f, first);
+    lowering l = low_before(p->module, p->context, f, first);
     e.rank = number_of(&l, IR_RANK, "rank");
     e.ranks = number_of(&l, IR_RANKS, "ranks");
     e.is_first = low_compare(&l, "eq", e.rank, low_index(&l, 0));

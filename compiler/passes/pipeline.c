@@ -9,7 +9,8 @@
 const char pipeline_default[] =
     "fold,quantize-weights,split-precompute,quantize-tables,"
     "use-matrix,stream-softmax,pack-weights,fuse,fuse-tables,choose-tiles,"
-    "lower-to-tile,overlap,prefetch,partition,interleave,assign-tile-registers,plan-memory";
+    "lower-to-tile,overlap,prefetch,partition,interleave,pipeline-tables,rotate,"
+    "assign-tile-registers,plan-memory";
 
 // ---------------------------------------------------------------------- parsing
 

@@ -3,6 +3,30 @@
 
 #include <string.h>
 
+lowering low_before(ir_module *m, pass_context *context, ir_function *f, ir_op *before)
+{
+    lowering l = {.module = m,
+                  .context = context,
+                  .arena = context->arena,
+                  .kernel = before,
+                  .function = f,
+                  .at = ir_builder_before(before)};
+    l.at.where = before->where;
+    return l;
+}
+
+ir_value *low_in_round(lowering *l, const ir_block *body, ir_value *v, ir_mapping *map)
+{
+    const ir_value *known = ir_mapping_get(map, v);
+    if (known == v && v->kind == IR_VALUE_RESULT && v->op->block == body) {
+        for (unsigned i = 0; i < v->op->n_operands; i++)
+            if (ir_operand(v->op, i))
+                low_in_round(l, body, ir_operand(v->op, i), map);
+        ir_clone(&l->at, v->op, map);
+    }
+    return ir_mapping_get(map, v);
+}
+
 // ------------------------------------------------------------------ constants
 
 static ir_value *constant(lowering *l, const ir_type *type, double value)

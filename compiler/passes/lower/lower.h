@@ -74,6 +74,11 @@ static inline const place *low_input(const lowering *l, const ir_value *v)
 }
 
 // ---- small builders (build.c); index arithmetic folds constants
+// For passes over tile functions: builds in front of an operation.
+lowering low_before(ir_module *m, pass_context *context, ir_function *f, ir_op *before);
+// A value as it is in another round of a loop with that body, whose counter the mapping has: what
+// it takes to compute it is built.
+ir_value *low_in_round(lowering *l, const ir_block *body, ir_value *v, ir_mapping *map);
 ir_value *low_index(lowering *l, int64_t value);
 ir_value *low_number(lowering *l, scalar_type t, double value);
 bool low_is_constant(const ir_value *v, int64_t *out);
@@ -203,7 +208,8 @@ typedef struct table_source {
     ir_value *first_row;
     ir_value *first_tile; // the depth tile that their columns begin with; NULL: the first
     scalar_type scalar;
-    int64_t columns; // K
+    int64_t columns;   // K
+    ir_value *factors; // f32 [1, m]: what the rows' scales are multiplied by, or NULL
 } table_source;
 // Depth tiles of a table.
 typedef struct depth_range {
@@ -216,6 +222,14 @@ bool lower_table(lowering *l, const place *table, const table_source *source, ir
 // sums; of a codebook's tables all tiles.
 bool lower_table_tiles(lowering *l, const place *table, const table_source *source,
                        ir_value *row_tile, const depth_range *range, bool one_row);
+// The steps of an i8 table with a scale per row, of m rows, a few depth tiles after the others:
+// what entries of one reach in its quarters, to slice_scales, from m * QUARTERS * slot on; the
+// scales, from the greatest of these of all tiles; the entries of up to 4 tiles.
+void table_find_bounds(lowering *l, const table_source *source, ir_value *tile, int64_t slot);
+void table_find_scales(lowering *l, const place *table, const table_source *source,
+                       ir_value *bounds, ir_value *row_tile);
+void table_build_tiles(lowering *l, const place *table, const table_source *source,
+                       ir_value *row_tile, ir_value *first, int64_t count);
 int64_t table_depth_tiles(const lowering *l, const ir_type *table);
 int64_t table_scale_count(const lowering *l, const ir_type *table);
 int64_t table_sum_count(const lowering *l, const ir_type *table);

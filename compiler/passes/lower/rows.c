@@ -6,42 +6,10 @@
 // reductions that the next stage needs. A value that a later stage needs again
 // is kept in a panel: the rows of one row tile, zero-padded to the tile depth
 // so that tables can be built from it.
-#include "compiler/passes/lower/lower.h"
+#include "compiler/passes/lower/rows.h"
+#include "compiler/passes/lower/native.h"
 
 enum { MAX_STAGES = 64 };
-
-// What the lowering knows about a value of the region, by position in `values`.
-typedef struct row_value {
-    ir_value *value;
-    int stage;        // in which it is computed
-    int last_use;     // the last stage that reads it
-    bool tabulated;   // operand of a lut.precompute
-    ir_value *panel;  // [m or 1, padded columns], or NULL
-    const place *out; // the kernel's output, or NULL
-} row_value;
-
-// A reduction over the row: its vector accumulator lives during one stage, its scalar afterwards.
-typedef struct row_reduction {
-    ir_op *op;
-    int stage;
-    const char *by;
-    ir_value *accumulator, *scalar;
-} row_reduction;
-
-typedef struct rows_kernel {
-    lowering *l;
-    ARRAY_OF(row_value) values;
-    ARRAY_OF(row_reduction) reductions;
-    int stages;
-    bool tables;        // some lut.precompute: rows are taken by row tiles
-    ir_value *row;      // global row
-    ir_value *tile_row; // row inside the panel
-    ir_dim columns;
-    const char *width;      // of the strips
-    int64_t padded;         // columns rounded up to the tile depth
-    ir_value *exponentials; // f32 row of softmax numerators, or NULL
-    int stage;              // being built
-} rows_kernel;
 
 // How many passes over the row a result lies behind its operand, and what each pass reduces.
 typedef struct reduction_rule {
@@ -65,7 +33,7 @@ static const reduction_rule *rule_of(const ir_op *op)
     return NULL;
 }
 
-static row_value *find_value(rows_kernel *k, const ir_value *v)
+row_value *rows_find_value(rows_kernel *k, const ir_value *v)
 {
     for (size_t i = 0; i < k->values.count; i++) {
         if (k->values.items[i].value == v)
@@ -74,7 +42,7 @@ static row_value *find_value(rows_kernel *k, const ir_value *v)
     return NULL;
 }
 
-static row_reduction *find_reduction(rows_kernel *k, const ir_op *op, int pass)
+row_reduction *rows_find_reduction(rows_kernel *k, const ir_op *op, int pass)
 {
     for (size_t i = 0; i < k->reductions.count; i++) {
         row_reduction *r = &k->reductions.items[i];
@@ -93,7 +61,7 @@ static void add_value(rows_kernel *k, ir_value *v, int stage)
 
 static void note_use(rows_kernel *k, ir_value *v, int stage)
 {
-    row_value *known = find_value(k, v);
+    row_value *known = rows_find_value(k, v);
     if (known && stage > known->last_use)
         known->last_use = stage;
 }
@@ -103,7 +71,7 @@ static int operand_stage(rows_kernel *k, const ir_op *op)
     int stage = 0;
     for (unsigned i = 0; i < op->n_operands; i++) {
         ir_value *v = ir_operand(op, i);
-        row_value *known = v ? find_value(k, v) : NULL;
+        row_value *known = v ? rows_find_value(k, v) : NULL;
         if (known && known->stage > stage)
             stage = known->stage;
     }
@@ -118,6 +86,22 @@ static bool is_yielded(const rows_kernel *k, const ir_op *op)
     return false;
 }
 
+// A scale divides a factor of the row out of its tables again. So the tables of a norm are built
+// before the factor is known, which the scales are multiplied by.
+static bool gives_factor(const rows_kernel *k, const ir_op *op)
+{
+    if (op->code != IR_RMS_NORM || k->deferred || is_native(k->l->context) ||
+        op->results[0].type->scalar != SCALAR_F32)
+        return false;
+    for (const ir_use *use = op->results[0].uses; use; use = use->next) {
+        const ir_type *table = use->op->code == IR_LUT_PRECOMPUTE ? use->op->results[0].type : NULL;
+        if (!table || table->scalar != SCALAR_I8 || table->format ||
+            (table->scale != TABLE_SCALE_ROW && table->scale != TABLE_SCALE_GROUP))
+            return false;
+    }
+    return true;
+}
+
 static void plan_op(rows_kernel *k, ir_op *op)
 {
     if (op->code == IR_CONSTANT || op->code == IR_YIELD ||
@@ -125,14 +109,19 @@ static void plan_op(rows_kernel *k, ir_op *op)
         return;
     if (op->code == IR_LUT_PRECOMPUTE) {
         ir_value *x = ir_operand(op, 0);
-        if (!find_value(k, x))
+        if (!rows_find_value(k, x))
             add_value(k, x, 0); // an input of the kernel: copied, or used in place
-        find_value(k, x)->tabulated = true;
+        rows_find_value(k, x)->tabulated = true;
         k->tables = true;
         return;
     }
     const reduction_rule *rule = rule_of(op);
-    int first = operand_stage(k, op), last = first + (rule ? rule->passes : 0);
+    bool deferred = gives_factor(k, op);
+    int first = operand_stage(k, op), last = first + (rule && !deferred ? rule->passes : 0);
+    if (deferred) {
+        k->deferred = op;
+        k->factors = low_scratch(k->l, SCALAR_F32, 1, k->l->m);
+    }
     for (int i = 0; rule && i < rule->passes; i++)
         ARRAY_PUSH(k->l->arena, &k->reductions,
                    (row_reduction){.op = op, .stage = first + i, .by = rule->by[i]});
@@ -162,7 +151,7 @@ static void plan(rows_kernel *k)
     plan_op(k, op);
     ir_op *yield = l->region->last;
     for (unsigned i = 0; i < yield->n_operands; i++) {
-        row_value *v = find_value(k, ir_operand(yield, i));
+        row_value *v = rows_find_value(k, ir_operand(yield, i));
         if (v)
             v->out = &l->outputs[i];
     }
@@ -188,11 +177,10 @@ static ir_value *panel_row(rows_kernel *k, const row_value *v)
     return v->tabulated ? k->tile_row : low_index(k->l, 0);
 }
 
-// strip_scope.find: a value of an earlier stage comes back from its panel or output.
-static ir_value *find_kept(lowering *l, strip_scope *s, ir_value *v)
+ir_value *rows_find_kept(lowering *l, strip_scope *s, ir_value *v)
 {
     rows_kernel *k = s->context;
-    row_value *known = find_value(k, v);
+    row_value *known = rows_find_value(k, v);
     if (!known || known->stage >= k->stage || v->kind != IR_VALUE_RESULT)
         return NULL;
     if (known->panel)
@@ -202,7 +190,7 @@ static ir_value *find_kept(lowering *l, strip_scope *s, ir_value *v)
 
 static void keep(rows_kernel *k, strip_scope *s, ir_value *v, ir_value *vector)
 {
-    row_value *known = find_value(k, v);
+    row_value *known = rows_find_value(k, v);
     ir_value *stored = low_cast(k->l, vector, v->type->scalar);
     if (known->panel)
         low_vstore(k->l, stored, known->panel, panel_row(k, known), s->column, 1);
@@ -237,18 +225,20 @@ static ir_value *gain_and_bias(lowering *l, strip_scope *s, ir_op *op, ir_value 
 static ir_value *finished(rows_kernel *k, strip_scope *s, ir_op *op)
 {
     lowering *l = k->l;
-    ir_value *scalar = find_reduction(k, op, 0)->scalar;
+    ir_value *scalar = rows_find_reduction(k, op, 0)->scalar;
     if (op->code == IR_SOFTMAX) {
         ir_value *e = low_vload(l, k->exponentials, low_index(l, 0), s->column, 1);
-        return low_binary(l, IR_MUL, e, low_broadcast(l, find_reduction(k, op, 1)->scalar));
+        return low_binary(l, IR_MUL, e, low_broadcast(l, rows_find_reduction(k, op, 1)->scalar));
     }
     ir_value *x = strip_f32(l, s, ir_operand(op, 0));
+    if (op == k->deferred)
+        return gain_and_bias(l, s, op, x);
     switch (op->code) {
     case IR_RMS_NORM:
         return gain_and_bias(l, s, op, low_binary(l, IR_MUL, x, low_broadcast(l, scalar)));
     case IR_LAYER_NORM:
         x = low_binary(l, IR_SUB, x, low_broadcast(l, scalar));
-        x = low_binary(l, IR_MUL, x, low_broadcast(l, find_reduction(k, op, 1)->scalar));
+        x = low_binary(l, IR_MUL, x, low_broadcast(l, rows_find_reduction(k, op, 1)->scalar));
         return gain_and_bias(l, s, op, x);
     case IR_QUANTIZE: {
         // A zero row divides by one: its scale is 0, its codes must be 0.
@@ -267,12 +257,11 @@ static ir_value *add_square(lowering *l, ir_value *sum, ir_value *x)
     return ir_build1(&l->at, IR_FMA, sum->type, x, x, sum);
 }
 
-// Accumulates the strip's lanes.
-static ir_value *reduced(rows_kernel *k, strip_scope *s, row_reduction *r, int pass, ir_value *sum)
+ir_value *rows_reduced(rows_kernel *k, strip_scope *s, row_reduction *r, int pass, ir_value *sum)
 {
     lowering *l = k->l;
     ir_value *x = strip_f32(l, s, ir_operand(r->op, 0));
-    ir_value *scalar = pass ? find_reduction(k, r->op, 0)->scalar : NULL;
+    ir_value *scalar = pass ? rows_find_reduction(k, r->op, 0)->scalar : NULL;
     switch (r->op->code) {
     case IR_RMS_NORM: return add_square(l, sum, x);
     case IR_QUANTIZE: return low_binary(l, IR_MAX, sum, low_unary(l, IR_ABS, x));
@@ -310,7 +299,7 @@ static ir_value *concluded(rows_kernel *k, row_reduction *r, int pass, ir_value 
     case IR_QUANTIZE: {
         double most = scalar_largest(op->results[0].type->scalar);
         ir_value *scale = low_binary(l, IR_DIV, total, low_number(l, SCALAR_F32, most));
-        row_value *known = find_value(k, &op->results[1]);
+        row_value *known = rows_find_value(k, &op->results[1]);
         if (known && known->out) // one number per row, rows contiguous
             low_store(l, scale, known->out->buffer, low_index(l, 0), k->row);
         return scale;
@@ -327,7 +316,14 @@ static int pass_of(rows_kernel *k, const row_reduction *r)
     return pass;
 }
 
-static void build_values(rows_kernel *k, strip_scope *s)
+void rows_conclude(rows_kernel *k, row_reduction *r, ir_value *total)
+{
+    r->scalar = concluded(k, r, pass_of(k, r), total);
+    if (r->op == k->deferred)
+        low_store(k->l, r->scalar, k->factors, low_index(k->l, 0), k->tile_row);
+}
+
+void rows_build_values(rows_kernel *k, strip_scope *s)
 {
     lowering *l = k->l;
     for (size_t i = 0; i < k->values.count; i++) {
@@ -374,20 +370,20 @@ static void build_stage(rows_kernel *k, int stage)
     k->stage = stage;
     low_loop strip;
     low_strip_begin(l, &strip, low_dim(l, k->columns), k->width, n, initial);
-    strip_scope scope = {.row = k->row, .column = strip.counter, .find = find_kept, .context = k};
-    build_values(k, &scope);
+    strip_scope scope = {
+        .row = k->row, .column = strip.counter, .find = rows_find_kept, .context = k};
+    rows_build_values(k, &scope);
     for (unsigned i = 0; i < n; i++) {
         l->at.where = active[i]->op->where;
-        next[i] = reduced(k, &scope, active[i], pass_of(k, active[i]), strip.carried[i]);
+        next[i] = rows_reduced(k, &scope, active[i], pass_of(k, active[i]), strip.carried[i]);
         sums |= active[i]->by[0] == 'a';
     }
     low_loop_end(l, &strip, next);
-    if (!sums) // whose order is that of lanes, whatever else is fused into the strip
+    if (!sums || k->deferred) // sums' order is that of lanes, whatever else is in the strip
         low_widen_groups(l, strip.op);
     for (unsigned i = 0; i < n; i++) {
         l->at.where = active[i]->op->where;
-        ir_value *total = low_reduce(l, ir_result(strip.op, i), active[i]->by);
-        active[i]->scalar = concluded(k, active[i], pass_of(k, active[i]), total);
+        rows_conclude(k, active[i], low_reduce(l, ir_result(strip.op, i), active[i]->by));
     }
 }
 
@@ -403,6 +399,19 @@ static void build_row(rows_kernel *k)
 
 // ---------------------------------------------------------------------- tables
 
+table_source rows_table_source(rows_kernel *k, const ir_op *precompute, ir_value *row_tile)
+{
+    lowering *l = k->l;
+    row_value *x = rows_find_value(k, ir_operand(precompute, 0));
+    ir_value *book = ir_operand_named(precompute, "codebook");
+    table_source from = {.scalar = x->value->type->scalar, .columns = k->columns.value};
+    from.activations = x->panel ? x->panel : l->inputs[x->value->index].buffer;
+    from.book = book ? &l->inputs[book->index] : NULL;
+    from.first_row = x->panel ? low_index(l, 0) : low_mul(l, row_tile, low_index(l, l->m));
+    from.factors = k->deferred && x->value->op == k->deferred ? k->factors : NULL;
+    return from;
+}
+
 static bool build_tables(rows_kernel *k, ir_value *row_tile, bool one_row)
 {
     lowering *l = k->l;
@@ -411,12 +420,7 @@ static bool build_tables(rows_kernel *k, ir_value *row_tile, bool one_row)
     {
         if (op->code != IR_LUT_PRECOMPUTE)
             continue;
-        row_value *x = find_value(k, ir_operand(op, 0));
-        table_source from = {.scalar = x->value->type->scalar, .columns = k->columns.value};
-        from.activations = x->panel ? x->panel : l->inputs[x->value->index].buffer;
-        ir_value *book = ir_operand_named(op, "codebook");
-        from.book = book ? &l->inputs[book->index] : NULL;
-        from.first_row = x->panel ? low_index(l, 0) : low_mul(l, row_tile, low_index(l, l->m));
+        table_source from = rows_table_source(k, op, row_tile);
         l->at.where = op->where;
         for (unsigned i = 0; i < yield->n_operands; i++) {
             if (ir_operand(yield, i) == &op->results[0] &&
@@ -501,6 +505,9 @@ static bool build_by_tiles(rows_kernel *k)
         if (op->code == IR_LUT_PRECOMPUTE)
             prepare_table(l, op->results[0].type);
     }
+    bool sliced = rows_are_sliced(k);
+    if (sliced)
+        rows_prepare_slices(k);
     if (k->columns.value != k->padded)
         clear_panels(k, zero, m, low_dim(l, k->columns));
     ir_value *full = low_div(l, l->rows, m);
@@ -508,7 +515,10 @@ static bool build_by_tiles(rows_kernel *k)
     if (graph_rows(row_space(l->region)) >= l->m || l->m == 1) {
         low_loop tiles;
         low_shared_begin(l, &tiles, full, "turns");
-        good = build_row_tile(k, tiles.counter, m, l->m == 1);
+        if (sliced)
+            rows_build_sliced_tile(k, tiles.counter);
+        else
+            good = build_row_tile(k, tiles.counter, m, l->m == 1);
         low_loop_end(l, &tiles, NULL);
     }
     if (l->m == 1 || !good)

@@ -198,6 +198,12 @@ static void build_tiles(lowering *l, const place *table, const table_source *s, 
 
 // --------------------------------------------------------------------- scales
 
+void table_find_bounds(lowering *l, const table_source *s, ir_value *tile, int64_t slot)
+{
+    table_tile(l, s, tile, 0, "i8dynamic",
+               quarter_scales(l, l->slice_scales, low_index(l, 0), low_index(l, slot)), false);
+}
+
 // The scales of all quarters of `count` depth tiles from `first` on, found by lut.tbl.
 static void find_slice_scales(lowering *l, const table_source *s, ir_value *first, int64_t count,
                               bool one_row)
@@ -210,26 +216,26 @@ static void find_slice_scales(lowering *l, const table_source *s, ir_value *firs
 }
 
 // The greatest scale of a row's first `count` quarters: that of all of them together.
-static ir_value *greatest_scale(lowering *l, ir_value *row, int64_t count)
+static ir_value *greatest_scale(lowering *l, ir_value *scales, ir_value *row, int64_t count)
 {
     ir_value *greatest = low_broadcast(l, low_number(l, SCALAR_F32, 0));
     low_loop strip;
     low_strip_begin(l, &strip, low_index(l, count), "f32", 1, &greatest);
     ir_value *at = low_add(l, low_mul(l, strip.counter, low_index(l, l->m)), row);
-    ir_value *scale = low_vload(l, l->slice_scales, low_index(l, 0), at, l->m);
+    ir_value *scale = low_vload(l, scales, low_index(l, 0), at, l->m);
     greatest = low_binary(l, IR_MAX, strip.carried[0], scale);
     low_loop_end(l, &strip, &greatest);
     return low_reduce(l, ir_result(strip.op, 0), "max");
 }
 
 // The same of both rows of a tile of two, whose scales stand side by side.
-static low_pair greatest_scales(lowering *l, int64_t count)
+static low_pair greatest_scales(lowering *l, ir_value *scales, int64_t count)
 {
     ir_value *zero = low_broadcast(l, low_number(l, SCALAR_F32, 0)), *greatest[2] = {zero, zero};
     low_loop strip;
     low_strip_begin(l, &strip, low_index(l, count), "f32", 2, greatest);
-    low_pair x = low_vload_pairs(l, l->slice_scales, low_index(l, 0),
-                                 low_mul(l, strip.counter, low_index(l, 2)));
+    low_pair x =
+        low_vload_pairs(l, scales, low_index(l, 0), low_mul(l, strip.counter, low_index(l, 2)));
     greatest[0] = low_binary(l, IR_MAX, strip.carried[0], x.first);
     greatest[1] = low_binary(l, IR_MAX, strip.carried[1], x.second);
     low_loop_end(l, &strip, greatest);
@@ -238,34 +244,36 @@ static low_pair greatest_scales(lowering *l, int64_t count)
 }
 
 // The scale of a row of the tile, and its inverse.
-static void store_scale(lowering *l, const place *table, ir_value *row_tile, ir_value *scale_index,
-                        ir_value *row, ir_value *scale)
+static void store_scale(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
+                        ir_value *scale_index, ir_value *row, ir_value *scale)
 {
     ir_value *one = low_number(l, SCALAR_F32, 1), *zero = low_number(l, SCALAR_F32, 0);
     ir_value *at = low_add(l, low_mul(l, scale_index, low_index(l, l->m)), row);
-    low_store(l, scale, table->scales, row_tile, at);
+    ir_value *factor = s->factors ? low_load(l, s->factors, low_index(l, 0), row) : NULL;
+    low_store(l, factor ? low_binary(l, IR_MUL, scale, factor) : scale, table->scales, row_tile,
+              at);
     ir_value *is_zero = low_compare(l, "eq", scale, zero);
     ir_value *quotient = low_binary(l, IR_DIV, one, scale);
     low_store(l, ir_build1(&l->at, IR_SELECT, scale->type, is_zero, zero, quotient),
               l->inverse_scales, low_index(l, 0), row);
 }
 
-// Scale and inverse scale of `count` depth tiles from `first` on, for each row of the tile.
-static void build_scales(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
-                         ir_value *scale_index, ir_value *first, int64_t count, bool one_row)
+// Scale and inverse scale of each row of the tile, from those of `count` quarters.
+static void conclude_scales(lowering *l, const place *table, const table_source *s,
+                            ir_value *scales, ir_value *row_tile, ir_value *scale_index,
+                            int64_t count, bool one_row)
 {
-    find_slice_scales(l, s, first, count, one_row);
     if (l->m == 2 && !one_row) {
-        low_pair scales = greatest_scales(l, count * QUARTERS);
-        store_scale(l, table, row_tile, scale_index, low_index(l, 0), scales.first);
-        store_scale(l, table, row_tile, scale_index, low_index(l, 1), scales.second);
+        low_pair both = greatest_scales(l, scales, count);
+        store_scale(l, table, s, row_tile, scale_index, low_index(l, 0), both.first);
+        store_scale(l, table, s, row_tile, scale_index, low_index(l, 1), both.second);
         return;
     }
     low_loop rows;
     low_for_begin(l, &rows, low_index(l, 0), low_index(l, one_row ? 1 : l->m), low_index(l, 1), 0,
                   NULL);
-    store_scale(l, table, row_tile, scale_index, rows.counter,
-                greatest_scale(l, rows.counter, count * QUARTERS));
+    store_scale(l, table, s, row_tile, scale_index, rows.counter,
+                greatest_scale(l, scales, rows.counter, count));
     low_loop_end(l, &rows, NULL);
     for (int64_t rest = 1; one_row && rest < l->m; rest++) // what memory holds might be NaN
         low_store(l, low_number(l, SCALAR_F32, 0), table->scales, row_tile,
@@ -276,8 +284,22 @@ static void build_span(lowering *l, const place *table, const table_source *s, i
                        ir_value *index, int64_t count, bool one_row)
 {
     ir_value *first = low_mul(l, index, low_index(l, low_scale_tiles(l, table->type)));
-    build_scales(l, table, s, row_tile, index, first, count, one_row);
+    find_slice_scales(l, s, first, count, one_row);
+    conclude_scales(l, table, s, l->slice_scales, row_tile, index, count * QUARTERS, one_row);
     build_tiles(l, table, s, row_tile, first, count, one_row);
+}
+
+void table_find_scales(lowering *l, const place *table, const table_source *s, ir_value *bounds,
+                       ir_value *row_tile)
+{
+    conclude_scales(l, table, s, bounds, row_tile, low_index(l, 0),
+                    bounds->type->dims[1].value / l->m, false);
+}
+
+void table_build_tiles(lowering *l, const place *table, const table_source *s, ir_value *row_tile,
+                       ir_value *first, int64_t count)
+{
+    build_turns(l, table, s, row_tile, first, count, false);
 }
 
 // Scales first, then the tables that use them, span by span.
