@@ -335,12 +335,12 @@ static void insert_asks(lowering *l, const item_list *memory, size_t *asked, int
         insert(l, &memory->items.items[(*asked)++]);
 }
 
-static bool asks_next(const ir_op *lookup)
+static bool loads_much(const ir_op *lookup)
 {
-    bool asks = false;
+    unsigned loads = 0;
     for (const ir_op *op = lookup->next; op && op->code != IR_XLUT_MMA; op = op->next)
-        asks |= op->code == IR_XLUT_PF;
-    return asks;
+        loads += op->code == IR_XLUT_PF || op->code == IR_XLUT_LD;
+    return loads > 1;
 }
 
 // A round of lookups with a round of either way among them, and memory for the next round. Strips
@@ -370,7 +370,7 @@ static void build_round(insertion *g, low_loop *round, item_list lists[3])
         seen++;
         insert_items(l, &lists[0], seen);
         insert_items(l, &lists[1], seen);
-        insert_asks(l, &lists[2], &asked, seen, lookups, asks_next(op));
+        insert_asks(l, &lists[2], &asked, seen, lookups, loads_much(op));
     }
     for (unsigned i = 0; i < round->n_carried; i++)
         next[i] = ir_mapping_get(map, ir_operand(body->last, i));

@@ -80,13 +80,11 @@ static void join_bounds(rows_kernel *k)
 static void conclude_row(rows_kernel *k)
 {
     lowering *l = k->l;
-    ir_value *sum = low_broadcast(l, low_number(l, SCALAR_F32, 0));
-    low_loop strip;
-    low_strip_begin(l, &strip, low_index(l, l->depth), "f16", 1, &sum);
-    sum = low_binary(l, IR_ADD, strip.carried[0],
-                     low_vload(l, k->squares, k->tile_row, strip.counter, 1));
-    low_loop_end(l, &strip, &sum);
-    rows_conclude(k, &k->reductions.items[0], low_reduce(l, ir_result(strip.op, 0), "add"));
+    low_loop strip; // all of it at once
+    low_strip_begin(l, &strip, low_index(l, l->depth), "f16", 0, NULL);
+    ir_value *sum = low_vload(l, k->squares, k->tile_row, strip.counter, 1);
+    rows_conclude(k, &k->reductions.items[0], low_reduce(l, sum, "add"));
+    low_loop_end(l, &strip, NULL);
 }
 
 static void set_row(rows_kernel *k, ir_value *row_tile, int64_t i)
