@@ -427,6 +427,8 @@ void insert_rounds(ir_module *m, pass_context *c, const builder_kernel *b, const
 {
     insertion g = {.builder = b, .reader = r};
     g.l = low_before(m, c, r->function, r->blocks);
+    // Its rounds are no longer independent: whoever has them has all.
+    ir_remove_attribute(r->columns, "share");
     add_arguments(&g, &r->first);
     begin_block(&g);
     begin_column_tile(&g);

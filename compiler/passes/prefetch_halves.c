@@ -8,7 +8,7 @@ bool halves_keep_tables(const prefetching *p)
 {
     const ir_op *around = shared_loop_around(p->loop);
     bool far = false;
-    for (unsigned i = 0; i < p->count; i++)
+    for (unsigned i = 0; around && i < p->count; i++)
         far |= loads_far_table(p, p->streams[i].reader) &&
                bytes_between_reads(&p->streams[i], around) <
                    2 * HALF_KEPT * (double)p->machine->scratch_size;
