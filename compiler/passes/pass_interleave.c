@@ -24,23 +24,7 @@ typedef struct column_loop {
     int64_t rest;                  // strips among these
 } column_loop;
 
-static bool is_constant(const ir_value *v, int64_t *out)
-{
-    bool constant = is_op(v, IR_CONSTANT);
-    if (constant)
-        *out = (int64_t)ir_number(v->op, "value");
-    return constant;
-}
-
 // ------------------------------------------------------------------------- what fits
-
-static bool counts_from_zero(const ir_op *loop, int64_t *rounds)
-{
-    int64_t lower, step;
-    return loop->code == IR_FOR && is_constant(ir_operand(loop, 0), &lower) && lower == 0 &&
-           is_constant(ir_operand(loop, 1), rounds) && is_constant(ir_operand(loop, 2), &step) &&
-           step == 1 && *rounds > 0;
-}
 
 // Rounds of a strip without reductions, and what prefetches for them.
 static ir_op *only_strip(const ir_op *loop)
@@ -78,14 +62,6 @@ static bool leaves_memory(const ir_op *op)
     case IR_YIELD: return true;
     default: return graph_writes_tiles(op) || ir_op_rows[op->code].traits & IR_PURE;
     }
-}
-
-static unsigned lookups_of_rows(const ir_op *loop)
-{
-    unsigned count = 0;
-    IR_FOR_OPS(op, loop->regions[0])
-    count += op->code == IR_XLUT_MMA && !ir_name_is(op, "rows", "one");
-    return count;
 }
 
 // The first loop, if it looks up, and nothing up to its end writes memory.
@@ -158,23 +134,22 @@ static void divide(column_loop *c)
 static bool describe(const machine *m, ir_op *loop, column_loop *c)
 {
     int64_t step;
-    scalar_type width = SCALAR_F32;
     *c = (column_loop){.loop = loop};
-    if (loop->code != IR_FOR || loop->n_results || !is_constant(ir_operand(loop, 2), &step) ||
+    if (loop->code != IR_FOR || loop->n_results || !low_is_constant(ir_operand(loop, 2), &step) ||
         step != 1)
         return false;
     c->epilogue = loop->regions[0]->last->previous;
     c->products = first_products(loop);
-    if (!c->products || !c->epilogue || !counts_from_zero(c->products, &c->rounds) ||
-        !counts_from_zero(c->epilogue, &c->rows))
+    if (!c->products || c->products->n_results > LOW_MOST_CARRIED || !c->epilogue ||
+        !low_counts_from_zero(c->products, &c->rounds) ||
+        !low_counts_from_zero(c->epilogue, &c->rows))
         return false;
     c->strip = only_strip(c->epilogue);
     if (!c->strip || !is_straight(c->strip) || !is_independent(c))
         return false;
-    scalar_by_name(ir_name(c->strip, "width"), &width);
-    c->lanes = 4 * (int64_t)m->vlen / scalar_rows[width].bits;
+    c->lanes = low_lanes(m, c->strip);
     c->columns = 0;
-    if (!is_constant(ir_operand(c->strip, 0), &c->columns) || c->columns < 1)
+    if (!low_is_constant(ir_operand(c->strip, 0), &c->columns) || c->columns < 1)
         return false;
     c->parts = (c->columns + c->lanes - 1) / c->lanes;
     c->behind = lookups_behind(c->products);
@@ -256,7 +231,7 @@ static void build_round(lowering *l, const column_loop *c, low_loop *round, ir_m
 {
     const ir_block *body = c->products->regions[0];
     ir_mapping *products = ir_mapping_create(l->arena);
-    ir_value *next[64];
+    ir_value *next[LOW_MOST_CARRIED];
     ir_op *head = ir_build(&l->at, IR_YIELD, 0, NULL, 0, NULL); // what strips need goes before it
     lowering early = *l;
     early.at = ir_builder_before(head);
@@ -302,7 +277,7 @@ static void build_behind(lowering *l, const column_loop *c, ir_value *some, ir_m
 static void build_rounds(lowering *l, const column_loop *c)
 {
     ir_op *products = c->products;
-    ir_value *counter = c->loop->regions[0]->arguments.items[0], *initial[64];
+    ir_value *counter = c->loop->regions[0]->arguments.items[0], *initial[LOW_MOST_CARRIED];
     ir_value *before = low_sub(l, counter, ir_operand(c->loop, 0));
     ir_value *busy = low_index(l, c->busy);
     ir_value *end = low_min(l, low_mul(l, before, busy), busy);

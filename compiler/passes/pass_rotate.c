@@ -31,7 +31,8 @@ static bool find_beginning(ir_op *from, beginning *b)
     for (b->lookup = from; b->lookup && b->lookup->code != IR_XLUT_MMA; b->lookup = b->lookup->next)
         if (b->lookup->n_regions)
             return false;
-    if (!b->lookup || b->lookup->n_operands != 4)
+    // One plane, one table: registers of several have to stand in a row.
+    if (!b->lookup || b->lookup->n_operands != 4 || ir_operand(b->lookup, 1))
         return false;
     const ir_value *loaded[2] = {ir_operand(b->lookup, 3), ir_operand(b->lookup, 0)};
     for (unsigned i = 0; i < 2; i++) {
@@ -40,14 +41,6 @@ static bool find_beginning(ir_op *from, beginning *b)
         b->loads[i] = loaded[i]->op;
     }
     return true;
-}
-
-static unsigned count_lookups(const ir_op *loop)
-{
-    unsigned count = 0;
-    IR_FOR_OPS(op, loop->regions[0])
-    count += op->code == IR_XLUT_MMA && !ir_name_is(op, "rows", "one");
-    return count;
 }
 
 // Where a load of a loop reads in round `counter`, in bytes of *root.
@@ -164,8 +157,8 @@ static bool find_chain(ir_op *loop, loop_chain *c)
             continue;
         beginning *b = &c->begin[c->count];
         if ((c->count && !is_chained(c, op)) || loop_step(op) != 1 ||
-            count_lookups(op) < LEAST_LOOKUPS || !find_beginning(op->regions[0]->first, b) ||
-            !can_load_early(op, b) ||
+            op->n_results + 2 > LOW_MOST_CARRIED || lookups_of_rows(op) < LEAST_LOOKUPS ||
+            !find_beginning(op->regions[0]->first, b) || !can_load_early(op, b) ||
             (c->count && !goes_on(b - 1, c->loops[c->count - 1], b, op, ir_operand(op, 0))))
             break;
         c->loops[c->count++] = op;
@@ -192,7 +185,7 @@ static ir_value *load_for(lowering *l, const ir_op *loop, ir_op *load, ir_value 
 static ir_op *rotated(lowering *l, ir_op *loop, beginning *b, ir_value *const loaded[2])
 {
     const unsigned n = loop->n_results;
-    ir_value *initial[64], *next[64], *more[2];
+    ir_value *initial[LOW_MOST_CARRIED], *next[LOW_MOST_CARRIED], *more[2];
     ir_mapping *map = ir_mapping_create(l->arena);
     const ir_block *body = loop->regions[0];
     const ir_op *places[2] = {place_of_load(loop, 0), place_of_load(loop, 1)};
@@ -251,7 +244,7 @@ static void rotate_block(ir_module *m, pass_context *context, ir_function *f, ir
         loop_chain c;
         for (unsigned r = 0; r < op->n_regions; r++)
             rotate_block(m, context, f, op->regions[r]);
-        if (op->code == IR_FOR && count_lookups(op) && find_chain(op, &c)) {
+        if (op->code == IR_FOR && lookups_of_rows(op) && find_chain(op, &c)) {
             rotate(m, context, f, &c);
             op = c.loops[c.count - 1];
         }

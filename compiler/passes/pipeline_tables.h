@@ -38,7 +38,6 @@ bool describe_reader(ir_function *f, reader_kernel *r, const builder_kernel *b,
 // The reader gets the tables that the builder writes, of as many rows, and leaves what these are
 // built from.
 bool fit_together(const builder_kernel *b, const reader_kernel *r, const call_pair *p);
-int64_t count_lookups(const ir_op *loop, bool *alone); // alone: false with other work in it
 bool is_scratch(const ir_op *call, unsigned operand);
 // The operand of `call` that is the same value; -1: none.
 int same_operand(const ir_op *call, const ir_value *v);

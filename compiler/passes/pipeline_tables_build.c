@@ -172,7 +172,7 @@ static void list_memory(insertion *g, item_list *list, copying *c, const ir_op *
 {
     address at, before;
     const ir_value *root, *other;
-    if (!address_of_place(reads, &root, &at))
+    if (reads->n_operands != 3 || !address_of_place(reads, &root, &at))
         return;
     for (size_t i = 0; i < list->items.count; i++) {
         const item *x = &list->items.items[i];
@@ -350,9 +350,8 @@ static void build_round(insertion *g, low_loop *round, item_list lists[3])
     lowering *l = &g->l;
     const ir_block *body = g->reader->rounds->regions[0];
     ir_mapping *map = ir_mapping_create(l->arena);
-    ir_value *next[64];
-    bool alone = true;
-    const int64_t lookups = count_lookups(g->reader->rounds, &alone), strips = lookups * 3 / 4;
+    ir_value *next[LOW_MOST_CARRIED];
+    const int64_t lookups = lookups_of_rows(g->reader->rounds), strips = lookups * 3 / 4;
     int64_t seen = 0;
     size_t asked = 0;
     place_evenly(&lists[0], true, 0, strips);
@@ -383,7 +382,7 @@ static void build_rounds(insertion *g)
     const reader_kernel *r = g->reader;
     lowering *l = &g->l;
     ir_op *rounds = r->rounds;
-    ir_value *initial[64];
+    ir_value *initial[LOW_MOST_CARRIED];
     l->at = ir_builder_before(rounds);
     l->at.where = rounds->where;
     for (unsigned i = 0; i < rounds->n_results; i++)

@@ -11,13 +11,6 @@ static bool is_index(const ir_value *v, int64_t number)
     return low_is_constant(v, &value) && value == number;
 }
 
-static bool counts_from_zero(const ir_op *loop, int64_t *rounds)
-{
-    return loop->code == IR_FOR && is_index(ir_operand(loop, 0), 0) &&
-           low_is_constant(ir_operand(loop, 1), rounds) && is_index(ir_operand(loop, 2), 1) &&
-           *rounds > 0;
-}
-
 // v = result / *divisor.
 static const ir_value *quotient(const ir_value *v, int64_t *divisor)
 {
@@ -34,17 +27,10 @@ static ir_op *first_loop(const ir_block *b)
     return op;
 }
 
-static int64_t lanes_of(const machine *m, const ir_op *strip)
-{
-    scalar_type width = SCALAR_F32;
-    scalar_by_name(ir_name(strip, "width"), &width);
-    return 4 * (int64_t)m->vlen / scalar_rows[width].bits;
-}
-
 // A few strips that are done at once, and tile operations.
 static bool is_way(const machine *m, const ir_op *loop, ir_opcode does, int64_t *tiles)
 {
-    bool good = counts_from_zero(loop, tiles), found = false;
+    bool good = low_counts_from_zero(loop, tiles), found = false;
     IR_FOR_OPS(op, loop->regions[0])
     {
         int64_t lanes;
@@ -52,7 +38,7 @@ static bool is_way(const machine *m, const ir_op *loop, ir_opcode does, int64_t 
         good &= op->code != IR_FOR && op->code != IR_IF;
         if (op->code == IR_STRIP)
             good &= !op->n_results && low_is_constant(ir_operand(op, 0), &lanes) &&
-                    lanes <= lanes_of(m, op);
+                    lanes <= low_lanes(m, op);
     }
     return good && found && !loop->n_results;
 }
@@ -79,16 +65,13 @@ bool describe_builder(ir_function *f, const machine *m, builder_kernel *k)
     return true;
 }
 
-int64_t count_lookups(const ir_op *loop, bool *alone)
+// Lookups of one plane, and nothing that has strips.
+static bool takes_rounds(const ir_op *loop)
 {
-    int64_t count = 0;
+    bool good = lookups_of_rows(loop) >= LEAST_LOOKUPS && loop->n_results <= LOW_MOST_CARRIED;
     IR_FOR_OPS(op, loop->regions[0])
-    {
-        bool planes = op->code == IR_XLUT_MMA && op->n_operands > 4;
-        count += op->code == IR_XLUT_MMA && !ir_name_is(op, "rows", "one");
-        *alone &= !op->n_regions && !planes;
-    }
-    return count;
+    good &= !op->n_regions && !(op->code == IR_XLUT_MMA && op->n_operands > 4);
+    return good;
 }
 
 // The least number of rounds: the lower bound may be the lesser of something and a constant.
@@ -111,9 +94,7 @@ static ir_op *find_rounds(const ir_op *columns, int64_t *places)
     ir_op *found = NULL;
     IR_FOR_OPS(op, columns->regions[0])
     {
-        bool alone = true;
-        if (op->code != IR_FOR || least_rounds(op) < 1 ||
-            count_lookups(op, &alone) < LEAST_LOOKUPS || !alone)
+        if (op->code != IR_FOR || least_rounds(op) < 1 || !takes_rounds(op))
             continue;
         found = op;
         *places = least_rounds(op);

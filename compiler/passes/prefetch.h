@@ -33,8 +33,9 @@ bool address_same_terms(const address *x, const address *y);
 int64_t buffer_bytes(const ir_type *t);
 int64_t loop_step(const ir_op *loop); // 0: not known when compiling
 
-double rounds_of(const ir_op *loop); // 1: not known when compiling
-bool looks_up(const ir_op *op);      // a lookup, or what has one in it
+double rounds_of(const ir_op *loop);        // 1: not known when compiling
+bool looks_up(const ir_op *op);             // a lookup, or what has one in it
+int64_t lookups_of_rows(const ir_op *loop); // of a round, of several rows at once
 // What a round of a loop, its block, loads into tiles, with the loops in it. What is the same in
 // all rounds counts once, however many loops read it.
 double bytes_loaded(const ir_block *b);

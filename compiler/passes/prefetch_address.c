@@ -208,3 +208,11 @@ bool looks_up(const ir_op *op)
     does = does || looks_up(inner);
     return does;
 }
+
+int64_t lookups_of_rows(const ir_op *loop)
+{
+    int64_t count = 0;
+    IR_FOR_OPS(op, loop->regions[0])
+    count += op->code == IR_XLUT_MMA && !ir_name_is(op, "rows", "one");
+    return count;
+}

@@ -15,6 +15,21 @@ lowering low_before(ir_module *m, pass_context *context, ir_function *f, ir_op *
     return l;
 }
 
+bool low_counts_from_zero(const ir_op *loop, int64_t *rounds)
+{
+    int64_t lower, step;
+    return loop->code == IR_FOR && low_is_constant(ir_operand(loop, 0), &lower) && lower == 0 &&
+           low_is_constant(ir_operand(loop, 1), rounds) &&
+           low_is_constant(ir_operand(loop, 2), &step) && step == 1 && *rounds > 0;
+}
+
+int64_t low_lanes(const machine *m, const ir_op *strip)
+{
+    scalar_type width = SCALAR_F32;
+    scalar_by_name(ir_name(strip, "width"), &width);
+    return 4 * (int64_t)m->vlen / scalar_rows[width].bits;
+}
+
 ir_value *low_in_round(lowering *l, const ir_block *body, ir_value *v, ir_mapping *map)
 {
     const ir_value *known = ir_mapping_get(map, v);
@@ -434,11 +449,10 @@ void low_fill(lowering *l, ir_value *buffer, ir_value *row, ir_value *from, ir_v
 static void loop_open(lowering *l, low_loop *loop, ir_opcode code, unsigned n_bounds,
                       ir_value *const *bounds, unsigned n_carried, ir_value *const *initial)
 {
-    enum { MOST = 64 };
-    if (n_carried > MOST)
+    if (n_carried > LOW_MOST_CARRIED)
         INTERNAL_ERROR("a loop that carries %u values", n_carried);
-    ir_value *operands[MOST + 3];
-    const ir_type *types[MOST] = {NULL};
+    ir_value *operands[LOW_MOST_CARRIED + 3];
+    const ir_type *types[LOW_MOST_CARRIED] = {NULL};
     memcpy(operands, bounds, n_bounds * sizeof *operands);
     for (unsigned i = 0; i < n_carried; i++) {
         operands[n_bounds + i] = initial[i];

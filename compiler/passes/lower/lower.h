@@ -76,6 +76,9 @@ static inline const place *low_input(const lowering *l, const ir_value *v)
 // ---- small builders (build.c); index arithmetic folds constants
 // For passes over tile functions: builds in front of an operation.
 lowering low_before(ir_module *m, pass_context *context, ir_function *f, ir_op *before);
+// A loop over 0 .. *rounds, a number.
+bool low_counts_from_zero(const ir_op *loop, int64_t *rounds);
+int64_t low_lanes(const machine *m, const ir_op *strip); // of a machine
 // A value as it is in another round of a loop with that body, whose counter the mapping has: what
 // it takes to compute it is built.
 ir_value *low_in_round(lowering *l, const ir_block *body, ir_value *v, ir_mapping *map);
@@ -132,12 +135,14 @@ const char *low_width(scalar_type t);
 // else f32.
 const char *low_region_width(const ir_block *region);
 
+enum { LOW_MOST_CARRIED = 64 };
+
 // A loop under construction: build its body at l->at between begin and end.
 typedef struct low_loop {
     ir_op *op;
     ir_builder outside;
     ir_value *counter, *lanes;
-    ir_value *carried[64];
+    ir_value *carried[LOW_MOST_CARRIED];
     unsigned n_carried;
 } low_loop;
 void low_for_begin(lowering *l, low_loop *loop, ir_value *lower, ir_value *upper, ir_value *step,
