@@ -117,13 +117,25 @@ static unsigned lookups_behind(const ir_op *products)
     return count;
 }
 
+// Where rounds do nothing but look up one plane, and no other product's rounds have room for the
+// next block's tables (pipeline-tables), strips leave half of the rounds to them.
+static bool leaves_rounds(const column_loop *c)
+{
+    bool alone = true, plain = true;
+    for (const ir_op *op = c->products->next; op; op = op->next)
+        alone &= op->code != IR_FOR || !lookups_of_rows(op);
+    IR_FOR_OPS(op, c->products->regions[0])
+    plain &= op->code != IR_XLUT_DEQ && (op->code != IR_XLUT_MMA || op->n_operands <= 4);
+    return alone && plain;
+}
+
 // The fewest strips in a round with which all rounds that have strips have as many. What is left
 // over goes behind the rounds, if that is like another round.
 static void divide(column_loop *c)
 {
     const int64_t strips = c->rows * c->parts;
     const bool goes_on = 2 * c->behind >= lookups_of_rows(c->products);
-    const int64_t places = c->rounds + goes_on;
+    const int64_t places = (leaves_rounds(c) ? (c->rounds + 1) / 2 : c->rounds) + goes_on;
     c->per_round = (strips + places - 1) / places;
     while (!goes_on && strips % c->per_round)
         c->per_round++;

@@ -10,7 +10,6 @@ typedef struct builder_kernel {
     ir_op *tiles, *find, *build;
     const ir_value *rows; // the argument that says how many there are
     int64_t m, rounds;    // rows of a row tile, rounds of either way
-    int64_t strips;       // of a round of the first way
 } builder_kernel;
 
 // A call of either kernel, one after the other.

@@ -343,21 +343,33 @@ static bool loads_much(const ir_op *lookup)
     return loads > 1;
 }
 
+// The lookup that strips end at: the tables behind them take a few each.
+static int64_t end_of_strips(const item_list *list, int64_t lookups)
+{
+    enum { LOOKUPS = 4 };
+    int64_t tables = 0;
+    for (size_t i = 0; i < list->items.count; i++)
+        tables += list->items.items[i].op->code == IR_XLUT_TBL;
+    return LOOKUPS * tables < lookups / 2 ? lookups - LOOKUPS * tables : lookups / 2;
+}
+
 // A round of lookups with a round of either way among them, and memory for the next round. Strips
 // are spread in front of their place, up to the round's beginning; tables may wait for them.
+// Memory is asked for early, so that it is there when the next round begins.
 static void build_round(insertion *g, low_loop *round, item_list lists[3])
 {
     lowering *l = &g->l;
     const ir_block *body = g->reader->rounds->regions[0];
     ir_mapping *map = ir_mapping_create(l->arena);
     ir_value *next[LOW_MOST_CARRIED];
-    const int64_t lookups = lookups_of_rows(g->reader->rounds), strips = lookups * 3 / 4;
+    const int64_t lookups = lookups_of_rows(g->reader->rounds),
+                  strips = end_of_strips(&lists[0], lookups);
     int64_t seen = 0;
     size_t asked = 0;
     place_evenly(&lists[0], true, 0, strips);
     place_evenly(&lists[0], false, strips, lookups);
     place_evenly(&lists[1], false, 0, lookups);
-    place_evenly(&lists[2], false, 0, lookups);
+    place_evenly(&lists[2], false, 0, lookups * 3 / 4);
     ir_mapping_set(map, body->arguments.items[0], round->counter);
     for (unsigned i = 0; i < round->n_carried; i++)
         ir_mapping_set(map, body->arguments.items[i + 1], round->carried[i]);

@@ -56,13 +56,9 @@ bool describe_builder(ir_function *f, const machine *m, builder_kernel *k)
             return false;
         k->build = op->code == IR_FOR ? op : k->build;
     }
-    if (!(k->rows && k->rows->kind == IR_VALUE_ARGUMENT && k->build &&
-          is_way(m, k->find, IR_XLUT_TBL, &k->rounds) && is_way(m, k->build, IR_XLUT_ST, &behind) &&
-          behind == k->rounds))
-        return false;
-    IR_FOR_OPS(op, k->find->regions[0])
-    k->strips += op->code == IR_STRIP;
-    return true;
+    return k->rows && k->rows->kind == IR_VALUE_ARGUMENT && k->build &&
+           is_way(m, k->find, IR_XLUT_TBL, &k->rounds) &&
+           is_way(m, k->build, IR_XLUT_ST, &behind) && behind == k->rounds;
 }
 
 // Lookups of one plane, and nothing that has strips.
@@ -146,17 +142,11 @@ static int64_t for_one_rank(const ir_value *v, const ir_op *call)
 }
 
 // Column tiles for a row tile, as many for all and for the second way of the last one, and rounds
-// in each. Rounds with strips go into few column tiles: what has to be known for them costs time
-// once in each. Others are mostly memory, which has time in all.
-static bool divide(reader_kernel *r, const builder_kernel *b, const ir_op *call)
+// in each, so that rounds for all row tiles of a block go into the column tiles of one.
+static void divide(reader_kernel *r, const builder_kernel *b, int64_t stage)
 {
-    int64_t begin = for_one_rank(ir_operand(r->columns, 0), call);
-    int64_t columns = for_one_rank(ir_operand(r->columns, 1), call) - begin;
-    int64_t least = (b->rounds + r->places - 1) / r->places, most = columns / (r->block + 1);
-    int64_t stage = b->strips > 1 ? least : most;
-    r->taken = most > 0 ? (b->rounds + stage - 1) / stage : 1;
+    r->taken = (b->rounds + stage - 1) / stage;
     r->stage = (b->rounds + r->taken - 1) / r->taken;
-    return begin == 0 && least <= most;
 }
 
 // ------------------------------------------------------------------------ what is called
@@ -254,11 +244,22 @@ bool fit_together(const builder_kernel *b, const reader_kernel *r, const call_pa
     return tables;
 }
 
+// Few column tiles: what has to be known for the rounds costs time once in each. Many, where as
+// much as few would bring to scratch at once does not leave the tables there.
 bool describe_reader(ir_function *f, reader_kernel *r, const builder_kernel *b,
                      const call_pair *first, const machine *m)
 {
     if (!has_rounds(f, r))
         return false;
     r->first = *first;
-    return r->m == b->m && divide(r, b, first->reader) && tables_stay(r, b, m);
+    const int64_t begin = for_one_rank(ir_operand(r->columns, 0), first->reader);
+    const int64_t columns = for_one_rank(ir_operand(r->columns, 1), first->reader) - begin;
+    const int64_t least = (b->rounds + r->places - 1) / r->places, most = columns / (r->block + 1);
+    if (r->m != b->m || begin != 0 || least > most)
+        return false;
+    divide(r, b, least);
+    if (tables_stay(r, b, m))
+        return true;
+    divide(r, b, most);
+    return tables_stay(r, b, m);
 }
