@@ -269,15 +269,7 @@ static void note_accesses(entry_partition *e, const ir_op *call, const kernel_us
 
 static void call_together(entry_partition *e, lowering *l, ir_op *call)
 {
-    unsigned n = call->n_operands;
-    ir_value **operands = ARENA_ARRAY(l->arena, ir_value *, n + 2);
-    for (unsigned i = 0; i < n; i++)
-        operands[i] = ir_operand(call, i);
-    operands[n] = e->rank;
-    operands[n + 1] = e->ranks;
-    ir_op *new = ir_build(&l->at, IR_CALL, n + 2, operands, 0, NULL);
-    ir_set_text(new, "callee", ir_find(call, "callee")->text);
-    ir_op_remove(call);
+    low_call_with(l, call, (ir_value *[]){e->rank, e->ranks}, 2);
 }
 
 static void call_alone(entry_partition *e, lowering *l, ir_op *call)

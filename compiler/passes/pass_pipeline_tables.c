@@ -19,7 +19,6 @@
 typedef struct pipelining {
     ir_module *module;
     pass_context *context;
-    arena *arena;
     ARRAY_OF(call_pair) pairs;       // all calls of a builder
     ARRAY_OF(reader_kernel) readers; // called there
 } pipelining;
@@ -51,23 +50,11 @@ static void leave_out(pipelining *p, const builder_kernel *b, int64_t block)
     l.at.where = b->tiles->where;
     ARRAY_OF(ir_use) uses = {0};
     for (const ir_use *u = counter->uses; u; u = u->next)
-        ARRAY_PUSH(p->arena, &uses, *u);
+        ARRAY_PUSH(p->context->arena, &uses, *u);
     ir_value *behind = low_min(&l, low_div(&l, counter, low_index(&l, block)), low_index(&l, 1));
     ir_value *number = low_add(&l, counter, low_mul(&l, behind, skipped));
     for (size_t i = 0; i < uses.count; i++)
         ir_set_operand(uses.items[i].op, uses.items[i].slot, number);
-}
-
-static ir_op *call_with(lowering *l, ir_op *call, ir_value *const *more, unsigned count)
-{
-    const unsigned n = call->n_operands;
-    ir_value **operands = ARENA_ARRAY(l->arena, ir_value *, n + count);
-    for (unsigned i = 0; i < n + count; i++)
-        operands[i] = i < n ? ir_operand(call, i) : more[i - n];
-    ir_op *new = ir_build(&l->at, IR_CALL, n + count, operands, 0, NULL);
-    ir_set_text(new, "callee", ir_find(call, "callee")->text);
-    ir_op_remove(call);
-    return new;
 }
 
 // 1 for a single rank, else 0.
@@ -90,7 +77,7 @@ static void change_calls(pipelining *p, const builder_kernel *b, const reader_ke
     ir_value *blocks = low_div(&l, tiles, low_index(&l, r->block));
     ir_value *others = low_sub(&l, blocks, low_min(&l, blocks, one));
     ir_value *skipped = low_mul(&l, low_mul(&l, others, low_index(&l, r->block)), single);
-    ir_value **more = ARENA_ARRAY(p->arena, ir_value *, calls->builder->n_operands + 1);
+    ir_value **more = ARENA_ARRAY(p->context->arena, ir_value *, calls->builder->n_operands + 1);
     unsigned count = 0;
     for (unsigned i = 0; i < calls->builder->n_operands; i++) {
         ir_value *given = ir_operand(calls->builder, i);
@@ -103,10 +90,10 @@ static void change_calls(pipelining *p, const builder_kernel *b, const reader_ke
         more[count++] = given;
     }
     more[count++] = single;
-    call_with(&l, calls->builder, &skipped, 1);
+    low_call_with(&l, calls->builder, &skipped, 1);
     l.at = ir_builder_before(calls->reader);
     l.at.where = calls->reader->where;
-    call_with(&l, calls->reader, more, count);
+    low_call_with(&l, calls->reader, more, count);
 }
 
 // ------------------------------------------------------------------------------- pairs
@@ -162,10 +149,10 @@ static bool add_pair(pipelining *p, const builder_kernel *b, ir_op *call)
     if (!known) {
         if (!describe_reader(callee(p, pair.reader), &r, b, &pair, p->context->machine))
             return false;
-        ARRAY_PUSH(p->arena, &p->readers, r);
+        ARRAY_PUSH(p->context->arena, &p->readers, r);
         known = &p->readers.items[p->readers.count - 1];
     }
-    ARRAY_PUSH(p->arena, &p->pairs, pair);
+    ARRAY_PUSH(p->context->arena, &p->pairs, pair);
     return known->block == p->readers.items[0].block && fit_together(b, known, &pair) &&
            same_places(&known->first, &pair);
 }
@@ -186,7 +173,7 @@ static bool find_pairs(pipelining *p, const builder_kernel *b, const call_list *
 
 bool pass_pipeline_tables(ir_module *m, pass_context *c)
 {
-    pipelining p = {.module = m, .context = c, .arena = c->arena};
+    pipelining p = {.module = m, .context = c};
     if (!machine_has(c->machine, ISA_UNIT_LUT))
         return true;
     for (ir_function *f = m->functions; f; f = f->next) {

@@ -126,7 +126,7 @@ static void begin_block(insertion *g)
 typedef struct item {
     copying *from;
     ir_op *op;          // NULL: memory
-    const ir_op *reads; // buffer, row and column are operands, from `slot` on
+    const ir_op *reads; // whose operands are buffer, row and column
     int64_t row;        // this many rows behind it
     int64_t position;   // behind this many lookups
 } item;
@@ -161,11 +161,6 @@ static void list_work(insertion *g, item_list *list, copying *c, const ir_op *wa
     }
 }
 
-static int64_t tile_bytes(const insertion *g)
-{
-    return machine_tile_bytes(g->l.context->machine);
-}
-
 // What is asked for with other memory, as much as a tile holds behind where that begins, is not
 // listed again.
 static void list_memory(insertion *g, item_list *list, copying *c, const ir_op *reads, int64_t row)
@@ -180,7 +175,7 @@ static void list_memory(insertion *g, item_list *list, copying *c, const ir_op *
                                  address_same_terms(&at, &before) && x->row == row
                              ? at.constant - before.constant
                              : -1;
-        if (behind >= 0 && behind < tile_bytes(g))
+        if (behind >= 0 && behind < machine_tile_bytes(g->l.context->machine))
             return;
     }
     ARRAY_PUSH(list->arena, &list->items, (item){.from = c, .reads = reads, .row = row});

@@ -15,6 +15,17 @@ lowering low_before(ir_module *m, pass_context *context, ir_function *f, ir_op *
     return l;
 }
 
+void low_call_with(lowering *l, ir_op *call, ir_value *const *more, unsigned count)
+{
+    const unsigned n = call->n_operands;
+    ir_value **operands = ARENA_ARRAY(l->arena, ir_value *, n + count);
+    for (unsigned i = 0; i < n + count; i++)
+        operands[i] = i < n ? ir_operand(call, i) : more[i - n];
+    ir_op *new = ir_build(&l->at, IR_CALL, n + count, operands, 0, NULL);
+    ir_set_text(new, "callee", ir_find(call, "callee")->text);
+    ir_op_remove(call);
+}
+
 bool low_counts_from_zero(const ir_op *loop, int64_t *rounds)
 {
     int64_t lower, step;

@@ -76,6 +76,8 @@ static inline const place *low_input(const lowering *l, const ir_value *v)
 // ---- small builders (build.c); index arithmetic folds constants
 // For passes over tile functions: builds in front of an operation.
 lowering low_before(ir_module *m, pass_context *context, ir_function *f, ir_op *before);
+// A call without results becomes one with further operands.
+void low_call_with(lowering *l, ir_op *call, ir_value *const *more, unsigned count);
 // A loop over 0 .. *rounds, a number.
 bool low_counts_from_zero(const ir_op *loop, int64_t *rounds);
 int64_t low_lanes(const machine *m, const ir_op *strip); // of a machine
