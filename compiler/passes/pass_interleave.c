@@ -239,20 +239,16 @@ static void build_strip(lowering *l, ir_builder at, const column_loop *c, ir_val
 }
 
 // A round of the products with strips in it; `map` has what the strips take from outside.
-static void build_round(lowering *l, const column_loop *c, low_loop *round, ir_mapping *map)
+static void build_round(lowering *l, const column_loop *c, const low_loop *round,
+                        ir_mapping *products, ir_mapping *map)
 {
     const ir_block *body = c->products->regions[0];
-    ir_mapping *products = ir_mapping_create(l->arena);
-    ir_value *next[LOW_MOST_CARRIED];
     ir_op *head = ir_build(&l->at, IR_YIELD, 0, NULL, 0, NULL); // what strips need goes before it
     lowering early = *l;
     early.at = ir_builder_before(head);
     int64_t lookups = lookups_of_rows(c->products), seen = 0, strips = 0;
     ir_value *first = low_mul(&early, round->counter, low_index(&early, c->per_round));
     l->last_constant = early.last_constant;
-    ir_mapping_set(products, body->arguments.items[0], round->counter);
-    for (unsigned i = 0; i < round->n_carried; i++)
-        ir_mapping_set(products, body->arguments.items[i + 1], round->carried[i]);
     IR_FOR_OPS(op, body)
     {
         if (op == body->last)
@@ -267,9 +263,6 @@ static void build_round(lowering *l, const column_loop *c, low_loop *round, ir_m
         l->last_constant = early.last_constant;
     }
     ir_op_remove(head);
-    for (unsigned i = 0; i < round->n_carried; i++)
-        next[i] = ir_mapping_get(products, ir_operand(body->last, i));
-    low_loop_end(l, round, next);
 }
 
 // The strips that are left over, among the lookups behind the rounds.
@@ -288,8 +281,7 @@ static void build_behind(lowering *l, const column_loop *c, ir_value *some, ir_m
 // The first products' rounds up to `busy` have strips, but for the first column tile.
 static void build_rounds(lowering *l, const column_loop *c)
 {
-    ir_op *products = c->products;
-    ir_value *counter = c->loop->regions[0]->arguments.items[0], *initial[LOW_MOST_CARRIED];
+    ir_value *counter = c->loop->regions[0]->arguments.items[0];
     ir_value *before = low_sub(l, counter, ir_operand(c->loop, 0));
     ir_value *busy = low_index(l, c->busy);
     ir_value *end = low_min(l, low_mul(l, before, busy), busy);
@@ -297,13 +289,10 @@ static void build_rounds(lowering *l, const column_loop *c)
     ir_mapping_set(map, counter, low_sub(l, counter, low_index(l, 1)));
     prepare_operands(l, c, c->epilogue, map);
     low_loop round;
-    for (unsigned i = 0; i < products->n_results; i++)
-        initial[i] = ir_operand(products, i + 3);
-    low_for_begin(l, &round, low_index(l, 0), end, low_index(l, 1), products->n_results, initial);
-    build_round(l, c, &round, map);
-    ir_set_operand(products, 0, end);
-    for (unsigned i = 0; i < products->n_results; i++)
-        ir_set_operand(products, i + 3, ir_result(round.op, i));
+    ir_mapping *products = ir_mapping_create(l->arena);
+    low_first_rounds_begin(l, &round, c->products, end, products);
+    build_round(l, c, &round, products, map);
+    low_first_rounds_end(l, &round, c->products, products);
     build_behind(l, c, low_min(l, before, low_index(l, 1)), map);
 }
 

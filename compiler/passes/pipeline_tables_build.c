@@ -351,12 +351,10 @@ static int64_t end_of_strips(const item_list *list, int64_t lookups)
 // A round of lookups with a round of either way among them, and memory for the next round. Strips
 // are spread in front of their place, up to the round's beginning; tables may wait for them.
 // Memory is asked for early, so that it is there when the next round begins.
-static void build_round(insertion *g, low_loop *round, item_list lists[3])
+static void build_round(insertion *g, item_list lists[3], ir_mapping *map)
 {
     lowering *l = &g->l;
     const ir_block *body = g->reader->rounds->regions[0];
-    ir_mapping *map = ir_mapping_create(l->arena);
-    ir_value *next[LOW_MOST_CARRIED];
     const int64_t lookups = lookups_of_rows(g->reader->rounds),
                   strips = end_of_strips(&lists[0], lookups);
     int64_t seen = 0;
@@ -365,9 +363,6 @@ static void build_round(insertion *g, low_loop *round, item_list lists[3])
     place_evenly(&lists[0], false, strips, lookups);
     place_evenly(&lists[1], false, 0, lookups);
     place_evenly(&lists[2], false, 0, lookups * 3 / 4);
-    ir_mapping_set(map, body->arguments.items[0], round->counter);
-    for (unsigned i = 0; i < round->n_carried; i++)
-        ir_mapping_set(map, body->arguments.items[i + 1], round->carried[i]);
     for (ir_op *op = body->first; op != body->last; op = op->next) {
         l->at.where = op->where;
         ir_clone(&l->at, op, map);
@@ -378,9 +373,6 @@ static void build_round(insertion *g, low_loop *round, item_list lists[3])
         insert_items(l, &lists[1], seen);
         insert_asks(l, &lists[2], &asked, seen, lookups, loads_much(op));
     }
-    for (unsigned i = 0; i < round->n_carried; i++)
-        next[i] = ir_mapping_get(map, ir_operand(body->last, i));
-    low_loop_end(l, round, next);
 }
 
 // The first rounds of a column tile take rounds of tables, the others go on from there.
@@ -389,14 +381,12 @@ static void build_rounds(insertion *g)
     const reader_kernel *r = g->reader;
     lowering *l = &g->l;
     ir_op *rounds = r->rounds;
-    ir_value *initial[LOW_MOST_CARRIED];
     l->at = ir_builder_before(rounds);
     l->at.where = rounds->where;
-    for (unsigned i = 0; i < rounds->n_results; i++)
-        initial[i] = ir_operand(rounds, i + 3);
     low_loop round;
+    ir_mapping *map = ir_mapping_create(l->arena);
     ir_value *lower = ir_operand(rounds, 0), *end = low_add(l, lower, g->rounds);
-    low_for_begin(l, &round, lower, end, low_index(l, 1), rounds->n_results, initial);
+    low_first_rounds_begin(l, &round, rounds, end, map);
     ir_value *tile = low_add(l, g->begun, low_sub(l, round.counter, lower));
     copying find = copy_of_round(g, g->builder->find, tile), next[2];
     copying build = copy_of_round(g, g->builder->build, tile);
@@ -404,10 +394,8 @@ static void build_rounds(insertion *g)
     list_work(g, &lists[1], &build, g->builder->build);
     list_work(g, &lists[0], &find, g->builder->find);
     lists[2] = list_reads(g, next, low_add(l, tile, low_index(l, 1)));
-    build_round(g, &round, lists);
-    ir_set_operand(rounds, 0, end);
-    for (unsigned i = 0; i < rounds->n_results; i++)
-        ir_set_operand(rounds, i + 3, ir_result(round.op, i));
+    build_round(g, lists, map);
+    low_first_rounds_end(l, &round, rounds, map);
 }
 
 // ----------------------------------------------------------------------------- kernels

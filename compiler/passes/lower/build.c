@@ -555,3 +555,28 @@ void low_check_range(lowering *l, ir_value *x, ir_value *most, const char *reaso
     low_trap_if(l, low_compare(l, "lt", x, low_index(l, 0)), reason);
     low_trap_if(l, low_compare(l, "gt", x, most), reason);
 }
+
+void low_first_rounds_begin(lowering *l, low_loop *first, const ir_op *loop, ir_value *end,
+                            ir_mapping *map)
+{
+    const ir_block *body = loop->regions[0];
+    ir_value *initial[LOW_MOST_CARRIED];
+    for (unsigned i = 0; i < loop->n_results; i++)
+        initial[i] = ir_operand(loop, i + 3);
+    low_for_begin(l, first, ir_operand(loop, 0), end, low_index(l, 1), loop->n_results, initial);
+    ir_mapping_set(map, body->arguments.items[0], first->counter);
+    for (unsigned i = 0; i < first->n_carried; i++)
+        ir_mapping_set(map, body->arguments.items[i + 1], first->carried[i]);
+}
+
+void low_first_rounds_end(lowering *l, low_loop *first, ir_op *loop, const ir_mapping *map)
+{
+    const ir_op *yield = loop->regions[0]->last;
+    ir_value *next[LOW_MOST_CARRIED];
+    for (unsigned i = 0; i < first->n_carried; i++)
+        next[i] = ir_mapping_get(map, ir_operand(yield, i));
+    low_loop_end(l, first, next);
+    ir_set_operand(loop, 0, ir_operand(first->op, 1));
+    for (unsigned i = 0; i < loop->n_results; i++)
+        ir_set_operand(loop, i + 3, ir_result(first->op, i));
+}

@@ -162,6 +162,12 @@ void low_strip_begin(lowering *l, low_loop *loop, ir_value *count, const char *w
 void low_widen_groups(const lowering *l, ir_op *strip);
 // `next`: the carried values of the next round; afterwards results[i] are loop->op's.
 void low_loop_end(lowering *l, low_loop *loop, ir_value *const *next);
+// The first rounds of a loop of steps of 1, up to `end`, as a loop of their own in front of it:
+// what is built between the two is their body, in which the mapping has the counter and what is
+// carried, and at the end what is passed on. The loop goes on from there.
+void low_first_rounds_begin(lowering *l, low_loop *first, const ir_op *loop, ir_value *end,
+                            ir_mapping *map);
+void low_first_rounds_end(lowering *l, low_loop *first, ir_op *loop, const ir_mapping *map);
 // An if without results: the builder moves into the first region; end moves it back out.
 typedef struct low_if {
     ir_op *op;
