@@ -318,7 +318,7 @@ void hart_xlut_prepare_loop(hart_xlut_run *run, run_loop *loop, const lut_unit *
         follow(&r, &run->ops[i]);
     loop->is_even = r.understood && advances_evenly(&r, loop, run->first + loop->branch);
     if (loop->is_even)
-        hart_xlut_finish_draft(&r.draft, loop);
+        hart_xlut_finish_draft(&r.draft, loop, u);
     list_loads(&r, loop);
     loop->less = run->ops[loop->branch].kind == RUN_LESS;
     loop->leaves_last = r.filled != 0;
@@ -371,7 +371,6 @@ static inline bool find_spans(const hart *h, const run_loop *loop, uint64_t coun
 {
     r->loop.count = count;
     r->loop.stride = (int64_t)h->x[loop->stride];
-    r->loop.spans = loop->spans;
     r->lasting = 0;
     for (unsigned i = 0; i < loop->spans; i++)
         if (!find_span(h, &loop->span[i], i, r))

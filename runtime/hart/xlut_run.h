@@ -157,13 +157,14 @@ typedef struct run_loop {
     uint64_t lmma_count; // likewise
     // Strips that together do what a round does to tiles; none: there are no such.
     unsigned strips;
-    uint32_t written, entering; // tiles: all sums and results; those whose old value counts
+    // Tiles: all sums and results; those whose old value counts; those that change as a whole.
+    uint32_t written, entering, filled;
     run_strip strip[MOST_STRIPS];
     lut_step step[MOST_STEPS];
 } run_loop;
 
 // Fills in the loop's strips, if the draft is of any.
-void hart_xlut_finish_draft(strip_draft *d, run_loop *loop);
+void hart_xlut_finish_draft(strip_draft *d, run_loop *loop, const lut_unit *u);
 // Executes all rounds. False: there are no strips, or they cannot; nothing was done.
 bool hart_xlut_execute_strips(lut_unit *u, const run_loop *loop, const lut_strip_loop *rounds);
 

@@ -191,6 +191,13 @@ static bool take_group(const strip_draft *d, uint8_t group, run_loop *loop, unsi
     return !g->in || (g->kernel == strip->kernel && g->in->form == strip->strip.in->form);
 }
 
+// Whether these are sums that each round goes on with and the last one keeps.
+static bool only_sums(const strip_draft *d, const draft_chain *c)
+{
+    const draft_group *g = &d->group[c->first];
+    return !c->scaled && c->first == c->last && !g->starts && d->open[g->sums] == c->first;
+}
+
 static bool take_chain(const strip_draft *d, const draft_chain *c, run_loop *loop, unsigned *steps)
 {
     run_strip *strip = &loop->strip[loop->strips++];
@@ -200,6 +207,7 @@ static bool take_chain(const strip_draft *d, const draft_chain *c, run_loop *loo
     for (uint8_t g = c->first; g != NONE; g = d->group[g].next)
         same &= take_group(d, g, loop, steps, strip);
     strip->strip.steps = *steps - strip->first;
+    strip->strip.only_sums = only_sums(d, c);
     if (c->scaled)
         loop->written |= 1u << c->result, loop->entering |= 1u << c->result;
     if (!d->group[c->first].starts)
@@ -216,7 +224,13 @@ static bool are_apart(const strip_draft *d)
     return true;
 }
 
-void hart_xlut_finish_draft(strip_draft *d, run_loop *loop)
+// Whether an lmma leaves what is behind a tile's half as it is.
+static bool leaves_half(const lut_unit *u, const isa_instruction *in)
+{
+    return in->opcode == ISA_LMMA && in->rows == XLUT_ROWS_ONE && 4 * u->n <= u->half_bytes;
+}
+
+void hart_xlut_finish_draft(strip_draft *d, run_loop *loop, const lut_unit *u)
 {
     unsigned steps = 0;
     for (unsigned i = 0; i < d->groups && !d->failed; i++)
@@ -227,6 +241,8 @@ void hart_xlut_finish_draft(strip_draft *d, run_loop *loop)
         good = take_chain(d, &d->chain[i], loop, &steps);
     if (!good)
         loop->strips = 0;
+    for (unsigned i = 0; i < loop->strips; i++)
+        loop->filled |= leaves_half(u, loop->strip[i].strip.in) ? 0 : loop->written;
 }
 
 // ------------------------------------------------------------------------------- execution
@@ -244,7 +260,8 @@ bool hart_xlut_execute_strips(lut_unit *u, const run_loop *loop, const lut_strip
 {
     if (loop->strips == 0)
         return false;
-    lut_own(u, loop->written);
+    lut_settle(u, loop->written);
+    u->half_zero &= ~loop->filled;
     if (loop->strips > 1)
         copy_tiles(u, loop->entering, false);
     for (unsigned i = 0; i < loop->strips; i++) {

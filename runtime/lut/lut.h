@@ -79,7 +79,6 @@ typedef struct lut_step {
 } lut_step;
 typedef struct lut_strip_loop {
     uint64_t count; // rounds
-    unsigned spans;
     const uint8_t *span[LUT_MOST_SPANS];
     int64_t advance[LUT_MOST_SPANS];
     int64_t stride; // between rows of numbers
@@ -90,9 +89,11 @@ typedef struct lut_strip {
     const lut_step *step;
     unsigned steps;
     uint8_t result;
-    bool scaled; // a step is
+    bool scaled;    // a step is
+    bool only_sums; // all steps are lookups into the same tile, none starts
 } lut_strip;
-// Executes all rounds after lut_own of the sums and the result. False: it cannot, nothing was done.
+// Executes all rounds where the sums and the result are no references; half_zero holds of the tiles
+// that keep more rows than that many bytes, and of no others. False: it cannot, nothing was done.
 typedef bool lut_strip_kernel(lut_unit *u, const lut_strip *s, const lut_strip_loop *loop);
 
 // An lmma as its options choose it.

@@ -6,9 +6,15 @@
 
 enum { COLUMNS = 64, VECTORS = COLUMNS / 16, PITCH = 2 * COLUMNS };
 
-INLINE const uint8_t *at(const uint8_t *const *span, lut_place p)
+// One of a loop's rounds.
+typedef struct loop_round {
+    const lut_strip_loop *loop;
+    uint64_t number;
+} loop_round;
+
+INLINE const uint8_t *at(loop_round r, lut_place p)
 {
-    return span[p.span] + p.offset;
+    return r.loop->span[p.span] + (int64_t)r.number * r.loop->advance[p.span] + p.offset;
 }
 
 INLINE __m512 number_at(const uint8_t *from)
@@ -40,16 +46,16 @@ INLINE uint32_t other_rows(const lut_unit *u, const uint8_t *numbers, unsigned r
 }
 
 // lut.deq of rows from `first` on
-INLINE void scale_sums(shape k, const lut_step *step, const uint8_t *const *span, unsigned first,
+INLINE void scale_sums(shape k, const lut_step *step, loop_round r, unsigned first,
                        const __m512i *sum, __m512 *result)
 {
     const unsigned parts = parts_of(k);
     __m512 scale[VECTORS];
-    load_columns(at(span, step->scales), step->wide_scales, scale);
+    load_columns(at(r, step->scales), step->wide_scales, scale);
     UNROLL for (unsigned row = 0; row < k.rows; row++)
     {
         const __m512 factor = step->has_factors
-                                  ? number_at(at(span, step->factors) + 4 * (first + row))
+                                  ? number_at(at(r, step->factors) + 4 * (first + row))
                                   : _mm512_set1_ps(1);
         UNROLL for (unsigned i = 0; i < VECTORS; i++)
         {
@@ -61,14 +67,13 @@ INLINE void scale_sums(shape k, const lut_step *step, const uint8_t *const *span
 }
 
 // lut.off, likewise
-INLINE void add_offsets(shape k, const lut_step *step, const uint8_t *const *span, unsigned first,
-                        __m512 *result)
+INLINE void add_offsets(shape k, const lut_step *step, loop_round r, unsigned first, __m512 *result)
 {
     __m512 column[VECTORS];
-    load_columns(at(span, step->column), step->wide_offsets, column);
+    load_columns(at(r, step->column), step->wide_offsets, column);
     UNROLL for (unsigned row = 0; row < k.rows; row++)
     {
-        const __m512 number = number_at(at(span, step->row) + 4 * (first + row));
+        const __m512 number = number_at(at(r, step->row) + 4 * (first + row));
         UNROLL for (unsigned i = 0; i < VECTORS; i++)
         {
             __m512 *to = &result[i * k.rows + row];
@@ -127,13 +132,12 @@ INLINE void fetch_ahead(shape k, const uint8_t *const *plane)
 
 // Scales and offsets of columns, likewise, where rounds have others each: they lie among the
 // planes.
-INLINE void fetch_columns(const lut_strip_loop *loop, const uint8_t *const *span, lut_place p,
-                          bool wide)
+INLINE void fetch_columns(loop_round r, lut_place p, bool wide)
 {
-    if (loop->advance[p.span] == 0)
+    if (r.loop->advance[p.span] == 0)
         return;
     for (unsigned i = 0; i < COLUMNS * (wide ? 4 : 2); i += LINE_BYTES)
-        _mm_prefetch((const char *)at(span, p) + AHEAD + i, _MM_HINT_T1);
+        _mm_prefetch((const char *)at(r, p) + AHEAD + i, _MM_HINT_T1);
 }
 
 // Where a strip ends the next one mostly goes on.
@@ -150,69 +154,79 @@ INLINE void fetch_next(lut_unit *u, const lut_strip_loop *loop, const lut_step *
     lut_fetch(u);
 }
 
-INLINE void add_step(const lut_unit *u, const lut_step *step, const uint8_t *const *span, shape k,
-                     const __m512i *weight, masks m, strip_state *t)
+// False: a table has an entry that a lookup cannot negate.
+INLINE bool look_up(const lut_unit *u, const lut_step *step, loop_round r, shape k,
+                    const __m512i *weight, masks m, __m512i *sum)
 {
     const size_t row_bytes = 8 * (k.wide ? 2 : 1) * (size_t)u->lookups;
     const uint8_t *plane[4];
     __m512i table[MOST_TABLES];
-    t->exact &= expand(k, at(span, step->table), row_bytes, table);
-    UNROLL for (unsigned p = 0; p < k.planes; p++) plane[p] = at(span, step->plane[p]);
+    const bool exact = expand(k, at(r, step->table), row_bytes, table);
+    UNROLL for (unsigned p = 0; p < k.planes; p++) plane[p] = at(r, step->plane[p]);
+    fetch_ahead(k, plane);
+    add_lines(k, sum, plane, weight, m, PITCH, VECTORS / 2, table);
+    return exact;
+}
+
+INLINE void add_step(const lut_unit *u, const lut_step *step, loop_round r, shape k,
+                     const __m512i *weight, masks m, strip_state *t)
+{
     if (step->start)
         UNROLL for (unsigned i = 0; i < VECTORS * k.rows * parts_of(k); i++) t->sum[i] =
             _mm512_setzero_si512();
-    fetch_ahead(k, plane);
-    add_lines(k, t->sum, plane, weight, m, PITCH, VECTORS / 2, table);
+    t->exact &= look_up(u, step, r, k, weight, m, t->sum);
 }
 
-INLINE void scale_step(const lut_unit *u, const lut_step *step, const lut_strip_loop *loop,
-                       const uint8_t *const *span, shape k, strip_state *t)
+INLINE void scale_step(const lut_unit *u, const lut_step *step, loop_round r, shape k,
+                       strip_state *t)
 {
-    fetch_columns(loop, span, step->scales, step->wide_scales);
-    scale_sums(k, step, span, 0, t->sum, t->result);
+    fetch_columns(r, step->scales, step->wide_scales);
+    scale_sums(k, step, r, 0, t->sum, t->result);
     if (k.rows < u->m)
-        t->others |= step->has_factors ? other_rows(u, at(span, step->factors), k.rows) : 1;
+        t->others |= step->has_factors ? other_rows(u, at(r, step->factors), k.rows) : 1;
     if (!step->offset)
         return;
-    fetch_columns(loop, span, step->column, step->wide_offsets);
-    add_offsets(k, step, span, 0, t->result);
-    t->others |= other_rows(u, at(span, step->row), k.rows);
+    fetch_columns(r, step->column, step->wide_offsets);
+    add_offsets(k, step, r, 0, t->result);
+    t->others |= other_rows(u, at(r, step->row), k.rows);
 }
 
-INLINE void advance(const lut_strip_loop *loop, const uint8_t **span)
-{
-    for (unsigned i = 0; i < loop->spans; i++)
-        span[i] += loop->advance[i];
-}
-
-// Sums that stay in their tiles are stored in the last round. Rounds of one lookup that nobody
-// scales, as those of weights with row scales, are a loop of their own.
+// Sums that stay in their tiles are stored in the last round.
 INLINE void do_rounds(lut_unit *u, const lut_strip *s, const lut_strip_loop *loop, shape k,
                       strip_state *t)
 {
     const lut_step *const end = s->step + s->steps;
-    const uint8_t *span[LUT_MOST_SPANS];
     __m512i weight[4];
     const masks m = hold_masks();
-    for (unsigned i = 0; i < loop->spans; i++)
-        span[i] = loop->span[i];
     load_weights(k, s->in, weight);
-    if (s->steps == 1 && !s->scaled) {
-        for (uint64_t left = loop->count; left > 0; left--, advance(loop, span))
-            add_step(u, s->step, span, k, weight, m, t);
-        if (s->step->kept)
-            store_sums(k, t->sum, lut_tile(u, s->step->sums), PITCH, VECTORS);
-        return;
-    }
-    for (uint64_t left = loop->count; left > 0; left--, advance(loop, span))
+    for (loop_round r = {.loop = loop}; r.number < loop->count; r.number++)
         for (const lut_step *step = s->step; step < end; step++) {
             if (step->adds)
-                add_step(u, step, span, k, weight, m, t);
+                add_step(u, step, r, k, weight, m, t);
             if (step->scaled)
-                scale_step(u, step, loop, span, k, t);
-            if (step->kept && left == 1)
+                scale_step(u, step, r, k, t);
+            if (step->kept && r.number + 1 == loop->count)
                 store_sums(k, t->sum, lut_tile(u, step->sums), PITCH, VECTORS);
         }
+}
+
+// Rounds of nothing but lookups into one tile, as those of weights with row scales.
+INLINE bool sum_strip(lut_unit *u, const lut_strip *s, const lut_strip_loop *loop, shape k)
+{
+    const lut_step *const end = s->step + s->steps;
+    uint8_t *const sums = lut_tile(u, s->step->sums);
+    __m512i sum[MOST_SUMS], weight[4];
+    const masks m = hold_masks();
+    bool exact = true;
+    load_weights(k, s->in, weight);
+    load_sums(k, sum, sums, PITCH, VECTORS, false);
+    for (loop_round r = {.loop = loop}; r.number < loop->count; r.number++)
+        for (const lut_step *step = s->step; step < end; step++)
+            exact &= look_up(u, step, r, k, weight, m, sum);
+    fetch_next(u, loop, s->step);
+    if (exact)
+        store_sums(k, sum, sums, PITCH, VECTORS);
+    return exact;
 }
 
 // What lut.deq and lut.off make of the second row where lmma leaves it out: its sums stay. False:
@@ -222,23 +236,21 @@ __attribute__((noinline)) static bool add_second_row(lut_unit *u, const lut_stri
 {
     const shape k = {.rows = 1};
     uint8_t *const row = lut_tile(u, s->result) + 2 * PITCH;
-    const uint8_t *span[LUT_MOST_SPANS];
     __m512i sum[VECTORS];
     __m512 result[VECTORS];
     load_results(k, row, result);
-    for (unsigned i = 0; i < loop->spans; i++)
-        span[i] = loop->span[i];
-    for (uint64_t left = loop->count; left > 0; left--, advance(loop, span))
+    for (loop_round r = {.loop = loop}; r.number < loop->count; r.number++)
         for (const lut_step *step = s->step; step < s->step + s->steps; step++) {
             load_sums(k, sum, lut_tile(u, step->sums) + 2 * PITCH, PITCH, VECTORS, false);
             if (step->scaled)
-                scale_sums(k, step, span, 1, sum, result);
+                scale_sums(k, step, r, 1, sum, result);
             if (step->offset)
-                add_offsets(k, step, span, 1, result);
+                add_offsets(k, step, r, 1, result);
         }
     if (!is_finite(result, VECTORS))
         return false;
     store_results(k, result, row);
+    u->half_zero &= ~(1u << s->result);
     return true;
 }
 
@@ -248,6 +260,8 @@ INLINE bool add_strip(lut_unit *u, const lut_strip *s, const lut_strip_loop *loo
 {
     uint8_t *const sums = lut_tile(u, s->step->sums), *const results = lut_tile(u, s->result);
     strip_state t = {.exact = true};
+    if (s->only_sums)
+        return sum_strip(u, s, loop, k);
     __m512i before[MOST_SUMS];
     load_sums(k, before, sums, PITCH, VECTORS, s->step->start);
     UNROLL for (unsigned i = 0; i < VECTORS * k.rows * parts_of(k); i++) t.sum[i] = before[i];
@@ -257,7 +271,8 @@ INLINE bool add_strip(lut_unit *u, const lut_strip *s, const lut_strip_loop *loo
     fetch_next(u, loop, s->step);
     bool good = t.exact && (!s->scaled || is_finite(t.result, VECTORS * k.rows));
     if (good && s->scaled && k.rows < u->m &&
-        (t.others << 1 != 0 || !is_zero_from(u, results, k.rows)))
+        (t.others << 1 != 0 ||
+         !(u->half_zero >> s->result & 1 || is_zero_from(u, results, k.rows))))
         good = add_second_row(u, s, loop);
     if (good && s->scaled)
         store_results(k, t.result, results);
@@ -267,21 +282,20 @@ INLINE bool add_strip(lut_unit *u, const lut_strip *s, const lut_strip_loop *loo
 }
 
 // lut.deq of rows of numbers. They come from far away, as those of caches of values.
-INLINE void scale_values(shape k, const lut_step *step, const uint8_t *const *span,
-                         const lut_strip_loop *loop, __m512 *result)
+INLINE void scale_values(shape k, const lut_step *step, loop_round r, __m512 *result)
 {
     enum { ROUNDS_AHEAD = 6 };
-    const uint8_t *from = at(span, step->values);
-    const int64_t ahead = ROUNDS_AHEAD * loop->advance[step->values.span];
+    const uint8_t *from = at(r, step->values);
+    const int64_t ahead = ROUNDS_AHEAD * r.loop->advance[step->values.span];
     __m512 value[VECTORS], scale[VECTORS];
-    load_columns(at(span, step->scales), step->wide_scales, scale);
-    UNROLL for (unsigned row = 0; row < k.rows; row++, from += loop->stride)
+    load_columns(at(r, step->scales), step->wide_scales, scale);
+    UNROLL for (unsigned row = 0; row < k.rows; row++, from += r.loop->stride)
     {
         _mm_prefetch((const char *)from + ahead, _MM_HINT_T0);
         _mm_prefetch((const char *)from + ahead + LINE_BYTES, _MM_HINT_T0);
         load_columns(from, step->wide_values, value);
         const __m512 factor =
-            step->has_factors ? number_at(at(span, step->factors) + 4 * row) : _mm512_set1_ps(1);
+            step->has_factors ? number_at(at(r, step->factors) + 4 * row) : _mm512_set1_ps(1);
         UNROLL for (unsigned i = 0; i < VECTORS; i++)
         {
             __m512 *to = &result[i * k.rows + row];
@@ -294,16 +308,13 @@ static bool add_rows_2(lut_unit *u, const lut_strip *s, const lut_strip_loop *lo
 {
     const shape k = {.rows = 2};
     uint8_t *const results = lut_tile(u, s->result);
-    const uint8_t *span[LUT_MOST_SPANS];
     __m512 result[2 * VECTORS];
-    for (unsigned i = 0; i < loop->spans; i++)
-        span[i] = loop->span[i];
     load_results(k, results, result);
-    for (uint64_t left = loop->count; left > 0; left--, advance(loop, span))
+    for (loop_round r = {.loop = loop}; r.number < loop->count; r.number++)
         for (const lut_step *step = s->step; step < s->step + s->steps; step++) {
-            scale_values(k, step, span, loop, result);
+            scale_values(k, step, r, result);
             if (step->offset)
-                add_offsets(k, step, span, 0, result);
+                add_offsets(k, step, r, 0, result);
         }
     if (!is_finite(result, 2 * VECTORS))
         return false;
