@@ -260,6 +260,12 @@ static void write_step(translation *t, const exit_stub *e)
     jump_to_step(t);
 }
 
+static void write_idle(translation *t, const exit_stub *e)
+{
+    hart_native_hold_again(t, &e->after);
+    jump_to_offset(t, e->back);
+}
+
 // The code behind the instructions that was jumped to.
 static void write_exits(translation *t)
 {
@@ -278,6 +284,7 @@ static void write_exits(translation *t)
         case EXIT_BAD_ACCESS: report_bad_access(t, e.op); break;
         case EXIT_LENGTH: write_vectors(t, &e); break;
         case EXIT_STEP: write_step(t, &e); break;
+        case EXIT_IDLE: write_idle(t, &e); break;
         default: write_handler(t, &e);
         }
     }

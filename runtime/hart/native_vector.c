@@ -164,8 +164,6 @@ static void require_partial(translation *t, hart_op *op)
     byte(t, 0);
     hart_native_exit_if(t, NOT_EQUAL, op, EXIT_STEP);
     with_memory(t, WIDE, 0x8b, RCX, RSI, offsetof(hart, vl));
-    with_register(t, WIDE, 0x85, RCX, RCX); // test
-    hart_native_exit_if(t, EQUAL, op, EXIT_STEP);
     with_immediate(t, WIDE, 7, RCX, MASK_BITS - 1); // what is longer is no shift
     hart_native_exit_if(t, ABOVE, op, EXIT_STEP);
     hart_native_write_mask(t);

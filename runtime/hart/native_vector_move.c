@@ -133,6 +133,11 @@ static void count_bytes(translation *t, bool stores, unsigned bytes)
 static void write_transfer(translation *t, hart_op *op, bool stores, unsigned bytes)
 {
     enum { PAGE = 4096 };
+    if (t->partial) {
+        with_memory(t, WIDE, 0x83, 7, RSI, offsetof(hart, vl)); // compare
+        byte(t, 0);
+        hart_native_exit_if(t, EQUAL, op, EXIT_IDLE);
+    }
     hart_native_address(t, op, 0);
     with_register(t, NARROW, 0x8b, RAX, R10);
     with_immediate(t, NARROW, 4, RAX, PAGE - 1);

@@ -27,6 +27,7 @@ typedef enum exit_kind {
     EXIT_HANDLER, // calls the record's handler and comes back
     EXIT_EXACT,   // the same, unless the float result at hand proves to be exact
     EXIT_STEP,    // calls the handler, and goes on with the step of the next record
+    EXIT_IDLE,    // does nothing: vl is 0
     EXIT_LENGTH,  // vector instructions that may have to leave elements behind vl alone
 } exit_kind;
 // Results of vector instructions stay in host registers for those behind: the first host registers

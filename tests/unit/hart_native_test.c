@@ -79,7 +79,7 @@ static void randomize(pair *p, unsigned sew, int lmul)
     a->vill = false;
     a->sew = (uint8_t)sew;
     a->lmul = (int8_t)lmul;
-    a->vl = random_bits() % 2 ? most : below(most + 1);
+    a->vl = random_bits() % 2 ? most : random_bits() % 8 ? below(most + 1) : 0;
     a->vstart = random_bits() % 16 ? 0 : below(most);
     a->fflags = (uint8_t[]){0, 1, 1, 3}[below(4)];
     a->frm = random_bits() % 8 ? 0 : (uint8_t)below(6);
@@ -88,6 +88,8 @@ static void randomize(pair *p, unsigned sew, int lmul)
         for (unsigned i = 0; i < 32 * a->vlenb; i++)
             a->v[i] &= 31;
     a->x[5] = DATA + below(2) * (DATA_BYTES - below(64)) + below(64);
+    if (random_bits() % 32 == 0)
+        a->x[5] = random_bits() >> below(64);
     a->x[6] = random_bits() % 2 ? below(40) : random_bits();
     a->f[7] = random_bits();
     fill_random(&a->f[7], 4, floats == BITS ? NUMBERS : floats, wild);
