@@ -157,6 +157,12 @@ void hart_xlut_prepare_run(hart_xlut_run *run, hart_op *op, unsigned length, con
 // behind the run.
 hart_op *hart_xlut_execute_run(hart *h, const hart_xlut_run *run);
 
+// Single ones, decoded likewise: called directly by machine code. False: there is no such way.
+typedef struct hart_xlut_single hart_xlut_single;
+size_t hart_xlut_single_bytes(void);
+bool hart_xlut_prepare_single(hart_xlut_single *single, const hart_op *op, const lut_unit *lut);
+enum { HART_SINGLE_RECORD = 0, HART_SINGLE_EXECUTE = 8 }; // where it holds record and function
+
 // ---- trap.c
 _Noreturn void hart_raise(hart *h, hart_cause cause, uint64_t address);
 _Noreturn void hart_raise_illegal(hart *h);

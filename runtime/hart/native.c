@@ -63,7 +63,7 @@ void hart_native_translate(hart *h, hart_op *op)
 
 bool hart_native_is_full(const hart *h)
 {
-    return h->native && h->native->used > CODE_BYTES - CODE_MARGIN;
+    return h->native && h->native->used + CODE_MARGIN > h->native->data;
 }
 
 void hart_native_flush(hart *h)
@@ -71,6 +71,7 @@ void hart_native_flush(hart *h)
     if (!h->native)
         return;
     h->native->used = h->native->fixed;
+    h->native->data = CODE_BYTES;
     h->native->site_count = 0;
 }
 
@@ -148,6 +149,22 @@ static uint32_t write_call_run(translation *t)
     return at;
 }
 
+static uint32_t write_call_single(translation *t)
+{
+    uint32_t at = begin_call(t);
+    static const uint8_t load_record[] = {0x49, 0x8b, 0x42, HART_SINGLE_RECORD}; // mov rax, [r10 +]
+    static const uint8_t call[] = {0x41, 0xff, 0x52, HART_SINGLE_EXECUTE};       // call [r10 +]
+    for (size_t i = 0; i < sizeof load_record; i++)
+        byte(t, load_record[i]);
+    with_memory(t, WIDE, 0x89, RAX, RSI, offsetof(hart, op));
+    with_register(t, WIDE, 0x8b, RDI, RSI);
+    with_register(t, WIDE, 0x8b, RSI, R10);
+    for (size_t i = 0; i < sizeof call; i++)
+        byte(t, call[i]);
+    end_call(t);
+    return at;
+}
+
 // Memory that can be written here and executed there.
 static bool map_code(hart_native *n)
 {
@@ -176,11 +193,13 @@ bool hart_native_create(hart *h)
     n->lut = h->lut;
     n->hart = h;
     n->used = 16; // 0 means that there is no code
+    n->data = CODE_BYTES;
     n->pause = write_far_jump(&n->translation, hart_step_pause);
     n->bad_access = write_far_jump(&n->translation, hart_step_bad_access);
     n->indirect = write_far_jump(&n->translation, hart_step_of(ISA_JALR));
     n->call = write_call(&n->translation);
     n->call_run = write_call_run(&n->translation);
+    n->call_single = write_call_single(&n->translation);
     n->step = n->used;
     with_memory(&n->translation, NARROW, 0xff, 4, RDI, offsetof(hart_op, step));
     n->constants = n->used;

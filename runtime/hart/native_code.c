@@ -74,21 +74,28 @@ static void jump_to_step(translation *t)
     with_memory(t, NARROW, 0xff, 4, RDI, offsetof(hart_op, step));
 }
 
-// The decoded run lies in front of the call.
+// Room for data, which lies behind all code.
+static uint32_t reserve(hart_native *n, size_t bytes)
+{
+    n->data -= ((uint32_t)bytes + 63) / 64 * 64;
+    return n->data;
+}
+
+static void call_with(translation *t, uint32_t code, uint32_t data)
+{
+    prefixed(t, WIDE << 3 | 1 << 2, 0x8d); // lea r10, [rip +]
+    byte(t, 0x15);
+    word(t, data - (t->n->used + 4));
+    byte(t, 0xe8);
+    word(t, code - (t->n->used + 4));
+}
+
 static void call_run(translation *t, hart_op *op, unsigned length)
 {
     hart_native *n = t->n;
-    const uint32_t start = n->used + 5, run = (start + 7) / 8 * 8;
-    const uint32_t behind = run + (uint32_t)hart_xlut_run_bytes(op, length);
-    byte(t, 0xe9); // jump over it
-    word(t, behind - start);
+    const uint32_t run = reserve(n, hart_xlut_run_bytes(op, length));
     hart_xlut_prepare_run((hart_xlut_run *)(void *)(n->writable + run), op, length, n->lut);
-    n->used = behind;
-    prefixed(t, WIDE << 3 | 1 << 2, 0x8d); // lea r10, [rip +]
-    byte(t, 0x15);
-    word(t, run - (n->used + 4));
-    byte(t, 0xe8);
-    word(t, n->call_run - (n->used + 4));
+    call_with(t, n->call_run, run);
     with_register(t, WIDE, 0x85, RAX, RAX);
     const uint32_t done = jump_if(t, EQUAL);
     with_register(t, WIDE, 0x8b, RDI, RAX);
@@ -96,6 +103,21 @@ static void call_run(translation *t, hart_op *op, unsigned length)
     arrive(t, done);
     t->held = NO_REGISTER;
     t->boxed = 0;
+}
+
+// An Xlut instruction by itself. False: nothing has been written.
+static bool call_single(translation *t, const hart_op *op)
+{
+    hart_native *n = t->n;
+    const uint32_t before = n->data, single = reserve(n, hart_xlut_single_bytes());
+    if (!hart_xlut_prepare_single((hart_xlut_single *)(void *)(n->writable + single), op, n->lut)) {
+        n->data = before;
+        return false;
+    }
+    hart_native_leave_vectors(t);
+    call_with(t, n->call_single, single);
+    t->held = NO_REGISTER;
+    return true;
 }
 
 // Whether there will be native code for the record when this translation is done.
@@ -294,6 +316,10 @@ static void write_exits(translation *t)
 static void write_call(translation *t, hart_op *op)
 {
     const unsigned first = t->exit_count, opcode = op->in->opcode;
+    if (opcode == ISA_LUT_PF && t->n->lut) {
+        hart_native_write_prefetch(t, op->in->rs1, op->in->imm, t->n->lut->tile_bytes);
+        return;
+    }
     if (!hart_native_is_vector(opcode) || hart_native_configures(opcode))
         end_straight(t, op);
     if (!hart_native_is_vector(opcode))
@@ -308,7 +334,8 @@ static void write_call(translation *t, hart_op *op)
         }
     } else {
         end_straight(t, op);
-        call_handler(t, op);
+        if (!t->n->lut || !call_single(t, op))
+            call_handler(t, op);
     }
 }
 

@@ -37,6 +37,7 @@ typedef enum native_form {
     FORM_LOAD_FLOAT,
     FORM_STORE_FLOAT,
     FORM_NOTHING,
+    FORM_PREFETCH,
 } native_form;
 
 typedef struct native_row {
@@ -129,7 +130,7 @@ static const native_row rows[ISA_OPCODE_COUNT] = {
     [ISA_FSW] = {FORM_STORE_FLOAT, NARROW, 0x89},
     [ISA_FSD] = {FORM_STORE_FLOAT, WIDE, 0x89},
     [ISA_PREFETCH_I] = {FORM_NOTHING},
-    [ISA_PREFETCH_R] = {FORM_NOTHING},
+    [ISA_PREFETCH_R] = {FORM_PREFETCH},
     [ISA_PREFETCH_W] = {FORM_NOTHING},
 };
 
@@ -157,6 +158,21 @@ void hart_native_address(translation *t, hart_op *op, int64_t offset)
         with_immediate(t, WIDE, 0, R10, (int32_t)offset);
     with_register(t, WIDE, 0x3b, R10, R8);
     hart_native_exit_if(t, ABOVE_EQUAL, op, EXIT_BAD_ACCESS);
+}
+
+// Hosts' prefetches never fault either.
+void hart_native_write_prefetch(translation *t, unsigned rs1, int64_t offset, uint32_t bytes)
+{
+    enum { LINE = 64 };
+    load_x(t, R10, rs1);
+    if (offset)
+        with_immediate(t, WIDE, 0, R10, (int32_t)offset);
+    for (uint32_t i = 0; i < bytes; i += LINE) { // prefetcht0 [rdx + r10 + i]
+        prefixed(t, 2, TWO_BYTES | 0x18);
+        byte(t, 0x80 | 1 << 3 | 4);
+        byte(t, (R10 & 7) << 3 | RDX);
+        word(t, i);
+    }
 }
 
 static void write_load(translation *t, hart_op *op, native_row row)
@@ -294,6 +310,7 @@ void hart_native_write_integer(translation *t, hart_op *op)
     const native_row row = rows[hart_op_details(op)->in.opcode];
     switch (row.form) {
     case FORM_NOTHING: return;
+    case FORM_PREFETCH: hart_native_write_prefetch(t, op->rs1, op->value, 1); return;
     case FORM_CONSTANT:
         constant_to_rax(t, op->value);
         store_rd(t, op);

@@ -89,10 +89,12 @@ typedef struct translation {
 struct hart_native {
     uint8_t *writable, *executable; // the same memory
     uint32_t used, fixed;           // fixed: what is not flushed
+    uint32_t data;                  // where data begins that code refers to, behind all code
     uint32_t pause, bad_access;     // code that jumps to these steps
     uint32_t indirect;              // and to that of indirect jumps
     uint32_t call;                  // code that calls the handler of the record in r10
     uint32_t call_run;              // code that executes the run at r10
+    uint32_t call_single;           // code that executes the Xlut instruction at r10
     uint32_t step;                  // code that jumps to the step of the record that rdi points to
     uint32_t constants;             // of vectors
     const hart *hart;               // whose code it is
@@ -113,6 +115,8 @@ void hart_native_exit_if(translation *t, unsigned condition, hart_op *op, exit_k
 // ---- native_integer.c
 bool hart_native_is_integer(unsigned opcode);
 void hart_native_write_integer(translation *t, hart_op *op);
+// Asks the host for the lines of these bytes at x[rs1] + offset.
+void hart_native_write_prefetch(translation *t, unsigned rs1, int64_t offset, uint32_t bytes);
 // r10 = x[rs1] + offset, below the memory's limit.
 void hart_native_address(translation *t, hart_op *op, int64_t offset);
 // The next host instruction is an access of op's to guest memory.

@@ -60,25 +60,33 @@ static unsigned distance_back(const hart_op *op)
     return (int64_t)to->offset == offset ? (unsigned)(d - to) : 0;
 }
 
+// Where several together need less than each of them alone: tiles are loaded without a copy.
+static bool gains(unsigned opcode)
+{
+    return opcode == ISA_LUT_LD || opcode == ISA_LMMA;
+}
+
 // A run begins with an Xlut instruction, or with what is repeated together with one. It ends with
 // the last Xlut instruction, or the branch that repeats the last one.
 unsigned hart_xlut_run_length(const hart_op *op)
 {
     const uint32_t count = hart_op_block(op)->count;
-    bool begins = op->index < count && is_xlut(hart_op_details(op)->in.opcode);
+    bool begins = op->index < count && is_xlut(hart_op_details(op)->in.opcode), worth = false;
     unsigned length = 0, last = 0; // behind the last Xlut instruction
     for (unsigned i = 0; op->index + i < count; i++) {
         const unsigned opcode = hart_op_details(op + i)->in.opcode, back = distance_back(op + i);
         if (back > 0 && back <= i && i - back < last) {
             begins |= back == i;
+            worth = true;
             length = i + 1;
         } else if (is_branch(opcode) || kind_of(opcode) == RUN_NOTHING) {
             break;
         } else if (is_xlut(opcode)) {
+            worth |= gains(opcode);
             length = last = i + 1;
         }
     }
-    return begins && length > 1 ? length : 0;
+    return begins && worth && length > 1 ? length : 0;
 }
 
 static unsigned count_loops(const hart_op *op, unsigned length)
@@ -409,4 +417,70 @@ end:
     lut_settle(u, passing);
     lut_fetch(u);
     return NULL;
+}
+
+// ---------------------------------------------------------- instructions by themselves
+
+static void single_dequantize(hart *h, const hart_xlut_single *s)
+{
+    if (!dequantize_quickly(h, h->lut, &s->op))
+        dequantize(h, h->lut, s->op.in);
+    lut_fetch(h->lut);
+}
+
+static void single_clear(hart *h, const hart_xlut_single *s)
+{
+    clear(h->lut, s->op.in);
+}
+
+static void single_put(hart *h, const hart_xlut_single *s)
+{
+    uint32_t passing = 0;
+    if (!put(h, h->lut, &s->op, &passing))
+        execute_whole(h, h->lut, s->op.in);
+    lut_fetch(h->lut);
+}
+
+static void single_get(hart *h, const hart_xlut_single *s)
+{
+    if (!get(h, h->lut, &s->op))
+        fill(h, h->lut, s->op.in);
+}
+
+static void single_table(hart *h, const hart_xlut_single *s)
+{
+    if (!build_table(h, h->lut, &s->op))
+        execute_whole(h, h->lut, s->op.in);
+    lut_fetch(h->lut);
+}
+
+static void single_multiply(hart *h, const hart_xlut_single *s)
+{
+    multiply(h->lut, s->op.in, (uint64_t)(uint32_t)s->op.value);
+    lut_fetch(h->lut);
+}
+
+size_t hart_xlut_single_bytes(void)
+{
+    return sizeof(hart_xlut_single);
+}
+
+bool hart_xlut_prepare_single(hart_xlut_single *s, const hart_op *op, const lut_unit *u)
+{
+    static void (*const ways[])(hart *,
+                                const hart_xlut_single *) = {[RUN_DEQUANTIZE] = single_dequantize,
+                                                             [RUN_ZERO] = single_clear,
+                                                             [RUN_PUT] = single_put,
+                                                             [RUN_GET] = single_get,
+                                                             [RUN_TABLE] = single_table,
+                                                             [RUN_MMA] = single_multiply,
+                                                             [RUN_END] = NULL};
+    _Static_assert(offsetof(hart_xlut_single, record) == HART_SINGLE_RECORD &&
+                       offsetof(hart_xlut_single, execute) == HART_SINGLE_EXECUTE,
+                   "machine code uses them");
+    if (!is_xlut(hart_op_details(op)->in.opcode))
+        return false;
+    *s = (hart_xlut_single){.record = op, .op = prepare_op(op, u)};
+    s->execute = s->op.kind < RUN_END ? ways[s->op.kind] : NULL;
+    return s->execute != NULL;
 }

@@ -174,6 +174,13 @@ struct hart_xlut_run {
     run_op ops[]; // one more behind the last; loops follow
 };
 
+// An instruction that is no part of a run. What executes it is called as (h, &single).
+struct hart_xlut_single {
+    const hart_op *record;
+    void (*execute)(hart *h, const hart_xlut_single *single);
+    run_op op;
+};
+
 static inline run_loop *run_loops(const hart_xlut_run *run)
 {
     return (run_loop *)(uintptr_t)(run->ops + run->length + 1);

@@ -100,6 +100,7 @@ static void assert_equal(const loop_machine *a, const loop_machine *b)
     assert_int_equal(x->pc, y->pc);
     assert_int_equal(x->retired, y->retired);
     assert_memory_equal(x->x, y->x, 32 * sizeof *x->x);
+    assert_memory_equal(x->v, y->v, 32 * x->vlenb);
     assert_memory_equal(a->lut->tiles, b->lut->tiles, (size_t)32 * a->lut->tile_bytes);
     assert_memory_equal(&a->lut->counters, &b->lut->counters, sizeof a->lut->counters);
     assert_memory_equal(hart_memory_range(a->f.memory, DATA, DATA_BYTES, HART_READ),
@@ -512,15 +513,32 @@ static void leaps_across_all_addresses_fault(void **state)
 }
 
 // Stretches of single operations on tiles, many of them with rows in memory: x20 .. x23 addresses,
-// x24 .. x27 strides, x28 .. x30 parts of matrix operands, x31 columns.
+// x24 .. x27 strides, x28 .. x30 parts of matrix operands, x31 columns. Where none of them makes a
+// run of it, others stand between.
 static const uint16_t operations[] = {
     ISA_LUT_LD,  ISA_LUT_ST,   ISA_LUT_LDA, ISA_LUT_STA, ISA_LUT_LDM, ISA_LUT_LDM,   ISA_LUT_LDT,
     ISA_LUT_STM, ISA_LUT_ZERO, ISA_MMA,     ISA_LUT_TBL, ISA_LUT_DEQ, ISA_LUT_OFF,   ISA_LMMA,
     ISA_ADDI,    ISA_SH2ADD,   ISA_LUT_PF,  ISA_LUT_STM, ISA_LUT_LDA, ISA_PREFETCH_R};
 
+static void put_between(fixture *f, random_loop *r)
+{
+    const uint8_t from = (uint8_t)(8 * draw(r, 4)), to = (uint8_t)(8 * draw(r, 4));
+    switch (draw(r, 5)) {
+    case 0: PUT(f, .opcode = ISA_SD, .rs1 = 21, .rs2 = 20, .imm = 64); break;
+    case 1: PUT(f, .opcode = ISA_VLE32_V, .rd = to, .rs1 = 21, .vm = 1); break;
+    case 2: PUT(f, .opcode = ISA_VSE32_V, .rs3 = from, .rs1 = 21, .vm = 1); break;
+    case 3: PUT(f, .opcode = ISA_VADD_VV, .rd = to, .rs1 = from, .rs2 = to, .vm = 1); break;
+    default: PUT(f, .opcode = ISA_VSETVLI, .rs1 = 31, .imm = 2 << 3 | 2); break;
+    }
+}
+
 static void put_random_operation(fixture *f, random_loop *r)
 {
     isa_instruction in = {.opcode = operations[draw(r, sizeof operations / sizeof *operations)]};
+    if (r->unruly && (draw(r, 3) == 0 || in.opcode == ISA_LUT_LD || in.opcode == ISA_LMMA)) {
+        put_between(f, r);
+        return;
+    }
     const bool matrix =
         in.opcode == ISA_LUT_LDM || in.opcode == ISA_LUT_LDT || in.opcode == ISA_LUT_STM;
     in.rd = (uint8_t)draw(r, 6);
@@ -551,8 +569,9 @@ static void put_random_operation(fixture *f, random_loop *r)
 
 static void set_up_operations(loop_machine *m, uint32_t seed)
 {
-    random_loop r = {.state = seed * 2654435761u};
+    random_loop r = {.state = seed * 2654435761u, .unruly = seed % 2};
     hart *h = m->f.h;
+    h->vill = false, h->sew = 2, h->vl = 8;
     for (unsigned i = 3 + draw(&r, 20); i > 0; i--)
         put_random_operation(&m->f, &r);
     hart_set_return(h, m->f.end);
