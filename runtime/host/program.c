@@ -106,7 +106,8 @@ static bool is_builtin(const char *name)
     return false;
 }
 
-// A program names its machine; one that is not built in is known by its architecture alone.
+// A program names its machine, and says what its VLEN is; one that is not built in is known by its
+// architecture alone.
 static bool choose_machine(host_program *p, const host_options *options)
 {
     const char *own = p->is_model ? p->description.machine.name : default_machine;
@@ -114,6 +115,8 @@ static bool choose_machine(host_program *p, const host_options *options)
     if (options->machine || is_builtin(name)) {
         if (!machine_load(p->arena, p->diagnostics, name, &p->machine))
             return false;
+        if (p->is_model && !options->machine)
+            p->machine.vlen = p->description.machine.vlen;
     } else {
         p->machine = (machine){.name = name,
                                .vlen = p->description.machine.vlen,
