@@ -106,6 +106,19 @@ static int by_address(const void *a, const void *b)
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
+// libelf shows the sections of a file that is cut off as none.
+static bool check_sections(dump_file *f, const GElf_Ehdr *header, size_t size)
+{
+    const uint64_t bytes = (uint64_t)header->e_shnum * header->e_shentsize;
+    if (header->e_shoff <= size && bytes <= size - header->e_shoff)
+        return true;
+    diagnostic_error(f->diagnostics, f->where,
+                     "broken ELF file: section headers at offset %" PRIu64
+                     " reach beyond its %zu bytes; the file is truncated or its header is wrong",
+                     header->e_shoff, size);
+    return false;
+}
+
 static bool read_sections(dump_file *f)
 {
     size_t names = 0;
@@ -137,7 +150,7 @@ bool dump_open(dump_file *f, const char *name, const uint8_t *data, size_t size)
     f->elf = elf_memory((char *)(uintptr_t)data, size); // only read
     if (!f->elf)
         return fail(f, "broken ELF file");
-    if (!check_kind(f, &header))
+    if (!check_kind(f, &header) || !check_sections(f, &header, size))
         return false;
     f->relocatable = header.e_type == ET_REL;
     return read_sections(f);
