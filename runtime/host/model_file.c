@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CANNOT_RUN = 127 }; // as of a shell
+enum { REFUSED = 1, CANNOT_RUN = 127 }; // exit codes: of lutc, which has said why; as of a shell
 
 static const char models_variable[] = "LUTRA_MODELS", extension[] = ".lut";
 
@@ -143,6 +143,8 @@ static bool run_compiler(diagnostics *d, const char *const *argv)
             return refuse(d, NOWHERE, "cannot wait for %s: %s", argv[0], strerror(errno));
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return true;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == REFUSED)
+        return false;
     if (WIFEXITED(status))
         return refuse(d, NOWHERE, "%s could not compile %s (exit code %d)", argv[0], argv[1],
                       WEXITSTATUS(status));
