@@ -187,7 +187,9 @@ static const named_array *find_input(evaluator *e, const ir_value *argument, siz
     for (size_t i = 0; i < n; i++)
         if (argument->name && strcmp(inputs[i].name, argument->name) == 0)
             return &inputs[i];
-    refuse(e, "input '%s' is missing", argument->name ? argument->name : "(unnamed)");
+    const char *name = argument->name ? argument->name : "(unnamed)";
+    refuse(e, "input '%s' is missing; give --input %s=@FILE.npy, %s=random:1, ...", name, name,
+           name);
     return NULL;
 }
 

@@ -365,7 +365,8 @@ static void wrong_inputs_are_refused(void **state)
     named_array inputs[] = {input(f, "x", SCALAR_F32, SHAPE(2), VALUES(1, 2)),
                             input(f, "w", SCALAR_F32, SHAPE(2), VALUES(1, 2))};
     assert_false(call(f, 2, inputs, &y));
-    assert_said(f, "function 'f' has no input 'w'\nerror: input 'z' is missing");
+    assert_said(f, "function 'f' has no input 'w'\nerror: input 'z' is missing; give "
+                   "--input z=@FILE.npy, z=random:1, ...");
     inputs[1] = input(f, "z", SCALAR_F16, SHAPE(2), VALUES(1, 2));
     assert_false(call(f, 2, inputs, &y));
     assert_said(f, "input 'z' is f32, not f16");
