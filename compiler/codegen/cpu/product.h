@@ -248,7 +248,7 @@ void begin_sums(const product *p, const place_sums *s, const product_group *g, L
 LLVMValueRef joined(const product *p, const place_sums *s, const LLVMValueRef *sums); // a vector's
 bool is_number(LLVMValueRef sum);
 // ---- what makes a product
-void emit_direct(product *p);    // product.c: of one row
+void emit_direct(product *p);    // direct.c: of one row
 void panel_allocate(product *p); // panel.c, at the function's head
 void emit_panel(product *p);
 // Rows that meet a chunk together.
