@@ -58,7 +58,8 @@ static inline void look_up(lut_unit *u, const isa_instruction *in, const lut_lmm
     const uint32_t narrow = in->table == XLUT_TABLE_I8 ? 1u << in->rs1 : 0;
     if (__builtin_expect(u->half_references & ~narrow, 0))
         lut_settle(u, u->half_references & ~narrow);
-    lut_own(u, 1u << in->rd);
+    lut_settle(u, 1u << in->rd);
+    u->half_zero &= ~((uint32_t)!choice->keeps_half << in->rd);
     choice->execute(u, in, choice->first);
 }
 

@@ -238,8 +238,7 @@ static inline bool dequantize_quickly(hart *h, lut_unit *u, const run_op *op)
     if (!op->scale)
         return false;
     const deq_operands o = find_scales(h, u, op->rs1, op->rs2, (uint32_t)op->value);
-    lut_own(u, 1u << op->rd);
-    lut_settle(u, 1u << op->rs3);
+    lut_settle(u, 1u << op->rd | 1u << op->rs3);
     op->scale(u, op->rd, op->rs3, o.scales, o.factors);
     u->counters.bytes_read += o.bytes;
     return true;

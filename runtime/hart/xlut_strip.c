@@ -224,12 +224,6 @@ static bool are_apart(const strip_draft *d)
     return true;
 }
 
-// Whether an lmma leaves what is behind a tile's half as it is.
-static bool leaves_half(const lut_unit *u, const isa_instruction *in)
-{
-    return in->opcode == ISA_LMMA && in->rows == XLUT_ROWS_ONE && 4 * u->n <= u->half_bytes;
-}
-
 void hart_xlut_finish_draft(strip_draft *d, run_loop *loop, const lut_unit *u)
 {
     unsigned steps = 0;
@@ -241,8 +235,11 @@ void hart_xlut_finish_draft(strip_draft *d, run_loop *loop, const lut_unit *u)
         good = take_chain(d, &d->chain[i], loop, &steps);
     if (!good)
         loop->strips = 0;
-    for (unsigned i = 0; i < loop->strips; i++)
-        loop->filled |= leaves_half(u, loop->strip[i].strip.in) ? 0 : loop->written;
+    for (unsigned i = 0; i < loop->strips; i++) {
+        const isa_instruction *in = loop->strip[i].strip.in;
+        const bool keeps_half = in->opcode == ISA_LMMA && lut_lmma_of(u, in)->keeps_half;
+        loop->filled |= keeps_half ? 0 : loop->written;
+    }
 }
 
 // ------------------------------------------------------------------------------- execution

@@ -48,7 +48,7 @@ typedef struct lut_unit lut_unit;
 // of the tile becomes 0.
 typedef void lut_move(lut_unit *u, unsigned tile, uint8_t *first, int64_t stride, uint32_t rows,
                       uint32_t bytes);
-// lut.deq after lut_own of ltd and lut_settle of lts. No factors: 1.
+// lut.deq after lut_settle of ltd and lts; keeps half_zero of ltd true. No factors: 1.
 typedef void lut_scale(lut_unit *u, unsigned rd, unsigned rs3, const uint8_t *scales,
                        const uint8_t *factors);
 typedef void lut_function(lut_unit *u, const isa_instruction *in, const lut_operands *memory);
@@ -101,6 +101,7 @@ typedef struct lut_lmma {
     lut_kernel *execute;
     uint32_t first;                         // for it
     lut_strip_kernel *strip;                // NULL: none
+    bool keeps_half;                        // leaves what is behind half_bytes as it is
     uint64_t lookups, multiply_accumulates; // that it adds to the counters
 } lut_lmma;
 enum { LUT_LMMA_CHOICES = 1 << 9 };

@@ -45,9 +45,48 @@ INLINE __mmask16 deq_columns(const uint8_t *s, tile_f32 *d, __m512 scale, const 
     return nan;
 }
 
+// Whether the second of two rows stays 0: its sums and results are, and so is its factor, or it is
+// 1, unless a column's scale is not finite.
+INLINE bool has_empty_row(const lut_unit *u, unsigned rd, unsigned rs3, const uint8_t *factors)
+{
+    const uint32_t tiles = 1u << rd | 1u << rs3;
+    uint32_t factor = 0;
+    if (factors)
+        memcpy(&factor, factors + 4, 4);
+    return 4 * u->n == u->half_bytes && (u->half_zero & tiles) == tiles && factor << 1 == 0;
+}
+
+// The first row of 64 columns. False: a result is not finite, as it is where a scale is not;
+// nothing was done.
+INLINE bool deq_first_row(lut_unit *u, unsigned rd, unsigned rs3, const uint8_t *scales,
+                          const uint8_t *factors, unsigned scale_type)
+{
+    enum { VECTORS = 4, NOT_FINITE = 0x99 };
+    const uint8_t *s = lut_tile(u, rs3);
+    tile_f32 *const d = lut_tile_f32(u, rd);
+    const __m512 factor = factors ? row_factor(factors, 0) : _mm512_set1_ps(1);
+    __m512 result[VECTORS];
+    __mmask16 bad = 0;
+    UNROLL for (unsigned i = 0; i < VECTORS; i++)
+    {
+        const __m512 sum = _mm512_cvtepi32_ps(_mm512_load_si512(s + 64 * i));
+        const __m512 scale = columns_at(scale_type, scales, 16 * i);
+        result[i] = _mm512_fmadd_ps(sum, _mm512_mul_ps(scale, factor), _mm512_load_ps(d + 16 * i));
+        bad = _kor_mask16(bad, _mm512_fpclass_ps_mask(result[i], NOT_FINITE));
+    }
+    if (!_kortestz_mask16_u8(bad, bad))
+        return false;
+    UNROLL for (unsigned i = 0; i < VECTORS; i++) _mm512_store_ps(d + 16 * i, result[i]);
+    return true;
+}
+
 INLINE void deq(lut_unit *u, unsigned rd, unsigned rs3, const uint8_t *scales,
                 const uint8_t *factors, unsigned m, bool real, unsigned scale_type)
 {
+    if (m == 2 && !real && has_empty_row(u, rd, rs3, factors) &&
+        deq_first_row(u, rd, rs3, scales, factors, scale_type))
+        return;
+    u->half_zero &= ~(1u << rd);
     const size_t n = u->n, scale_bytes = scale_type == XLUT_SCALE_F32 ? 4 : 2;
     const uint8_t *s = lut_tile(u, rs3);
     tile_f32 *const first = lut_tile_f32(u, rd), *d = first;
@@ -139,12 +178,11 @@ void lut_avx512_ld(lut_unit *u, const isa_instruction *in, const lut_operands *m
 void lut_avx512_zero(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
     (void)memory;
+    const uint32_t tile = 1u << in->rd, bytes = u->half_zero & tile ? u->half_bytes : u->tile_bytes;
     uint8_t *to = lut_tile(u, in->rd);
-    for (uint32_t i = 0; i < u->tile_bytes; i += 128) {
+    for (uint32_t i = 0; i < bytes; i += 64)
         _mm512_store_si512(to + i, _mm512_setzero_si512());
-        _mm512_store_si512(to + i + 64, _mm512_setzero_si512());
-    }
-    u->half_zero |= 1u << in->rd;
+    u->half_zero |= tile;
 }
 
 // Rows of an operand, or those that lie `stride` apart.

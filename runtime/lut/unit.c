@@ -104,6 +104,7 @@ void lut_settled_lmma(lut_unit *u, const isa_instruction *in, uint32_t first)
 static lut_lmma choose_lmma(const lut_unit *u, lut_host host, const isa_instruction *in)
 {
     lut_lmma choice = {.first = lut_slice_groups(u, in).first,
+                       .keeps_half = 4 * u->n * lut_rows(u, in) <= u->half_bytes,
                        .lookups = lut_lookups(u, in),
                        .multiply_accumulates = lut_multiply_accumulates(u, in)};
 #ifdef __x86_64__
