@@ -129,8 +129,7 @@ static run_table table_of(const lut_unit *u, const isa_instruction *in)
     const bool scaled = o.count > 1;
     return (run_table){.bytes = (uint16_t)o.item[0].bytes,
                        .alignment = (uint8_t)o.item[0].alignment,
-                       .scale_bytes = scaled ? (uint16_t)o.item[1].bytes : 0,
-                       .writes = scaled && o.item[1].write};
+                       .scale_bytes = scaled ? (uint8_t)o.item[1].bytes : 0};
 }
 
 // Where the unit has a way for what the instruction does, that is prepared.
@@ -151,6 +150,7 @@ static void choose_way(run_op *op, const lut_unit *u)
         if (in->opcode == ISA_LUT_TBL && in->rs2 == 0) {
             op->kind = RUN_TABLE;
             op->table = table_of(u, in);
+            op->build = lut_build_of(u, in);
         }
         if (!rows.move)
             break;
@@ -281,22 +281,25 @@ static inline bool get(hart *h, lut_unit *u, const run_op *op)
     return true;
 }
 
+static inline bool finds_scales(const run_op *op)
+{
+    return op->in->table == XLUT_TABLE_I8_DYNAMIC;
+}
+
 // A lut.tbl of one row. False: nothing was done.
 static inline bool build_table(hart *h, lut_unit *u, const run_op *op)
 {
     const run_table *table = &op->table;
-    lut_operands o;
-    o.count = op->rs3 ? 2 : 1;
-    o.item[0].rows = 1;
-    o.item[0].host[0] = find_extent(h, h->x[op->rs1], 0, 1, table->bytes, table->alignment, false);
-    o.item[1].host[0] =
-        op->rs3 ? find_extent(h, h->x[op->rs3], 0, 1, table->scale_bytes, 4, table->writes) : NULL;
-    if (!o.item[0].host[0] || (op->rs3 && !o.item[1].host[0]))
+    const bool writes = finds_scales(op);
+    uint8_t *const row = find_extent(h, h->x[op->rs1], 0, 1, table->bytes, table->alignment, false);
+    uint8_t *const scales =
+        op->rs3 ? find_extent(h, h->x[op->rs3], 0, 1, table->scale_bytes, 4, writes) : NULL;
+    if (!op->build || !row || (op->rs3 && !scales))
         return false;
     lut_forget(u, op->rd);
-    u->functions[ISA_LUT_TBL](u, op->in, &o);
-    u->counters.bytes_read += table->bytes + (table->writes ? 0 : table->scale_bytes);
-    u->counters.bytes_written += table->writes ? table->scale_bytes : 0;
+    op->build(u, op->in, row, scales, false);
+    u->counters.bytes_read += table->bytes + (writes ? 0 : table->scale_bytes);
+    u->counters.bytes_written += writes ? table->scale_bytes : 0;
     return true;
 }
 
@@ -358,7 +361,7 @@ put:
     NEXT;
 table:
     HERE;
-    if (op->table.writes)
+    if (finds_scales(op))
         settle_passing(u, &passing);
     if (!build_table(h, u, op))
         goto whole;

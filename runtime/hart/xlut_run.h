@@ -1,5 +1,6 @@
-// Runs of Xlut instructions, decoded: what xlut_run.c, which executes them, and xlut_loop.c, which
-// executes loops among them as a whole, and xlut_strip.c, which tells apart what they sum, share.
+// Runs of Xlut instructions, decoded: what xlut_run.c, which executes them, and xlut_follow.c,
+// which follows loops among them, xlut_loop.c, which executes these as a whole, and xlut_strip.c,
+// which tells apart what they sum, share.
 #pragma once
 
 #include "runtime/hart/xlut.h"
@@ -30,11 +31,11 @@ typedef enum run_kind {
 #include "runtime/hart/integer.def"
 } run_kind;
 
-// The operands of a lut.tbl of one row.
+// The operands of a lut.tbl of one row: activations and scales.
 typedef struct run_table {
-    uint16_t bytes, scale_bytes;
+    uint16_t bytes;
     uint8_t alignment;
-    bool writes; // scales
+    uint8_t scale_bytes;
 } run_table;
 
 typedef struct run_op {
@@ -42,20 +43,31 @@ typedef struct run_op {
     union {
         const lut_lmma *choice; // of an lmma
         lut_scale *scale;       // of a lut.deq
+        lut_build *build;       // of a RUN_TABLE
     };
-    int32_t value; // immediate; of mma: multiply-accumulates
+    union {
+        int32_t value;   // immediate; of mma: multiply-accumulates
+        run_table table; // of RUN_TABLE
+    };
     uint8_t kind;
     uint8_t dispatch; // the kind, or what comes before it
     uint8_t rd, rs1, rs2, rs3, half;
     uint8_t loop; // the number of the loop that starts here, or that this branch ends
     union {
         lut_place place[2]; // of memory operands, in even loops
-        run_table table;    // of RUN_TABLE
         lut_extent rows;    // of RUN_PUT and RUN_GET, whose tile is rd and whose stride is rs2
     };
 } run_op;
 
 enum { NO_LOOP = 255, MOST_CHANGES = 8 };
+
+// Of offsets and advances: sums of a few of them, and as many as a loop has rounds, never overflow.
+enum { MOST_OFFSET = 1 << 30 };
+
+static inline bool is_moderate(int64_t offset)
+{
+    return -MOST_OFFSET <= offset && offset <= MOST_OFFSET;
+}
 
 // What something advances by in each round: a constant, and a register (x0: nothing), shifted left,
 // that rounds do not write.
@@ -79,6 +91,7 @@ typedef struct run_span {
     run_advance advance;
     uint32_t tiles; // that were loaded from it last
     bool has_rows;  // more of the same, as far apart as the loop's stride says
+    bool written;
 } run_span;
 
 // What a register holds after a round: such a sum, and so much more.
@@ -142,6 +155,7 @@ typedef struct run_loop {
     bool is_even;           // every round does the same at addresses that advance
     bool less;              // the branch is a blt
     bool leaves_last;       // round to be executed singly, which leaves tiles as they have to be
+    bool builds;            // tables that find their scales, and does nothing else
     int32_t advance;        // of what the branch compares
     unsigned spans, changes;
     run_span span[LUT_MOST_SPANS];

@@ -51,6 +51,10 @@ typedef void lut_move(lut_unit *u, unsigned tile, uint8_t *first, int64_t stride
 // lut.deq after lut_settle of ltd and lts; keeps half_zero of ltd true. No factors: 1.
 typedef void lut_scale(lut_unit *u, unsigned rd, unsigned rs3, const uint8_t *scales,
                        const uint8_t *factors);
+// lut.tbl of one row after lut_forget of ltd. `only_scales`: nobody looks at the tile before all of
+// it is written again.
+typedef void lut_build(lut_unit *u, const isa_instruction *in, const uint8_t *row, uint8_t *scales,
+                       bool only_scales);
 typedef void lut_function(lut_unit *u, const isa_instruction *in, const lut_operands *memory);
 // Executes an lmma after lut_own of its ltc; its slice begins at group `first` of 4 lookups. Halves
 // are only referred to as tables of i8, which are no larger.
@@ -117,9 +121,10 @@ struct lut_unit {
     // creation; every choice gives the same bits.
     lut_function *const *functions;
     lut_lmma *lmma; // see lut_lmma_of
-    // For lut_extent_of and lut_scale_of. NULL: there are none.
+    // For lut_extent_of, lut_scale_of and lut_build_of. NULL: there are none.
     lut_move *(*choose_move)(const isa_instruction *in);
     lut_scale *(*choose_scale)(const lut_unit *u, const isa_instruction *in);
+    lut_build *(*choose_build)(const lut_unit *u, const isa_instruction *in);
     lut_strip_kernel *add_rows; // strips of rows of numbers in memory; NULL: none
     // Where each tile's bytes are: its place in `tiles`, or memory (see lut_refer). Sets of tiles,
     // a bit each: those in memory, those of them of which all behind half_bytes is 0 instead, those
@@ -231,6 +236,12 @@ static inline bool lut_take_part(lut_extent *r, uint64_t part)
 static inline lut_scale *lut_scale_of(const lut_unit *u, const isa_instruction *in)
 {
     return u->choose_scale ? u->choose_scale(u, in) : NULL;
+}
+
+// What executes a lut.tbl of one row; NULL: there is no such way.
+static inline lut_build *lut_build_of(const lut_unit *u, const isa_instruction *in)
+{
+    return u->choose_build ? u->choose_build(u, in) : NULL;
 }
 
 // Executes a legal Xlut instruction whose operands all have their host pointers.

@@ -161,12 +161,10 @@ INLINE bool are_finite(__m128 x)
     return (_mm_fpclass_ps_mask(x, NOT_FINITE) & 15) == 0;
 }
 
-// A row of i8 or i8dynamic. False: the general way has to do it.
-INLINE bool store_quick(unsigned m, bool dynamic, uint8_t *to, const __m512 *a, uint8_t *scales)
+// The greatest |entry| of each quarter.
+INLINE __m128 greatest_of_quarters(unsigned m, const __m512 *a)
 {
     const unsigned parts = 2 * m / LUT_QUARTERS; // blocks of a quarter
-    const __m128 limit = _mm_set1_ps(127);
-    float inverse[LUT_QUARTERS];
     __m512 most[LUT_QUARTERS];
     UNROLL for (unsigned q = 0; q < LUT_QUARTERS; q++)
     {
@@ -174,11 +172,26 @@ INLINE bool store_quick(unsigned m, bool dynamic, uint8_t *to, const __m512 *a, 
         if (parts == 2)
             most[q] = greater(most[q], magnitudes(a[q * parts + 1]));
     }
-    const __m128 greatest = greatest_of_each(most);
+    return greatest_of_each(most);
+}
+
+INLINE void store_scales(unsigned m, uint8_t *scales, __m128 greatest)
+{
+    const __m128 scale = _mm_div_ps(greatest, _mm_set1_ps(127));
+    for (unsigned q = 0; q < LUT_QUARTERS; q++)
+        *(tile_f32 *)(scales + 4 * q * m) = scale[q];
+}
+
+// A row of i8 or i8dynamic. False: the general way has to do it.
+INLINE bool store_quick(unsigned m, bool dynamic, uint8_t *to, const __m512 *a, uint8_t *scales)
+{
+    const unsigned parts = 2 * m / LUT_QUARTERS;
+    const __m128 greatest = greatest_of_quarters(m, a);
     __m128 factor = _mm_set1_ps(1);
+    float inverse[LUT_QUARTERS];
     if (dynamic)
-        factor = _mm_maskz_div_ps(_mm_cmp_ps_mask(greatest, _mm_setzero_ps(), _CMP_NEQ_UQ), limit,
-                                  greatest);
+        factor = _mm_maskz_div_ps(_mm_cmp_ps_mask(greatest, _mm_setzero_ps(), _CMP_NEQ_UQ),
+                                  _mm_set1_ps(127), greatest);
     else if (scales)
         factor = _mm_set1_ps(*(const tile_f32 *)scales);
     const __m128 largest = _mm_andnot_ps(_mm_set1_ps(-0.0f), _mm_mul_ps(greatest, factor));
@@ -188,9 +201,8 @@ INLINE bool store_quick(unsigned m, bool dynamic, uint8_t *to, const __m512 *a, 
     _mm_storeu_ps(inverse, factor);
     UNROLL for (unsigned i = 0; i < 2 * m; i += 2) _mm512_store_si512(
         to + 32 * i, rounded(a + i, inverse[i / parts], inverse[(i + 1) / parts]));
-    const __m128 scale = _mm_div_ps(greatest, limit);
-    for (unsigned q = 0; dynamic && q < LUT_QUARTERS; q++)
-        *(tile_f32 *)(scales + 4 * q * m) = scale[q];
+    if (dynamic)
+        store_scales(m, scales, greatest);
     return true;
 }
 
@@ -258,6 +270,55 @@ void lut_avx512_tbl(lut_unit *u, const isa_instruction *in, const lut_operands *
     for (uint32_t row = rows->rows; in->table == XLUT_TABLE_I8_DYNAMIC && row < u->m; row++)
         for (uint32_t q = 0; q < LUT_QUARTERS; q++)
             memset(scales + 4 * (q * u->m + row), 0, 4);
+}
+
+// ------------------------------------------------------------------- one row of i8 or i8dynamic
+
+INLINE void build(lut_unit *u, const isa_instruction *in, const uint8_t *row, uint8_t *scales,
+                  unsigned m, bool dynamic, bool only_scales)
+{
+    uint8_t *const tile = lut_tile(u, in->rd);
+    const unsigned row_bytes = 8 * m * ENTRIES;
+    __m512 a[2 * LUT_MAX_ROWS];
+    UNROLL for (unsigned i = 0; i < 2 * m; i++) a[i] = activations(in->activation, row, LANES * i);
+    for (unsigned q = 0; dynamic && q < LUT_QUARTERS; q++)
+        memset(scales + 4 * (q * m + 1), 0, 4 * (m - 1));
+    if (only_scales) {
+        const __m128 greatest = greatest_of_quarters(m, a);
+        if (are_finite(greatest)) {
+            store_scales(m, scales, greatest);
+            return;
+        }
+    }
+    for (unsigned i = row_bytes; i < m * row_bytes; i += 64)
+        _mm512_store_si512(tile + i, _mm512_setzero_si512());
+    for (uint32_t i = u->half_bytes; !(u->half_zero >> in->rd & 1) && i < u->tile_bytes; i += 64)
+        _mm512_store_si512(tile + i, _mm512_setzero_si512());
+    u->half_zero |= 1u << in->rd;
+    if (!store_quick(m, dynamic, tile, a, scales))
+        store_row(u, in, 0, a, tile, scales);
+}
+
+#define EACH_BUILD(DO)                                                                             \
+    DO(2, 0)                                                                                       \
+    DO(2, 1)                                                                                       \
+    DO(4, 0)                                                                                       \
+    DO(4, 1)
+#define DEFINE_BUILD(m, dynamic)                                                                   \
+    static void build_##m##_##dynamic(lut_unit *u, const isa_instruction *in, const uint8_t *row,  \
+                                      uint8_t *scales, bool only_scales)                           \
+    {                                                                                              \
+        build(u, in, row, scales, m, dynamic, dynamic &&only_scales);                              \
+    }
+#define BUILD_ENTRY(m, dynamic) [m][dynamic] = build_##m##_##dynamic,
+
+EACH_BUILD(DEFINE_BUILD)
+static lut_build *const builds[LUT_MAX_ROWS + 1][2] = {EACH_BUILD(BUILD_ENTRY)};
+
+lut_build *lut_avx512_choose_build(const lut_unit *u, const isa_instruction *in)
+{
+    const bool dynamic = in->table == XLUT_TABLE_I8_DYNAMIC;
+    return dynamic || in->table == XLUT_TABLE_I8 ? builds[u->m][dynamic] : NULL;
 }
 
 #else

@@ -157,6 +157,7 @@ lut_unit *lut_unit_create_with(uint32_t m, uint32_t n, lut_host host)
     if (host == LUT_HOST_AVX512) {
         u->choose_move = lut_avx512_choose_move;
         u->choose_scale = lut_avx512_choose_scale;
+        u->choose_build = lut_avx512_choose_build;
         u->add_rows = lut_avx512_rows_kernel(u);
     }
 #endif

@@ -270,6 +270,9 @@ static const layer_case layers[] = {
     {.planes = 2, .entries = I16, .rounds = 3, .plain = true, .wide_scales = true},
     {.planes = 2, .entries = I8, .rounds = 3, .quarters = true, .infinite = true},
     {.planes = 2, .entries = I8, .rounds = 3, .other_factors = true},
+    {.planes = 2, .entries = I8, .rounds = 3, .plain = true, .infinite = true},
+    {.planes = 2, .entries = I8, .rounds = 3, .plain = true, .other_factors = true},
+    {.planes = 2, .entries = I8, .rounds = 3, .plain = true, .offsets = true},
     {.planes = 2, .entries = I8, .rounds = 3, .offsets = true, .other_factors = true},
 };
 
@@ -470,6 +473,65 @@ static void random_rows_do_what_single_instructions_do(void **state)
     }
 }
 
+// Tables of rows of activations that find their scales, round after round: x20 activations, x12
+// scales, x10 rounds left, x24 a stride.
+static void put_random_tables(fixture *f, random_loop r)
+{
+    PUT(f, .opcode = ISA_LUT_LD, .rd = 8, .rs1 = 9); // is written by the loop
+    const uint64_t start = f->end;
+    for (unsigned i = 1 + draw(&r, 3); i > 0; i--) {
+        const bool finds = draw(&r, 10) != 0;
+        PUT(f, .opcode = ISA_LUT_TBL, .rd = (uint8_t)draw(&r, 3), .rs1 = 20,
+            .rs2 = draw(&r, 20) ? 0 : 24, .rs3 = 12, .activation = (uint8_t)draw(&r, 3),
+            .table = finds ? XLUT_TABLE_I8_DYNAMIC : XLUT_TABLE_I8);
+        PUT(f, .opcode = ISA_ADDI, .rd = 20, .rs1 = 20, .imm = (int32_t)(64 * draw(&r, 5)));
+        if (draw(&r, 12) == 0)
+            PUT(f, .opcode = ISA_LUT_STA, .rd = (uint8_t)draw(&r, 3), .rs1 = 14,
+                .type = XLUT_DATA_F32);
+        PUT(f, .opcode = ISA_ADDI, .rd = 12, .rs1 = 12, .imm = draw(&r, 30) ? 32 : 2);
+    }
+    PUT(f, .opcode = ISA_ADDI, .rd = 10, .rs1 = 10, .imm = -1);
+    PUT(f, .opcode = ISA_BNE, .rs1 = 10, .rs2 = 0, .imm = (int32_t)(start - f->end));
+    PUT(f, .opcode = ISA_LUT_STA, .rd = (uint8_t)draw(&r, 3), .rs1 = 14, .type = XLUT_DATA_F32);
+}
+
+static void set_up_random_tables(loop_machine *m, uint32_t seed)
+{
+    random_loop r = draw_loop(seed);
+    hart *h = m->f.h;
+    for (uint32_t i = 0; i < DATA_BYTES; i += 4) {
+        const float number = ldexpf((float)(int32_t)(seed * i * 2654435761u), -40);
+        assert_true(hart_memory_write(m->f.memory, DATA + i, &number, sizeof number));
+    }
+    const float infinite = INFINITY;
+    if (draw(&r, 4) == 0)
+        assert_true(hart_memory_write(m->f.memory, DATA + 4 * draw(&r, 0x400), &infinite, 4));
+    put_random_tables(&m->f, r);
+    hart_set_return(h, m->f.end);
+    set_registers(h, WEIGHTS, SCALES, 1 + draw(&r, 8));
+    h->x[20] = draw(&r, 8) ? DATA + 256 * draw(&r, 16) : DATA + DATA_BYTES - 64 * draw(&r, 64);
+    h->x[12] = draw(&r, 8) ? SCALES : DATA + 64 * draw(&r, 64);
+    h->x[24] = 256;
+}
+
+static void random_tables_do_what_single_instructions_do(void **state)
+{
+    (void)state;
+    static const uint64_t limits[] = {3000, 7, 31};
+    const uint32_t loops = getenv("LUTRA_TEST_QUICK") ? 300 : 3000;
+    unsigned ends[HART_STOP_OBSERVER + 1] = {0};
+    for (uint32_t seed = 1; seed <= loops; seed++) {
+        loop_machine m[2] = {loop_machine_create(), loop_machine_create()};
+        for (unsigned k = 0; k < 2; k++)
+            set_up_random_tables(&m[k], seed);
+        ends[compare(&m[0], &m[1], limits[seed % 3])]++;
+        loop_machine_destroy(&m[0]);
+        loop_machine_destroy(&m[1]);
+    }
+    assert_true(ends[HART_STOP_RETURN] > loops / 4);
+    assert_true(ends[HART_STOP_FAULT] > loops / 16);
+}
+
 // x8 loads, x15 what it advances by: 0 at first, until all is decoded and remembered, then x17.
 static void put_leaping_loop(fixture *f, bool shifted)
 {
@@ -621,6 +683,7 @@ int main(void)
         cmocka_unit_test(layers_do_what_single_instructions_do),
         cmocka_unit_test(random_loops_do_what_single_instructions_do),
         cmocka_unit_test(random_rows_do_what_single_instructions_do),
+        cmocka_unit_test(random_tables_do_what_single_instructions_do),
         cmocka_unit_test(random_operations_do_what_single_instructions_do),
         cmocka_unit_test(leaps_across_all_addresses_fault),
     };
