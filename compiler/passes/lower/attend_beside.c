@@ -48,14 +48,15 @@ dealing beside_deal(const beside *b, const strip_work *work, ir_value *round, in
     return d;
 }
 
-// What a piece gives stays in lanes of its query.
-static void work_beside(const beside *b, const strip_work *work, const strip_piece *p)
+static void work_in_lanes(const beside *b, const strip_work *work, const strip_piece *p,
+                          bool is_beside)
 {
     lowering *l = b->l;
     ir_value *zero = low_index(l, 0);
     low_loop strip;
     low_strip_begin(l, &strip, p->count, "f32", 0, NULL);
-    ir_set_boolean(strip.op, "beside", true);
+    if (is_beside)
+        ir_set_boolean(strip.op, "beside", true);
     ir_value *y = work->compute(b->of, p->query, low_add(l, p->column, strip.counter));
     ir_value *before = low_vload(l, b->across, p->query, zero, 1);
     low_vstore(l, low_binary(l, work->by, before, y), b->across, p->query, zero, 1);
@@ -66,7 +67,12 @@ void beside_deal_out(dealing *d)
 {
     d->seen++;
     for (; d->done < d->count && d->seen * d->count >= (d->done + 1) * d->products; d->done++)
-        work_beside(&d->with, d->work, &d->pieces[d->done]);
+        work_in_lanes(&d->with, d->work, &d->pieces[d->done], true);
+}
+
+void beside_in_lanes(const beside *b, const strip_work *work, const strip_piece *p)
+{
+    work_in_lanes(b, work, p, false);
 }
 
 ir_value *beside_alone(const beside *b, const strip_work *work, const strip_piece *p)
@@ -87,14 +93,26 @@ void beside_begin_lanes(const beside *b, const strip_work *work, ir_value *query
     low_fill(l, b->across, query, low_index(l, 0), low_index(l, b->lanes), work->none);
 }
 
-void beside_add_lanes(const beside *b, const strip_work *work, ir_value *cells, ir_value *query)
+static void reduce_lanes(const beside *b, const strip_work *work, ir_value *cells, ir_value *query,
+                         bool adds)
 {
     lowering *l = b->l;
     ir_value *zero = low_index(l, 0);
     low_loop strip;
     low_strip_begin(l, &strip, low_index(l, b->lanes), "f32", 0, NULL);
-    ir_value *y = low_vload(l, b->across, query, strip.counter, 1);
-    y = low_binary(l, work->by, low_load(l, cells, zero, query), low_reduce(l, y, work->name));
+    ir_value *y = low_reduce(l, low_vload(l, b->across, query, strip.counter, 1), work->name);
+    if (adds)
+        y = low_binary(l, work->by, low_load(l, cells, zero, query), y);
     low_store(l, y, cells, zero, query);
     low_loop_end(l, &strip, NULL);
+}
+
+void beside_add_lanes(const beside *b, const strip_work *work, ir_value *cells, ir_value *query)
+{
+    reduce_lanes(b, work, cells, query, true);
+}
+
+void beside_end_lanes(const beside *b, const strip_work *work, ir_value *cells, ir_value *query)
+{
+    reduce_lanes(b, work, cells, query, false);
 }

@@ -51,8 +51,11 @@ dealing beside_deal(const beside *b, const strip_work *work, ir_value *round, in
 // Behind a product: the pieces whose turn it is.
 void beside_deal_out(dealing *d);
 
-// Of keys that are no piece of a round.
+// Of keys that are no piece of a round; the other one leaves what that gives in the query's lanes,
+// as pieces do.
 ir_value *beside_alone(const beside *b, const strip_work *work, const strip_piece *p);
+void beside_in_lanes(const beside *b, const strip_work *work, const strip_piece *p);
 void beside_begin_lanes(const beside *b, const strip_work *work, ir_value *query);
-// A query's cell, and what pieces left in its lanes.
+// A query's cell becomes what is in its lanes, or that together with what it was.
+void beside_end_lanes(const beside *b, const strip_work *work, ir_value *cells, ir_value *query);
 void beside_add_lanes(const beside *b, const strip_work *work, ir_value *cells, ir_value *query);

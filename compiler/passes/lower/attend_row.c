@@ -306,10 +306,13 @@ static void weigh_first(row_attention *t)
     ir_value *count = t->strips.across ? low_min(l, seen, low_index(l, t->round)) : seen;
     for (unsigned q = 0; q < t->queries; q++) {
         strip_piece first = {low_index(l, q), zero, count};
-        if (t->strips.across)
+        if (t->strips.across) {
             beside_begin_lanes(&t->strips, &weighing, first.query);
-        low_store(l, beside_alone(&t->strips, &weighing, &first), t->memory.sums, zero,
-                  first.query);
+            beside_in_lanes(&t->strips, &weighing, &first);
+        } else {
+            low_store(l, beside_alone(&t->strips, &weighing, &first), t->memory.sums, zero,
+                      first.query);
+        }
         few_end_weights(&t->head[q / t->count], &t->block[q / t->count], q % t->count);
     }
 }
@@ -335,7 +338,7 @@ static void sum_values(row_attention *t)
     for (unsigned q = 0; q < t->queries; q++) {
         ir_value *query = low_index(l, q);
         if (t->strips.across)
-            beside_add_lanes(&t->strips, &weighing, t->memory.sums, query);
+            beside_end_lanes(&t->strips, &weighing, t->memory.sums, query);
         t->block[q / t->count].sum[q % t->count] = low_load(l, t->memory.sums, zero, query);
     }
 }
