@@ -301,6 +301,8 @@ static void write_exits(translation *t)
         t->vectors = e.before;
         if (e.kind == EXIT_EXACT)
             hart_native_if_exact(t, e.op, e.store);
+        if (e.kind == EXIT_ZEROS)
+            hart_native_if_zeros(t, &e);
         switch (e.kind) {
         case EXIT_TRANSFER: follow(t, e.op); break;
         case EXIT_BAD_ACCESS: report_bad_access(t, e.op); break;

@@ -23,6 +23,7 @@ const uint64_t hart_native_constants[CONSTANT_COUNT][4] = {
     [CONSTANT_LOWEST] = SAME(0x8000000080000000),
     [CONSTANT_HALF_MOST] = SAME(0x8effc0008effc000),
     [CONSTANT_HALF_LEAST] = SAME(0x70ffffff70ffffff),
+    [CONSTANT_ORDINARY] = SAME(0x7f0000007f000000),
 };
 
 // -------------------------------------------------------------- what is common
@@ -223,6 +224,15 @@ void hart_native_keep_rest(translation *t, unsigned reg, unsigned r, unsigned ch
     word(t, (uint32_t)at_v(t, r, host_bytes(t) * chunk));
 }
 
+void hart_native_ignore_rest(translation *t, unsigned reg, unsigned chunk, native_constant constant)
+{
+    if (!t->partial)
+        return;
+    masked_move(t, 0x6f, reg, hart_native_rest_mask(t, chunk), false);
+    byte(t, 5 | (reg & 7) << 3);
+    word(t, t->n->constants + 32 * (uint32_t)constant - (t->n->used + 4));
+}
+
 void hart_native_store_active(translation *t, unsigned reg, unsigned chunk)
 {
     masked_move(t, 0x7f, reg, ACTIVE, true);
@@ -402,6 +412,14 @@ static const vector_row rows[ISA_OPCODE_COUNT] = {
 bool hart_native_is_vector(unsigned opcode)
 {
     return rows[opcode].write != NULL;
+}
+
+void hart_native_if_zeros(translation *t, const exit_stub *e)
+{
+    t->shape = e->shape;
+    t->partial = e->masked;
+    hart_native_vector_if_zeros(t, e, &rows[e->op->in->opcode]);
+    t->partial = false;
 }
 
 bool hart_native_write_vector(translation *t, hart_op *op)

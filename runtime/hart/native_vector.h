@@ -36,6 +36,9 @@ vector_form hart_native_vector_configuration, hart_native_vector_unit_stride,
     hart_native_vector_from_integer, hart_native_vector_from_half, hart_native_vector_to_half,
     hart_native_vector_half_sum, hart_native_vector_sign;
 
+// hart_native_if_zeros of results of this row.
+void hart_native_vector_if_zeros(translation *t, const exit_stub *e, const vector_row *row);
+
 // Their options.
 enum { STORES = 8 }; // option of memory forms, beside the element's width or the registers
 enum { TO_PRODUCT = 1, SUBTRACTED = 2 }; // options: d is a factor, and a added; the product is not
@@ -85,6 +88,7 @@ typedef enum native_constant {
     CONSTANT_LOWEST,     // integer of 32 bits
     CONSTANT_HALF_MOST,  // twice the largest f32 that is surely no infinite f16
     CONSTANT_HALF_LEAST, // twice the smallest that is a normal f16, less 1
+    CONSTANT_ORDINARY,   // twice an f32 that is neither
     CONSTANT_COUNT
 } native_constant;
 extern const uint64_t hart_native_constants[CONSTANT_COUNT][4];
@@ -181,6 +185,10 @@ static inline unsigned host_bytes(const translation *t)
 
 // Elements behind vl become those of vector register r: for code that does not compute all.
 void hart_native_keep_rest(translation *t, unsigned reg, unsigned r, unsigned chunk);
+
+// Elements behind vl become those of the constant, likewise: no check minds them.
+void hart_native_ignore_rest(translation *t, unsigned reg, unsigned chunk,
+                             native_constant constant);
 
 // ---- held vectors
 // Of a host vector of vector register r and those behind it.

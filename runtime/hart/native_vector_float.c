@@ -68,6 +68,7 @@ static void require_finite(translation *t, hart_op *op, results r, bool normal)
     for (unsigned c = 0; c < r.count; c++) {
         const unsigned reg = c == 0 ? CHECK : NEXT;
         on_registers(t, ADD_32, reg, r.first + c, r.first + c);
+        hart_native_ignore_rest(t, reg, c, CONSTANT_ORDINARY);
         if (normal)
             on_registers(t, SUBTRACT_32, reg, reg, CONSTANT_HELD);
         if (c > 0)
@@ -89,6 +90,56 @@ static void require_range(translation *t, hart_op *op, results r, bool normal)
     arrive(t, not_raised);
     require_finite(t, op, r, true);
     arrive(t, done);
+    exit_stub *e = &t->exits[t->exit_count - 1];
+    e->kind = EXIT_ZEROS;
+    e->first = (uint8_t)r.first;
+    e->store = t->n->used;
+}
+
+// A host vector of ones where the product of which a result consists has a factor 0.
+static void find_zeros(translation *t, const exit_stub *e, const vector_row *row, unsigned c)
+{
+    enum { ZERO = CONSTANT_HELD, SECOND_IS = 12, EQUAL_TO = M0F | 0xc2 };
+    const hart_op *op = e->op;
+    const bool adds_to_rs2 = row->write == hart_native_vector_multiply_add && row->option;
+    on_memory(t, EQUAL_TO, NEXT, ZERO, at_v(t, adds_to_rs2 ? op->rd : op->rs2, host_bytes(t) * c));
+    byte(t, 0);
+    if (row->source == SOURCE_NONE)
+        return;
+    if (row->source == SOURCE_V)
+        on_memory(t, EQUAL_TO, SECOND_IS, ZERO, at_v(t, op->rs1, host_bytes(t) * c));
+    else
+        on_registers(t, EQUAL_TO, SECOND_IS, ZERO, SCALAR);
+    byte(t, 0);
+    on_registers(t, VECTOR_OR, NEXT, NEXT, SECOND_IS);
+}
+
+void hart_native_vector_if_zeros(translation *t, const exit_stub *e, const vector_row *row)
+{
+    enum { GOOD = 11, FINITE = 12 };
+    const unsigned vectors = vectors_of(t, e->op, row);
+    t->wide = is_wide(hart_native_chunks_of(t, e->op, row));
+    on_registers(t, VECTOR_XOR, CONSTANT_HELD, CONSTANT_HELD, CONSTANT_HELD);
+    for (unsigned c = 0; c < vectors; c++) {
+        find_zeros(t, e, row, c);
+        on_registers(t, ADD_32, CHECK, e->first + c, e->first + c);
+        on_constant(t, MOST_32, FINITE, CHECK, CONSTANT_FINITE);
+        on_constant(t, COMPARE_EQUAL_32, FINITE, FINITE, CONSTANT_FINITE);
+        on_constant(t, SUBTRACT_32, CHECK, CHECK, CONSTANT_SMALLEST);
+        on_constant(t, MOST_32, CHECK, CHECK, CONSTANT_NORMAL);
+        on_constant(t, COMPARE_EQUAL_32, CHECK, CHECK, CONSTANT_NORMAL);
+        on_registers(t, VECTOR_OR, CHECK, CHECK, NEXT);
+        on_registers(t, VECTOR_AND, c == 0 ? GOOD : CHECK, CHECK, FINITE);
+        hart_native_ignore_rest(t, c == 0 ? GOOD : CHECK, c, CONSTANT_ONES);
+        if (c > 0)
+            on_registers(t, VECTOR_AND, GOOD, GOOD, CHECK);
+    }
+    on_registers(t, M0F | 0x50, RAX, 0, GOOD); // move mask
+    with_immediate(t, NARROW, 7, RAX, t->wide ? 0xff : 0xf);
+    t->wide = false;
+    const uint32_t others = jump_if(t, NOT_EQUAL);
+    jump_to_offset(t, e->store);
+    arrive(t, others);
 }
 
 static void store_results(translation *t, const hart_op *op, results r)
@@ -291,6 +342,7 @@ bool hart_native_vector_extreme(translation *t, hart_op *op, const vector_row *r
         on_registers(t, ADD_32, b, b, b);
         on_registers(t, MOST_32, a, a, b);
         on_constant(t, SUBTRACT_32, c == 0 ? CHECK : NEXT, a, CONSTANT_TWOS);
+        hart_native_ignore_rest(t, c == 0 ? CHECK : NEXT, c, CONSTANT_ORDINARY);
         if (c > 0)
             on_registers(t, MOST_32, CHECK, CHECK, NEXT);
     }

@@ -26,6 +26,7 @@ typedef enum exit_kind {
     EXIT_BAD_ACCESS,
     EXIT_HANDLER, // calls the record's handler and comes back
     EXIT_EXACT,   // the same, unless the float result at hand proves to be exact
+    EXIT_ZEROS,   // the same, unless results of vectors that are not normal have a factor 0
     EXIT_STEP,    // calls the handler, and goes on with the step of the next record
     EXIT_IDLE,    // does nothing: vl is 0
     EXIT_LENGTH,  // vector instructions that may have to leave elements behind vl alone
@@ -45,6 +46,7 @@ typedef struct exit_stub {
     uint32_t from;  // end of the distance that leads there
     uint32_t back;  // behind the instruction
     uint32_t store; // where it stores its result
+    uint8_t first;  // host register of the first result
     uint32_t shape; // that is expected
     hart_op *op;
     const hart_op *end; // EXIT_LENGTH: behind the instructions
@@ -139,6 +141,9 @@ bool hart_native_write_move(translation *t, hart_op *op);
 // ---- native_vector.c
 bool hart_native_write_vector(translation *t, hart_op *op);
 bool hart_native_is_vector(unsigned opcode); // that knows what is held
+// Goes on where results are stored if those that are not normal are those of a factor 0, which are
+// exact.
+void hart_native_if_zeros(translation *t, const exit_stub *e);
 // No vector is held, and the upper halves of host registers are clean, for code that knows none.
 void hart_native_leave_vectors(translation *t);
 // What is held becomes this.
