@@ -322,6 +322,8 @@ static void write_call(translation *t, hart_op *op)
         hart_native_write_prefetch(t, op->in->rs1, op->in->imm, t->n->lut->tile_bytes);
         return;
     }
+    if (hart_native_is_configured(t, op))
+        return;
     if (!hart_native_is_vector(opcode) || hart_native_configures(opcode))
         end_straight(t, op);
     if (!hart_native_is_vector(opcode))

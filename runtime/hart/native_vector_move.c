@@ -38,6 +38,41 @@ static void store_constant(translation *t, bool wide, size_t member, uint32_t va
     word(t, value);
 }
 
+// Whether neither vtype, vl nor vstart changes by the instruction.
+static bool keeps_configuration(unsigned opcode)
+{
+    const char *extension = isa_rows[opcode].extension;
+    return hart_native_is_integer(opcode) || hart_op_is_direct(opcode) ||
+           (hart_native_is_vector(opcode) && !hart_native_configures(opcode)) ||
+           strcmp(extension, "Xlut") == 0 || strcmp(extension, "F") == 0;
+}
+
+// What is as this vsetvli leaves it, since another one of the stretch.
+typedef enum configured { NOTHING, TYPE, TYPE_AND_LENGTH } configured;
+
+static configured find_configured(const translation *t, const hart_op *op)
+{
+    const isa_instruction *in = &hart_op_details(op)->in;
+    bool same = in->opcode == ISA_VSETVLI && in->rs1 != 0 && in->rd == 0;
+    for (const hart_op *o = op; o-- > t->start; same &= o->rd != in->rs1) {
+        const isa_instruction *before = &hart_op_details(o)->in;
+        if (hart_native_configures(before->opcode)) {
+            if (before->opcode == ISA_VSETVL || before->imm != in->imm)
+                return NOTHING;
+            same &= before->opcode == in->opcode && before->rs1 == in->rs1 && o->rd != in->rs1;
+            return same ? TYPE_AND_LENGTH : TYPE;
+        }
+        if (!keeps_configuration(before->opcode))
+            return NOTHING;
+    }
+    return NOTHING;
+}
+
+bool hart_native_is_configured(const translation *t, const hart_op *op)
+{
+    return hart_native_configures(op->in->opcode) && find_configured(t, op) == TYPE_AND_LENGTH;
+}
+
 // rax = vl, at most `longest`; hart.full follows from what was asked for.
 static void limit_length(translation *t, uint32_t shape, uint32_t longest)
 {
@@ -66,6 +101,16 @@ static void write_length(translation *t, const isa_instruction *in, vector_shape
     store_constant(t, NARROW, offsetof(hart, full), is_full ? s.shape : HART_NOT_FULL);
 }
 
+static void write_type(translation *t, const isa_instruction *in, uint32_t shape)
+{
+    store_constant(t, WIDE, offsetof(hart, vstart), 0);
+    store_constant(t, NARROW, offsetof(hart, shape), shape);
+    byte(t, 0x66); // 16 bits
+    with_memory(t, NARROW, 0xc7, 0, RSI, offsetof(hart, vma));
+    byte(t, (uint8_t)in->imm >> 7 & 1);
+    byte(t, (uint8_t)in->imm >> 6 & 1);
+}
+
 bool hart_native_vector_configuration(translation *t, hart_op *op, const vector_row *row)
 {
     (void)row;
@@ -77,12 +122,8 @@ bool hart_native_vector_configuration(translation *t, hart_op *op, const vector_
         return false;
     write_length(t, in, s);
     with_memory(t, WIDE, 0x89, RAX, RSI, offsetof(hart, vl));
-    store_constant(t, WIDE, offsetof(hart, vstart), 0);
-    store_constant(t, NARROW, offsetof(hart, shape), s.shape);
-    byte(t, 0x66); // 16 bits
-    with_memory(t, NARROW, 0xc7, 0, RSI, offsetof(hart, vma));
-    byte(t, (uint8_t)in->imm >> 7 & 1);
-    byte(t, (uint8_t)in->imm >> 6 & 1);
+    if (find_configured(t, op) == NOTHING)
+        write_type(t, in, s.shape);
     t->held = NO_REGISTER;
     if (in->rd) {
         with_memory(t, WIDE, 0x89, RAX, RSI, at_x(in->rd));

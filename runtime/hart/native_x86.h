@@ -149,6 +149,8 @@ void hart_native_leave_vectors(translation *t);
 // What is held becomes this.
 void hart_native_hold_again(translation *t, const held_vectors *wanted);
 bool hart_native_configures(unsigned opcode); // writes vtype
+// Whether the instruction configures what is configured so already.
+bool hart_native_is_configured(const translation *t, const hart_op *op);
 // The mask that code for any vl assumes.
 void hart_native_write_mask(translation *t);
 // What hart.shape will probably be at this record.
