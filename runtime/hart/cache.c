@@ -133,6 +133,7 @@ void hart_flush_code(hart *h)
     free_pages(cache);
     forget_jumps(cache);
     hart_native_flush(h);
+    h->operand_changes++;
     h->unlinked = NULL;
     h->paused = NULL;
 }

@@ -64,6 +64,18 @@ typedef struct hart_segment {
 // Mapped segments in address order; valid until the next mapping.
 const hart_segment *hart_memory_segments(const hart_memory *m, size_t *count);
 
+// Where the memory that a loop of Xlut instructions works on may be, as found last: see
+// xlut_loop.c.
+enum { HART_ROOMS = 32, HART_ROOM_SPANS = 4 };
+typedef struct hart_room {
+    const void *loop;
+    uint64_t count, changes; // rounds; hart.operand_changes
+    uint32_t lasting;        // tiles that are loaded from where nobody writes
+    struct {
+        uint64_t lowest, room; // from `lowest` on, no further than `room`
+    } span[HART_ROOM_SPANS];
+} hart_room;
+
 // ----------------------------------------------------------------------- hart
 
 enum { HART_MAX_VLEN = 1024 };
@@ -159,7 +171,9 @@ struct hart {
     hart_op *paused;          // behind the one instruction that is being executed; NULL: none is
     void *paused_step;        // its own step
     hart_segment operands[3]; // of Xlut: see xlut.c
-    uint32_t full;            // shape if vl is the longest and vstart is 0, or else HART_NOT_FULL
+    uint64_t operand_changes; // how often these have changed, or code has
+    hart_room rooms[HART_ROOMS];
+    uint32_t full; // shape if vl is the longest and vstart is 0, or else HART_NOT_FULL
     uint64_t reservation, reserved_value; // of LR; reservation 1: none
     uint8_t reservation_bits;
     hart_native *native; // NULL: no machine code is made

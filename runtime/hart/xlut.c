@@ -20,6 +20,7 @@ static void remember(hart *h, uint64_t address)
         if (s[i].access & HART_WRITE)
             h->operands[VARIABLE_TOO] = h->operands[VARIABLE];
         h->operands[s[i].access & HART_WRITE ? VARIABLE : CONSTANT] = s[i];
+        h->operand_changes++;
     }
 }
 
@@ -77,6 +78,7 @@ void hart_settle_tiles(hart *h)
         lut_own(h->lut, UINT32_MAX);
     for (unsigned i = 0; i < SEGMENTS; i++)
         h->operands[i] = (hart_segment){0};
+    h->operand_changes++;
 }
 
 const hart_handler_row hart_xlut_rows[] = {

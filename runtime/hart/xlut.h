@@ -6,7 +6,7 @@
 // Of hart.operands: memory that the guest only reads, that it writes, and other that it writes.
 enum { CONSTANT, VARIABLE, VARIABLE_TOO, SEGMENTS };
 
-static inline bool lies_in(const hart_segment *s, uint64_t address, uint32_t bytes)
+static inline bool lies_in(const hart_segment *s, uint64_t address, uint64_t bytes)
 {
     uint64_t offset = address - s->address;
     return offset < s->size && bytes <= s->size - offset;

@@ -288,6 +288,7 @@ static bool list_changes(const round_state *r, run_loop *loop)
         run_change *c = &loop->change[loop->changes++];
         *c = (run_change){.reg = reg, .at = r->x[reg].at, .offset = r->x[reg].offset};
         even &= add_advances(r, c->at, &c->advance);
+        c->steady = c->at.base == reg && c->at.index == 0 && c->advance.reg == 0;
     }
     return even;
 }
@@ -329,6 +330,9 @@ void hart_xlut_prepare_loop(hart_xlut_run *run, run_loop *loop, const lut_unit *
     if (loop->is_even)
         hart_xlut_finish_draft(&r.draft, loop, u);
     list_loads(&r, loop);
+    loop->steady = loop->stride == 0 && loop->narrow == 0 && loop->spans <= HART_ROOM_SPANS;
+    for (unsigned i = 0; i < loop->spans; i++)
+        loop->steady &= loop->span[i].advance.reg == 0;
     loop->less = run->ops[loop->branch].kind == RUN_LESS;
     loop->leaves_last = r.filled != 0;
     loop->is_even &= loop->strips > 0 || !loop->leaves_last;

@@ -54,6 +54,58 @@ static inline bool find_spans(const hart *h, const run_loop *loop, uint64_t coun
     return true;
 }
 
+// The memory of a steady loop that has so many rounds, and wherever else in its segment each span
+// may be. False: not in one of the segments that are remembered.
+static bool find_room(const hart *h, const run_loop *loop, uint64_t count, hart_room *room)
+{
+    *room = (hart_room){.loop = loop, .changes = h->operand_changes};
+    for (unsigned i = 0; i < loop->spans; i++) {
+        const run_span *s = &loop->span[i];
+        const int64_t distance = (int64_t)(count - 1) * s->advance.constant;
+        const int64_t low = s->low + (distance < 0 ? distance : 0);
+        const uint64_t bytes =
+            (uint64_t)(s->high - s->low) + (uint64_t)(distance < 0 ? -distance : distance);
+        const uint64_t first = sum_of(h, s->at) + (uint64_t)low;
+        unsigned k = s->written ? VARIABLE : CONSTANT;
+        while (k < SEGMENTS && !lies_in(&h->operands[k], first, bytes))
+            k++;
+        if (k == SEGMENTS || (s->advance.constant & (int32_t)(s->alignment - 1)) != 0)
+            return false;
+        room->lasting |= k == CONSTANT ? s->tiles : 0;
+        room->span[i].lowest = h->operands[k].address - (uint64_t)low;
+        room->span[i].room = h->operands[k].size - bytes;
+    }
+    room->count = count;
+    return true;
+}
+
+// Enters where the spans are. False: not where they may be, or misaligned.
+static inline bool have_room(const hart *h, const run_loop *loop, const hart_room *room, rounds *r)
+{
+    for (unsigned i = 0; i < loop->spans; i++) {
+        const run_span *s = &loop->span[i];
+        const uint64_t at = sum_of(h, s->at);
+        if (at - room->span[i].lowest > room->span[i].room ||
+            ((at + (uint64_t)(int64_t)s->aligned) & (s->alignment - 1)) != 0)
+            return false;
+        r->loop.span[i] = h->memory_base + at;
+        r->loop.advance[i] = s->advance.constant;
+    }
+    r->loop.count = room->count;
+    r->lasting = room->lasting;
+    return true;
+}
+
+// The same as find_spans, mostly with a comparison for each span.
+static inline bool find_steady_spans(hart *h, const run_loop *loop, uint64_t count, rounds *r)
+{
+    hart_room *room = &h->rooms[((uintptr_t)loop / sizeof *loop) % HART_ROOMS];
+    if (room->loop == loop && room->count == count && room->changes == h->operand_changes &&
+        have_room(h, loop, room, r))
+        return true;
+    return find_room(h, loop, count, room) && have_room(h, loop, room, r);
+}
+
 // Whether registers hold no more than the loop was understood for.
 static inline bool is_as_understood(const hart *h, const run_loop *loop)
 {
@@ -129,10 +181,10 @@ static inline void refer_to(lut_unit *u, const run_op *op, const uint8_t *place)
     u->half_references = (u->half_references & ~tile) | (op->half ? tile : 0);
 }
 
-static inline void advance_spans(const run_loop *loop, rounds *r)
+static inline void advance_spans(const run_loop *loop, uint64_t count, rounds *r)
 {
     for (unsigned i = 0; i < loop->spans; i++)
-        r->loop.span[i] += r->loop.advance[i];
+        r->loop.span[i] += (int64_t)count * r->loop.advance[i];
 }
 
 // An lmma may have settled what was loaded in the round before.
@@ -148,7 +200,7 @@ static void execute_round(lut_unit *u, const hart_xlut_run *run, const run_loop 
         else if (op->kind == RUN_DEQUANTIZE || op->kind == RUN_OFFSET)
             execute_function(u, op, r);
     }
-    advance_spans(loop, r);
+    advance_spans(loop, 1, r);
 }
 
 // All rounds of tables. They are written again and again: nobody sees them but for the last.
@@ -161,19 +213,19 @@ static void build_tables(lut_unit *u, const hart_xlut_run *run, const run_loop *
             lut_forget(u, op->rd);
             op->build(u, op->in, at_place(r, op->place[0]), at_place(r, op->place[1]), left > 1);
         }
-        advance_spans(loop, r);
+        advance_spans(loop, 1, r);
     }
 }
 
 // All rounds as strips.
-static bool execute_strips(lut_unit *u, const run_loop *loop, const rounds *r)
+static bool execute_strips(lut_unit *u, const run_loop *loop, rounds *r)
 {
     if (!hart_xlut_execute_strips(u, loop, &r->loop))
         return false;
     refer_to_loaded(u, loop);
+    advance_spans(loop, r->loop.count - 1, r);
     for (const run_load *l = loop->load; l < loop->load + loop->loads; l++)
-        u->at[l->tile] =
-            at_place(r, l->from) + (int64_t)(r->loop.count - 1) * r->loop.advance[l->from.span];
+        u->at[l->tile] = at_place(r, l->from);
     return true;
 }
 
@@ -183,8 +235,9 @@ static void change_registers(hart *h, const run_loop *loop, uint64_t count)
     uint64_t value[MOST_CHANGES];
     for (unsigned i = 0; i < loop->changes; i++) {
         const run_change *c = &loop->change[i];
-        value[i] = sum_of(h, c->at) + (uint64_t)(int64_t)c->offset +
-                   (count - 1) * (uint64_t)advance_of(h, c->advance);
+        value[i] = c->steady ? h->x[c->reg] + count * (uint64_t)(int64_t)c->offset
+                             : sum_of(h, c->at) + (uint64_t)(int64_t)c->offset +
+                                   (count - 1) * (uint64_t)advance_of(h, c->advance);
     }
     for (unsigned i = 0; i < loop->changes; i++)
         h->x[loop->change[i].reg] = value[i];
@@ -207,8 +260,10 @@ bool hart_xlut_execute_loop(hart *h, const hart_xlut_run *run, const run_loop *l
     hart_op *branch = run->first + loop->branch;
     rounds r;
     const uint64_t count = count_rounds(h, loop, branch, run->first + loop->first);
-    if (count < 2 || !is_as_understood(h, loop) ||
-        !find_spans(h, loop, count - loop->leaves_last, &r))
+    const uint64_t executed = count - loop->leaves_last;
+    if (count < 2 ||
+        !(loop->steady ? find_steady_spans(h, loop, executed, &r)
+                       : is_as_understood(h, loop) && find_spans(h, loop, executed, &r)))
         return false;
     if (loop->builds) {
         lut_settle(h->lut, *passing);

@@ -100,6 +100,7 @@ typedef struct run_change {
     run_pair at;
     int32_t offset;
     run_advance advance;
+    bool steady; // itself and a constant
 } run_change;
 
 // Strips of a loop while its round is followed: lmma form groups, which begin with a start or with
@@ -156,6 +157,7 @@ typedef struct run_loop {
     bool less;              // the branch is a blt
     bool leaves_last;       // round to be executed singly, which leaves tiles as they have to be
     bool builds;            // tables that find their scales, and does nothing else
+    bool steady;            // memory is few spans that advance by constants
     int32_t advance;        // of what the branch compares
     unsigned spans, changes;
     run_span span[LUT_MOST_SPANS];

@@ -125,6 +125,7 @@ struct lut_unit {
     lut_move *(*choose_move)(const isa_instruction *in);
     lut_scale *(*choose_scale)(const lut_unit *u, const isa_instruction *in);
     lut_build *(*choose_build)(const lut_unit *u, const isa_instruction *in);
+    void (*copy_references)(lut_unit *u, uint32_t tiles); // lut_settle of references; NULL
     lut_strip_kernel *add_rows; // strips of rows of numbers in memory; NULL: none
     // Where each tile's bytes are: its place in `tiles`, or memory (see lut_refer). Sets of tiles,
     // a bit each: those in memory, those of them of which all behind half_bytes is 0 instead, those

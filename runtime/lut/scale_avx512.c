@@ -159,30 +159,48 @@ INLINE void copy_lines(uint8_t *to, const uint8_t *from, uint32_t bytes)
         _mm512_store_si512(to + i, _mm512_loadu_si512(from + i));
 }
 
+// What is behind a tile's half becomes 0.
+INLINE void clear_half(lut_unit *u, unsigned tile)
+{
+    for (uint32_t i = u->half_bytes; !(u->half_zero >> tile & 1) && i < u->tile_bytes; i += 64)
+        _mm512_store_si512(lut_tile(u, tile) + i, _mm512_setzero_si512());
+    u->half_zero |= 1u << tile;
+}
+
+INLINE void load_place(lut_unit *u, unsigned tile, const uint8_t *from, bool half)
+{
+    uint8_t *to = lut_tile(u, tile);
+    copy_lines(to, from, u->half_bytes);
+    if (half) {
+        clear_half(u, tile);
+    } else {
+        copy_lines(to + u->half_bytes, from + u->half_bytes, u->tile_bytes - u->half_bytes);
+        u->half_zero &= ~(1u << tile);
+    }
+}
+
 void lut_avx512_ld(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
-    const uint32_t half = u->half_bytes, tile = 1u << in->rd;
-    uint8_t *to = lut_tile(u, in->rd);
-    const uint8_t *from = memory->item[0].host[0];
-    copy_lines(to, from, half);
-    if (!in->half) {
-        copy_lines(to + half, from + half, u->tile_bytes - half);
-        u->half_zero &= ~tile;
-    } else if (!(u->half_zero & tile)) {
-        for (uint32_t i = half; i < u->tile_bytes; i += 64)
-            _mm512_store_si512(to + i, _mm512_setzero_si512());
-        u->half_zero |= tile;
+    load_place(u, in->rd, memory->item[0].host[0], in->half);
+}
+
+void lut_avx512_copy_references(lut_unit *u, uint32_t tiles)
+{
+    for (uint32_t left = tiles; left; left &= left - 1) {
+        const unsigned tile = (unsigned)__builtin_ctz(left);
+        load_place(u, tile, u->at[tile], u->half_references >> tile & 1);
+        u->at[tile] = lut_tile(u, tile);
     }
+    u->references &= ~tiles;
+    u->half_references &= ~tiles;
 }
 
 void lut_avx512_zero(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
     (void)memory;
-    const uint32_t tile = 1u << in->rd, bytes = u->half_zero & tile ? u->half_bytes : u->tile_bytes;
-    uint8_t *to = lut_tile(u, in->rd);
-    for (uint32_t i = 0; i < bytes; i += 64)
-        _mm512_store_si512(to + i, _mm512_setzero_si512());
-    u->half_zero |= tile;
+    for (uint32_t i = 0; i < u->half_bytes; i += 64)
+        _mm512_store_si512(lut_tile(u, in->rd) + i, _mm512_setzero_si512());
+    clear_half(u, in->rd);
 }
 
 // Rows of an operand, or those that lie `stride` apart.

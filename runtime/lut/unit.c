@@ -158,6 +158,7 @@ lut_unit *lut_unit_create_with(uint32_t m, uint32_t n, lut_host host)
         u->choose_move = lut_avx512_choose_move;
         u->choose_scale = lut_avx512_choose_scale;
         u->choose_build = lut_avx512_choose_build;
+        u->copy_references = lut_avx512_copy_references;
         u->add_rows = lut_avx512_rows_kernel(u);
     }
 #endif
@@ -175,6 +176,10 @@ void lut_unit_destroy(lut_unit *u)
 
 void lut_settle_references(lut_unit *u, uint32_t tiles)
 {
+    if (u->copy_references) {
+        u->copy_references(u, u->references & tiles);
+        return;
+    }
     for (uint32_t left = u->references & tiles; left; left &= left - 1) {
         isa_instruction ld = {.opcode = ISA_LUT_LD, .rd = (uint8_t)__builtin_ctz(left)};
         lut_operands memory;

@@ -14,6 +14,7 @@ lut_strip_kernel *lut_avx512_strip_kernel(const lut_unit *u, const isa_instructi
 lut_strip_kernel *lut_avx512_rows_kernel(const lut_unit *u);
 lut_move *lut_avx512_choose_move(const isa_instruction *in);
 lut_scale *lut_avx512_choose_scale(const lut_unit *u, const isa_instruction *in);
+void lut_avx512_copy_references(lut_unit *u, uint32_t tiles);
 lut_build *lut_avx512_choose_build(const lut_unit *u, const isa_instruction *in);
 // lmma by the function of lut_host, no tile that it reads being a reference.
 lut_kernel lut_settled_lmma;
