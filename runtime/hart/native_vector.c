@@ -321,6 +321,7 @@ static const vector_row rows[ISA_OPCODE_COUNT] = {
     PLAIN(VSETIVLI, configuration, NONE, 0),
     ROWS_MEMORY(VLE, 0),
     ROWS_MEMORY(VSE, STORES),
+    PLAIN(VLSE32_V, strided, NONE, 0),
     ROWS_WHOLE(1),
     ROWS_WHOLE(2),
     ROWS_WHOLE(4),

@@ -26,13 +26,13 @@ struct vector_row {
 
 // ---- native_vector_move.c, native_vector_integer.c, native_vector_float.c
 vector_form hart_native_vector_configuration, hart_native_vector_unit_stride,
-    hart_native_vector_whole_transfer, hart_native_vector_whole_move, hart_native_vector_copies,
-    hart_native_vector_first_to_integer, hart_native_vector_first_to_float,
-    hart_native_vector_binary, hart_native_vector_shift, hart_native_vector_fused,
-    hart_native_vector_widening, hart_native_vector_extension, hart_native_vector_compare,
-    hart_native_vector_merge, hart_native_vector_gather, hart_native_vector_sum,
-    hart_native_vector_product, hart_native_vector_multiply_add, hart_native_vector_extreme,
-    hart_native_vector_float_compare, hart_native_vector_to_integer,
+    hart_native_vector_strided, hart_native_vector_whole_transfer, hart_native_vector_whole_move,
+    hart_native_vector_copies, hart_native_vector_first_to_integer,
+    hart_native_vector_first_to_float, hart_native_vector_binary, hart_native_vector_shift,
+    hart_native_vector_fused, hart_native_vector_widening, hart_native_vector_extension,
+    hart_native_vector_compare, hart_native_vector_merge, hart_native_vector_gather,
+    hart_native_vector_sum, hart_native_vector_product, hart_native_vector_multiply_add,
+    hart_native_vector_extreme, hart_native_vector_float_compare, hart_native_vector_to_integer,
     hart_native_vector_from_integer, hart_native_vector_from_half, hart_native_vector_to_half,
     hart_native_vector_half_sum, hart_native_vector_sign;
 

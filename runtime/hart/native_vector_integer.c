@@ -191,6 +191,7 @@ void hart_native_store_wide_mask(translation *t, unsigned r, unsigned first, uns
 
 bool hart_native_vector_compare(translation *t, hart_op *op, const vector_row *row)
 {
+    enum { FIRST = 8 };
     const unsigned code = row->code[vector_sew(t)];
     const int lmul = vector_lmul(t);
     const unsigned chunks = code && op->in->vm ? hart_native_chunks_of_sources(t, op, row) : 0;
@@ -199,23 +200,27 @@ bool hart_native_vector_compare(translation *t, hart_op *op, const vector_row *r
         !are_apart(op->rd, 0, op->rs2, lmul) ||
         (row->source == SOURCE_V && !are_apart(op->rd, 0, op->rs1, lmul)))
         return false;
-    hart_native_require_shape(t, op);
-    hart_native_forget_vectors(t);
+    if (wide) {
+        hart_native_require_elements(t, op);
+    } else {
+        hart_native_require_shape(t, op);
+        hart_native_forget_vectors(t);
+    }
     t->wide = wide;
     hart_native_broadcast(t, op, row);
+    const unsigned first = wide ? hart_native_take_registers(t, chunks / 2) : 0;
     for (unsigned c = 0; c < chunks >> wide; c++) {
-        hart_native_with_second(t, op, row, LOAD, c, 0, c);
-        if (row->option & SWAPPED) {
-            on_memory(t, code, c, c, at_v(t, op->rs2, host_bytes(t) * c));
-        } else {
-            on_memory(t, LOAD, 8, 0, at_v(t, op->rs2, host_bytes(t) * c));
-            on_registers(t, code, c, 8, c);
-        }
+        const unsigned reg = first + c;
+        hart_native_with_second(t, op, row, LOAD, reg, 0, c);
+        if (row->option & SWAPPED)
+            on_vector(t, code, reg, reg, op->rs2, c);
+        else
+            on_registers(t, code, reg, in_register(t, FIRST, op->rs2, c), reg);
         if (row->option & INVERTED)
-            on_constant(t, VECTOR_XOR, c, c, CONSTANT_ONES);
+            on_constant(t, VECTOR_XOR, reg, reg, CONSTANT_ONES);
     }
     if (wide)
-        hart_native_store_wide_mask(t, op->rd, 0, chunks / 2);
+        hart_native_store_wide_mask(t, op->rd, first, chunks / 2);
     else
         hart_native_store_mask(t, op->rd, chunks);
     t->held = NO_REGISTER;

@@ -170,15 +170,21 @@ static void count_bytes(translation *t, bool stores, unsigned bytes)
     with_memory(t, WIDE, 0x01, RCX, RSI, counter);
 }
 
+// Where vl may be 0, no address matters then.
+static void exit_idle(translation *t, hart_op *op)
+{
+    if (!t->partial)
+        return;
+    with_memory(t, WIDE, 0x83, 7, RSI, offsetof(hart, vl)); // compare
+    byte(t, 0);
+    hart_native_exit_if(t, EQUAL, op, EXIT_IDLE);
+}
+
 // Within a page, so that a fault is that of the first element. `bytes` are whole chunks.
 static void write_transfer(translation *t, hart_op *op, bool stores, unsigned bytes)
 {
     enum { PAGE = 4096 };
-    if (t->partial) {
-        with_memory(t, WIDE, 0x83, 7, RSI, offsetof(hart, vl)); // compare
-        byte(t, 0);
-        hart_native_exit_if(t, EQUAL, op, EXIT_IDLE);
-    }
+    exit_idle(t, op);
     hart_native_address(t, op, 0);
     with_register(t, NARROW, 0x8b, RAX, R10);
     with_immediate(t, NARROW, 4, RAX, PAGE - 1);
@@ -203,6 +209,85 @@ bool hart_native_vector_unit_stride(translation *t, hart_op *op, const vector_ro
         return false;
     hart_native_require_elements(t, op);
     write_transfer(t, op, stores, VECTOR_CHUNK * chunks);
+    return true;
+}
+
+// code reg, first, [rax], [rax + rcx], [r10] or [r10 + rcx]
+static void on_element(translation *t, unsigned code, unsigned reg, unsigned first, unsigned k)
+{
+    const unsigned base = k < 2 ? RAX : R10;
+    vex(t, code, reg, first, false, base);
+    if (k % 2 == 0) {
+        byte(t, (reg & 7) << 3 | (base & 7));
+    } else {
+        byte(t, (reg & 7) << 3 | 4);
+        byte(t, RCX << 3 | (base & 7));
+    }
+}
+
+// Four words from rax on, rcx apart; r10 is behind two of them, and both move on.
+static void collect(translation *t, unsigned reg)
+{
+    enum { INSERT = P66 | M0F3A | 0x22 };
+    static const uint8_t move_on[] = {0x48, 0x8d, 0x04, 0x88,  // lea rax, [rax + 4 rcx]
+                                      0x4d, 0x8d, 0x14, 0x8a}; // lea r10, [r10 + 4 rcx]
+    on_element(t, MOVE_FROM_RAX, reg, 0, 0);
+    for (unsigned k = 1; k < 4; k++) {
+        on_element(t, INSERT, reg, reg, k);
+        byte(t, k);
+    }
+    for (size_t i = 0; i < sizeof move_on; i++)
+        byte(t, move_on[i]);
+}
+
+// Words a short way apart, all within a page: rax and r10 as `collect` needs them, rcx the stride.
+static void find_words(translation *t, hart_op *op, unsigned count)
+{
+    enum { PAGE = 4096 };
+    static const uint8_t find[] = {0x4a, 0x8d, 0x04, 0x12,  // lea rax, [rdx + r10]
+                                   0x4c, 0x8d, 0x14, 0x48}; // lea r10, [rax + 2 rcx]
+    hart_native_address(t, op, 0);
+    load_x(t, RCX, op->rs2);
+    with_immediate(t, WIDE, 7, RCX, PAGE);
+    hart_native_exit_if(t, ABOVE, op, EXIT_HANDLER);
+    with_register(t, WIDE, 0x69, RAX, RCX); // product
+    word(t, count - 1);
+    with_register(t, NARROW, 0x8b, RCX, R10);
+    with_immediate(t, NARROW, 4, RCX, PAGE - 1);
+    with_register(t, WIDE, 0x03, RAX, RCX);
+    with_immediate(t, WIDE, 7, RAX, PAGE - 4);
+    hart_native_exit_if(t, ABOVE, op, EXIT_HANDLER);
+    load_x(t, RCX, op->rs2);
+    for (size_t i = 0; i < sizeof find; i++)
+        byte(t, find[i]);
+}
+
+bool hart_native_vector_strided(translation *t, hart_op *op, const vector_row *row)
+{
+    enum { UPPER = 9, INSERT_HALF = P66 | M0F3A | 0x38 };
+    (void)row;
+    const int lmul = vector_lmul(t);
+    const unsigned chunks = vector_sew(t) == 2 ? hart_native_chunks(t, lmul) : 0;
+    if (!is_wide(chunks) || !op->in->vm || op->in->nf || !is_group(op->rd, lmul))
+        return false;
+    exit_idle(t, op);
+    hart_native_require_shape(t, op);
+    find_words(t, op, chunks * VECTOR_CHUNK / 4);
+    hart_native_site(t, op);
+    for (unsigned c = 0; c < chunks / 2; c++) {
+        t->wide = true;
+        const unsigned reg = hart_native_take_registers(t, 1);
+        t->wide = false;
+        collect(t, reg);
+        collect(t, UPPER);
+        t->wide = true;
+        on_registers(t, INSERT_HALF, reg, reg, UPPER);
+        byte(t, 1);
+        store_held(t, reg, op->rd, c);
+    }
+    hart_native_end_wide(t);
+    count_bytes(t, false, chunks * VECTOR_CHUNK);
+    t->held = NO_REGISTER;
     return true;
 }
 
@@ -259,6 +344,19 @@ bool hart_native_vector_copies(translation *t, hart_op *op, const vector_row *ro
     return true;
 }
 
+// Whatever vl is.
+static void require_type(translation *t, hart_op *op)
+{
+    if (t->known & KNOWN_ELEMENTS)
+        return;
+    with_memory(t, NARROW, 0x81, 7, RSI, offsetof(hart, shape)); // compare
+    word(t, t->shape);
+    hart_native_exit_if(t, NOT_EQUAL, op, EXIT_HANDLER);
+    with_memory(t, NARROW, 0x83, 7, RSI, offsetof(hart, vstart)); // compare
+    byte(t, 0);
+    hart_native_exit_if(t, NOT_EQUAL, op, EXIT_HANDLER);
+}
+
 // x[rd] = element 0
 bool hart_native_vector_first_to_integer(translation *t, hart_op *op, const vector_row *row)
 {
@@ -266,7 +364,7 @@ bool hart_native_vector_first_to_integer(translation *t, hart_op *op, const vect
     static const uint16_t codes[] = {TWO_BYTES | 0xbe, TWO_BYTES | 0xbf, 0x63, 0x8b};
     if (t->shape == 1 || op->rd == 0)
         return false;
-    hart_native_require_shape(t, op);
+    require_type(t, op);
     with_memory(t, WIDE, codes[vector_sew(t)], RAX, RSI, at_v(t, op->rs2, 0));
     store_rd(t, op);
     return true;
@@ -277,7 +375,7 @@ bool hart_native_vector_first_to_float(translation *t, hart_op *op, const vector
     (void)row;
     if (vector_sew(t) != 2 || t->shape == 1)
         return false;
-    hart_native_require_shape(t, op);
+    require_type(t, op);
     hart_native_find_nearest_even(t, op);
     with_memory(t, NARROW, 0x8b, RAX, RSI, at_v(t, op->rs2, 0));
     store_float(t, NARROW, op->rd);
