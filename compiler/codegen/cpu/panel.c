@@ -143,8 +143,8 @@ static void unit_steps(product *p, const row_block *b, LLVMValueRef unit_at, LLV
     LLVMValueRef offset = index_mul(e, unit, operands), panel = NULL;
     if (p->panelled)
         panel = byte_at(e, p->panel, index_mul(e, unit, p->fields * STEP_BYTES));
-    if (b->ahead)
-        prefetch(e, byte_at(e, unit_at, b->ahead), PREFETCH_FIRST);
+    for (unsigned i = 0; i < b->pieces; i++)
+        prefetch(e, byte_at(e, unit_at, b->ahead[i]), PREFETCH_FIRST);
     for (unsigned f = 0; f < p->fields; f++) {
         LLVMValueRef w[PRODUCT_MOST_VECTORS];
         step_weights(p, b, unit_at, panel, f, w);

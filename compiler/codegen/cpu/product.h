@@ -256,9 +256,10 @@ typedef struct row_block {
     const chunk *chunk;
     LLVMValueRef part;
     unsigned rows;
-    bool first;         // takes the weights apart
-    LLVMValueRef ahead; // from a unit to what comes closer; NULL: nothing
-    int64_t next;       // likewise, from scales of a group; 0: nothing
+    bool first;                                // takes the weights apart
+    LLVMValueRef ahead[2 * COLUMN_MOST_LINES]; // from a unit to what comes closer
+    unsigned pieces;                           // that do: a vector of a line each
+    int64_t next; // from scales of a group to those that come closer; 0: none do
     LLVMValueRef numbers[PRODUCT_MOST_ROWS], at[PRODUCT_MOST_ROWS];
 } row_block;
 void row_groups(product *p, const row_block *b, LLVMValueRef *results);

@@ -88,53 +88,95 @@ static void multiply_rows(product *p, row_block *b)
         store_to(e, y[i], stored_at(p, b, i), 4);
 }
 
-// While rows meet the units of a block, those of the next one come closer, a line with each unit:
-// rows and parts take turns. Several lines at once would keep what is needed now waiting.
-static LLVMValueRef next_line(const product *p, LLVMValueRef first, unsigned rows, int64_t next)
+// While rows meet the units of a block, those of the next one come closer, with each unit a line of
+// the part's columns: blocks of rows take turns, and several lines at once would keep what is
+// needed now waiting. `all`: there may be fewer blocks than lines; then they bring the others, too.
+static void next_lines(const product *p, row_block *b, LLVMValueRef first, bool all)
 {
     emitter *e = p->e;
-    LLVMValueRef number = LLVMBuildUDiv(e->builder, first, constant64(p, rows), "");
-    LLVMValueRef line = LLVMBuildURem(e->builder, number, constant64(p, p->g.lines), "");
-    return index_add(e, constant64(p, next), index_mul(e, line, COLUMN_TILES * COLUMN_LINE));
+    LLVMValueRef lines = constant64(p, p->g.lines), rows = constant64(p, b->rows);
+    LLVMValueRef number = LLVMBuildUDiv(e->builder, first, rows, "");
+    LLVMValueRef blocks = LLVMBuildUDiv(e->builder, p->rows, rows, "");
+    const unsigned vectors = all ? p->vectors : 1;
+    b->pieces = all ? p->g.lines * vectors : 1;
+    for (unsigned i = 0; i < b->pieces; i++) {
+        LLVMValueRef before = index_mul(e, blocks, i / vectors),
+                     turn = index_add(e, number, before);
+        LLVMValueRef line = LLVMBuildURem(e->builder, turn, lines, "");
+        LLVMValueRef at = index_mul(e, line, COLUMN_TILES * COLUMN_LINE);
+        at = index_add(e, at, constant64(p, b->next + i % vectors * p->bytes));
+        LLVMValueRef wanted = LLVMBuildICmp(e->builder, LLVMIntSLT, before, lines, "");
+        b->ahead[i] = LLVMBuildSelect(e->builder, wanted, at, constant64(p, 0), "");
+    }
 }
 
-static void multiply_block(const product *all, const register_block *size, LLVMValueRef first)
+// Blocks of `size` from row `from` to row `to`.
+static void multiply_blocks(const product *all, const register_block *size, LLVMValueRef from,
+                            LLVMValueRef to, bool all_lines)
 {
     const unsigned rows = size->rows;
     product p = of_block(all, size);
     emitter *e = p.e;
     row_block b = {.rows = rows, .first = true};
     b.next = stands_beside(&p.g) ? p.g.span_bytes : p.g.block_bytes;
-    LLVMValueRef ahead = b.ahead = next_line(&p, first, rows, b.next);
+    counted_loop blocks = counted_begin(e, from, to, rows, 0, NULL);
+    next_lines(&p, &b, blocks.i, all_lines);
     for (unsigned r = 0; r < rows; r++)
-        b.numbers[r] = index_add(e, first, constant64(&p, r));
+        b.numbers[r] = index_add(e, blocks.i, constant64(&p, r));
     if (p.parts == 1) {
         multiply_rows(&p, &b);
+        counted_end(e, &blocks, NULL);
         return;
     }
     counted_loop parts = counted_begin(e, constant64(&p, 0), constant64(&p, p.parts), 1, 0, NULL);
     b.part = parts.i;
-    b.ahead = index_add(e, ahead, index_mul(e, parts.i, p.vectors * p.bytes));
+    for (unsigned i = 0; i < b.pieces; i++)
+        b.ahead[i] = index_add(e, b.ahead[i], index_mul(e, parts.i, p.vectors * p.bytes));
     multiply_rows(&p, &b);
     counted_end(e, &parts, NULL);
+    counted_end(e, &blocks, NULL);
 }
 
-// Blocks from row `from` on, as many as there are; gives the first row behind them.
-static LLVMValueRef multiply_blocks(const product *p, const register_block *size, LLVMValueRef from)
+// What is emitted between these happens where the condition holds.
+static LLVMBasicBlockRef if_begin(emitter *e, LLVMValueRef condition)
 {
+    LLVMBasicBlockRef then = new_block(e, "then"), end = new_block(e, "end");
+    LLVMBuildCondBr(e->builder, condition, then, end);
+    LLVMPositionBuilderAtEnd(e->builder, then);
+    return end;
+}
+
+static void if_end(emitter *e, LLVMBasicBlockRef end)
+{
+    LLVMBuildBr(e->builder, end);
+    LLVMPositionBuilderAtEnd(e->builder, end);
+}
+
+// As many blocks as there are; gives the first row behind them. Without groups the CPU foresees the
+// lines. Most rows are in large blocks: what brings all lines is code of its own there.
+static LLVMValueRef multiply_rest(const product *p, const register_block *size, LLVMValueRef from)
+{
+    enum { LARGE = 10, SMALL = 2 };
     const unsigned rows = size->rows;
     emitter *e = p->e;
-    LLVMBasicBlockRef some = new_block(e, "some"), end = new_block(e, "end");
     LLVMValueRef left = LLVMBuildNSWSub(e->builder, p->rows, from, "");
     LLVMValueRef count = LLVMBuildSDiv(e->builder, left, constant64(p, rows), "");
     LLVMValueRef to = index_add(e, from, index_mul(e, count, rows));
-    LLVMBuildCondBr(e->builder, LLVMBuildICmp(e->builder, LLVMIntSLT, from, to, ""), some, end);
-    LLVMPositionBuilderAtEnd(e->builder, some);
-    counted_loop blocks = counted_begin(e, from, to, rows, 0, NULL);
-    multiply_block(p, size, blocks.i);
-    counted_end(e, &blocks, NULL);
-    LLVMBuildBr(e->builder, end);
-    LLVMPositionBuilderAtEnd(e->builder, end);
+    LLVMBasicBlockRef some = if_begin(e, LLVMBuildICmp(e->builder, LLVMIntSLT, from, to, ""));
+    bool all = p->g.group_bytes && rows > SMALL, two = all && rows >= LARGE && p->g.lines > 1;
+    if (two) {
+        LLVMValueRef lines = constant64(p, (int64_t)p->g.lines * rows);
+        LLVMValueRef few = LLVMBuildICmp(e->builder, LLVMIntSLT, p->rows, lines, "");
+        LLVMBasicBlockRef end = if_begin(e, few);
+        multiply_blocks(p, size, from, to, true);
+        if_end(e, end);
+        end = if_begin(e, LLVMBuildNot(e->builder, few, ""));
+        multiply_blocks(p, size, from, to, false);
+        if_end(e, end);
+    } else {
+        multiply_blocks(p, size, from, to, all);
+    }
+    if_end(e, some);
     return to;
 }
 
@@ -143,5 +185,5 @@ void emit_registers(product *p)
     LLVMValueRef from = constant64(p, 0);
     for (size_t i = 0; i < sizeof register_blocks / sizeof *register_blocks; i++)
         if (has_registers(p, &register_blocks[i]))
-            from = multiply_blocks(p, &register_blocks[i], from);
+            from = multiply_rest(p, &register_blocks[i], from);
 }
