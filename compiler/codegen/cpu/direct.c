@@ -196,15 +196,17 @@ static void direct_sum(product *p, const product_group *g, LLVMValueRef part, LL
     (p->run_units ? direct_narrow : direct_wide)(p, g, part, sums);
 }
 
-static void scale_group(product *p, const product_group *g, LLVMValueRef part,
-                        const LLVMValueRef *sums, LLVMValueRef *results)
+static void scale_group(product *p, const product_group *g, LLVMValueRef part, LLVMValueRef *sums,
+                        LLVMValueRef *results)
 {
     row_factors f = factors_of(p, g, constant64(p, 0));
+    for (unsigned v = 0; v < p->vectors; v++)
+        sums[v] = signed_sum(p, sums[v], f.sum);
+    sums_to_numbers(p, sums, p->vectors);
     for (unsigned v = 0; v < p->vectors; v++) {
         LLVMValueRef scale = p->late_weight ? NULL : column_values(p, g, false, part, v);
         LLVMValueRef offset = p->format.offset ? column_values(p, g, true, part, v) : NULL;
-        LLVMValueRef sum = signed_sum(p, sums[v], f.sum);
-        results[v] = add_group(p, sum, f, scale, offset, results[v]);
+        results[v] = add_group(p, sums[v], f, scale, offset, results[v]);
     }
 }
 

@@ -239,19 +239,6 @@ static void prefetch_values(const product *p, const row_block *b, const product_
     prefetch(p->e, at, PREFETCH_FIRST);
 }
 
-static void sums_to_floats(const product *p, const row_block *b, const row_factors *factors,
-                           LLVMValueRef *sums)
-{
-    const unsigned n = b->rows * p->vectors;
-    for (unsigned i = 0; i < n; i++) {
-        if (panel_place(p) != FIELD_DOUBLED)
-            sums[i] = signed_sum(p, sums[i], factors[i / p->vectors].sum);
-        sums[i] = LLVMBuildSIToFP(p->e->builder, sums[i], float_lanes(p), "");
-    }
-    if (!p->panelled)
-        hand_on(p, sums, n);
-}
-
 // Group `i` of the chunk: its products join what the rows have so far.
 static void row_group(product *p, const row_block *b, LLVMValueRef i, LLVMValueRef *results)
 {
@@ -271,7 +258,9 @@ static void row_group(product *p, const row_block *b, LLVMValueRef i, LLVMValueR
     row_factors factors[PRODUCT_MOST_ROWS];
     for (unsigned r = 0; r < b->rows; r++)
         factors[r] = factors_of(p, &g, b->numbers[r]);
-    sums_to_floats(p, b, factors, sums);
+    for (unsigned k = 0; panel_place(p) != FIELD_DOUBLED && k < b->rows * p->vectors; k++)
+        sums[k] = signed_sum(p, sums[k], factors[k / p->vectors].sum);
+    sums_to_numbers(p, sums, b->rows * p->vectors);
     for (unsigned k = 0; k < b->rows * p->vectors; k++) {
         unsigned r = k / p->vectors, v = k % p->vectors;
         results[k] = add_group(p, sums[k], factors[r], scales[v], offsets[v], results[k]);

@@ -178,6 +178,7 @@ LLVMValueRef group_values(const product *p, const product_group *g, unsigned whi
 LLVMValueRef column_values(const product *p, const product_group *g, bool offset, LLVMValueRef part,
                            unsigned vector); // offsets, or the scales of one term
 LLVMValueRef signed_sum(const product *p, LLVMValueRef sum, LLVMValueRef of_activations);
+void sums_to_numbers(const product *p, LLVMValueRef *sums, unsigned n); // integers become f32
 
 // Groups under one scale of activations, or a part of a long group.
 typedef struct chunk {

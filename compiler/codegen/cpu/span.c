@@ -139,6 +139,17 @@ LLVMValueRef signed_sum(const product *p, LLVMValueRef sum, LLVMValueRef of_acti
     return LLVMBuildSub(e->builder, sum, vector_of(e, shift, p->lanes), "");
 }
 
+// All of them, before one is scaled (SUM_PAIR).
+void sums_to_numbers(const product *p, LLVMValueRef *sums, unsigned n)
+{
+    if (is_number(sums[0]))
+        return;
+    for (unsigned i = 0; i < n; i++)
+        sums[i] = LLVMBuildSIToFP(p->e->builder, sums[i], float_lanes(p), "");
+    if (p->e->level->dot == DOT_VNNI && n > 1)
+        hand_on(p, sums, n);
+}
+
 // ------------------------------------------------------------------------ spans
 
 bool is_scaled(const product *p)
