@@ -24,6 +24,7 @@ const uint64_t hart_native_constants[CONSTANT_COUNT][4] = {
     [CONSTANT_HALF_MOST] = SAME(0x8effc0008effc000),
     [CONSTANT_HALF_LEAST] = SAME(0x70ffffff70ffffff),
     [CONSTANT_ORDINARY] = SAME(0x7f0000007f000000),
+    [CONSTANT_INFINITE] = SAME(0xff000000ff000000),
 };
 
 // -------------------------------------------------------------- what is common
@@ -384,6 +385,8 @@ static const vector_row rows[ISA_OPCODE_COUNT] = {
     ROW(VFSQRT_V, product, NONE, 0, F32(M0F | 0x51)),
     ROWS_VF(VFMIN, extreme, 0, F32(M0F | 0x5d)),
     ROWS_VF(VFMAX, extreme, 0, F32(M0F | 0x5f)),
+    ROW(VFREDMIN_VS, extreme_of_all, V, 0, F32(OP38(0x39))),
+    ROW(VFREDMAX_VS, extreme_of_all, V, 0, F32(OP38(0x3d))),
     ROWS_VF(VFMACC, multiply_add, 0, F32(OP38(0xb8))),
     ROWS_VF(VFMSAC, multiply_add, 0, F32(OP38(0xba))),
     ROWS_VF(VFNMSAC, multiply_add, 0, F32(OP38(0xbc))),

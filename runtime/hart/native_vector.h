@@ -34,7 +34,7 @@ vector_form hart_native_vector_configuration, hart_native_vector_unit_stride,
     hart_native_vector_sum, hart_native_vector_product, hart_native_vector_multiply_add,
     hart_native_vector_extreme, hart_native_vector_float_compare, hart_native_vector_to_integer,
     hart_native_vector_from_integer, hart_native_vector_from_half, hart_native_vector_to_half,
-    hart_native_vector_half_sum, hart_native_vector_sign;
+    hart_native_vector_half_sum, hart_native_vector_sign, hart_native_vector_extreme_of_all;
 
 // hart_native_if_zeros of results of this row.
 void hart_native_vector_if_zeros(translation *t, const exit_stub *e, const vector_row *row);
@@ -89,6 +89,7 @@ typedef enum native_constant {
     CONSTANT_HALF_MOST,  // twice the largest f32 that is surely no infinite f16
     CONSTANT_HALF_LEAST, // twice the smallest that is a normal f16, less 1
     CONSTANT_ORDINARY,   // twice an f32 that is neither
+    CONSTANT_INFINITE,   // twice the infinite f32
     CONSTANT_COUNT
 } native_constant;
 extern const uint64_t hart_native_constants[CONSTANT_COUNT][4];

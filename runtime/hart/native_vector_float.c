@@ -351,6 +351,56 @@ bool hart_native_vector_extreme(translation *t, hart_op *op, const vector_row *r
     return true;
 }
 
+// reg = the integer that orders f32 as numbers, and back.
+static void order_as_integer(translation *t, unsigned reg, unsigned from)
+{
+    enum { SHIFT_32 = INTEGER_OP(0x72), RIGHT = 2, RIGHT_SIGNED = 4, BITS = 12 };
+    on_registers(t, SHIFT_32, RIGHT_SIGNED, BITS, from);
+    byte(t, 31);
+    on_registers(t, SHIFT_32, RIGHT, BITS, BITS);
+    byte(t, 1);
+    on_registers(t, VECTOR_XOR, reg, from, BITS);
+}
+
+// Element 0 of rs1 and all of rs2, none of which is NaN.
+bool hart_native_vector_extreme_of_all(translation *t, hart_op *op, const vector_row *row)
+{
+    enum { SUM = 11, OTHER = 12, ELEMENT = 13, UPPER_HALF = P66 | M0F3A | 0x39 };
+    enum { MIX = P66 | M0F | 0x70, SWAP_PAIRS = 0x4e, SWAP = 0xb1, STORE_WORD = P66 | M0F | 0x7e };
+    const int lmul = vector_lmul(t);
+    const unsigned chunks = vector_sew(t) == 2 ? hart_native_chunks(t, lmul) : 0;
+    const unsigned code = row->code[2];
+    if (!is_wide(chunks) || !op->in->vm || !is_group(op->rs2, lmul))
+        return false;
+    hart_native_require_shape(t, op);
+    hart_native_find_nearest_even(t, op);
+    t->wide = true;
+    on_memory(t, hart_native_broadcasts[2], ELEMENT, 0, at_v(t, op->rs1, 0));
+    on_registers(t, ADD_32, CHECK, ELEMENT, ELEMENT);
+    order_as_integer(t, SUM, ELEMENT);
+    for (unsigned c = 0; c < chunks / 2; c++) {
+        const unsigned x = in_register(t, ELEMENT, op->rs2, c);
+        on_registers(t, ADD_32, NEXT, x, x);
+        on_registers(t, MOST_32, CHECK, CHECK, NEXT);
+        order_as_integer(t, NEXT, x);
+        on_registers(t, code, SUM, SUM, NEXT);
+    }
+    require_most(t, op, CONSTANT_INFINITE);
+    on_registers(t, UPPER_HALF, SUM, 0, OTHER);
+    byte(t, 1);
+    hart_native_end_wide(t);
+    on_registers(t, code, SUM, SUM, OTHER);
+    for (unsigned i = 0; i < 2; i++) {
+        on_registers(t, MIX, OTHER, 0, SUM);
+        byte(t, i == 0 ? SWAP_PAIRS : SWAP);
+        on_registers(t, code, SUM, SUM, OTHER);
+    }
+    order_as_integer(t, SUM, SUM);
+    on_memory(t, STORE_WORD, SUM, 0, at_v(t, op->rd, 0));
+    hart_native_forget_place(t, op->rd * t->n->hart->vlenb, 4);
+    return true;
+}
+
 bool hart_native_vector_sum(translation *t, hart_op *op, const vector_row *row)
 {
     return write_computed(t, op, row, false);
