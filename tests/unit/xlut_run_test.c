@@ -192,6 +192,8 @@ typedef struct layer_case {
     bool other_factors; // of the row that is not computed
     uint8_t planes, entries;
     uint64_t rounds;
+    uint8_t more_tiles; // column tiles whose weights, or tables, lie behind all memory
+    uint8_t skew;       // of the table, from tile to tile
 } layer_case;
 
 enum { FACTORS = SCALES + 0x400, TILES = 2 };
@@ -236,6 +238,7 @@ static void put_layer(fixture *f, const layer_case *c)
         put_scaling(f, c, 0);
     PUT(f, .opcode = ISA_LUT_STA, .rd = 0, .rs1 = 14, .rs2 = 15, .type = XLUT_DATA_F32);
     PUT(f, .opcode = ISA_ADDI, .rd = 14, .rs1 = 14, .imm = 512);
+    PUT(f, .opcode = ISA_ADDI, .rd = 17, .rs1 = 17, .imm = c->skew);
     PUT(f, .opcode = ISA_ADDI, .rd = 16, .rs1 = 16, .imm = -1);
     PUT(f, .opcode = ISA_BNE, .rs1 = 16, .rs2 = 0, .imm = (int32_t)(outer - f->end));
     PUT(f, .opcode = ISA_LUT_ST, .rs2 = 8, .rs1 = 9);
@@ -255,7 +258,7 @@ static void set_up_layer(loop_machine *m, const layer_case *c)
     hart_set_return(m->f.h, m->f.end);
     set_registers(m->f.h, WEIGHTS, TABLES, 0);
     m->f.h->x[12] = FACTORS;
-    m->f.h->x[16] = TILES;
+    m->f.h->x[16] = TILES + c->more_tiles;
     m->f.h->x[17] = TABLES;
     m->f.h->x[18] = c->rounds;
 }
@@ -273,6 +276,9 @@ static const layer_case layers[] = {
     {.planes = 2, .entries = I8, .rounds = 3, .plain = true, .infinite = true},
     {.planes = 2, .entries = I8, .rounds = 3, .plain = true, .other_factors = true},
     {.planes = 2, .entries = I8, .rounds = 3, .plain = true, .offsets = true},
+    {.planes = 2, .entries = I8, .rounds = 3, .plain = true, .more_tiles = 2},
+    {.planes = 2, .entries = I8, .rounds = 3, .quarters = true, .more_tiles = 2},
+    {.planes = 2, .entries = I8, .rounds = 3, .plain = true, .skew = 32},
     {.planes = 2, .entries = I8, .rounds = 3, .offsets = true, .other_factors = true},
 };
 
