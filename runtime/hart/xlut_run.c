@@ -294,10 +294,19 @@ static inline bool build_table(hart *h, lut_unit *u, const run_op *op)
     uint8_t *const row = find_extent(h, h->x[op->rs1], 0, 1, table->bytes, table->alignment, false);
     uint8_t *const scales =
         op->rs3 ? find_extent(h, h->x[op->rs3], 0, 1, table->scale_bytes, 4, writes) : NULL;
-    if (!op->build || !row || (op->rs3 && !scales))
+    if (!row || (op->rs3 && !scales))
         return false;
     lut_forget(u, op->rd);
-    op->build(u, op->in, row, scales, false);
+    if (op->build) {
+        op->build(u, op->in, row, scales, false);
+    } else {
+        lut_operands o;
+        o.count = op->rs3 ? 2 : 1;
+        o.item[0].rows = 1;
+        o.item[0].host[0] = row;
+        o.item[1].host[0] = scales;
+        u->functions[ISA_LUT_TBL](u, op->in, &o);
+    }
     u->counters.bytes_read += table->bytes + (writes ? 0 : table->scale_bytes);
     u->counters.bytes_written += writes ? table->scale_bytes : 0;
     return true;

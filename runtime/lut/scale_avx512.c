@@ -162,8 +162,11 @@ INLINE void copy_lines(uint8_t *to, const uint8_t *from, uint32_t bytes)
 // What is behind a tile's half becomes 0.
 INLINE void clear_half(lut_unit *u, unsigned tile)
 {
-    for (uint32_t i = u->half_bytes; !(u->half_zero >> tile & 1) && i < u->tile_bytes; i += 64)
-        _mm512_store_si512(lut_tile(u, tile) + i, _mm512_setzero_si512());
+    uint8_t *to = lut_tile(u, tile);
+    if (u->half_zero >> tile & 1)
+        return;
+    for (uint32_t i = u->half_bytes; i < u->tile_bytes; i += 64)
+        _mm512_store_si512(to + i, _mm512_setzero_si512());
     u->half_zero |= 1u << tile;
 }
 
@@ -198,8 +201,9 @@ void lut_avx512_copy_references(lut_unit *u, uint32_t tiles)
 void lut_avx512_zero(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
     (void)memory;
+    uint8_t *to = lut_tile(u, in->rd);
     for (uint32_t i = 0; i < u->half_bytes; i += 64)
-        _mm512_store_si512(lut_tile(u, in->rd) + i, _mm512_setzero_si512());
+        _mm512_store_si512(to + i, _mm512_setzero_si512());
     clear_half(u, in->rd);
 }
 

@@ -280,7 +280,11 @@ INLINE void build(lut_unit *u, const isa_instruction *in, const uint8_t *row, ui
     uint8_t *const tile = lut_tile(u, in->rd);
     const unsigned row_bytes = 8 * m * ENTRIES;
     __m512 a[2 * LUT_MAX_ROWS];
-    UNROLL for (unsigned i = 0; i < 2 * m; i++) a[i] = activations(in->activation, row, LANES * i);
+    if (in->activation == XLUT_ACTIVATION_F32)
+        UNROLL for (unsigned i = 0; i < 2 * m; i++) a[i] = _mm512_loadu_ps(row + 4 * LANES * i);
+    else
+        for (unsigned i = 0; i < 2 * m; i++)
+            a[i] = activations(in->activation, row, LANES * i);
     for (unsigned q = 0; dynamic && q < LUT_QUARTERS; q++)
         memset(scales + 4 * (q * m + 1), 0, 4 * (m - 1));
     if (only_scales) {
