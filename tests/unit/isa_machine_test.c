@@ -170,6 +170,7 @@ static void test_mistakes_are_explained(void **state)
         {"vlen = 256; " TILE "unit { m = 2; } " REST, "machine 'm' lacks 'unit.k'"},
         {"vlen = 300; " REST, "vlen is a power of two from 128 to 1024, found 300"},
         {"vlen = 2048; " REST, "'vlen' is a whole number from 128 to 1024, found 2048"},
+        {"vlen = -1; " REST, "'vlen' is a whole number from 128 to 1024, found -1"},
         {"vlen = 128.5; " REST, "'vlen' is a whole number from 128 to 1024, found 128.5"},
         {"vlen = 256 KB; " REST, "'vlen' is a number without a unit, found 'KB'"},
         {"vlen = 256; tile { m = 1; n = 128; } " TILES UNIT REST, "found m1 n128"},
