@@ -173,6 +173,12 @@ typedef struct machine {
 // get a did-you-mean; units are checked. Settings may follow that replace those of the machine,
 // which keeps its name: "m2n64k4,unit.count=8,memory.bandwidth=51.2GB/s". False: reported.
 bool machine_load(arena *a, diagnostics *d, const char *name, machine *out);
+// The same with the VLEN and tile shape that something was made for, where it has tiles (0: none).
+bool machine_load_for(arena *a, diagnostics *d, const char *name, uint32_t vlen, uint32_t tile_m,
+                      uint32_t tile_n, machine *out);
+// How the settings of `made` that are architecture and differ from those of `m` are written behind
+// a name: ",vlen=512,tile.m=1"; "": none.
+void machine_print_difference(text *out, const machine *m, const machine *made);
 bool machine_parse(arena *a, diagnostics *d, const source *text, machine *out);
 extern const char *const machine_builtin_names[]; // NULL-terminated
 uint64_t machine_hash(const machine *m);          // of the architectural part

@@ -449,6 +449,32 @@ bool machine_load(arena *a, diagnostics *d, const char *name, machine *out)
     return load_named(a, d, base, out) && replace_settings(a, d, comma + 1, out);
 }
 
+void machine_print_difference(text *out, const machine *m, const machine *made)
+{
+    const struct {
+        const char *name;
+        uint32_t is, was;
+    } rows[] = {{"vlen", m->vlen, made->vlen},
+                {"tile.m", m->tile_m, made->tile_m},
+                {"tile.n", m->tile_n, made->tile_n}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].was && rows[i].is != rows[i].was)
+            text_printf(out, ",%s=%" PRIu32, rows[i].name, rows[i].was);
+}
+
+bool machine_load_for(arena *a, diagnostics *d, const char *name, uint32_t vlen, uint32_t tile_m,
+                      uint32_t tile_n, machine *out)
+{
+    const machine made = {.vlen = vlen, .tile_m = tile_m, .tile_n = tile_n};
+    text t = {0};
+    if (!machine_load(a, d, name, out))
+        return false;
+    machine_print_difference(&t, out, &made);
+    bool ok = !t.length || replace_settings(a, d, text_string(&t) + 1, out);
+    text_free(&t);
+    return ok;
+}
+
 // ------------------------------------------------------------- hash and printing
 
 uint64_t machine_hash(const machine *m)

@@ -9,19 +9,30 @@
 #include <stdio.h>
 #include <string.h>
 
+// The machine that a module was made for, as its head says: docs/ir.md.
+static bool load_own_machine(driver *d)
+{
+    const char *made = d->module->architecture;
+    unsigned vlen = 0, m = 0, n = 0;
+    if (made && sscanf(made, "vlen %u, tile %u x %u", &vlen, &m, &n) >= 1)
+        return machine_load_for(d->arena, d->diagnostics, d->module->machine, vlen, m, n,
+                                &d->machine);
+    return machine_load(d->arena, d->diagnostics, d->module->machine, &d->machine);
+}
+
 bool load_machine(driver *d)
 {
-    const char *name = d->machine_name;
-    if (!name && d->module)
-        name = d->module->machine;
+    const char *name = d->machine_name ? d->machine_name : "m2n64k4";
     if (d->target && d->target->native) {
         if (d->machine_name)
             diagnostic_warning(d->diagnostics, NOWHERE,
                                "--machine %s decides nothing: --target=%s is for CPUs",
                                d->machine_name, d->target->name);
         name = "m1n64k4"; // whose tiles are what native kernels take at a time
+    } else if (!d->machine_name && d->module && d->module->machine) {
+        return load_own_machine(d);
     }
-    return machine_load(d->arena, d->diagnostics, name ? name : "m2n64k4", &d->machine);
+    return machine_load(d->arena, d->diagnostics, name, &d->machine);
 }
 
 static bool check_absent_tensors(driver *d)

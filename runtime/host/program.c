@@ -71,23 +71,27 @@ static void print_machine(text *out, const machine *m, uint64_t hash)
     text_printf(out, ", hash %016" PRIx64 ")", hash);
 }
 
+static machine built_for(const host_program *p)
+{
+    return (machine){.name = p->description.machine.name,
+                     .vlen = p->description.machine.vlen,
+                     .tile_m = p->description.machine.tile_m,
+                     .tile_n = p->description.machine.tile_n};
+}
+
 static bool check_architecture(host_program *p)
 {
-    const machine built = {.name = p->description.machine.name,
-                           .vlen = p->description.machine.vlen,
-                           .tile_m = p->description.machine.tile_m,
-                           .tile_n = p->description.machine.tile_n};
+    const machine built = built_for(p);
     uint64_t wanted = p->description.machine.hash, have = machine_hash(&p->machine);
     if (wanted == have)
         return true;
     text for_text = {0}, on_text = {0};
     print_machine(&for_text, &built, wanted);
     print_machine(&on_text, &p->machine, have);
-    bool resized = strcmp(built.name, p->machine.name) == 0 && built.vlen != p->machine.vlen;
     text option = {0};
     text_printf(&option, "%s", built.name);
-    if (resized)
-        text_printf(&option, ",vlen=%" PRIu32, built.vlen);
+    if (strcmp(built.name, p->machine.name) == 0)
+        machine_print_difference(&option, &p->machine, &built);
     FAIL(p,
          "compiled for machine %s, which differs in architecture from %s; give --machine %s, or "
          "compile it for that machine",
@@ -106,22 +110,21 @@ static bool is_builtin(const char *name)
     return false;
 }
 
-// A program names its machine, and says what its VLEN is; one that is not built in is known by its
-// architecture alone.
+// A program names its machine, and says what architecture it has; one that is not built in is known
+// by that alone.
 static bool choose_machine(host_program *p, const host_options *options)
 {
-    const char *own = p->is_model ? p->description.machine.name : default_machine;
+    const machine made = built_for(p);
+    const char *own = p->is_model ? made.name : default_machine;
     const char *name = options->machine ? options->machine : own;
-    if (options->machine || is_builtin(name)) {
+    if (options->machine || !p->is_model) {
         if (!machine_load(p->arena, p->diagnostics, name, &p->machine))
             return false;
-        if (p->is_model && !options->machine)
-            p->machine.vlen = p->description.machine.vlen;
-    } else {
-        p->machine = (machine){.name = name,
-                               .vlen = p->description.machine.vlen,
-                               .tile_m = p->description.machine.tile_m,
-                               .tile_n = p->description.machine.tile_n};
+    } else if (!is_builtin(name)) {
+        p->machine = made;
+    } else if (!machine_load_for(p->arena, p->diagnostics, name, made.vlen, made.tile_m,
+                                 made.tile_n, &p->machine)) {
+        return false;
     }
     if (options->vlen)
         p->machine.vlen = options->vlen;
