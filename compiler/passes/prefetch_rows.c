@@ -478,14 +478,20 @@ static run piece_in_round(const row_reads *r, int64_t k)
     return x;
 }
 
+// Whether `op` computes where the loop begins, of a strip the count.
+static bool begins_with(const ir_op *loop, const ir_op *op)
+{
+    const ir_value *lower = ir_operand(loop, 0);
+    return lower->kind == IR_VALUE_RESULT && lower->op == op;
+}
+
 bool views_move_before(const row_reads *r, const ir_op *op)
 {
     bool good = true;
     for (unsigned i = 0; i < r->count; i++)
         for (unsigned j = 0; j < r->spans[i].place->n_operands; j++)
             good = good && moves_before(outer_of(r), op, ir_operand(r->spans[i].place, j));
-    const ir_value *lower = ir_operand(r->loop, 0); // of a strip the count
-    return good && !(lower->kind == IR_VALUE_RESULT && lower->op == op);
+    return good && !begins_with(r->loop, op) && !begins_with(outer_of(r), op);
 }
 
 // 1 in the last round, else 0: 1 - min(rounds that are left, 1).
