@@ -185,6 +185,17 @@ static void choose(ir_module *m, pass_context *c, ir_op *op)
     text_free(&type);
 }
 
+static bool is_for_cpu(pass_context *c, const ir_op *op)
+{
+    if (c->target && c->target->native)
+        return true;
+    diagnostic_error(c->diagnostics, op->where,
+                     "the table of %s is for machine '%s': choose-activations is for CPUs "
+                     "(--target=native); quantize-tables chooses entries of tables",
+                     graph_describe_value(c->arena, ir_operand(op, 0)), c->machine->name);
+    return false;
+}
+
 bool pass_choose_activations(ir_module *m, pass_context *c)
 {
     bool good = true;
@@ -193,7 +204,7 @@ bool pass_choose_activations(ir_module *m, pass_context *c)
         {
             if (op->code != IR_LUT_PRECOMPUTE)
                 continue;
-            if (has_products(c, op))
+            if (is_for_cpu(c, op) && has_products(c, op))
                 choose(m, c, op);
             else
                 good = false;

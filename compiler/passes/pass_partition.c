@@ -328,7 +328,8 @@ static bool is_sequence(const ir_function *f)
     IR_FOR_OPS(op, f->body)
     {
         bool known = op->code == IR_CALL || op->code == IR_ALLOC || op->code == IR_RETURN;
-        if (op->n_regions || !(known || (ir_op_rows[op->code].traits & IR_PURE)))
+        const unsigned traits = ir_op_rows[op->code].traits;
+        if (op->n_regions || !(traits & IR_TILE_LEVEL) || !(known || (traits & IR_PURE)))
             return false;
         ir_function *callee =
             op->code == IR_CALL ? ir_function_find(f->module, ir_find(op, "callee")->text) : NULL;

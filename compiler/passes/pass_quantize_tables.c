@@ -114,6 +114,17 @@ static bool check_unfused(pass_context *c, const ir_op *kernel)
     return good;
 }
 
+static bool is_for_machine(pass_context *c, const ir_op *op)
+{
+    if (!c->target || !c->target->native)
+        return true;
+    diagnostic_error(c->diagnostics, op->where,
+                     "the table of %s is for a CPU: quantize-tables is for machines; "
+                     "choose-activations chooses what CPUs multiply or look up",
+                     graph_describe_value(c->arena, ir_operand(op, 0)));
+    return false;
+}
+
 bool pass_quantize_tables(ir_module *m, pass_context *c)
 {
     bool good = true, wanted = !strcmp(pass_argument_text(c, "type"), "i8");
@@ -122,8 +133,10 @@ bool pass_quantize_tables(ir_module *m, pass_context *c)
         {
             if (op->code == IR_KERNEL)
                 good &= check_unfused(c, op);
-            else if (is_float_table(op))
+            else if (is_float_table(op) && is_for_machine(c, op))
                 quantize(m, c, op);
+            else
+                good &= !is_float_table(op);
         }
     }
     return good;

@@ -160,8 +160,9 @@ static void emit_program(emitter *e)
 
 void native_emit_levels(emitter *e)
 {
-    for (size_t i = 0; e->options->target->levels[i]; i++) {
-        e->level = e->options->target->levels[i];
+    const target_level *const *levels = e->options->target->levels;
+    for (size_t i = 0; levels[i] && !diagnostics_errors(e->diagnostics); i++) {
+        e->level = levels[i];
         emit_functions(e);
     }
     if (!diagnostics_errors(e->diagnostics))

@@ -55,7 +55,7 @@ static bool check_groups(const product *p)
     if (!whole || !nested || !sums)
         emit_error(p->e,
                    "groups of %lld weights, scales of %lld activations and sums of %lld do not "
-                   "begin together",
+                   "begin together; pass choose-activations, in front of fuse, sees to it",
                    (long long)p->weight_group, (long long)p->activation_group,
                    (long long)p->sum_group);
     return whole && nested && sums;
