@@ -40,6 +40,14 @@ static const char *find_runtime(driver *d)
     char *slash = strrchr(self, '/');
     if (slash)
         *slash = '\0';
+    if (!wish && strcmp(d->target->triple, target_find("native")->triple) != 0) {
+        diagnostic_error(d->diagnostics, NOWHERE,
+                         "shared libraries need the runtime for %s, and this one is for %s: write "
+                         "a static library (-o NAME.a) or an object (--emit=obj), or name a %s "
+                         "made for it by LUTRA_RUNTIME",
+                         d->target->name, target_find("native")->triple, file);
+        return NULL;
+    }
     const char *path = wish ? wish : arena_format(d->arena, "%s/../lib/%s", self, file);
     if (access(path, R_OK) == 0)
         return path;

@@ -242,13 +242,14 @@ static void warn_of_misses(driver *d, const pass_context *c)
 // What --tables may say, and the parameters of quantize-tables that it stands for.
 static const struct {
     const char *choice, *parameters;
+    bool native; // CPUs have it
 } table_choices[] = {
-    {"f16", "type=f16"},
-    {"i8", "type=i8"},
-    {"i8,row", "type=i8,scale=row"},
-    {"i8,group", "type=i8,scale=group"},
-    {"i8,tile", "type=i8,scale=tile"},
-    {"i8,slice", "type=i8,scale=slice"},
+    {"f16", "type=f16", true},
+    {"i8", "type=i8", true},
+    {"i8,row", "type=i8,scale=row", true},
+    {"i8,group", "type=i8,scale=group", true},
+    {"i8,tile", "type=i8,scale=tile", false},
+    {"i8,slice", "type=i8,scale=slice", false},
 };
 
 // The usual pipeline, its tables as --tables says. NULL: reported.
@@ -261,14 +262,14 @@ static const char *usual_passes(driver *d)
         return all;
     int before = (int)(at - all) + (int)strlen(step);
     for (size_t i = 0; i < sizeof table_choices / sizeof *table_choices; i++) {
-        if (!strcmp(d->tables, table_choices[i].choice))
+        if (!strcmp(d->tables, table_choices[i].choice) && (table_choices[i].native || !native))
             return arena_format(d->arena, "%.*s(%s)%s", before, all, table_choices[i].parameters,
                                 at + strlen(step));
     }
     diagnostic_error(d->diagnostics, NOWHERE,
-                     "--tables: expected f16, i8, or i8 with its scales: i8,row i8,group i8,tile "
-                     "i8,slice; found '%s'",
-                     d->tables);
+                     "--tables: expected f16, i8, or i8 with its scales: i8,row i8,group%s; found "
+                     "'%s'",
+                     native ? " for CPUs" : " i8,tile i8,slice", d->tables);
     return NULL;
 }
 
