@@ -100,7 +100,8 @@ class Program:
         self.load(library)
         self.weights = Weights()
         if self.description.weights_size:
-            path = weights or library.with_suffix(".lutw")
+            path = pathlib.Path(weights or library.with_suffix(".lutw"))
+            path.open("rb").close()  # says why where it cannot be read
             self.check(self.functions["map_weights"](ctypes.byref(self.weights), self.program, str(path).encode()), str(path))
         self.start_threads(threads)
 
@@ -180,6 +181,9 @@ class Program:
             for extent, size in zip(values[name].shape[:values[name].rank], array["shape"]):
                 if extent.dim >= 0 and extent.value:
                     found[extent.dim] = size // extent.value
+        for name, size in zip(self.dims, found):
+            if arguments.get(name, size) != size:
+                raise Error(f"{name} is {arguments[name]}, but the inputs' shapes say {size}")
         return found
 
     def address(self, name, value, array, sizes):

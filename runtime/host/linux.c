@@ -359,8 +359,8 @@ static int64_t refuse_service(host_program *p, const hart *h, uint64_t number)
         text place = {0};
         host_print_place(p, h->pc, &place);
         diagnostic_warning(p->diagnostics, host_where(p),
-                           "service %" PRIu64 " at %s is not implemented: ENOSYS", number,
-                           text_string(&place));
+                           "%s %" PRIu64 " at %s is not implemented: ENOSYS",
+                           p->is_model ? "service" : "system call", number, text_string(&place));
         diagnostics_flush(p->diagnostics);
         text_free(&place);
     }

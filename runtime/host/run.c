@@ -92,7 +92,7 @@ static host_outcome run_alone(host_program *p, const char *name, const host_limi
 static void account(host_program *p, double seconds)
 {
     p->seconds += seconds;
-    p->fastest = p->runs == 0 || seconds < p->fastest ? seconds : p->fastest;
+    p->fastest = p->fastest > 0 && p->fastest < seconds ? p->fastest : seconds;
     p->runs++;
     p->under_way = 0;
 }

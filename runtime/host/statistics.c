@@ -137,7 +137,7 @@ static void print_count(const char *name, uint64_t value, const char *unit, FILE
 static void print_speed(const host_statistics *s, FILE *stream)
 {
     fprintf(stream, "host\n  %-34s %16.6f s in %" PRIu64 " runs", "time", s->seconds, s->runs);
-    if (s->runs)
+    if (s->fastest > 0)
         fprintf(stream, ", fastest %.6f s", s->fastest);
     if (s->under_way > 0)
         fprintf(stream, ", and %.6f s of one that goes on", s->under_way);

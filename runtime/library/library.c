@@ -6,9 +6,11 @@
 #include "support/text.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 // What a library brings with it: its own runtime, which its code was linked with.
 #define FUNCTIONS(F)                                                                               \
@@ -83,6 +85,9 @@ static bool map_weights(library *l)
         return true;
     if (l->map_weights(&l->weights, l->program, l->weights_path) == LUTRA_OK)
         return true;
+    if (access(l->weights_path, R_OK) < 0)
+        return REPORT(l, "cannot read the weights of '%s', '%s': %s; --weights names them", l->path,
+                      l->weights_path, strerror(errno));
     return REPORT(l,
                   "'%s' does not hold the weights of '%s', %" PRIu64
                   " bytes that lutc wrote beside it; --weights names them",
