@@ -2,9 +2,11 @@
 """The LUT unit in compiled programs: lmma and weights per second, against a plain native loop; a small language model
 decoded, against the bandwidth of reading memory."""
 import json
+import os
 import pathlib
 import tempfile
 
+import native
 import report
 import lutra
 
@@ -45,6 +47,7 @@ MODEL = {  # 1.1e8 parameters that a token reads, and an embedding
     "tokenizer.ggml.token_type": [2, 3, 3] + [6] * 256 + [1] * 31741,
 }
 DECODED = [("w2,head=w2", "i8,row"), ("w2g64,head=w2g64", "i8,row"), ("w2,head=w2", "i8")]  # weights, tables
+HARTS = (1, 2)
 WARM, TOKENS = 8, 128
 READ = 1 << 28  # bytes
 SECONDS = 0.2  # of one measurement
@@ -85,12 +88,12 @@ def calls_that_last(program, rows, seconds):
     return max(1, round(calls * seconds / elapsed))
 
 
-def measure(out, native, program, case, rows):
+def measure(out, gemv, program, case, rows):
     weight, tables = case
     calls = calls_that_last(program, rows, SECONDS)
     runs, loops = report.repeat(
         lambda: emulate(program, rows, calls),
-        lambda: float(report.execute(native, TABLES[tables][3], rows, SIDE, SIDE, SECONDS).split()[0]),
+        lambda: float(report.execute(gemv, TABLES[tables][3], rows, SIDE, SIDE, SECONDS).split()[0]),
         times=REPETITIONS)
     name = f"lmma/{weight}/{tables} tables/T = {rows}"
     out.add(f"{name}/lmma", "1e6/s", [lmma / seconds / 1e6 for seconds, lmma in runs])
@@ -108,14 +111,15 @@ def measure_shape(out, folder, weight, tables, n, k, target):
     out.add(f"lmma/{weight}/{tables} tables/{n} x {k}/weights", "1e9/s", weights, *baseline, goal=1 if baseline else None)
 
 
-def decode(program, tokens):
-    """Processor seconds."""
-    return report.timed(lambda: lutra.run("lutrun", program, "-p", "a", "-n", tokens, "--ignore-eos"))[1]
+def decode(program, tokens, harts):
+    """Seconds: of the processor for one hart, of wall clock for several."""
+    times = report.timed(lambda: lutra.run("lutrun", program, "-p", "a", "-n", tokens, "--ignore-eos", "--harts", harts))
+    return times[1 if harts == 1 else 0]
 
 
-def decode_token(program):
-    """Processor seconds of a token, without those of loading and of making machine code."""
-    return (decode(program, WARM + TOKENS) - decode(program, WARM)) / TOKENS
+def decode_token(program, harts):
+    """Seconds of a token, without those of loading and of making machine code."""
+    return (decode(program, WARM + TOKENS, harts) - decode(program, WARM, harts)) / TOKENS
 
 
 def weight_bytes(quant):
@@ -129,31 +133,36 @@ def weight_bytes(quant):
 
 
 def measure_decoding(out, folder):
-    shape, read = folder / "model.json", report.native("read", folder)
+    shape, read, tools = folder / "model.json", report.native("read", folder), native.build(folder)
     shape.write_text(json.dumps(MODEL), encoding="utf-8")
+    bandwidths = {1: lambda: float(report.execute(read, READ, SECONDS).split()[0]) / 1e9,
+                  2: lambda: native.limits_of(tools, 2)["read_gbs"]}
     for quant, tables in DECODED:
         program = folder / "model.elf"
         lutra.run("lutc", lutra.SOURCE / "examples" / "models" / "llama.lut", "--metadata", shape, "--weights", "random:1",
                   "--quant", quant, "--tables", tables, "-o", program)
-        tokens, reads = report.repeat(lambda p=program: decode_token(p),
-                                      lambda: float(report.execute(read, READ, SECONDS).split()[0]), times=REPETITIONS)
-        name = f"lmma/decode {quant}/{tables} tables"
-        out.add(f"{name}/tokens", "1/s", [1 / seconds for seconds in tokens])
-        out.add(f"{name}/weights", "GB/s", [weight_bytes(quant) / seconds / 1e9 for seconds in tokens],
-                "reading memory", [speed / 1e9 for speed in reads], goal=0.7)
+        for harts in HARTS:
+            if len(os.sched_getaffinity(0)) < harts:
+                continue
+            tokens, reads = report.repeat(lambda p=program, h=harts: decode_token(p, h), bandwidths[harts],
+                                          times=REPETITIONS)
+            name = f"lmma/decode {quant}/{tables} tables{'' if harts == 1 else f', {harts} harts'}"
+            out.add(f"{name}/tokens", "1/s", [1 / seconds for seconds in tokens])
+            out.add(f"{name}/weights", "GB/s", [weight_bytes(quant) / seconds / 1e9 for seconds in tokens],
+                    "reading memory", reads, goal=0.7)
 
 
 def main():
     out = report.Report()
     with tempfile.TemporaryDirectory() as folder:
-        native = report.native("gemv", folder)
+        gemv = report.native("gemv", folder)
         for shape in SHAPES:
             measure_shape(out, pathlib.Path(folder), *shape)
         measure_decoding(out, pathlib.Path(folder))
         for case in CASES:
             program = build(case[0], case[1], pathlib.Path(folder))
             for rows in ROWS:
-                measure(out, native, program, case, rows)
+                measure(out, gemv, program, case, rows)
     out.show()
 
 
