@@ -28,6 +28,9 @@ typedef struct row_reads {
     ir_value *last; // 1 in the last round, else 0
 } row_reads;
 
+void collect_rows(row_reads *r); // spans and work of r->loop
+// The strip that the loop is, or that is around it; NULL: none.
+const ir_op *strip_of_rows(const row_reads *r);
 bool is_short_strip(const row_reads *r); // too few rounds to ask for rows in
 bool is_written_in(const ir_value *root, const ir_block *b);
 int64_t rows_apart(const row_reads *r, const span *s); // span.apart
