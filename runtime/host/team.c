@@ -101,11 +101,14 @@ static void arrive(member *m, member_state state)
     pthread_mutex_unlock(&t->lock);
 }
 
-// Until the barrier behind `passed` others is passed.
+// Until the barrier behind `passed` others is passed. Who sees so by looking needs no lock: the
+// last one to come still holds it, and waiting for it would be a sleep.
 static void wait_for_others(member *m, unsigned passed)
 {
     team *t = m->team;
-    for (int i = 0; i < t->looks && atomic_load(&t->barriers) == passed; i++) {
+    for (int i = 0; i < t->looks; i++) {
+        if (atomic_load(&t->barriers) != passed)
+            return;
 #ifdef __x86_64__
         __builtin_ia32_pause();
 #endif
