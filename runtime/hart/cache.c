@@ -143,6 +143,7 @@ void hart_set_return(hart *h, uint64_t address)
     if (h->return_address != address)
         hart_flush_code(h);
     h->return_address = address;
+    h->catches = false;
 }
 
 // ------------------------------------------------------------------------ pages

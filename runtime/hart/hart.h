@@ -168,6 +168,7 @@ struct hart {
     hart_op *unlinked;        // the direct transfer that led to pc, if its target was not known
     int stop;                 // the hart_stop that ends hart_run; -1: none
     bool early;               // it may end before the limit: see hart_run_about
+    bool catches;             // the host's faults come to hart_run
     hart_op *paused;          // behind the one instruction that is being executed; NULL: none is
     void *paused_step;        // its own step
     hart_segment operands[3]; // of Xlut: see xlut.c
@@ -185,7 +186,9 @@ struct hart {
 hart *hart_create(hart_memory *memory, uint32_t vlen, lut_unit *lut);
 void hart_destroy(hart *h); // NULL is fine
 
-// Executes from pc until something stops it, at most `limit` instructions.
+// Executes from pc until something stops it, at most `limit` instructions. The first run, and the
+// first behind hart_set_return, takes the host's SIGSEGV and SIGBUS; those that are not the guest's
+// go on to what handled them before.
 hart_stop hart_run(hart *h, uint64_t limit);
 // The same, but stops with HART_STOP_LIMIT some instructions earlier rather than execute the last
 // ones singly. At least one is executed.

@@ -137,7 +137,9 @@ static hart_stop run(hart *h, uint64_t limit, bool early)
     h->withheld = limit;
     h->run_start = h->retired + limit;
     hart_update_full(h); // callers may have changed what they like
-    hart_catch_host_faults();
+    if (!h->catches)
+        hart_catch_host_faults();
+    h->catches = true;
     hart_set_running(h);
     if (sigsetjmp(recovery, 0) == 0) {
         why = drive(h);
