@@ -159,17 +159,6 @@ INLINE void copy_lines(uint8_t *to, const uint8_t *from, uint32_t bytes)
         _mm512_store_si512(to + i, _mm512_loadu_si512(from + i));
 }
 
-// What is behind a tile's half becomes 0.
-INLINE void clear_half(lut_unit *u, unsigned tile)
-{
-    uint8_t *to = lut_tile(u, tile);
-    if (u->half_zero >> tile & 1)
-        return;
-    for (uint32_t i = u->half_bytes; i < u->tile_bytes; i += 64)
-        _mm512_store_si512(to + i, _mm512_setzero_si512());
-    u->half_zero |= 1u << tile;
-}
-
 INLINE void load_place(lut_unit *u, unsigned tile, const uint8_t *from, bool half)
 {
     uint8_t *to = lut_tile(u, tile);

@@ -296,9 +296,7 @@ INLINE void build(lut_unit *u, const isa_instruction *in, const uint8_t *row, ui
     }
     for (unsigned i = row_bytes; i < m * row_bytes; i += 64)
         _mm512_store_si512(tile + i, _mm512_setzero_si512());
-    for (uint32_t i = u->half_bytes; !(u->half_zero >> in->rd & 1) && i < u->tile_bytes; i += 64)
-        _mm512_store_si512(tile + i, _mm512_setzero_si512());
-    u->half_zero |= 1u << in->rd;
+    clear_half(u, in->rd);
     if (!store_quick(m, dynamic, tile, a, scales))
         store_row(u, in, 0, a, tile, scales);
 }
