@@ -160,19 +160,22 @@ void hart_native_address(translation *t, hart_op *op, int64_t offset)
     hart_native_exit_if(t, ABOVE_EQUAL, op, EXIT_BAD_ACCESS);
 }
 
-// Hosts' prefetches never fault either.
+// Hosts' prefetches never fault either; those beyond the guest's memory are left out, as in runs.
 void hart_native_write_prefetch(translation *t, unsigned rs1, int64_t offset, uint32_t bytes)
 {
     enum { LINE = 64 };
     load_x(t, R10, rs1);
     if (offset)
         with_immediate(t, WIDE, 0, R10, (int32_t)offset);
+    with_register(t, WIDE, 0x3b, R10, R8);
+    const uint32_t beyond = jump_if(t, ABOVE_EQUAL);
     for (uint32_t i = 0; i < bytes; i += LINE) { // prefetcht0 [rdx + r10 + i]
         prefixed(t, 2, TWO_BYTES | 0x18);
         byte(t, 0x80 | 1 << 3 | 4);
         byte(t, (R10 & 7) << 3 | RDX);
         word(t, i);
     }
+    arrive(t, beyond);
 }
 
 static void write_load(translation *t, hart_op *op, native_row row)
