@@ -396,9 +396,8 @@ static void attend_vector_groups(attention *a)
         if (low_is_constant(blocks, &known) && known == 0)
             continue;
         low_loop all;
-        unsigned together = a->few ? attend_few_together(a->few, size) : 1;
-        low_shared_begin(l, &all, low_mul(l, low_index(l, a->groups / together), blocks), "turns");
-        a->group = low_mul(l, low_div(l, all.counter, blocks), low_index(l, together));
+        low_shared_begin(l, &all, low_mul(l, low_index(l, a->groups), blocks), "turns");
+        a->group = low_div(l, all.counter, blocks);
         ir_value *block = low_rem(l, all.counter, blocks);
         attend_block(a, low_add(l, done, low_mul(l, block, step)), size);
         low_loop_end(l, &all, NULL);
@@ -510,7 +509,7 @@ static attention attention_of(lowering *l, const ir_op *op)
     const bool all = is_native(l->context) && a.heads > QUERY_BLOCK; // of a row
     const int64_t queries = all ? a.heads : QUERY_BLOCK;
     a.scaled = low_scratch(l, SCALAR_F32, queries, a.depth);
-    int64_t behind = ir_name_is(op, "unit", "matrix") ? l->m : 0; // zeros
+    int64_t behind = ir_name_is(op, "unit", "matrix") ? l->m + ATTEND_LINE : 0; // m zeros first
     a.weights = low_scratch(l, SCALAR_F32, queries, ir_dim_maximum(k[0]) + behind);
     if (ir_name_is(op, "unit", "matrix"))
         a.beside = beside_scratch(l, matrix_rows(l) > FEW_SUMS ? matrix_rows(l) : FEW_SUMS);

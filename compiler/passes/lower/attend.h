@@ -22,11 +22,11 @@ typedef struct attention {
     ir_value *panel_row; // of the queries at work; NULL: y is the kernel's output
     few_attention *few;  // NULL: through vectors
     bool one_row;        // of q in each batch element, where code is built
-    bool alone;          // heads of keys are taken one by one there
 } attention;
 
-// Queries that share every load of a key and of a value.
-enum { QUERY_BLOCK = 4 };
+// Queries that share every load of a key and of a value; scores in a line of scratch: rows of them
+// are a line longer than keys are many, and so meet in no set.
+enum { QUERY_BLOCK = 4, ATTEND_LINE = 64 / 4 };
 typedef struct query_block {
     unsigned count;
     bool level;                    // all see the same keys
@@ -98,6 +98,4 @@ bool attend_matrix_groups(attention *a); // false: reported
 // has not, or where rows are too long. They are taken in blocks of up to attend_few_queries.
 few_attention *attend_few(attention *a);
 unsigned attend_few_queries(const few_attention *x);
-// Heads of keys that blocks of `count` queries of each are taken together of, from a->group on.
-unsigned attend_few_together(const few_attention *x, unsigned count);
 void attend_few_block(const few_attention *x, ir_value *first, unsigned count);

@@ -53,11 +53,9 @@ few_attention *attend_few(attention *a)
     if (!machine_has(l->context->machine, ISA_UNIT_DEQUANTIZE) || x->steps > FEW_STEPS ||
         x->wide > FEW_WIDE || x->parts > x->columns || keys < x->rows)
         return NULL;
-    unsigned heads = row_together(x, 1);
-    x->row_keys = x->rows * (1 + tiles_for(keys, x->rows)) + l->m;
-    x->q = low_scratch(l, half, heads * x->columns, a->depth);
-    x->scores = low_scratch(l, SCALAR_F32, heads * x->row_keys, x->columns);
-    x->row_weights = low_scratch(l, SCALAR_F32, FEW_SUMS, x->row_keys);
+    x->score_rows = x->rows * (1 + tiles_for(keys, x->rows));
+    x->q = low_scratch(l, half, x->columns, a->depth);
+    x->scores = low_scratch(l, SCALAR_F32, x->score_rows, x->columns);
     x->sums = low_scratch(l, SCALAR_F32, l->m, x->wide * l->n);
     x->ones = low_scratch(l, SCALAR_F16, 2, l->n);
     for (unsigned i = 0; i < 2; i++)
@@ -69,7 +67,7 @@ few_attention *attend_few(attention *a)
 
 static ir_value *q_row(const few_attention *x, const query_block *b, unsigned h, unsigned i)
 {
-    return low_index(x->a->l, x->q_row + h * b->count + i);
+    return low_index(x->a->l, h * b->count + i);
 }
 
 // Of any rows.
@@ -195,7 +193,7 @@ ir_value *few_load_queries(const few_attention *x, const query_block *b, unsigne
     lowering *l = x->a->l;
     unsigned rows = b->count * x->parts;
     ir_value *all = rows < x->columns ? low_index(l, rows) : NULL;
-    return matrix_load(l, "b", x->q, low_index(l, x->q_row), step_column(x, s), x->a->depth,
+    return matrix_load(l, "b", x->q, low_index(l, 0), step_column(x, s), x->a->depth,
                        matrix_part(l, all, step_bytes(x, s)));
 }
 
@@ -402,11 +400,6 @@ static void block_of_rows(const few_attention *x, query_block *b)
         few_end_weights(x, b, i);
     }
     sum_values(x, b);
-}
-
-unsigned attend_few_together(const few_attention *x, unsigned count)
-{
-    return x->a->one_row ? row_together(x, count) : 1;
 }
 
 void attend_few_block(const few_attention *x, ir_value *first, unsigned count)

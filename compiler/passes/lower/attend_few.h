@@ -14,16 +14,14 @@ struct few_attention {
     unsigned steps;        // tiles of the depth
     unsigned wide;         // tiles of n columns of a value
     int64_t rows, columns; // keys of a tile; halves of queries beside them
-    int64_t q_row;         // of q: where the queries' halves begin
-    ir_value *q;           // scratch [columns][depth] of halves, for each head that is streamed
-    ir_value *scores;      // scratch f32 [rows + keys][columns]: a row for each key
+    ir_value *q;           // scratch [columns][depth] of halves
+    ir_value *scores;      // scratch f32 [score_rows][columns]: a row for each key, behind `rows`
     ir_value *sums;        // scratch f32 [m][wide * n]
     ir_value *ones;        // scratch f16 [2][n]: 1, and -1
-    ir_value *row_weights; // scratch f32 [queries of all heads taken together][row_keys]
-    int64_t row_keys;      // all keys, and what stands in front of and behind them
+    int64_t score_rows;
 };
 
-// Part h of query i stands in row q_row + h * count + i of x->q, and so do its scores.
+// Part h of query i stands in row h * count + i of x->q, and so do its scores.
 void few_take_queries(const few_attention *x, const query_block *b);
 // Step `s` of the depth of the block's queries.
 ir_value *few_load_queries(const few_attention *x, const query_block *b, unsigned s);
@@ -46,7 +44,5 @@ ir_value *few_add_weighted(const few_attention *x, unsigned i, ir_value *sum, ir
 // weight: numbers.
 void few_end_weights(const few_attention *x, const query_block *b, unsigned i);
 
-// One row (attend_row.c): how many heads of keys are taken together where a block has `count`
-// queries of each; a block, from x->a->group on.
-unsigned row_together(const few_attention *x, unsigned count);
+// Queries first .. first + count of the group, of one row (attend_row.c).
 void row_block(const few_attention *x, ir_value *first, unsigned count);

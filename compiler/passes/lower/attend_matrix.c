@@ -8,8 +8,6 @@
 
 #include <float.h>
 
-enum { LINE = 64 };
-
 static int64_t padded(int64_t x, int64_t to)
 {
     return (x + to - 1) / to * to;
@@ -234,7 +232,7 @@ static matrix_attention matrix_attention_of(attention *a)
     int64_t block = ir_integer(a->op, "key_block"), all = padded(ir_dim_maximum(k[0]), x.step);
     bool blocks = block && block < all;
     x.keys = blocks ? padded(block, x.step) : all;
-    x.row = x.keys + LINE / 4;
+    x.row = x.keys + ATTEND_LINE;
     x.width = padded(a->width, x.columns);
     for (unsigned h = 0; h < x.parts; h++)
         x.q[h] = low_scratch(l, x.half, x.rows, a->depth);

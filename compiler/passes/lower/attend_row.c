@@ -1,102 +1,54 @@
-// Attention of one row, a step of decoding: the queries of several heads of keys, as many as lie
-// side by side in a tile's worth of memory, are taken together, so that keys and values are read,
-// and prefetched, in long pieces. The softmax stands beside products with keys and sums of values.
+// Attention of one row, a step of decoding: a head of keys at a time, whose queries need no mask.
+// The softmax stands beside products with keys and sums of values.
 #include "compiler/passes/lower/attend_few.h"
 #include "compiler/passes/lower/matrix.h"
 
 #include <string.h>
 
-enum { MOST_TOGETHER = 8, REGISTERS = 32, TURNS = 6 };
-
 typedef struct row_attention {
     lowering *l;
-    few_attention head[MOST_TOGETHER];
-    attention group[MOST_TOGETHER];
-    query_block block[MOST_TOGETHER];
-    unsigned heads, count, queries; // heads of keys, queries of each, of all
-    unsigned steps, wide;
-    int64_t rows;  // keys of a tile
-    int64_t width; // of a row of scores: the parts of a head's queries
-    int64_t keys;  // rows of scores of a head: `rows` in front of those of keys
-    bool resident; // queries stay in registers
-    int64_t round; // keys of a round of either loop
+    const few_attention *x;
+    query_block block;
+    unsigned count; // queries
+    int64_t width;  // of a row of scores: the parts of all queries
+    int64_t round;  // keys of a round of either loop
     beside strips;
     beside_memory memory;
-    ir_value *scores; // f32 [heads * keys][width]
+    ir_value *scores; // f32 [keys][width], from row x->rows on
     ir_value *query[FEW_STEPS];
     ir_value *sums[FEW_SUMS];
 } row_attention;
 
-// What lies side by side, up to a tile's bytes; registers for its queries and sums. Several harts
-// would rather have more to share.
-unsigned row_together(const few_attention *x, unsigned count)
-{
-    const attention *a = x->a;
-    const machine *m = a->l->context->machine;
-    int64_t longer = a->depth > a->width ? a->depth : a->width;
-    int64_t bytes = longer * (int64_t)scalar_size(x->half);
-    unsigned heads = 1;
-    while (m->harts == 1 && !a->alone && 2 * heads <= MOST_TOGETHER &&
-           a->groups % (2 * heads) == 0 && 2 * heads * bytes <= (int64_t)machine_tile_bytes(m) &&
-           2 * heads * x->steps <= FEW_STEPS && 2 * heads * count * x->wide <= FEW_SUMS)
-        heads *= 2;
-    return heads;
-}
-
 // ----------------------------------------------------------------------- scores
 
-static void load_queries(row_attention *t, unsigned head)
+static ir_value *score_row(const row_attention *t, ir_value *key)
 {
-    for (unsigned s = 0; s < t->steps; s++)
-        t->query[(t->resident ? head * t->steps : 0) + s] =
-            few_load_queries(&t->head[head], &t->block[head], s);
+    return low_add(t->l, key, low_index(t->l, t->x->rows));
 }
 
-static ir_value *query_tile(const row_attention *t, unsigned head, unsigned s)
-{
-    return t->query[(t->resident ? head * t->steps : 0) + s];
-}
-
-static ir_value *score_row(const row_attention *t, unsigned head, ir_value *key)
-{
-    return low_add(t->l, key, low_index(t->l, head * t->keys + t->rows));
-}
-
-// Scores of a tile of a head's keys, from `key` on.
+// Scores of a tile of keys, from `key` on.
 typedef struct scored_tile {
     ir_value *sums, *key;
-    unsigned head;
 } scored_tile;
 
 static void store_scores(const row_attention *t, const scored_tile *tile)
 {
     lowering *l = t->l;
-    int64_t bytes = t->width < t->head[0].columns ? t->width * 4 : 0;
-    matrix_store(l, tile->sums, t->scores, score_row(t, tile->head, tile->key), low_index(l, 0),
-                 t->width, matrix_part(l, NULL, bytes));
+    int64_t bytes = t->width < t->x->columns ? t->width * 4 : 0;
+    matrix_store(l, tile->sums, t->scores, score_row(t, tile->key), low_index(l, 0), t->width,
+                 matrix_part(l, NULL, bytes));
 }
 
-// Products of a round, one after the other: head, first key and step of product `i`.
-static unsigned head_of(const row_attention *t, unsigned i)
-{
-    return i / t->steps % t->heads;
-}
-
+// Products of a round, one after the other: first key and step of product `i`.
 static ir_value *key_of(const row_attention *t, ir_value *from, unsigned i)
 {
-    return low_add(t->l, from, low_index(t->l, i / t->steps / t->heads * t->rows));
+    return low_add(t->l, from, low_index(t->l, i / t->x->steps * t->x->rows));
 }
 
 static ir_value *load_product(const row_attention *t, ir_value *from, ir_value *count, unsigned i)
 {
-    unsigned head = head_of(t, i);
-    return few_load_keys(&t->head[head], &t->block[head], key_of(t, from, i), count, i % t->steps);
+    return few_load_keys(t->x, &t->block, key_of(t, from, i), count, i % t->x->steps);
 }
-
-typedef struct head_scores {
-    const row_attention *t;
-    unsigned head;
-} head_scores;
 
 // Part `part` of query i of the keys of a strip, whose scores begin in row `row`. Two columns are
 // read side by side: strides cost a cycle for each element.
@@ -111,21 +63,18 @@ static ir_value *score_part(const row_attention *t, ir_value *row, unsigned part
 }
 
 // The sum of a query's parts, times the scale.
-static ir_value *scaled_score(void *context, unsigned i, ir_value *position)
+static ir_value *scaled_score(const row_attention *t, unsigned i, ir_value *position)
 {
-    const head_scores *h = context;
-    const row_attention *t = h->t;
     lowering *l = t->l;
-    ir_value *row = score_row(t, h->head, position), *sum = NULL;
-    for (unsigned part = 0; part < t->head[0].parts; part++) {
+    ir_value *row = score_row(t, position), *sum = NULL;
+    for (unsigned part = 0; part < t->x->parts; part++) {
         ir_value *x = score_part(t, row, part, i);
         sum = sum ? low_binary(l, IR_ADD, sum, x) : x;
     }
-    ir_value *scale = low_number(l, SCALAR_F32, ir_number(t->head[0].a->op, "scale"));
+    ir_value *scale = low_number(l, SCALAR_F32, ir_number(t->x->a->op, "scale"));
     return low_binary(l, IR_MUL, sum, low_broadcast(l, scale));
 }
 
-// Query `query` of all is one of those of a head.
 static unsigned number_of(ir_value *query)
 {
     int64_t number = 0;
@@ -137,11 +86,10 @@ static unsigned number_of(ir_value *query)
 static ir_value *finish_scores(const void *of, ir_value *query, ir_value *position)
 {
     const row_attention *t = of;
-    const unsigned h = number_of(query) / t->count, i = number_of(query) % t->count;
-    head_scores scores = {t, h};
-    ir_value *y = scaled_score(&scores, i, position);
-    y = attend_adjusted(&t->group[h], &t->block[h], i, position, y);
-    low_vstore(t->l, y, t->group[h].weights, low_index(t->l, i), position, 1);
+    const unsigned i = number_of(query);
+    ir_value *y = scaled_score(t, i, position);
+    y = attend_adjusted(t->x->a, &t->block, i, position, y);
+    low_vstore(t->l, y, t->x->a->weights, query, position, 1);
     return y;
 }
 
@@ -151,12 +99,10 @@ static ir_value *weigh(const void *of, ir_value *query, ir_value *position)
 {
     const row_attention *t = of;
     lowering *l = t->l;
-    const unsigned h = number_of(query) / t->count;
-    ir_value *row = low_index(l, number_of(query) % t->count);
     ir_value *greatest = low_load(l, t->memory.maxima, low_index(l, 0), query);
-    ir_value *y = low_vload(l, t->group[h].weights, row, position, 1);
+    ir_value *y = low_vload(l, t->x->a->weights, query, position, 1);
     y = low_exp_of_rest(l, y, low_broadcast(l, greatest));
-    low_vstore(l, y, t->group[h].weights, row, position, 1);
+    low_vstore(l, y, t->x->a->weights, query, position, 1);
     return y;
 }
 
@@ -169,24 +115,22 @@ static void score_tiles(row_attention *t, scored_tile *before, ir_value *from, i
                         unsigned tiles, dealing *d)
 {
     lowering *l = t->l;
-    unsigned all = tiles * t->heads * t->steps;
+    unsigned all = tiles * t->x->steps;
     ir_value *next = load_product(t, from, count, 0), *c = NULL;
     d->products = all - 1;
     for (unsigned i = 0; i < all; i++) {
-        unsigned s = i % t->steps, head = head_of(t, i);
-        if (s == 0 && !t->resident)
-            load_queries(t, head);
+        unsigned s = i % t->x->steps;
         if (s == 0)
-            c = matrix_zero(l, t->head[0].half);
+            c = matrix_zero(l, t->x->half);
         ir_value *keys = next;
         if (i + 1 < all)
             next = load_product(t, from, count, i + 1);
-        c = matrix_multiply(l, t->head[0].type, c, keys, query_tile(t, head, s));
+        c = matrix_multiply(l, t->x->type, c, keys, t->query[s]);
         if (i > 0)
             beside_deal_out(d);
         if (s == 0 && before->sums)
             store_scores(t, before);
-        *before = (scored_tile){c, key_of(t, from, i), head};
+        *before = (scored_tile){c, key_of(t, from, i)};
     }
 }
 
@@ -195,17 +139,17 @@ static void score_tiles(row_attention *t, scored_tile *before, ir_value *from, i
 static void score_whole(row_attention *t, ir_value *rounds)
 {
     lowering *l = t->l;
-    ir_value *rows = low_index(l, t->rows), *size = low_index(l, t->round);
-    ir_value *c = matrix_zero(l, t->head[0].half);
+    ir_value *rows = low_index(l, t->x->rows), *size = low_index(l, t->round);
+    ir_value *c = matrix_zero(l, t->x->half);
     low_loop all;
     low_for_begin(l, &all, low_index(l, 0), rounds, low_index(l, 1), 1, &c);
     ir_value *from = low_mul(l, all.counter, size);
     dealing d = beside_deal(&t->strips, &finishing, all.counter, t->round, -1);
-    scored_tile before = {all.carried[0], low_sub(l, from, rows), t->heads - 1};
-    score_tiles(t, &before, from, NULL, (unsigned)(t->round / t->rows), &d);
+    scored_tile before = {all.carried[0], low_sub(l, from, rows)};
+    score_tiles(t, &before, from, NULL, (unsigned)(t->round / t->x->rows), &d);
     low_loop_end(l, &all, &before.sums);
     ir_value *end = low_mul(l, rounds, size);
-    before = (scored_tile){ir_result(all.op, 0), low_sub(l, end, rows), t->heads - 1};
+    before = (scored_tile){ir_result(all.op, 0), low_sub(l, end, rows)};
     store_scores(t, &before);
 }
 
@@ -218,7 +162,7 @@ static void finish_rest(row_attention *t, ir_value *rounds)
     strip_piece rest = {.column =
                             t->strips.across ? low_mul(l, done, low_index(l, t->round)) : zero};
     rest.count = low_sub(l, t->strips.seen, rest.column);
-    for (unsigned q = 0; q < t->queries; q++) {
+    for (unsigned q = 0; q < t->count; q++) {
         rest.query = low_index(l, q);
         low_store(l, beside_alone(&t->strips, &finishing, &rest), t->memory.maxima, zero,
                   rest.query);
@@ -230,9 +174,9 @@ static void finish_rest(row_attention *t, ir_value *rounds)
 static void score(row_attention *t)
 {
     lowering *l = t->l;
-    ir_value *keys = t->strips.seen, *rows = low_index(l, t->rows);
+    ir_value *keys = t->strips.seen, *rows = low_index(l, t->x->rows);
     ir_value *rounds = low_div(l, keys, low_index(l, t->round));
-    for (unsigned q = 0; t->strips.across && q < t->queries; q++)
+    for (unsigned q = 0; t->strips.across && q < t->count; q++)
         beside_begin_lanes(&t->strips, &finishing, low_index(l, q));
     score_whole(t, rounds);
     low_loop rest;
@@ -251,21 +195,18 @@ static void score(row_attention *t)
 static void add_round(row_attention *t, ir_value *from, unsigned groups, dealing *d)
 {
     lowering *l = t->l;
-    unsigned pieces = t->heads * t->wide, all = pieces * (groups ? groups : 1);
+    const unsigned wide = t->x->wide, all = wide * (groups ? groups : 1);
     ir_value *next = NULL;
     d->products = all * t->count;
     for (unsigned i = 0; i <= all; i++) {
         ir_value *values = next;
-        unsigned last = (i - 1) % pieces, head = i % pieces / t->wide;
         if (i < all)
-            next = few_load_values(&t->head[head], &t->block[head],
-                                   low_add(l, from, low_index(l, i / pieces * l->m)), i % t->wide,
-                                   groups == 0);
+            next = few_load_values(t->x, &t->block, low_add(l, from, low_index(l, i / wide * l->m)),
+                                   i % wide, groups == 0);
         for (unsigned q = 0; i > 0 && q < t->count; q++) {
-            unsigned h = last / t->wide, sum = (h * t->count + q) * t->wide + last % t->wide;
-            t->sums[sum] =
-                few_add_weighted(&t->head[h], q, t->sums[sum], values,
-                                 low_add(l, from, low_index(l, (i - 1) / pieces * l->m)));
+            ir_value **sum = &t->sums[q * wide + (i - 1) % wide];
+            ir_value *key = low_add(l, from, low_index(l, (i - 1) / wide * l->m));
+            *sum = few_add_weighted(t->x, q, *sum, values, key);
             beside_deal_out(d);
         }
     }
@@ -273,7 +214,7 @@ static void add_round(row_attention *t, ir_value *from, unsigned groups, dealing
 
 static void begin_sums(row_attention *t, low_loop *keys, ir_value *from, ir_value *to, int64_t step)
 {
-    unsigned n = t->queries * t->wide;
+    unsigned n = t->count * t->x->wide;
     low_for_begin(t->l, keys, from, to, low_index(t->l, step), n, t->sums);
     memcpy(t->sums, keys->carried, n * sizeof *t->sums);
 }
@@ -281,7 +222,7 @@ static void begin_sums(row_attention *t, low_loop *keys, ir_value *from, ir_valu
 static void end_sums(row_attention *t, low_loop *keys)
 {
     low_loop_end(t->l, keys, t->sums);
-    for (unsigned i = 0; i < t->queries * t->wide; i++)
+    for (unsigned i = 0; i < t->count * t->x->wide; i++)
         t->sums[i] = ir_result(keys->op, i);
 }
 
@@ -304,7 +245,7 @@ static void weigh_first(row_attention *t)
     lowering *l = t->l;
     ir_value *zero = low_index(l, 0), *seen = t->strips.seen;
     ir_value *count = t->strips.across ? low_min(l, seen, low_index(l, t->round)) : seen;
-    for (unsigned q = 0; q < t->queries; q++) {
+    for (unsigned q = 0; q < t->count; q++) {
         strip_piece first = {low_index(l, q), zero, count};
         if (t->strips.across) {
             beside_begin_lanes(&t->strips, &weighing, first.query);
@@ -313,7 +254,7 @@ static void weigh_first(row_attention *t)
             low_store(l, beside_alone(&t->strips, &weighing, &first), t->memory.sums, zero,
                       first.query);
         }
-        few_end_weights(&t->head[q / t->count], &t->block[q / t->count], q % t->count);
+        few_end_weights(t->x, &t->block, q);
     }
 }
 
@@ -322,8 +263,8 @@ static void sum_values(row_attention *t)
     lowering *l = t->l;
     ir_value *keys = t->strips.seen, *zero = low_index(l, 0);
     low_loop rest;
-    for (unsigned i = 0; i < t->queries * t->wide; i++)
-        t->sums[i] = matrix_zero(l, t->head[0].half);
+    for (unsigned i = 0; i < t->count * t->x->wide; i++)
+        t->sums[i] = matrix_zero(l, t->x->half);
     weigh_first(t);
     ir_value *done = add_rounds(t);
     ir_value *pairs = low_sub(l, keys, low_rem(l, keys, low_index(l, l->m)));
@@ -335,11 +276,11 @@ static void sum_values(row_attention *t)
         add_round(t, rest.counter, 0, &(dealing){0});
         end_sums(t, &rest);
     }
-    for (unsigned q = 0; q < t->queries; q++) {
+    for (unsigned q = 0; q < t->count; q++) {
         ir_value *query = low_index(l, q);
         if (t->strips.across)
             beside_end_lanes(&t->strips, &weighing, t->memory.sums, query);
-        t->block[q / t->count].sum[q % t->count] = low_load(l, t->memory.sums, zero, query);
+        t->block.sum[q] = low_load(l, t->memory.sums, zero, query);
     }
 }
 
@@ -349,46 +290,26 @@ static row_attention *attention_of_row(const few_attention *x, ir_value *first, 
 {
     lowering *l = x->a->l;
     row_attention *t = ARENA_ARRAY(l->arena, row_attention, 1);
-    *t = (row_attention){.l = l, .heads = row_together(x, count), .count = count};
-    t->queries = t->heads * count;
-    t->steps = x->steps;
-    t->wide = x->wide;
-    t->rows = x->rows;
-    t->width = count * x->parts;
-    t->keys = x->row_keys;
-    t->resident = t->heads * x->steps + TURNS <= REGISTERS;
-    ir_dim scores[2] = {ir_dim_constant(t->heads * t->keys), ir_dim_constant(t->width)};
-    ir_dim weights[2] = {ir_dim_constant(count), ir_dim_constant(t->keys)};
     ir_value *zero = low_index(l, 0);
+    *t = (row_attention){.l = l, .x = x, .count = count, .memory = x->a->beside};
+    t->block = attend_block_of(x->a, first, count);
+    t->width = count * x->parts;
+    ir_dim scores[2] = {ir_dim_constant(x->score_rows), ir_dim_constant(t->width)};
     t->scores =
         low_view(l, x->scores, zero, zero, ir_type_buffer(l->module, SCALAR_F32, 2, scores));
-    for (unsigned h = 0; h < t->heads; h++) {
-        t->group[h] = *x->a;
-        t->group[h].group = low_add(l, x->a->group, low_index(l, h));
-        t->group[h].weights = low_view(l, x->row_weights, low_index(l, h * count), zero,
-                                       ir_type_buffer(l->module, SCALAR_F32, 2, weights));
-        t->head[h] = *x;
-        t->head[h].a = &t->group[h];
-        t->head[h].q_row = h * count * x->parts;
-        t->block[h] = attend_block_of(&t->group[h], first, count);
-    }
-    t->strips = (beside){l, t, t->queries, beside_lanes(l), t->block[0].keys, x->a->beside.across};
-    t->memory = x->a->beside;
-    t->round = beside_keys(&t->strips, t->rows);
+    t->strips = (beside){l, t, count, beside_lanes(l), t->block.keys, t->memory.across};
+    t->round = beside_keys(&t->strips, x->rows);
     return t;
 }
 
 void row_block(const few_attention *x, ir_value *first, unsigned count)
 {
     row_attention *t = attention_of_row(x, first, count);
-    for (unsigned h = 0; h < t->heads; h++)
-        few_take_queries(&t->head[h], &t->block[h]);
-    for (unsigned h = 0; t->resident && h < t->heads; h++)
-        load_queries(t, h);
+    few_take_queries(x, &t->block);
+    for (unsigned s = 0; s < x->steps; s++)
+        t->query[s] = few_load_queries(x, &t->block, s);
     score(t);
     sum_values(t);
-    for (unsigned q = 0; q < t->queries; q++) {
-        unsigned h = q / t->count;
-        few_give_result(&t->head[h], &t->block[h], q % t->count, t->sums + h * t->count * t->wide);
-    }
+    for (unsigned q = 0; q < count; q++)
+        few_give_result(x, &t->block, q, t->sums);
 }

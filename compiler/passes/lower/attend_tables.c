@@ -91,7 +91,6 @@ bool attend_few_rows(attention *a)
     low_loop groups;
     low_shared_begin(l, &groups, low_index(l, a->groups), "turns");
     a->group = groups.counter;
-    a->alone = true;
     a->panel_row = low_index(l, 0);
     ir_value *share = low_index(l, share_of(a));
     attend_queries(a, a->one_row ? share : low_mul(l, a->rows, share));
@@ -106,7 +105,7 @@ bool attend_single_rows(attention *a)
     const ir_type *q = a->q->type;
     bool tables = a->panels.count > 0;
     ir_value *m = low_index(l, tables ? l->m : 1), *all = low_index(l, 1);
-    a->one_row = a->alone = a->few;
+    a->one_row = a->few;
     if (q->rank == 4)
         all = low_dim(l, q->dims[0]);
     ir_value *tiles = low_div(l, low_add(l, all, low_sub(l, m, low_index(l, 1))), m);
