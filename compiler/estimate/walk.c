@@ -199,7 +199,7 @@ static void run_equal(walker *w, const rounds *r)
 // At every counter if there are few; else at the first, the last, and some in between.
 static void run_different(walker *w, const rounds *r)
 {
-    enum { FEW = 12, INNER = 7 };
+    enum { FEW = 12, INNER = 7, WARM = 4 };
     int64_t at[FEW], n = 0;
     if (r->count <= FEW) {
         for (int64_t i = 0; i < r->count; i++)
@@ -216,10 +216,11 @@ static void run_different(walker *w, const rounds *r)
         weight += i + 1 < n ? (double)(at[i + 1] - at[i] - 1) / 2 : 0;
         counts before = *hart_counts(w->hart), extra = {0};
         double time = hart_time(w->hart);
-        if (i && at[i] > at[i - 1] + 1) { // what the round before leaves in scratch, and under way
-            run_round(w, r, at[i] - 1);
-            extra = counted_since(w, &before, time);
-        }
+        // What the rounds before leave in scratch, and have asked for.
+        const int64_t free = i ? at[i] - at[i - 1] - 1 : 0, warm = free < WARM ? free : WARM;
+        for (int64_t k = at[i] - warm; k < at[i]; k++)
+            run_round(w, r, k);
+        extra = counted_since(w, &before, time);
         before = *hart_counts(w->hart);
         time = hart_time(w->hart);
         run_round(w, r, at[i]);
