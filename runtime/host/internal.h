@@ -33,6 +33,7 @@ typedef struct host_checkpoints {
 
 typedef struct source_lines source_lines;
 typedef struct linux_process linux_process;
+typedef struct team team;
 
 struct host_program {
     arena *arena;
@@ -49,6 +50,7 @@ struct host_program {
     hart *hart;   // that runs alone, is observed, or is reported on; the first one else
     hart **harts; // by rank, each with a LUT unit of its own
     unsigned hart_count;
+    team *team; // of several, from their first run on
     ARRAY_OF(host_region) regions;
     uint64_t next_address;   // where the next region goes
     uint64_t return_address; // of entries: a page that stays unmapped

@@ -2,6 +2,7 @@
 #include "runtime/host/internal.h"
 
 #include "runtime/host/refuse.h"
+#include "runtime/host/team.h"
 #include "support/text.h"
 
 #include <errno.h>
@@ -335,6 +336,7 @@ void host_close(host_program *p)
         return;
     source_lines_close(p->lines);
     linux_destroy(p->process);
+    team_destroy(p->team);
     for (unsigned i = 0; i < p->hart_count; i++) {
         lut_unit *lut = p->harts[i]->lut;
         hart_destroy(p->harts[i]);

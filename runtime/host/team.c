@@ -18,14 +18,14 @@ enum {
     SERVICE_WRITE = 64,
     STREAMS = 2,           // stdout, stderr
     MOST_OUTPUT = 1 << 20, // bytes that a hart prints between two barriers
-    LOOKS = 1 << 11,       // at a barrier, before the host's scheduler is asked to wait
+    LOOKS = 1 << 11,       // before the host's scheduler is asked to wait
     PATIENCE = 1 << 26,    // instructions on the way to a barrier at which the run will end
 };
 
 typedef enum member_state { MEMBER_RUNS, MEMBER_WAITS, MEMBER_ENDED } member_state;
 
 typedef struct member {
-    struct team *team;
+    team *team;
     hart *hart;
     member_state state;
     host_outcome outcome; // once it has ended
@@ -35,21 +35,55 @@ typedef struct member {
     pthread_t thread;
 } member;
 
-typedef struct team {
+struct team {
     host_program *program;
-    const host_limits *limits;
+    const host_limits *limits; // of the run
     double start;
     member *members;
-    unsigned count;
-    int looks;            // at a barrier: none where the host has too few processors for all harts
-    pthread_mutex_t lock; // of what follows, of all states and of services
-    pthread_cond_t passed;
-    unsigned running;
-    bool over;                 // the run is
-    bool refused;              // the host has not enough threads
+    unsigned count, threads; // harts; threads that were made for them
+    int looks;               // before a wait is a sleep: none where the host has too few processors
+    bool refused;            // the host has not enough threads
+    _Atomic bool closing;
+    _Atomic unsigned runs;     // begun
+    _Atomic unsigned inside;   // threads beside the caller's that are at work on one
     _Atomic unsigned barriers; // passed
-    _Atomic bool ending;       // at the next barrier, the run is over
-} team;
+    _Atomic unsigned running;  // harts on their way to the next one
+    _Atomic bool ending;       // there the run is over
+    bool over;                 // it is
+    pthread_mutex_t services, sleeps;
+    pthread_cond_t woken;
+    _Atomic unsigned sleepers;
+};
+
+// --------------------------------------------------------------------------- waiting
+
+// Comes back when *word is no longer `value`.
+static void wait_while(team *t, _Atomic unsigned *word, unsigned value)
+{
+    for (int i = 0; i < t->looks; i++) {
+        if (atomic_load(word) != value)
+            return;
+#ifdef __x86_64__
+        __builtin_ia32_pause();
+#endif
+    }
+    pthread_mutex_lock(&t->sleeps);
+    atomic_fetch_add(&t->sleepers, 1);
+    while (atomic_load(word) == value)
+        pthread_cond_wait(&t->woken, &t->sleeps);
+    atomic_fetch_sub(&t->sleepers, 1);
+    pthread_mutex_unlock(&t->sleeps);
+}
+
+// A word has changed: who is not counted as a sleeper yet will see that and not sleep.
+static void wake(team *t)
+{
+    if (!atomic_load(&t->sleepers))
+        return;
+    pthread_mutex_lock(&t->sleeps);
+    pthread_cond_broadcast(&t->woken);
+    pthread_mutex_unlock(&t->sleeps);
+}
 
 // --------------------------------------------------------------------------- barriers
 
@@ -69,10 +103,12 @@ static bool has_failed(const member *m)
     return m->state == MEMBER_ENDED && m->outcome.end != HOST_RETURNED;
 }
 
-// All have come. What those behind the one that ends the run printed, nobody would have seen.
+// All have come, and wait. What those behind the one that ends the run printed, nobody would have
+// seen.
 static void pass(team *t)
 {
     bool failed = false;
+    unsigned running = 0;
     for (unsigned i = 0; i < t->count && !failed; i++) {
         print_output(&t->members[i]);
         failed = has_failed(&t->members[i]);
@@ -80,43 +116,24 @@ static void pass(team *t)
     for (unsigned i = 0; i < t->count && !failed; i++) {
         if (t->members[i].state == MEMBER_WAITS) {
             t->members[i].state = MEMBER_RUNS;
-            t->running++;
+            running++;
         }
     }
-    t->over = t->running == 0;
+    t->over = running == 0;
+    atomic_store(&t->running, running);
     atomic_fetch_add(&t->barriers, 1);
-    pthread_cond_broadcast(&t->passed);
+    wake(t);
 }
 
 // The hart runs no more: it waits, or has ended.
 static void arrive(member *m, member_state state)
 {
     team *t = m->team;
-    pthread_mutex_lock(&t->lock);
     m->state = state;
     if (has_failed(m))
         atomic_store(&t->ending, true);
-    if (--t->running == 0)
+    if (atomic_fetch_sub(&t->running, 1) == 1)
         pass(t);
-    pthread_mutex_unlock(&t->lock);
-}
-
-// Until the barrier behind `passed` others is passed. Who sees so by looking needs no lock: the
-// last one to come still holds it, and waiting for it would be a sleep.
-static void wait_for_others(member *m, unsigned passed)
-{
-    team *t = m->team;
-    for (int i = 0; i < t->looks; i++) {
-        if (atomic_load(&t->barriers) != passed)
-            return;
-#ifdef __x86_64__
-        __builtin_ia32_pause();
-#endif
-    }
-    pthread_mutex_lock(&t->lock);
-    while (atomic_load(&t->barriers) == passed)
-        pthread_cond_wait(&t->passed, &t->lock);
-    pthread_mutex_unlock(&t->lock);
 }
 
 // --------------------------------------------------------------------------- services
@@ -156,9 +173,9 @@ static bool act(member *m, hart_stop stop)
     }
     if (stop != HART_STOP_ECALL)
         return host_has_ended(t->program, m->hart, stop, &m->outcome);
-    pthread_mutex_lock(&t->lock);
+    pthread_mutex_lock(&t->services);
     bool ended = host_has_ended(t->program, m->hart, stop, &m->outcome);
-    pthread_mutex_unlock(&t->lock);
+    pthread_mutex_unlock(&t->services);
     return ended;
 }
 
@@ -214,7 +231,7 @@ static void run_member(member *m)
         while ((state = take_turn(m)) == MEMBER_RUNS)
             ;
         if (state == MEMBER_WAITS)
-            wait_for_others(m, passed);
+            wait_while(m->team, &m->team->barriers, passed);
     } while (state == MEMBER_WAITS && !m->team->over);
 }
 
@@ -232,63 +249,102 @@ static void run_in_turns(team *t)
     }
 }
 
-// Nobody starts before all threads are there.
-static void *begin_thread(void *context)
+// --------------------------------------------------------------------------- threads
+
+static void *serve(void *context)
 {
     member *m = context;
-    pthread_mutex_lock(&m->team->lock);
-    bool refused = m->team->refused;
-    pthread_mutex_unlock(&m->team->lock);
-    if (!refused)
+    team *t = m->team;
+    for (unsigned run = 0;; run++) {
+        wait_while(t, &t->runs, run);
+        if (atomic_load(&t->closing))
+            return NULL;
         run_member(m);
-    return NULL;
+        if (atomic_fetch_sub(&t->inside, 1) == 1)
+            wake(t);
+    }
+}
+
+static void end_threads(team *t)
+{
+    atomic_store(&t->closing, true);
+    atomic_fetch_add(&t->runs, 1);
+    wake(t);
+    while (t->threads > 0)
+        pthread_join(t->members[t->threads--].thread, NULL);
+}
+
+// One for each hart but the first, for all runs. False: the host gives fewer; there are none.
+static bool have_threads(team *t)
+{
+    while (t->threads + 1 < t->count && !t->refused) {
+        member *m = &t->members[t->threads + 1];
+        t->refused = pthread_create(&m->thread, NULL, serve, m) != 0;
+        if (!t->refused) {
+            t->threads++;
+            continue;
+        }
+        diagnostic_warning(t->program->diagnostics, host_where(t->program),
+                           "the host gives threads for %u of %u harts: they take turns on one",
+                           t->threads + 1, t->count);
+        end_threads(t);
+    }
+    return !t->refused;
 }
 
 static void run_on_threads(team *t)
 {
-    unsigned threads = 1;
-    pthread_mutex_lock(&t->lock);
-    while (threads < t->count && !t->refused) {
-        member *m = &t->members[threads];
-        t->refused = pthread_create(&m->thread, NULL, begin_thread, m) != 0;
-        threads += !t->refused;
-    }
-    pthread_mutex_unlock(&t->lock);
-    if (!t->refused)
-        run_member(&t->members[0]);
-    for (unsigned i = 1; i < threads; i++)
-        pthread_join(t->members[i].thread, NULL);
-    if (!t->refused)
-        return;
-    diagnostic_warning(t->program->diagnostics, host_where(t->program),
-                       "the host gives threads for %u of %u harts: they take turns on one", threads,
-                       t->count);
-    run_in_turns(t);
+    atomic_store(&t->inside, t->threads);
+    atomic_fetch_add(&t->runs, 1);
+    wake(t);
+    run_member(&t->members[0]);
+    for (unsigned left; (left = atomic_load(&t->inside)) > 0;)
+        wait_while(t, &t->inside, left);
 }
 
 // --------------------------------------------------------------------------- runs
 
-static void open_team(team *t, host_program *p, const host_limits *limits)
+static team *create_team(host_program *p)
 {
-    *t = (team){.program = p, .limits = limits, .count = p->hart_count, .running = p->hart_count};
+    team *t = ARENA_NEW(p->arena, team);
+    *t = (team){.program = p, .count = p->hart_count};
     t->looks = sysconf(_SC_NPROCESSORS_ONLN) >= (long)t->count ? LOOKS : 0;
-    t->members = calloc(t->count, sizeof *t->members);
-    if (!t->members)
-        INTERNAL_ERROR("out of memory");
+    t->members = ARENA_ARRAY(p->arena, member, t->count);
     for (unsigned i = 0; i < t->count; i++)
-        t->members[i] = (member){.team = t, .hart = p->harts[i], .retired = p->harts[i]->retired};
-    pthread_mutex_init(&t->lock, NULL);
-    pthread_cond_init(&t->passed, NULL);
+        t->members[i] = (member){.team = t, .hart = p->harts[i]};
+    pthread_mutex_init(&t->services, NULL);
+    pthread_mutex_init(&t->sleeps, NULL);
+    pthread_cond_init(&t->woken, NULL);
+    return t;
 }
 
-static void close_team(team *t)
+void team_destroy(team *t)
 {
-    pthread_cond_destroy(&t->passed);
-    pthread_mutex_destroy(&t->lock);
+    if (!t)
+        return;
+    end_threads(t);
+    pthread_cond_destroy(&t->woken);
+    pthread_mutex_destroy(&t->sleeps);
+    pthread_mutex_destroy(&t->services);
     for (unsigned i = 0; i < t->count; i++)
         for (unsigned k = 0; k < STREAMS; k++)
             text_free(&t->members[i].output[k]);
-    free(t->members);
+}
+
+// Nobody is at work on a run.
+static void begin_run(team *t, const host_limits *limits)
+{
+    t->limits = limits;
+    t->over = false;
+    atomic_store(&t->ending, false);
+    atomic_store(&t->running, t->count);
+    for (unsigned i = 0; i < t->count; i++) {
+        member *m = &t->members[i];
+        m->state = MEMBER_RUNS;
+        m->outcome = (host_outcome){0};
+        m->retired = m->hart->retired;
+        m->last = 0;
+    }
 }
 
 // That of the lowest rank that did not return, with the counts of all.
@@ -314,15 +370,15 @@ static host_outcome conclude(team *t)
 
 host_outcome team_run(host_program *p, const char *name, const host_limits *limits)
 {
-    team t;
-    open_team(&t, p, limits);
-    for (unsigned i = 0; i < t.count; i++)
+    team *t = p->team = p->team ? p->team : create_team(p);
+    begin_run(t, limits);
+    for (unsigned i = 0; i < t->count; i++)
         observers_begin(p, p->harts[i], name);
-    t.start = clock_seconds();
-    (p->observers.count ? run_in_turns : run_on_threads)(&t);
-    host_outcome outcome = conclude(&t);
-    for (unsigned i = 0; i < t.count; i++)
+    const bool together = !p->observers.count && have_threads(t);
+    t->start = clock_seconds();
+    (together ? run_on_threads : run_in_turns)(t);
+    host_outcome outcome = conclude(t);
+    for (unsigned i = 0; i < t->count; i++)
         observers_end(p, p->harts[i]);
-    close_team(&t);
     return outcome;
 }
