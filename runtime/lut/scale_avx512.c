@@ -26,22 +26,37 @@ __attribute__((noinline)) static void canonicalize(tile_f32 *d, uint32_t count)
         _mm512_store_ps(d + i, canonical(_mm512_load_ps(d + i)));
 }
 
-// 16 columns of all rows. Nonzero: there are NaN among the results.
-INLINE __mmask16 deq_columns(const uint8_t *s, tile_f32 *d, __m512 scale, const __m512 *factor,
-                             unsigned m, size_t n, bool real)
+// 64 columns of all rows: what is loaded first waits for no store. Nonzero: there are NaN among the
+// results.
+INLINE __mmask16 deq_columns(const uint8_t *s, tile_f32 *d, const uint8_t *scales,
+                             unsigned scale_type, const __m512 *factor, unsigned m, size_t n,
+                             bool real)
 {
-    __m512 result[LUT_MAX_ROWS];
+    enum { VECTORS = 4 };
+    __m512 result[LUT_MAX_ROWS][VECTORS];
+    __mmask16 nan = 0;
+    UNROLL for (unsigned i = 0; i < VECTORS; i++)
+    {
+        const __m512 scale = columns_at(scale_type, scales, 16 * i);
+        UNROLL for (unsigned row = 0; row < m; row++)
+        {
+            const uint8_t *at = s + 4 * (row * n + 16 * i);
+            __m512 sum = real ? _mm512_load_ps(at) : _mm512_cvtepi32_ps(_mm512_load_si512(at));
+            result[row][i] = _mm512_fmadd_ps(sum, _mm512_mul_ps(scale, factor[row]),
+                                             _mm512_load_ps(d + row * n + 16 * i));
+        }
+    }
     UNROLL for (unsigned row = 0; row < m; row++)
     {
-        const uint8_t *at = s + 4 * row * n;
-        __m512 sum = real ? _mm512_load_ps(at) : _mm512_cvtepi32_ps(_mm512_load_si512(at));
-        __m512 old = _mm512_load_ps(d + row * n);
-        result[row] = _mm512_fmadd_ps(sum, _mm512_mul_ps(scale, factor[row]), old);
-        _mm512_store_ps(d + row * n, result[row]);
+        UNROLL for (unsigned i = 0; i < VECTORS; i++)
+            _mm512_store_ps(d + row * n + 16 * i, result[row][i]);
     }
-    __mmask16 nan = _mm512_cmp_ps_mask(result[0], result[m / 2], _CMP_UNORD_Q);
-    if (m == 4)
-        nan = _kor_mask16(nan, _mm512_cmp_ps_mask(result[1], result[3], _CMP_UNORD_Q));
+    UNROLL for (unsigned row = 0; row < (m + 1) / 2; row++)
+    {
+        const __m512 *const other = result[row + m / 2];
+        UNROLL for (unsigned i = 0; i < VECTORS; i++) nan =
+            _kor_mask16(nan, _mm512_cmp_ps_mask(result[row][i], other[i], _CMP_UNORD_Q));
+    }
     return nan;
 }
 
@@ -81,56 +96,59 @@ INLINE bool deq_first_row(lut_unit *u, unsigned rd, unsigned rs3, const uint8_t 
 }
 
 INLINE void deq(lut_unit *u, unsigned rd, unsigned rs3, const uint8_t *scales,
-                const uint8_t *factors, unsigned m, bool real, unsigned scale_type)
+                const uint8_t *factors, unsigned m, unsigned n, bool real, unsigned scale_type)
 {
-    if (m == 2 && !real && has_empty_row(u, rd, rs3, factors) &&
+    if (m == 2 && n == 64 && !real && has_empty_row(u, rd, rs3, factors) &&
         deq_first_row(u, rd, rs3, scales, factors, scale_type))
         return;
-    u->half_zero &= ~(1u << rd);
-    const size_t n = u->n, scale_bytes = scale_type == XLUT_SCALE_F32 ? 4 : 2;
-    const uint8_t *s = lut_tile(u, rs3);
-    tile_f32 *const first = lut_tile_f32(u, rd), *d = first;
+    const uint32_t tile_bytes = 4 * m * n, scale_bytes = scale_type == XLUT_SCALE_F32 ? 4 : 2;
+    const uint8_t *s = u->tiles + (size_t)rs3 * tile_bytes;
+    tile_f32 *d = (tile_f32 *)(void *)(u->tiles + (size_t)rd * tile_bytes);
     __m512 factor[LUT_MAX_ROWS];
     __mmask16 nan = 0;
+    u->half_zero &= ~(1u << rd);
     UNROLL for (unsigned row = 0; row < m; row++) factor[row] =
         factors ? row_factor(factors, row) : _mm512_set1_ps(1);
-    for (tile_f32 *const end = d + n; d < end; d += 64, s += 256, scales += 64 * scale_bytes)
-        UNROLL for (unsigned i = 0; i < 64; i += 16)
-        {
-            __m512 scale = columns_at(scale_type, scales, i);
-            nan = _kor_mask16(nan, deq_columns(s + 4 * i, d + i, scale, factor, m, n, real));
-        }
+    for (unsigned j = 0; j < n; j += 64)
+        nan = _kor_mask16(nan, deq_columns(s + 4 * j, d + j, scales + j * scale_bytes, scale_type,
+                                           factor, m, n, real));
     if (__builtin_expect(!_kortestz_mask16_u8(nan, nan), 0))
-        canonicalize(first, (uint32_t)(m * n));
+        canonicalize(d, m * n);
 }
 
-#define EACH_DEQ(DO)                                                                               \
-    DO(1, 0, 0)                                                                                    \
-    DO(1, 0, 1)                                                                                    \
-    DO(1, 1, 0)                                                                                    \
-    DO(1, 1, 1)                                                                                    \
-    DO(2, 0, 0)                                                                                    \
-    DO(2, 0, 1)                                                                                    \
-    DO(2, 1, 0)                                                                                    \
-    DO(2, 1, 1)                                                                                    \
-    DO(4, 0, 0)                                                                                    \
-    DO(4, 0, 1)                                                                                    \
-    DO(4, 1, 0)                                                                                    \
-    DO(4, 1, 1)
-#define DEFINE_DEQ(m, real, wide)                                                                  \
-    static void deq_##m##_##real##_##wide(lut_unit *u, unsigned rd, unsigned rs3,                  \
-                                          const uint8_t *scales, const uint8_t *factors)           \
+#define EACH_DEQ(DO, m, n)                                                                         \
+    DO(m, n, 0, 0)                                                                                 \
+    DO(m, n, 0, 1)                                                                                 \
+    DO(m, n, 1, 0)                                                                                 \
+    DO(m, n, 1, 1)
+#define DEFINE_DEQ(m, n, real, wide)                                                               \
+    static void deq_##m##_##n##_##real##_##wide(lut_unit *u, unsigned rd, unsigned rs3,            \
+                                                const uint8_t *scales, const uint8_t *factors)     \
     {                                                                                              \
-        deq(u, rd, rs3, scales, factors, m, real, wide ? XLUT_SCALE_F32 : XLUT_SCALE_F16);         \
+        deq(u, rd, rs3, scales, factors, m, n, real, wide ? XLUT_SCALE_F32 : XLUT_SCALE_F16);      \
     }
-#define DEQ_ENTRY(m, real, wide) [m][real][wide] = deq_##m##_##real##_##wide,
+#define DEQ_ENTRY(m, n, real, wide) [real][wide] = deq_##m##_##n##_##real##_##wide,
 
-EACH_DEQ(DEFINE_DEQ)
-static lut_scale *const scales_of[LUT_MAX_ROWS + 1][2][2] = {EACH_DEQ(DEQ_ENTRY)};
+EACH_DEQ(DEFINE_DEQ, 1, 64)
+EACH_DEQ(DEFINE_DEQ, 2, 64)
+EACH_DEQ(DEFINE_DEQ, 2, 128)
+EACH_DEQ(DEFINE_DEQ, 4, 128)
+EACH_DEQ(DEFINE_DEQ, 4, 256)
+static const struct {
+    unsigned m, n;
+    lut_scale *of[2][2];
+} scales_of[] = {{1, 64, {EACH_DEQ(DEQ_ENTRY, 1, 64)}},
+                 {2, 64, {EACH_DEQ(DEQ_ENTRY, 2, 64)}},
+                 {2, 128, {EACH_DEQ(DEQ_ENTRY, 2, 128)}},
+                 {4, 128, {EACH_DEQ(DEQ_ENTRY, 4, 128)}},
+                 {4, 256, {EACH_DEQ(DEQ_ENTRY, 4, 256)}}};
 
 lut_scale *lut_avx512_choose_scale(const lut_unit *u, const isa_instruction *in)
 {
-    return scales_of[u->m][in->type == XLUT_SUM_F32][in->scale_type == XLUT_SCALE_F32];
+    unsigned i = 0;
+    while (scales_of[i].m != u->m || scales_of[i].n != u->n)
+        i++;
+    return scales_of[i].of[in->type == XLUT_SUM_F32][in->scale_type == XLUT_SCALE_F32];
 }
 
 void lut_avx512_deq(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
@@ -246,15 +264,11 @@ INLINE void load_rows(unsigned type, row_places p, uint32_t rows, uint32_t colum
     }
 }
 
-// Whole rows of n = 64 are what most programs load.
 INLINE void load_tile(lut_unit *u, unsigned tile, unsigned type, row_places p, uint32_t rows,
                       uint32_t bytes)
 {
     const uint32_t columns = type == XLUT_DATA_F16 ? bytes / 2 : bytes / 4;
-    if (u->n == 64 && columns == 64)
-        load_rows(type, p, rows, 64, 64, lut_tile_f32(u, tile));
-    else
-        load_rows(type, p, rows, columns, u->n, lut_tile_f32(u, tile));
+    load_rows(type, p, rows, columns, u->n, lut_tile_f32(u, tile));
     clear_from(u, tile, 4 * rows * u->n);
 }
 
@@ -287,14 +301,12 @@ INLINE void load_matrix_rows(row_places p, uint32_t rows, uint32_t bytes, uint32
                                first_of_32(row_at(p, row) + i, bytes > i ? bytes - i : 0));
 }
 
-INLINE void load_matrix(lut_unit *u, unsigned tile, row_places p, uint32_t rows, uint32_t bytes)
+INLINE void load_matrix(lut_unit *u, unsigned tile, row_places p, uint32_t rows, uint32_t bytes,
+                        uint32_t n)
 {
-    const uint32_t row_bytes = u->n / 2;
+    const uint32_t row_bytes = n / 2;
     uint8_t *to = lut_tile(u, tile);
-    if (row_bytes == 32 && bytes == 32)
-        load_matrix_rows(p, rows, 32, 32, to);
-    else
-        load_matrix_rows(p, rows, bytes, row_bytes, to);
+    load_matrix_rows(p, rows, bytes, row_bytes, to);
     for (uint32_t i = rows * row_bytes; i < u->tile_bytes; i += 32)
         _mm256_store_si256((void *)(to + i), _mm256_setzero_si256());
     u->half_zero &= ~(1u << tile);
@@ -303,7 +315,7 @@ INLINE void load_matrix(lut_unit *u, unsigned tile, row_places p, uint32_t rows,
 void lut_avx512_ldm(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
 {
     const lut_operand *rows = &memory->item[0];
-    load_matrix(u, in->rd, places_of(rows), rows->rows, rows->bytes);
+    load_matrix(u, in->rd, places_of(rows), rows->rows, rows->bytes, u->n);
 }
 
 INLINE __m256i halves_of(const tile_f32 *from)
@@ -360,20 +372,45 @@ void lut_avx512_sta(lut_unit *u, const isa_instruction *in, const lut_operands *
 // ------------------------------------------------------------- the same, rows a stride apart
 
 #define MOVE(name, form, type)                                                                     \
-    static void name(lut_unit *u, unsigned tile, uint8_t *first, int64_t stride, uint32_t rows,    \
-                     uint32_t bytes)                                                               \
+    static __attribute__((noinline)) void name(lut_unit *u, unsigned tile, uint8_t *first,         \
+                                               int64_t stride, uint32_t rows, uint32_t bytes)      \
     {                                                                                              \
         form(u, tile, type, places_from(first, stride), rows, bytes);                              \
     }
-MOVE(load_f16, load_tile, XLUT_DATA_F16)
-MOVE(load_f32, load_tile, XLUT_DATA_F32)
+MOVE(load_part_f16, load_tile, XLUT_DATA_F16)
+MOVE(load_part_f32, load_tile, XLUT_DATA_F32)
 MOVE(store_f16, store_tile, XLUT_DATA_F16)
 MOVE(store_f32, store_tile, XLUT_DATA_F32)
+
+// Whole rows of n = 64 are what most programs load.
+#define LOAD(name, part, type, row_bytes)                                                          \
+    static void name(lut_unit *u, unsigned tile, uint8_t *first, int64_t stride, uint32_t rows,    \
+                     uint32_t bytes)                                                               \
+    {                                                                                              \
+        if (u->n != 64 || bytes != (row_bytes)) {                                                  \
+            part(u, tile, first, stride, rows, bytes);                                             \
+            return;                                                                                \
+        }                                                                                          \
+        load_rows(type, places_from(first, stride), rows, 64, 64, lut_tile_f32(u, tile));          \
+        clear_from(u, tile, 256 * rows);                                                           \
+    }
+LOAD(load_f16, load_part_f16, XLUT_DATA_F16, 128)
+LOAD(load_f32, load_part_f32, XLUT_DATA_F32, 256)
+
+static __attribute__((noinline)) void load_part_operand(lut_unit *u, unsigned tile, uint8_t *first,
+                                                        int64_t stride, uint32_t rows,
+                                                        uint32_t bytes)
+{
+    load_matrix(u, tile, places_from(first, stride), rows, bytes, u->n);
+}
 
 static void load_operand(lut_unit *u, unsigned tile, uint8_t *first, int64_t stride, uint32_t rows,
                          uint32_t bytes)
 {
-    load_matrix(u, tile, places_from(first, stride), rows, bytes);
+    if (u->n == 64 && bytes == 32)
+        load_matrix(u, tile, places_from(first, stride), rows, 32, 64);
+    else
+        load_part_operand(u, tile, first, stride, rows, bytes);
 }
 
 // Words of 4 bytes.
