@@ -15,11 +15,17 @@ static inline bool lies_in(const hart_segment *s, uint64_t address, uint64_t byt
 // Looks where no segment helped that is remembered: the range may span several.
 uint8_t *hart_xlut_search(hart *h, uint64_t address, uint32_t bytes, unsigned access);
 
+// Whether a segment that is remembered has all of this.
+static inline bool is_remembered(const hart *h, uint64_t address, uint64_t bytes, unsigned access)
+{
+    return lies_in(&h->operands[VARIABLE], address, bytes) ||
+           (access == HART_READ && lies_in(&h->operands[CONSTANT], address, bytes)) ||
+           lies_in(&h->operands[VARIABLE_TOO], address, bytes);
+}
+
 static inline uint8_t *find(hart *h, uint64_t address, uint32_t bytes, unsigned access)
 {
-    if (lies_in(&h->operands[VARIABLE], address, bytes) ||
-        (access == HART_READ && lies_in(&h->operands[CONSTANT], address, bytes)) ||
-        lies_in(&h->operands[VARIABLE_TOO], address, bytes))
+    if (is_remembered(h, address, bytes, access))
         return h->memory_base + address;
     return hart_xlut_search(h, address, bytes, access);
 }
@@ -127,11 +133,9 @@ static inline uint8_t *find_extent(const hart *h, uint64_t address, int64_t stri
         return NULL;
     const uint64_t lowest = address + (stride < 0 ? last * (uint64_t)stride : 0);
     const uint32_t bytes = (uint32_t)(last * (uint64_t)(stride < 0 ? -stride : stride)) + row_bytes;
-    if (!lies_in(&h->operands[VARIABLE], lowest, bytes) &&
-        !lies_in(&h->operands[VARIABLE_TOO], lowest, bytes) &&
-        (write || !lies_in(&h->operands[CONSTANT], lowest, bytes)))
-        return NULL;
-    return h->memory_base + address;
+    return is_remembered(h, lowest, bytes, write ? HART_WRITE : HART_READ)
+               ? h->memory_base + address
+               : NULL;
 }
 
 // False: nothing was done.
@@ -192,6 +196,6 @@ static inline void multiply(lut_unit *u, const isa_instruction *in, uint64_t wor
 {
     lut_settle(u, 1u << in->rs1 | 1u << in->rs2);
     lut_own(u, 1u << in->rd);
-    u->functions[ISA_MMA](u, in, NULL);
     u->counters.mma_multiply_accumulates += work;
+    u->functions[ISA_MMA](u, in, NULL);
 }

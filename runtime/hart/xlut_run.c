@@ -142,7 +142,9 @@ static void choose_way(run_op *op, const lut_unit *u)
     case RUN_MMA: op->value = (int32_t)lut_mma_multiply_accumulates(u, in); break;
     case RUN_DEQUANTIZE:
         op->scale = lut_scale_of(u, in);
-        op->value = (int32_t)scale_size(in);
+        op->reads = (run_scale){.bytes = (uint16_t)(u->n * scale_size(in)),
+                                .factor_bytes = in->rs2 ? (uint8_t)(4 * u->m) : 0,
+                                .alignment = (uint8_t)scale_size(in)};
         break;
     case RUN_WHOLE:
     case RUN_FILL:
@@ -233,14 +235,24 @@ static inline bool goes_back(hart *h, hart_op *branch, const hart_op *first)
     return true;
 }
 
+// Operands that are where others were before, and tiles that are no references. False: nothing was
+// done.
 static inline bool dequantize_quickly(hart *h, lut_unit *u, const run_op *op)
 {
-    if (!op->scale)
+    const uint64_t scales = h->x[op->rs1], factors = h->x[op->rs2];
+    const run_scale reads = op->reads;
+    const uint8_t *second = NULL;
+    if ((scales & (reads.alignment - 1u)) || !is_remembered(h, scales, reads.bytes, HART_READ))
         return false;
-    const deq_operands o = find_scales(h, u, op->rs1, op->rs2, (uint32_t)op->value);
-    lut_settle(u, 1u << op->rd | 1u << op->rs3);
-    op->scale(u, op->rd, op->rs3, o.scales, o.factors);
-    u->counters.bytes_read += o.bytes;
+    if (reads.factor_bytes) {
+        if ((factors & 3) || !is_remembered(h, factors, reads.factor_bytes, HART_READ))
+            return false;
+        second = h->memory_base + factors;
+    }
+    if (!op->scale || (u->references && u->references & (1u << op->rd | 1u << op->rs3)))
+        return false;
+    u->counters.bytes_read += reads.bytes + reads.factor_bytes;
+    op->scale(u, op->rd, op->rs3, h->memory_base + scales, second);
     return true;
 }
 
@@ -264,8 +276,8 @@ static inline bool put(hart *h, lut_unit *u, const run_op *op, uint32_t *passing
         return false;
     settle_overlapped(u, passing, first, (int64_t)h->x[op->rs2], &r);
     lut_settle(u, 1u << op->rd);
+    u->counters.bytes_written += (uint32_t)r.rows * r.bytes;
     r.move(u, op->rd, first, (int64_t)h->x[op->rs2], r.rows, r.bytes);
-    u->counters.bytes_written += (uint64_t)r.rows * r.bytes;
     return true;
 }
 
@@ -276,8 +288,8 @@ static inline bool get(hart *h, lut_unit *u, const run_op *op)
     if (!first)
         return false;
     lut_forget(u, op->rd);
+    u->counters.bytes_read += (uint32_t)r.rows * r.bytes;
     r.move(u, op->rd, first, (int64_t)h->x[op->rs2], r.rows, r.bytes);
-    u->counters.bytes_read += (uint64_t)r.rows * r.bytes;
     return true;
 }
 
@@ -432,11 +444,21 @@ end:
 
 // ---------------------------------------------------------- instructions by themselves
 
+// Not inlined, and behind all else: what is quick keeps no registers, and has no room for operands.
+#define SLOWLY(name, action)                                                                       \
+    static __attribute__((noinline)) void name(hart *h, const isa_instruction *in)                 \
+    {                                                                                              \
+        action(h, h->lut, in);                                                                     \
+    }
+SLOWLY(dequantize_slowly, dequantize)
+SLOWLY(fill_slowly, fill)
+SLOWLY(execute_slowly, execute_whole)
+
 static void single_dequantize(hart *h, const hart_xlut_single *s)
 {
-    if (!dequantize_quickly(h, h->lut, &s->op))
-        dequantize(h, h->lut, s->op.in);
     lut_fetch(h->lut);
+    if (!dequantize_quickly(h, h->lut, &s->op))
+        dequantize_slowly(h, s->op.in);
 }
 
 static void single_clear(hart *h, const hart_xlut_single *s)
@@ -447,28 +469,28 @@ static void single_clear(hart *h, const hart_xlut_single *s)
 static void single_put(hart *h, const hart_xlut_single *s)
 {
     uint32_t passing = 0;
-    if (!put(h, h->lut, &s->op, &passing))
-        execute_whole(h, h->lut, s->op.in);
     lut_fetch(h->lut);
+    if (!put(h, h->lut, &s->op, &passing))
+        execute_slowly(h, s->op.in);
 }
 
 static void single_get(hart *h, const hart_xlut_single *s)
 {
     if (!get(h, h->lut, &s->op))
-        fill(h, h->lut, s->op.in);
+        fill_slowly(h, s->op.in);
 }
 
 static void single_table(hart *h, const hart_xlut_single *s)
 {
-    if (!build_table(h, h->lut, &s->op))
-        execute_whole(h, h->lut, s->op.in);
     lut_fetch(h->lut);
+    if (!build_table(h, h->lut, &s->op))
+        execute_slowly(h, s->op.in);
 }
 
 static void single_multiply(hart *h, const hart_xlut_single *s)
 {
-    multiply(h->lut, s->op.in, (uint64_t)(uint32_t)s->op.value);
     lut_fetch(h->lut);
+    multiply(h->lut, s->op.in, (uint64_t)(uint32_t)s->op.value);
 }
 
 size_t hart_xlut_single_bytes(void)

@@ -38,6 +38,13 @@ typedef struct run_table {
     uint8_t scale_bytes;
 } run_table;
 
+// Those of a lut.deq: bytes of scales, which are aligned to the last, and of factors.
+typedef struct run_scale {
+    uint16_t bytes;
+    uint8_t factor_bytes;
+    uint8_t alignment;
+} run_scale;
+
 typedef struct run_op {
     const isa_instruction *in;
     union {
@@ -48,6 +55,7 @@ typedef struct run_op {
     union {
         int32_t value;   // immediate; of mma: multiply-accumulates
         run_table table; // of RUN_TABLE
+        run_scale reads; // of RUN_DEQUANTIZE
     };
     uint8_t kind;
     uint8_t dispatch; // the kind, or what comes before it
