@@ -12,6 +12,7 @@ typedef struct placed {
     uint64_t address; // of the array that is there; 0: a scalar
     uint64_t end;
     uint64_t size;
+    uint64_t filled; // the address of an output that has been
 } placed;
 
 struct host_call {
@@ -47,7 +48,7 @@ static bool reserve(host_program *p, const char *kind, const program_value *v, u
     uint64_t address = host_add_region(p, name, bytes, access);
     if (address)
         p->regions.items[p->regions.count - 1].given = access == HART_READ;
-    *out = (placed){address, address + aligned(bytes), bytes};
+    *out = (placed){address, address + aligned(bytes), bytes, 0};
     return address != 0;
 }
 
@@ -140,6 +141,17 @@ static uint64_t place(placed *x, const array *value)
     return x->address = x->end - aligned(bytes);
 }
 
+// What is never written is no number. Calls of the same size do not pay for it again.
+static void fill(const host_program *p, placed *x, uint64_t bytes)
+{
+    void *memory = bytes && x->filled != x->address
+                       ? hart_memory_range(p->memory, x->address, bytes, HART_WRITE)
+                       : NULL;
+    x->filled = x->address;
+    if (memory)
+        memset(memory, 0xff, bytes);
+}
+
 bool host_call_set(host_call *c, const int64_t *dims, const array *inputs)
 {
     host_program *p = c->program;
@@ -157,10 +169,7 @@ bool host_call_set(host_call *c, const int64_t *dims, const array *inputs)
         if (!shape_of(p, &c->entry->outputs.items[i], dims, x))
             return false;
         *word++ = place(&c->outputs[i], x);
-        uint64_t bytes = (uint64_t)array_bytes(x);
-        void *memory = hart_memory_range(p->memory, c->outputs[i].address, bytes, HART_WRITE);
-        if (memory && bytes > 0)
-            memset(memory, 0xff, bytes);
+        fill(p, &c->outputs[i], (uint64_t)array_bytes(x));
     }
     hart_memory_write(p->memory, c->arguments, c->words, 8 * c->word_count);
     return true;
