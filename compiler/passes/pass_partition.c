@@ -4,49 +4,27 @@
 // outside of them, every rank does in scratch memory of its own. Kernels without such loops, and
 // those that write other memory outside of them, are called by rank 0 alone. A barrier stands in
 // front of a call that touches what the calls since the last one wrote, or writes what they read.
+// Of what cannot be divided in a call of one row, every rank makes a copy (partition_copies.c).
 // Nothing here knows what a rank is: a hart, or a thread.
-#include "compiler/passes/lower/lower.h"
-
-// What a kernel does with the memory behind an argument.
-typedef struct argument_use {
-    bool read, written;
-    bool written_by_all; // outside of the loops that are shared
-} argument_use;
-
-typedef struct kernel_use {
-    ir_function *function;
-    argument_use *arguments;
-    bool shared; // it has loops to divide
-    ir_value *rank, *ranks;
-} kernel_use;
-
-typedef struct partitioning {
-    ir_module *module;
-    pass_context *context;
-    ARRAY_OF(kernel_use) kernels;
-} partitioning;
+#include "compiler/passes/partition.h"
 
 // ------------------------------------------------------------------ what kernels touch
 
-static bool is_shared_loop(const ir_op *op)
+static bool is_shared(const ir_op *op)
 {
-    return op->code == IR_FOR && !ir_name_is(op, "share", "none");
+    return shared_loop_around(op) == op;
 }
 
-static const ir_op *shared_loop_around(const ir_op *op)
+const ir_op *partition_shared_around(const ir_op *op)
 {
-    for (const ir_op *outer = op->block->parent; outer; outer = outer->block->parent) {
-        if (is_shared_loop(outer))
-            return outer;
-    }
-    return NULL;
+    return shared_loop_around(op->block->parent);
 }
 
 static void note_op(ir_op *op, void *context)
 {
     kernel_use *k = context;
-    bool inside = shared_loop_around(op) != NULL;
-    k->shared = k->shared || is_shared_loop(op);
+    bool inside = partition_shared_around(op) != NULL;
+    k->shared = k->shared || is_shared(op);
     for (unsigned i = 0; i < op->n_operands && op->code != IR_VIEW; i++) {
         const ir_value *v = ir_operand(op, i);
         if (!v || v->type->kind != IR_BUFFER || graph_root(v)->kind != IR_VALUE_ARGUMENT)
@@ -59,9 +37,9 @@ static void note_op(ir_op *op, void *context)
     }
 }
 
-static kernel_use *kernel_of(partitioning *p, const ir_op *call)
+kernel_use *partition_kernel(const partitioning *p, const ir_op *call)
 {
-    ir_function *f = ir_function_find(p->module, ir_find(call, "callee")->text);
+    const ir_function *f = ir_function_find(p->module, ir_find(call, "callee")->text);
     for (size_t i = 0; i < p->kernels.count; i++) {
         if (p->kernels.items[i].function == f)
             return &p->kernels.items[i];
@@ -111,7 +89,7 @@ static void find_scratch(ir_op *op, void *context)
         ir_set_boolean(op, "private", true);
 }
 
-static bool is_private(const ir_value *root)
+bool partition_is_private(const ir_value *root)
 {
     return root->kind == IR_VALUE_RESULT && root->op->code == IR_ALLOC &&
            ir_boolean(root->op, "private");
@@ -123,11 +101,11 @@ static void check_call(ir_op *op, void *context)
     partitioning *p = context;
     if (op->code != IR_CALL)
         return;
-    kernel_use *k = kernel_of(p, op);
+    kernel_use *k = partition_kernel(p, op);
     for (unsigned i = 0; i < op->n_operands; i++) {
         const ir_value *v = ir_operand(op, i);
         if (v->type->kind == IR_BUFFER && k->arguments[i].written_by_all &&
-            !is_private(graph_root(v)))
+            !partition_is_private(graph_root(v)))
             k->shared = false;
     }
 }
@@ -199,7 +177,7 @@ typedef struct loop_list {
 static void find_loops(ir_op *op, void *context)
 {
     loop_list *loops = context;
-    if (is_shared_loop(op))
+    if (is_shared(op))
         ARRAY_PUSH(loops->arena, &loops->items, op);
 }
 
@@ -214,7 +192,7 @@ static void divide_kernel(partitioning *p, kernel_use *k)
     for (size_t i = 0; i < loops.items.count; i++) {
         ir_op *loop = loops.items.items[i];
         lowering l = low_before(p->module, p->context, k->function, loop);
-        if (shared_loop_around(loop))
+        if (partition_shared_around(loop))
             continue;
         divide_loop(&l, loop, k->rank, k->ranks);
     }
@@ -229,29 +207,40 @@ typedef struct access {
     bool written;
 } access;
 
+// Accesses since the last barrier.
+typedef struct access_list {
+    ARRAY_OF(access) all;
+} access_list;
+
 typedef struct entry_partition {
     partitioning *partitioning;
     ir_function *function;
     ir_value *rank, *ranks, *is_first;
-    ARRAY_OF(access) since; // the last barrier
-    unsigned barriers, alone, calls;
+    row_copies copies;
+    access_list since;        // in calls of several rows
+    access_list since_in_one; // in calls of one, which leave some barriers out
+    unsigned barriers, left_out, alone, calls;
 } entry_partition;
 
-static bool depends(const entry_partition *e, const ir_value *root, const argument_use *use)
+static bool depends(const access_list *since, const ir_value *root, const argument_use *use)
 {
-    for (size_t i = 0; i < e->since.count; i++) {
-        const access *earlier = &e->since.items[i];
+    for (size_t i = 0; i < since->all.count; i++) {
+        const access *earlier = &since->all.items[i];
         if (earlier->root == root && (earlier->written || use->written))
             return true;
     }
     return false;
 }
 
-static bool needs_barrier(const entry_partition *e, const ir_op *call, const kernel_use *k)
+// Whether the call needs a barrier in front of it; `copies`: what ranks have copies of is no
+// reason.
+static bool needs_barrier(const access_list *since, const row_copies *copies, const ir_op *call,
+                          const kernel_use *k)
 {
     for (unsigned i = 0; i < call->n_operands; i++) {
         const ir_value *v = ir_operand(call, i);
-        if (v->type->kind == IR_BUFFER && depends(e, graph_root(v), &k->arguments[i]))
+        if (v->type->kind == IR_BUFFER && !(copies && partition_has_copies(copies, v)) &&
+            depends(since, graph_root(v), &k->arguments[i]))
             return true;
     }
     return false;
@@ -259,17 +248,54 @@ static bool needs_barrier(const entry_partition *e, const ir_op *call, const ker
 
 static void note_accesses(entry_partition *e, const ir_op *call, const kernel_use *k)
 {
+    arena *a = e->partitioning->context->arena;
     for (unsigned i = 0; i < call->n_operands; i++) {
         const ir_value *v = ir_operand(call, i);
-        if (v->type->kind == IR_BUFFER && !is_private(graph_root(v)))
-            ARRAY_PUSH(e->partitioning->context->arena, &e->since,
-                       (access){graph_root(v), k->arguments[i].written});
+        if (v->type->kind != IR_BUFFER || partition_is_private(graph_root(v)))
+            continue;
+        access x = {graph_root(v), k->arguments[i].written};
+        ARRAY_PUSH(a, &e->since.all, x);
+        ARRAY_PUSH(a, &e->since_in_one.all, x);
     }
+}
+
+static void build_barrier(lowering *l)
+{
+    ir_build(&l->at, IR_BARRIER, 0, NULL, 0, NULL);
+}
+
+static void build_barrier_if(lowering *l, ir_value *condition)
+{
+    low_if only;
+    low_if_begin(l, &only, condition);
+    build_barrier(l);
+    low_if_end(l, &only);
+}
+
+static void build_barriers(entry_partition *e, lowering *l, const ir_op *call, const kernel_use *k)
+{
+    const bool several = needs_barrier(&e->since, NULL, call, k);
+    const bool one = needs_barrier(&e->since_in_one, &e->copies, call, k);
+    if (several && (one || !e->copies.calls.count))
+        build_barrier(l);
+    else if (several)
+        build_barrier_if(l, e->copies.several_rows);
+    else if (one && e->copies.calls.count)
+        build_barrier_if(l, low_compare(l, "eq", e->copies.several, low_index(l, 0)));
+    e->barriers += several;
+    e->left_out += several && !one;
+    if (several)
+        e->since.all.count = 0;
+    if (one)
+        e->since_in_one.all.count = 0;
 }
 
 static void call_together(entry_partition *e, lowering *l, ir_op *call)
 {
-    low_call_with(l, call, (ir_value *[]){e->rank, e->ranks}, 2);
+    const bool copied = partition_is_copied(&e->copies, call);
+    ir_value *rank = copied ? e->copies.rank : e->rank;
+    ir_value *ranks = copied ? e->copies.ranks : e->ranks;
+    low_call_with(l, call, (ir_value *[]){rank, ranks}, 2);
 }
 
 static void call_alone(entry_partition *e, lowering *l, ir_op *call)
@@ -283,13 +309,9 @@ static void call_alone(entry_partition *e, lowering *l, ir_op *call)
 
 static void partition_call(entry_partition *e, ir_op *call)
 {
-    const kernel_use *k = kernel_of(e->partitioning, call);
+    const kernel_use *k = partition_kernel(e->partitioning, call);
     lowering l = low_before(e->partitioning->module, e->partitioning->context, e->function, call);
-    if (needs_barrier(e, call, k)) {
-        ir_build(&l.at, IR_BARRIER, 0, NULL, 0, NULL);
-        e->since.count = 0;
-        e->barriers++;
-    }
+    build_barriers(e, &l, call, k);
     note_accesses(e, call, k);
     e->calls++;
     (k->shared ? call_together : call_alone)(e, &l, call);
@@ -302,9 +324,18 @@ static ir_value *number_of(lowering *l, ir_opcode code, const char *name)
     return v;
 }
 
-static void partition_entry(partitioning *p, ir_function *f)
+static const char *words_of_copies(const entry_partition *e)
 {
-    entry_partition e = {.partitioning = p, .function = f};
+    if (!e->copies.calls.count)
+        return "";
+    return arena_format(e->partitioning->context->arena,
+                        "; of one row %zu are every rank's own, and %u barriers left out",
+                        e->copies.calls.count, e->left_out);
+}
+
+static void partition_entry(partitioning *p, ir_function *f, const row_copies *copies)
+{
+    entry_partition e = {.partitioning = p, .function = f, .copies = *copies};
     ir_op *first = f->body->first;
     while (first->code == IR_CONSTANT)
         first = first->next;
@@ -312,14 +343,16 @@ static void partition_entry(partitioning *p, ir_function *f)
     e.rank = number_of(&l, IR_RANK, "rank");
     e.ranks = number_of(&l, IR_RANKS, "ranks");
     e.is_first = low_compare(&l, "eq", e.rank, low_index(&l, 0));
+    if (e.copies.calls.count)
+        partition_make_copies(p, f, e.rank, e.ranks, &e.copies);
     IR_FOR_OPS_SAFE(op, f->body)
     {
         if (op->code == IR_CALL)
             partition_call(&e, op);
     }
     pass_remark(p->context, REMARK_APPLIED, f->where,
-                "'%s': %u calls divided, %u by rank 0 alone, %u barriers", f->name,
-                e.calls - e.alone, e.alone, e.barriers);
+                "'%s': %u calls divided, %u by rank 0 alone, %u barriers%s", f->name,
+                e.calls - e.alone, e.alone, e.barriers, words_of_copies(&e));
 }
 
 // Entries as lower-to-tile makes them: calls, and what computes their arguments.
@@ -377,13 +410,20 @@ bool pass_partition(ir_module *m, pass_context *c)
         if (f->entry)
             ir_walk(f->body, check_call, &p);
     }
+    // Before loops lose what says how they are shared.
+    ARRAY_OF(row_copies) copies = {0};
+    for (ir_function *f = m->functions; f; f = f->next) {
+        if (f->entry)
+            ARRAY_PUSH(c->arena, &copies, partition_find_copies(&p, f));
+    }
     for (size_t i = 0; i < p.kernels.count; i++) {
         if (p.kernels.items[i].shared)
             divide_kernel(&p, &p.kernels.items[i]);
     }
+    const row_copies *of_entry = copies.items;
     for (ir_function *f = m->functions; f; f = f->next) {
         if (f->entry)
-            partition_entry(&p, f);
+            partition_entry(&p, f, of_entry++);
     }
     return true;
 }

@@ -60,10 +60,10 @@ static void leave_out(pipelining *p, const builder_kernel *b, int64_t block)
 // 1 for a single rank, else 0.
 static ir_value *is_single(lowering *l, const ir_op *call)
 {
-    for (unsigned i = 0; i < call->n_operands; i++) {
-        ir_value *v = ir_operand(call, i);
-        if (v->kind == IR_VALUE_RESULT && v->op->code == IR_RANKS)
-            return low_div(l, low_index(l, 1), v);
+    IR_FOR_OPS(op, call->block->function->body)
+    {
+        if (op->code == IR_RANKS)
+            return low_div(l, low_index(l, 1), &op->results[0]);
     }
     return low_index(l, 1);
 }

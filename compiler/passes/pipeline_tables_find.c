@@ -113,32 +113,18 @@ static bool has_rounds(ir_function *f, reader_kernel *k)
     return k->rounds != NULL;
 }
 
-// What an index is for a single rank; -1: that is not known here.
+// What an argument of the called function is for a single rank; -1: that is not known here.
+static int64_t given_to_one_rank(const ir_value *argument, const void *call)
+{
+    const ir_value *given = ir_operand(call, argument->index);
+    if (given->kind != IR_VALUE_RESULT)
+        return -1;
+    return given->op->code == IR_RANK ? 0 : given->op->code == IR_RANKS ? 1 : -1;
+}
+
 static int64_t for_one_rank(const ir_value *v, const ir_op *call)
 {
-    int64_t known;
-    if (low_is_constant(v, &known))
-        return known;
-    if (v->kind == IR_VALUE_ARGUMENT) {
-        const ir_value *given = v->block->parent ? NULL : ir_operand(call, v->index);
-        bool rank = given && given->kind == IR_VALUE_RESULT && given->op->code == IR_RANK;
-        bool ranks = given && given->kind == IR_VALUE_RESULT && given->op->code == IR_RANKS;
-        return rank ? 0 : ranks ? 1 : -1;
-    }
-    if (v->kind != IR_VALUE_RESULT || v->op->n_operands != 2)
-        return -1;
-    int64_t x = for_one_rank(ir_operand(v->op, 0), call);
-    int64_t y = for_one_rank(ir_operand(v->op, 1), call);
-    if (x < 0 || y < 0)
-        return -1;
-    switch (v->op->code) {
-    case IR_ADD: return x + y;
-    case IR_SUB: return x - y;
-    case IR_MUL: return x * y;
-    case IR_MIN: return x < y ? x : y;
-    case IR_DIV: return y ? x / y : -1;
-    default: return -1;
-    }
+    return low_evaluate(v, given_to_one_rank, call);
 }
 
 // Column tiles for a row tile, as many for all and for the second way of the last one, and rounds

@@ -93,6 +93,32 @@ bool low_is_constant(const ir_value *v, int64_t *out)
     return true;
 }
 
+int64_t low_evaluate(const ir_value *v,
+                     int64_t (*given)(const ir_value *argument, const void *context),
+                     const void *context)
+{
+    int64_t known;
+    if (low_is_constant(v, &known))
+        return known;
+    if (v->kind == IR_VALUE_ARGUMENT)
+        return v->block->parent ? -1 : given(v, context);
+    if (v->kind != IR_VALUE_RESULT || v->op->n_operands != 2)
+        return -1;
+    int64_t x = low_evaluate(ir_operand(v->op, 0), given, context);
+    int64_t y = low_evaluate(ir_operand(v->op, 1), given, context);
+    if (x < 0 || y < 0)
+        return -1;
+    switch (v->op->code) {
+    case IR_ADD: return x + y;
+    case IR_SUB: return x - y;
+    case IR_MUL: return x * y;
+    case IR_MIN: return x < y ? x : y;
+    case IR_DIV: return y ? x / y : -1;
+    case IR_REM: return y ? x % y : -1;
+    default: return -1;
+    }
+}
+
 // ----------------------------------------------------------------- arithmetic
 
 // x is *base and a constant, added or multiplied.

@@ -87,6 +87,11 @@ ir_value *low_in_round(lowering *l, const ir_block *body, ir_value *v, ir_mappin
 ir_value *low_index(lowering *l, int64_t value);
 ir_value *low_number(lowering *l, scalar_type t, double value);
 bool low_is_constant(const ir_value *v, int64_t *out);
+// What an index is that constants and arguments of its function give; -1: that is not known.
+// `given`: what an argument is, likewise.
+int64_t low_evaluate(const ir_value *v,
+                     int64_t (*given)(const ir_value *argument, const void *context),
+                     const void *context);
 ir_value *low_add(lowering *l, ir_value *x, ir_value *y);
 ir_value *low_sub(lowering *l, ir_value *x, ir_value *y);
 ir_value *low_mul(lowering *l, ir_value *x, ir_value *y);

@@ -79,25 +79,43 @@ static ir_value *allocate(entry_lowering *e, const ir_type *type, const char *na
     return v;
 }
 
-// The rows a buffer must have room for: tables are kept by row tile.
-static int64_t buffer_rows(const entry_lowering *e, const ir_type *t)
+// Tables are kept by row tile.
+static int64_t buffer_rows(const entry_lowering *e, const ir_type *t, int64_t rows)
 {
-    int64_t rows = graph_rows(t);
     return t->kind == IR_TABLE ? rows / e->shape.m + (rows % e->shape.m != 0) : rows;
+}
+
+// Rows where all dimensions are 1; 0: there are always as many.
+static int64_t least_rows(const ir_type *t)
+{
+    int64_t rows = 1;
+    bool varies = false;
+    for (unsigned i = 0; i + 1 < t->rank; i++) {
+        varies |= !ir_dim_is_constant(t->dims[i]);
+        if (__builtin_mul_overflow(rows, t->dims[i].value, &rows))
+            return 0;
+    }
+    return varies && ir_dim_is_constant(low_columns(t)) ? rows : 0;
 }
 
 static ir_value *allocate_part(entry_lowering *e, const ir_type *graph, const ir_type *part,
                                const char *name)
 {
-    int64_t rows = buffer_rows(e, graph);
+    int64_t rows = buffer_rows(e, graph, graph_rows(graph));
+    int64_t least = buffer_rows(e, graph, least_rows(graph));
+    const int64_t columns = ir_dim_maximum(low_columns(graph));
     ir_dim dims[2] = {ir_dim_constant(rows), part->dims[part->rank - 1]};
     int64_t elements;
-    if (__builtin_mul_overflow(rows, ir_dim_maximum(low_columns(graph)), &elements))
+    if (__builtin_mul_overflow(rows, columns, &elements))
         elements = INT64_MAX; // which plan-memory refuses
-    if (part->rank == 1)
+    if (part->rank == 1) {
         dims[0] = ir_dim_constant(elements);
-    return as_type(e, allocate(e, ir_type_buffer(e->module, part->scalar, part->rank, dims), name),
-                   part);
+        least = elements < INT64_MAX ? least * columns : 0;
+    }
+    ir_value *v = allocate(e, ir_type_buffer(e->module, part->scalar, part->rank, dims), name);
+    if (least)
+        ir_set_integer(v->op, "least", least);
+    return as_type(e, v, part);
 }
 
 static void bind_global(entry_lowering *e, place *p, ir_value *v)
