@@ -2,7 +2,8 @@
 """Products on this CPU: decode from memory and from cache, and prefill, against what was measured of the machine in the
 same rounds: read bandwidth, and the peaks of multiplying and of looking up. Times are of whole calls: activations are
 prepared, products scaled. Of one thread it is processor time. Calls and the peak take turns, and the ratio is the median of
-what neighbours give. Then whole language models with random weights: decoding, against read bandwidth, and prefill.
+what neighbours give. Prefills are measured with a scale for 256 activations, the default, and with one for each row (i8,row),
+which is what their limit counts. Then whole language models with random weights: decoding, against read bandwidth, and prefill.
 
 LUTRA_BENCH_SHAPES=4096x4096,11008x4096, LUTRA_BENCH_FORMATS=w2,w4g32, LUTRA_BENCH_THREADS=1, LUTRA_BENCH_ROWS=128,512 and
 LUTRA_BENCH_MODELS=1.1e8,1.1e9 choose others; LUTRA_BENCH_ALL=1 takes everything.
@@ -71,10 +72,11 @@ class Library:
 
 
 class Kernel(Library):
-    """A product of one shape and format."""
+    """A product of one shape and format; activations have a scale for each row, or for 256."""
 
-    def __init__(self, folder, tools, n, k, form):
-        super().__init__(folder, tools, f"{n}x{k}-{form}", "kernel")
+    def __init__(self, folder, tools, n, k, form, row_scales=False):
+        arguments = ("--tables", "i8,row") if row_scales else ()
+        super().__init__(folder, tools, f"{n}x{k}-{form}{'-row' if row_scales else ''}", "kernel", *arguments)
         self.n, self.k, self.form = n, k, form
         self.source.write_text(PROGRAM.format(n=n, k=k))
         self.build(self.source, form)
@@ -119,16 +121,18 @@ def limits_of(tools, threads):
 
 
 def measure(out, folder, tools, n, k, form):
-    kernel = Kernel(folder, tools, n, k, form)
+    kernel, lookups = Kernel(folder, tools, n, k, form), form.startswith("w1")
+    prefills = [("", kernel)] if lookups else [("", kernel), (", i8,row", Kernel(folder, tools, n, k, form, True))]
+    prefills = [(f"prefill of {rows}{tables}", of, rows) for rows in ROWS for tables, of in prefills]
     for threads in THREADS:
         measures = [lambda: limits_of(tools, threads), lambda: kernel.bandwidth(threads), lambda: kernel.rate(1, threads)]
-        measures += [lambda m=rows: kernel.rate(m, threads) for rows in ROWS]
-        limits, cold, hot, *prefills = report.repeat(*measures, times=ROUNDS)
+        measures += [lambda of=of, m=rows: of.rate(m, threads) for _, of, rows in prefills]
+        limits, cold, hot, *rates = report.repeat(*measures, times=ROUNDS)
         at = f"{form} {n}x{k}, {threads} thread{'s' if threads > 1 else ''}"
         out.add(f"native/decode from memory/{at}", "GB/s", cold, "memory read", [l["read_gbs"] for l in limits], goal=0.9)
         add_rate(out, f"native/decode from cache/{at}", form, hot, None)
-        for rows, prefill in zip(ROWS, prefills):
-            add_rate(out, f"native/prefill of {rows}/{at}", form, prefill, None if form.startswith("w1") else 0.97)
+        for (name, _, _), rate in zip(prefills, rates):
+            add_rate(out, f"native/{name}/{at}", form, rate, None if lookups else 0.97)
 
 
 def measure_tables(out, folder, tools, k):
