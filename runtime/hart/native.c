@@ -81,14 +81,29 @@ static int compare_site(const void *offset, const void *s)
     return a < b ? -1 : a > b;
 }
 
-const hart_op *hart_native_record(const hart *h, uintptr_t address)
+static const site *find_site(const hart_native *n, uintptr_t address)
 {
-    const hart_native *n = h->native;
     if (!n || address - (uintptr_t)n->executable >= n->used)
         return NULL;
     uint32_t offset = (uint32_t)(address - (uintptr_t)n->executable);
-    const site *s = bsearch(&offset, n->sites, n->site_count, sizeof *n->sites, compare_site);
+    return bsearch(&offset, n->sites, n->site_count, sizeof *n->sites, compare_site);
+}
+
+const hart_op *hart_native_record(const hart *h, uintptr_t address)
+{
+    const site *s = find_site(h->native, address);
     return s ? s->op : NULL;
+}
+
+uintptr_t hart_native_otherwise(const hart *h, uintptr_t address)
+{
+    const hart_native *n = h->native;
+    const site *s = find_site(n, address);
+    uint32_t distance;
+    if (!s || !s->otherwise)
+        return 0;
+    memcpy(&distance, n->writable + s->otherwise - 4, 4);
+    return (uintptr_t)n->executable + (uint32_t)(s->otherwise + distance);
 }
 
 // Code that goes on at a step of the interpreter, which may be far away.

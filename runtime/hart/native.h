@@ -19,3 +19,5 @@ bool hart_native_is_full(const hart *h);
 void hart_native_flush(hart *h);
 // The record whose memory access is the host instruction at this address; NULL: none.
 const hart_op *hart_native_record(const hart *h, uintptr_t address);
+// Where to go on instead if that instruction only tries; 0: it does not.
+uintptr_t hart_native_otherwise(const hart *h, uintptr_t address);

@@ -136,7 +136,7 @@ static const native_row rows[ISA_OPCODE_COUNT] = {
 
 // ---- memory
 
-void hart_native_site(translation *t, const hart_op *op)
+static void add_site(translation *t, const hart_op *op, uint32_t otherwise)
 {
     hart_native *n = t->n;
     if (n->site_count == n->site_capacity) {
@@ -145,7 +145,17 @@ void hart_native_site(translation *t, const hart_op *op)
         if (!n->sites)
             INTERNAL_ERROR("out of memory");
     }
-    n->sites[n->site_count++] = (site){n->used, op};
+    n->sites[n->site_count++] = (site){n->used, otherwise, op};
+}
+
+void hart_native_site(translation *t, const hart_op *op)
+{
+    add_site(t, op, 0);
+}
+
+void hart_native_trying_site(translation *t, const hart_op *op)
+{
+    add_site(t, op, t->exits[t->exit_count - 1].from);
 }
 
 void hart_native_address(translation *t, hart_op *op, int64_t offset)

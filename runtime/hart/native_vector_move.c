@@ -240,28 +240,32 @@ static void collect(translation *t, unsigned reg)
         byte(t, move_on[i]);
 }
 
-// Words a short way apart, all within a page: rax and r10 as `collect` needs them, rcx the stride.
+// Words a short way apart, of which no more than the first can fault: rax and r10 as `collect`
+// needs them, rcx the stride. They span two pages at most, and the last one is there.
 static void find_words(translation *t, hart_op *op, unsigned count)
 {
     enum { PAGE = 4096 };
+    static const uint8_t try_last[] = {0x8b, 0x04, 0x02};   // mov eax, [rdx + rax]
     static const uint8_t find[] = {0x4a, 0x8d, 0x04, 0x12,  // lea rax, [rdx + r10]
                                    0x4c, 0x8d, 0x14, 0x48}; // lea r10, [rax + 2 rcx]
+    _Static_assert(HART_MEMORY_GUARD >= 2 * PAGE, "words behind the limit fault");
     hart_native_address(t, op, 0);
     load_x(t, RCX, op->rs2);
     with_immediate(t, WIDE, 7, RCX, PAGE);
     hart_native_exit_if(t, ABOVE, op, EXIT_HANDLER);
     with_register(t, WIDE, 0x69, RAX, RCX); // product
     word(t, count - 1);
-    with_register(t, NARROW, 0x8b, RCX, R10);
-    with_immediate(t, NARROW, 4, RCX, PAGE - 1);
-    with_register(t, WIDE, 0x03, RAX, RCX);
     with_immediate(t, WIDE, 7, RAX, PAGE - 4);
     hart_native_exit_if(t, ABOVE, op, EXIT_HANDLER);
-    load_x(t, RCX, op->rs2);
+    with_register(t, WIDE, 0x03, RAX, R10);
+    hart_native_trying_site(t, op);
+    for (size_t i = 0; i < sizeof try_last; i++)
+        byte(t, try_last[i]);
     for (size_t i = 0; i < sizeof find; i++)
         byte(t, find[i]);
 }
 
+// Elements behind vl are read as well.
 bool hart_native_vector_strided(translation *t, hart_op *op, const vector_row *row)
 {
     enum { UPPER = 9, INSERT_HALF = P66 | M0F3A | 0x38 };
@@ -270,8 +274,8 @@ bool hart_native_vector_strided(translation *t, hart_op *op, const vector_row *r
     const unsigned chunks = vector_sew(t) == 2 ? hart_native_chunks(t, lmul) : 0;
     if (!is_wide(chunks) || !op->in->vm || op->in->nf || !is_group(op->rd, lmul))
         return false;
+    hart_native_require_elements(t, op);
     exit_idle(t, op);
-    hart_native_require_shape(t, op);
     find_words(t, op, chunks * VECTOR_CHUNK / 4);
     hart_native_site(t, op);
     for (unsigned c = 0; c < chunks / 2; c++) {

@@ -14,9 +14,10 @@ enum {
     MOST_JUMPS = 8192,
 };
 
-// A host instruction that accesses guest memory.
+// A host instruction that accesses guest memory. One that only tries goes where a jump leads
+// instead of a fault: the end of that jump's distance.
 typedef struct site {
-    uint32_t offset;
+    uint32_t offset, otherwise; // 0: none
     const hart_op *op;
 } site;
 
@@ -123,6 +124,8 @@ void hart_native_write_prefetch(translation *t, unsigned rs1, int64_t offset, ui
 void hart_native_address(translation *t, hart_op *op, int64_t offset);
 // The next host instruction is an access of op's to guest memory.
 void hart_native_site(translation *t, const hart_op *op);
+// The same, and where it faults the exit that was written last is taken.
+void hart_native_trying_site(translation *t, const hart_op *op);
 
 // Instead of a call of the handler; exits of kind EXIT_HANDLER come back behind it. False: nothing
 // has been written.

@@ -87,6 +87,21 @@ static void unblock(int number)
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+// Where the host instruction only tries, its code goes on elsewhere.
+static bool goes_on(const hart *h, void *context)
+{
+#ifdef __x86_64__
+    greg_t *at = &((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+    const uintptr_t otherwise = hart_native_otherwise(h, (uintptr_t)*at);
+    if (otherwise)
+        *at = (greg_t)otherwise;
+    return otherwise != 0;
+#else
+    (void)h, (void)context;
+    return false;
+#endif
+}
+
 // Native steps do not say where they are: the fault does.
 static void find_record(hart *h, const void *context)
 {
@@ -106,6 +121,8 @@ static void on_host_fault(int number, siginfo_t *info, void *context)
     hart *h = running;
     uintptr_t at = (uintptr_t)info->si_addr;
     uint64_t address = at - (uintptr_t)(h ? h->memory_base : 0);
+    if (h && goes_on(h, context))
+        return;
     if (h)
         find_record(h, context);
     if (!h || address >= h->memory_limit + HART_MEMORY_GUARD)

@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-enum { LOWEST_LMUL = -3, HIGHEST_LMUL = 3, ROUNDS = 4, MOST_BYTES = 1024 };
+enum { LOWEST_LMUL = -3, HIGHEST_LMUL = 3, ROUNDS = 4, MOST_BYTES = 1024, PAGE = 4096 };
 
 static uint64_t seed = 99;
 
@@ -87,7 +87,7 @@ static void randomize(pair *p, unsigned sew, int lmul)
     if (random_bits() % 2) // small indices
         for (unsigned i = 0; i < 32 * a->vlenb; i++)
             a->v[i] &= 31;
-    a->x[5] = DATA + below(2) * (DATA_BYTES - below(64)) + below(64);
+    a->x[5] = DATA + (uint64_t[]){64, PAGE, DATA_BYTES}[below(3)] + below(128) - 64;
     if (random_bits() % 32 == 0)
         a->x[5] = random_bits() >> below(64);
     a->x[6] = random_bits() % 2 ? below(40) : random_bits();
@@ -96,6 +96,7 @@ static void randomize(pair *p, unsigned sew, int lmul)
     if (random_bits() % 8)
         a->f[7] |= 0xffffffff00000000;
     fill_random(data_of(&p->quick), MOST_BYTES, floats, wild);
+    fill_random(data_of(&p->quick) + PAGE - 64, MOST_BYTES, floats, wild);
     fill_random(data_of(&p->quick) + DATA_BYTES - 64, 64, floats, wild);
     memcpy(b->x, a->x, sizeof a->x);
     memcpy(b->f, a->f, sizeof a->f);
@@ -261,6 +262,18 @@ static void instructions_are_those_of_handlers(void **state)
     assert_true(tried > 50000);
 }
 
+// Elements on both sides of the ends of pages, of which the second may be missing.
+static void strided_loads_are_those_of_handlers(void **state)
+{
+    (void)state;
+    pair p = {fixture_create(256, NULL), fixture_create(256, NULL)};
+    hart_use_native(p.steps.h, false);
+    for (int i = 0; i < 2000; i++)
+        try_instruction(&p, ISA_VLSE32_V, 2, i % 4);
+    fixture_destroy(&p.quick);
+    fixture_destroy(&p.steps);
+}
+
 // Now and then what the last one was, and what it takes its length from may have changed since.
 static isa_instruction random_configuration(const isa_instruction *last)
 {
@@ -320,6 +333,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(instructions_are_those_of_handlers),
+        cmocka_unit_test(strided_loads_are_those_of_handlers),
         cmocka_unit_test(stretches_are_those_of_handlers),
     };
     return cmocka_run_group_tests_name("hart_native", tests, NULL, NULL);
