@@ -1,11 +1,11 @@
-// mma with AVX-512, of 16-bit floats in tiles of 64 columns: a B of 8 columns, 16 deep, whose
-// columns are transposed in registers and stay there. Lanes are columns of C, as in matrix_avx2.c.
+// mma with AVX-512, of 16-bit floats in tiles of 64 columns: a B of 8 columns, 16 deep, which is
+// transposed first. Lanes are columns of C, as in matrix_avx2.c; all of C stays in registers.
 #if defined(__AVX512VBMI__) && defined(__AVX512VNNI__)
 
 #include "runtime/lut/vectors_avx512.h"
 
 enum { DEPTH = 16, COLUMNS = 8, ROW_BYTES = 2 * DEPTH };
-enum { ROWS = 8 }; // of C at once
+enum { ROWS = 8, MOST_ROWS = 16 }; // of C, for each row of the tile; where the tile has two
 
 INLINE __m512 widen(bool brain, const uint8_t *row)
 {
@@ -14,35 +14,43 @@ INLINE __m512 widen(bool brain, const uint8_t *row)
                  : _mm512_cvtph_ps(halves);
 }
 
-// Of 4 rows: in lane g of to[i], element 4g + i of each.
-INLINE void transpose_words(const __m512 *row, __m512d *to)
+// The halves of a column of B.
+INLINE __m256 widen_column(bool brain, const uint16_t *column)
 {
-    const __m512d low = _mm512_castps_pd(_mm512_unpacklo_ps(row[0], row[1])),
-                  high = _mm512_castps_pd(_mm512_unpackhi_ps(row[0], row[1])),
-                  next_low = _mm512_castps_pd(_mm512_unpacklo_ps(row[2], row[3])),
-                  next_high = _mm512_castps_pd(_mm512_unpackhi_ps(row[2], row[3]));
-    to[0] = _mm512_unpacklo_pd(low, next_low);
-    to[1] = _mm512_unpackhi_pd(low, next_low);
-    to[2] = _mm512_unpacklo_pd(high, next_high);
-    to[3] = _mm512_unpackhi_pd(high, next_high);
+    const __m128i halves = _mm_load_si128((const void *)column);
+    return brain ? _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16))
+                 : _mm256_cvtph_ps(halves);
+}
+
+// Elements k to k + 7 of four rows of two vectors, in the order of k; then k to k + 3 of eight.
+#define OF_FOUR(k) (k), (k) + 16, (k) + 32, (k) + 48
+#define OF_EIGHT(k) 4 * (k), 4 * (k) + 1, 4 * (k) + 2, 4 * (k) + 3
+#define TWICE_FOUR(k) OF_EIGHT(k), OF_EIGHT((k) + 8)
+_Alignas(64) static const uint16_t four_rows[2][32] = {
+    {OF_FOUR(0), OF_FOUR(1), OF_FOUR(2), OF_FOUR(3), OF_FOUR(4), OF_FOUR(5), OF_FOUR(6),
+     OF_FOUR(7)},
+    {OF_FOUR(8), OF_FOUR(9), OF_FOUR(10), OF_FOUR(11), OF_FOUR(12), OF_FOUR(13), OF_FOUR(14),
+     OF_FOUR(15)},
+};
+_Alignas(64) static const uint16_t eight_rows[2][32] = {
+    {TWICE_FOUR(0), TWICE_FOUR(1), TWICE_FOUR(2), TWICE_FOUR(3)},
+    {TWICE_FOUR(4), TWICE_FOUR(5), TWICE_FOUR(6), TWICE_FOUR(7)},
+};
+
+INLINE __m512i mix(__m512i low, const uint16_t *order, __m512i high)
+{
+    return _mm512_permutex2var_epi16(low, _mm512_load_si512(order), high);
 }
 
 // column[k] = element k of each row.
-INLINE void transpose(const __m512 *row, __m256 *column)
+INLINE void transpose(const __m512i *rows, uint16_t (*column)[COLUMNS])
 {
-    const __m512i first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11),
-                  last = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
-    __m512d low[4], high[4];
-    transpose_words(row, low);
-    transpose_words(row + 4, high);
-    UNROLL for (unsigned i = 0; i < 4; i++)
+    UNROLL for (unsigned i = 0; i < 2; i++)
     {
-        const __m512 x = _mm512_castpd_ps(_mm512_permutex2var_pd(low[i], first, high[i])),
-                     y = _mm512_castpd_ps(_mm512_permutex2var_pd(low[i], last, high[i]));
-        column[i] = _mm512_castps512_ps256(x);
-        column[i + 4] = _mm512_extractf32x8_ps(x, 1);
-        column[i + 8] = _mm512_castps512_ps256(y);
-        column[i + 12] = _mm512_extractf32x8_ps(y, 1);
+        const __m512i low = mix(rows[0], four_rows[i], rows[1]),
+                      high = mix(rows[2], four_rows[i], rows[3]);
+        _mm512_store_si512(column[8 * i], mix(low, eight_rows[0], high));
+        _mm512_store_si512(column[8 * i + 4], mix(low, eight_rows[1], high));
     }
 }
 
@@ -55,13 +63,13 @@ INLINE bool is_zero(const uint8_t *from)
     return _mm256_testz_si256(any, any);
 }
 
-INLINE bool are_finite(const __m512 *row)
+INLINE bool are_finite(bool brain, const __m512i *rows)
 {
-    enum { NOT_FINITE = 0x99 };
-    __mmask16 any = 0;
-    UNROLL for (unsigned i = 0; i < COLUMNS; i++) any =
-        _kor_mask16(any, _mm512_fpclass_ps_mask(row[i], NOT_FINITE));
-    return _kortestz_mask16_u8(any, any);
+    const __m512i exponent = _mm512_set1_epi16(brain ? 0x7f80 : 0x7c00);
+    __mmask32 any = 0;
+    UNROLL for (unsigned i = 0; i < ROWS / 2; i++) any |=
+        _mm512_cmpeq_epi16_mask(_mm512_and_si512(rows[i], exponent), exponent);
+    return any == 0;
 }
 
 INLINE __m256 canonical_columns(__m256 x)
@@ -70,37 +78,49 @@ INLINE __m256 canonical_columns(__m256 x)
     return _mm256_mask_mov_ps(x, nan, _mm256_set1_ps(__builtin_nanf("")));
 }
 
-INLINE void multiply(bool brain, const uint8_t *a, const __m256 *column, tile_f32 *c)
+INLINE void multiply(bool brain, unsigned rows, const uint8_t *a, uint16_t (*column)[COLUMNS],
+                     tile_f32 *c)
 {
-    _Alignas(64) float factor[ROWS][DEPTH];
-    __m256 sum[ROWS];
-    UNROLL for (unsigned i = 0; i < ROWS; i++)
+    _Alignas(64) float factor[MOST_ROWS][DEPTH];
+    __m256 sum[MOST_ROWS];
+    __mmask8 nan = 0;
+    UNROLL for (unsigned i = 0; i < rows; i++)
     {
         _mm512_store_ps(factor[i], widen(brain, a + ROW_BYTES * i));
         sum[i] = _mm256_load_ps(c + COLUMNS * i);
     }
     __asm__("" : "+m"(factor)); // gcc would permute registers instead of loading elements
-    UNROLL for (unsigned k = 0; k < DEPTH; k++) UNROLL for (unsigned i = 0; i < ROWS; i++) sum[i] =
-        _mm256_fmadd_ps(_mm256_set1_ps(factor[i][k]), column[k], sum[i]);
-    UNROLL for (unsigned i = 0; i < ROWS; i++)
-        _mm256_store_ps(c + COLUMNS * i, canonical_columns(sum[i]));
+    // Unrolled as a whole it displaces other code, and gains nothing.
+    _Pragma("GCC unroll 2") for (unsigned k = 0; k < DEPTH; k++)
+    {
+        const __m256 x = widen_column(brain, column[k]);
+        UNROLL for (unsigned i = 0; i < rows; i++) sum[i] =
+            _mm256_fmadd_ps(_mm256_set1_ps(factor[i][k]), x, sum[i]);
+    }
+    UNROLL for (unsigned i = 0; i < rows; i += 2) nan =
+        _kor_mask8(nan, _mm256_cmp_ps_mask(sum[i], sum[i + 1], _CMP_UNORD_Q));
+    UNROLL for (unsigned i = 0; i < rows; i++) _mm256_store_ps(c + COLUMNS * i, sum[i]);
+    if (__builtin_expect(!_kortestz_mask8_u8(nan, nan), 0))
+        UNROLL for (unsigned i = 0; i < rows; i++)
+            _mm256_store_ps(c + COLUMNS * i, canonical_columns(sum[i]));
 }
 
 // Rows of +0 add nothing to sums that are +0, as where a part of A was loaded.
 INLINE void multiply_halves(lut_unit *u, const isa_instruction *in, bool brain)
 {
-    const uint8_t *b = lut_tile(u, in->rs2);
-    __m512 row[COLUMNS];
-    __m256 column[DEPTH];
-    UNROLL for (unsigned j = 0; j < COLUMNS; j++) row[j] = widen(brain, b + ROW_BYTES * j);
-    transpose(row, column);
-    for (unsigned i = 0; i < u->m; i++) {
-        const uint8_t *a = lut_tile(u, in->rs1) + ROWS * ROW_BYTES * i;
-        tile_f32 *c = lut_tile_f32(u, in->rd) + ROWS * COLUMNS * i;
-        if (is_zero(a) && is_zero((const uint8_t *)c) && are_finite(row))
-            continue;
-        multiply(brain, a, column, c);
-    }
+    const uint8_t *b = lut_tile(u, in->rs2), *a = lut_tile(u, in->rs1);
+    tile_f32 *c = lut_tile_f32(u, in->rd);
+    _Alignas(64) uint16_t column[DEPTH][COLUMNS];
+    __m512i rows[COLUMNS / 2];
+    UNROLL for (unsigned j = 0; j < COLUMNS / 2; j++) rows[j] = _mm512_load_si512(b + 64 * j);
+    transpose(rows, column);
+    __asm__("" : "+m"(column)); // likewise
+    const bool half = ROWS * u->m == MOST_ROWS && is_zero(a + ROWS * ROW_BYTES) &&
+                      is_zero((const uint8_t *)(c + ROWS * COLUMNS)) && are_finite(brain, rows);
+    if (ROWS * u->m == MOST_ROWS && !half)
+        multiply(brain, MOST_ROWS, a, column, c);
+    else
+        multiply(brain, ROWS, a, column, c);
 }
 
 static void multiply_f16(lut_unit *u, const isa_instruction *in)
