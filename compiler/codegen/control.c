@@ -356,7 +356,7 @@ void emit_barrier_function(emitter *e)
 
 void emit_barrier(emitter *e, ir_op *op)
 {
-    (void)op;
+    const ir_value *given = ir_operand_named(op, "ranks");
     if (!e->ranks) {
         emit_error(e, "barriers stand in entry functions, which all ranks run through");
         return;
@@ -364,7 +364,8 @@ void emit_barrier(emitter *e, ir_op *op)
     if (!e->barrier)
         declare_barrier(e);
     LLVMTypeRef type = LLVMGlobalGetValueType(e->barrier);
-    LLVMBuildCall2(e->builder, type, e->barrier, &e->ranks, 1, "");
+    LLVMValueRef ranks = given ? value_of(e, given) : e->ranks;
+    LLVMBuildCall2(e->builder, type, e->barrier, &ranks, 1, "");
 }
 
 // ----------------------------------------------------------------------- calls

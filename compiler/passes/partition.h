@@ -11,10 +11,16 @@ typedef struct argument_use {
     bool written_by_all; // outside of the loops that are shared
 } argument_use;
 
+typedef struct loop_list {
+    arena *arena;
+    ARRAY_OF(ir_op *) items;
+} loop_list;
+
 typedef struct kernel_use {
     ir_function *function;
     argument_use *arguments;
-    bool shared; // it has loops to divide
+    loop_list loops; // that are shared, also those inside of others
+    bool shared;     // it has loops to divide
     ir_value *rank, *ranks;
 } kernel_use;
 
@@ -32,18 +38,19 @@ bool partition_is_private(const ir_value *root);
 // ---- copies (partition_copies.c)
 // What every rank computes for itself where the call of an entry is for one row.
 typedef struct row_copies {
-    ARRAY_OF(const ir_op *) calls;
-    ARRAY_OF(const ir_op *) allocations; // of which every rank has a copy then
-    int64_t count;                       // ranks that memory has room for
-    // Indices: what calls that every rank makes for itself get for rank and ranks; 0 where they are
-    // made so, 1 where there are several rows, or too many ranks; the latter as a condition.
-    ir_value *rank, *ranks, *several, *several_rows;
+    unsigned calls; // of the entry
+    int64_t count;  // ranks that memory has room for
+    // Indices: what these calls get for rank and ranks. In calls of one row, if there are copies
+    // for all, they are 0 and 1, in others those of the entry; ranks_of_one is 1 in others only.
+    ir_value *rank, *ranks, *ranks_of_one;
 } row_copies;
 
+// Which calls these are, and of which memory ranks have copies, is in the marks of the entry's
+// operations.
 row_copies partition_find_copies(const partitioning *p, const ir_function *entry);
-bool partition_is_copied(const row_copies *c, const ir_op *call);
-bool partition_has_copies(const row_copies *c, const ir_value *buffer);
-// At the head of the entry, behind its rank: computes what calls get, and lets views of memory that
-// is copied begin at a rank's own.
+bool partition_is_copied(const ir_op *call);
+bool partition_has_copies(const ir_value *buffer);
+// Behind the head of the entry: computes what calls get, and lets views of memory that is copied
+// begin at a rank's own.
 void partition_make_copies(const partitioning *p, ir_function *entry, ir_value *rank,
                            ir_value *ranks, row_copies *c);

@@ -22,30 +22,25 @@ static int64_t given_for_one(const ir_value *argument, const void *call)
     return given->kind == IR_VALUE_RESULT && given->op->code == IR_DIMENSION ? 1 : -1;
 }
 
-typedef struct round_check {
-    const ir_op *call;
-    bool single;
-} round_check;
-
-static void check_rounds(ir_op *op, void *context)
+// Whether one rank would do all of the loop.
+static bool has_one_round(const ir_op *loop, const ir_op *call)
 {
-    round_check *c = context;
-    if (shared_loop_around(op) != op || partition_shared_around(op))
-        return;
-    const int64_t lower = low_evaluate(ir_operand(op, 0), given_for_one, c->call);
-    const int64_t upper = low_evaluate(ir_operand(op, 1), given_for_one, c->call);
-    const int64_t step = low_evaluate(ir_operand(op, 2), given_for_one, c->call);
-    c->single &= ir_name_is(op, "share", "turns") && lower >= 0 && upper >= 0 && step > 0 &&
-                 upper <= lower + step;
+    const int64_t lower = low_evaluate(ir_operand(loop, 0), given_for_one, call);
+    const int64_t upper = low_evaluate(ir_operand(loop, 1), given_for_one, call);
+    const int64_t step = low_evaluate(ir_operand(loop, 2), given_for_one, call);
+    return ir_name_is(loop, "share", "turns") && lower >= 0 && upper >= 0 && step > 0 &&
+           upper <= lower + step;
 }
 
-// Whether one rank would do all of it.
 static bool is_of_one(const partitioning *p, const ir_op *call)
 {
     const kernel_use *k = partition_kernel(p, call);
-    round_check c = {call, k->shared};
-    ir_walk(k->function->body, check_rounds, &c);
-    return c.single;
+    bool one = k->shared;
+    for (size_t i = 0; i < k->loops.items.count && one; i++) {
+        const ir_op *loop = k->loops.items.items[i];
+        one = partition_shared_around(loop) || has_one_round(loop, call);
+    }
+    return one;
 }
 
 // ------------------------------------------------------------------ memory
@@ -73,97 +68,56 @@ static bool is_viewed(const ir_op *alloc)
 
 // ------------------------------------------------------------------ which
 
-static bool contains(const ir_op *const *items, size_t count, const ir_op *op)
+// Calls and allocations have a mark if they are among them.
+bool partition_is_copied(const ir_op *call)
 {
-    bool found = false;
-    for (size_t i = 0; i < count; i++)
-        found |= items[i] == op;
-    return found;
+    return call->mark != 0;
 }
 
-bool partition_is_copied(const row_copies *c, const ir_op *call)
-{
-    return contains(c->calls.items, c->calls.count, call);
-}
-
-bool partition_has_copies(const row_copies *c, const ir_value *buffer)
+bool partition_has_copies(const ir_value *buffer)
 {
     const ir_value *root = graph_root(buffer);
-    return root->kind == IR_VALUE_RESULT &&
-           contains(c->allocations.items, c->allocations.count, root->op);
+    return root->kind == IR_VALUE_RESULT && root->op->code == IR_ALLOC && root->op->mark != 0;
 }
 
-// Memory that others see and that is not copied.
-static bool writes_elsewhere(const partitioning *p, const row_copies *c, const ir_op *call)
+// Memory that others see and a call writes: either both are among them, or neither. Whether one has
+// been left out.
+static bool agree(const partitioning *p, ir_op *call)
 {
     const kernel_use *k = partition_kernel(p, call);
-    bool elsewhere = false;
+    bool left_out = false;
     for (unsigned i = 0; i < call->n_operands; i++) {
-        const ir_value *v = ir_operand(call, i);
-        elsewhere |= v->type->kind == IR_BUFFER && k->arguments[i].written &&
-                     !partition_is_private(graph_root(v)) && !partition_has_copies(c, v);
+        const ir_value *v = ir_operand(call, i), *root = graph_root(v);
+        if (v->type->kind != IR_BUFFER || !k->arguments[i].written || partition_is_private(root) ||
+            partition_is_copied(call) == partition_has_copies(v))
+            continue;
+        *(partition_is_copied(call) ? &call->mark : &root->op->mark) = 0;
+        left_out = true;
     }
-    return elsewhere;
-}
-
-static bool writes(const partitioning *p, const ir_op *call, const ir_op *alloc)
-{
-    const kernel_use *k = partition_kernel(p, call);
-    bool written = false;
-    for (unsigned i = 0; i < call->n_operands; i++) {
-        const ir_value *v = ir_operand(call, i);
-        written |= v->type->kind == IR_BUFFER && k->arguments[i].written &&
-                   graph_root(v) == &alloc->results[0];
-    }
-    return written;
-}
-
-// Whether a call writes it that is not every rank's own.
-static bool is_written_by_one(const partitioning *p, const row_copies *c, const ir_function *entry,
-                              const ir_op *alloc)
-{
-    bool found = false;
-    IR_FOR_OPS(op, entry->body)
-    {
-        found |= op->code == IR_CALL && !partition_is_copied(c, op) && writes(p, op, alloc);
-    }
-    return found;
-}
-
-// Leaves those out that need what others are not. False: all stay.
-static bool leave_out(const partitioning *p, row_copies *c, const ir_function *entry)
-{
-    const size_t before = c->calls.count + c->allocations.count;
-    size_t n = 0;
-    for (size_t i = 0; i < c->calls.count; i++)
-        if (!writes_elsewhere(p, c, c->calls.items[i]))
-            c->calls.items[n++] = c->calls.items[i];
-    c->calls.count = n;
-    n = 0;
-    for (size_t i = 0; i < c->allocations.count; i++)
-        if (!is_written_by_one(p, c, entry, c->allocations.items[i]))
-            c->allocations.items[n++] = c->allocations.items[i];
-    c->allocations.count = n;
-    return c->calls.count + n < before;
+    return left_out;
 }
 
 row_copies partition_find_copies(const partitioning *p, const ir_function *entry)
 {
-    arena *a = p->context->arena;
     row_copies c = {0};
+    bool left_out = true;
     IR_FOR_OPS(op, entry->body)
     {
-        if (op->code == IR_CALL && is_of_one(p, op))
-            ARRAY_PUSH(a, &c.calls, op);
-        if (op->code == IR_ALLOC && !ir_boolean(op, "private") && is_viewed(op) &&
-            copies_in(op) >= LEAST_COPIES)
-            ARRAY_PUSH(a, &c.allocations, op);
+        op->mark = op->code == IR_CALL    ? is_of_one(p, op)
+                   : op->code == IR_ALLOC ? !ir_boolean(op, "private") && is_viewed(op) &&
+                                                copies_in(op) >= LEAST_COPIES
+                                          : 0;
     }
-    while (leave_out(p, &c, entry))
-        ;
-    for (size_t i = 0; i < c.allocations.count; i++) {
-        const int64_t room = copies_in(c.allocations.items[i]);
-        c.count = c.count && c.count < room ? c.count : room;
+    while (left_out) {
+        left_out = false;
+        IR_FOR_OPS(op, entry->body)
+        left_out = (op->code == IR_CALL && agree(p, op)) || left_out;
+    }
+    IR_FOR_OPS(op, entry->body)
+    {
+        c.calls += op->code == IR_CALL && op->mark;
+        const int64_t room = op->code == IR_ALLOC && op->mark ? copies_in(op) : 0;
+        c.count = room && (!c.count || room < c.count) ? room : c.count;
     }
     return c;
 }
@@ -188,15 +142,13 @@ static ir_value *more_rows(lowering *l, const ir_function *entry)
     return low_sub(l, rows, at_most_one(l, rows));
 }
 
-// Behind the entry's dimensions and rank.
-static ir_op *behind_head(const ir_function *entry, const ir_value *ranks)
+// Behind the entry's constants, dimensions and rank.
+static ir_op *behind_head(const ir_function *entry)
 {
-    ir_op *at = ranks->op->next;
-    IR_FOR_OPS(op, entry->body)
-    {
-        if (op->code == IR_DIMENSION && op->mark >= at->mark)
-            at = op->next;
-    }
+    ir_op *at = entry->body->first;
+    while (at->code == IR_CONSTANT || at->code == IR_DIMENSION || at->code == IR_RANK ||
+           at->code == IR_RANKS || at->code == IR_COMPARE)
+        at = at->next;
     return at;
 }
 
@@ -210,34 +162,39 @@ static void set_first_row(const partitioning *p, const ir_op *alloc, ir_value *r
 }
 
 // Views begin at the rank's copy.
-static void begin_at_copies(const partitioning *p, lowering *l, const row_copies *c, ir_value *copy)
+static void begin_at_copies(const partitioning *p, lowering *l, const ir_function *entry,
+                            ir_value *copy)
 {
-    const size_t n = c->allocations.count;
-    ir_value **rows = ARENA_ARRAY(p->context->arena, ir_value *, n);
-    for (size_t i = 0; i < n; i++) {
-        const int64_t least = ir_integer(c->allocations.items[i], "least");
-        for (size_t k = 0; k < i && !rows[i]; k++)
-            if (ir_integer(c->allocations.items[k], "least") == least)
-                rows[i] = rows[k];
-        if (!rows[i])
-            rows[i] = low_mul(l, copy, low_index(l, least));
-        set_first_row(p, c->allocations.items[i], rows[i]);
+    typedef struct first_row {
+        int64_t least;
+        ir_value *row;
+    } first_row;
+    ARRAY_OF(first_row) rows = {0};
+    IR_FOR_OPS(op, entry->body)
+    {
+        if (op->code != IR_ALLOC || !op->mark)
+            continue;
+        first_row first = {ir_integer(op, "least"), NULL};
+        for (size_t i = 0; i < rows.count && !first.row; i++)
+            first.row = rows.items[i].least == first.least ? rows.items[i].row : NULL;
+        if (!first.row) {
+            first.row = low_mul(l, copy, low_index(l, first.least));
+            ARRAY_PUSH(p->context->arena, &rows, first);
+        }
+        set_first_row(p, op, first.row);
     }
 }
 
 void partition_make_copies(const partitioning *p, ir_function *entry, ir_value *rank,
                            ir_value *ranks, row_copies *c)
 {
-    graph_number_ops(entry->body);
-    ir_op *at = behind_head(entry, ranks);
-    lowering l = low_before(p->module, p->context, entry, at);
+    lowering l = low_before(p->module, p->context, entry, behind_head(entry));
     ir_value *one = low_index(&l, 1), *room = low_index(&l, c->count);
     ir_value *others = low_sub(&l, ranks, low_min(&l, ranks, room));
     ir_value *several = at_most_one(&l, low_add(&l, more_rows(&l, entry), others));
     ir_value *copy = low_mul(&l, rank, low_sub(&l, one, several));
-    c->several = several;
-    c->several_rows = low_compare(&l, "eq", several, one);
     c->rank = low_mul(&l, rank, several);
     c->ranks = low_add(&l, one, low_mul(&l, low_sub(&l, ranks, one), several));
-    begin_at_copies(p, &l, c, copy);
+    c->ranks_of_one = low_sub(&l, low_add(&l, ranks, one), c->ranks);
+    begin_at_copies(p, &l, entry, copy);
 }

@@ -10,11 +10,6 @@
 
 // ------------------------------------------------------------------ what kernels touch
 
-static bool is_shared(const ir_op *op)
-{
-    return shared_loop_around(op) == op;
-}
-
 const ir_op *partition_shared_around(const ir_op *op)
 {
     return shared_loop_around(op->block->parent);
@@ -24,7 +19,8 @@ static void note_op(ir_op *op, void *context)
 {
     kernel_use *k = context;
     bool inside = partition_shared_around(op) != NULL;
-    k->shared = k->shared || is_shared(op);
+    if (shared_loop_around(op) == op)
+        ARRAY_PUSH(k->loops.arena, &k->loops.items, op);
     for (unsigned i = 0; i < op->n_operands && op->code != IR_VIEW; i++) {
         const ir_value *v = ir_operand(op, i);
         if (!v || v->type->kind != IR_BUFFER || graph_root(v)->kind != IR_VALUE_ARGUMENT)
@@ -53,9 +49,10 @@ static void note_kernels(partitioning *p)
     for (ir_function *f = p->module->functions; f; f = f->next) {
         if (f->entry)
             continue;
-        kernel_use k = {.function = f};
+        kernel_use k = {.function = f, .loops = {.arena = a}};
         k.arguments = ARENA_ARRAY(a, argument_use, f->body->arguments.count);
         ir_walk(f->body, note_op, &k);
+        k.shared = k.loops.items.count > 0;
         ARRAY_PUSH(a, &p->kernels, k);
     }
 }
@@ -169,35 +166,21 @@ static void divide_loop(lowering *l, ir_op *loop, ir_value *rank, ir_value *rank
         divide_cuts(l, loop, rank, ranks);
 }
 
-typedef struct loop_list {
-    arena *arena;
-    ARRAY_OF(ir_op *) items;
-} loop_list;
-
-static void find_loops(ir_op *op, void *context)
-{
-    loop_list *loops = context;
-    if (is_shared(op))
-        ARRAY_PUSH(loops->arena, &loops->items, op);
-}
-
 // Loops inside one that is divided stay whole.
 static void divide_kernel(partitioning *p, kernel_use *k)
 {
-    loop_list loops = {.arena = p->context->arena};
     const ir_type *index = ir_type_index(p->module);
     k->rank = ir_block_argument(k->function->body, index, "rank");
     k->ranks = ir_block_argument(k->function->body, index, "ranks");
-    ir_walk(k->function->body, find_loops, &loops);
-    for (size_t i = 0; i < loops.items.count; i++) {
-        ir_op *loop = loops.items.items[i];
+    for (size_t i = 0; i < k->loops.items.count; i++) {
+        ir_op *loop = k->loops.items.items[i];
         lowering l = low_before(p->module, p->context, k->function, loop);
         if (partition_shared_around(loop))
             continue;
         divide_loop(&l, loop, k->rank, k->ranks);
     }
-    for (size_t i = 0; i < loops.items.count; i++)
-        ir_remove_attribute(loops.items.items[i], "share");
+    for (size_t i = 0; i < k->loops.items.count; i++)
+        ir_remove_attribute(k->loops.items.items[i], "share");
 }
 
 // --------------------------------------------------------------------------- entries
@@ -232,14 +215,14 @@ static bool depends(const access_list *since, const ir_value *root, const argume
     return false;
 }
 
-// Whether the call needs a barrier in front of it; `copies`: what ranks have copies of is no
+// Whether the call needs a barrier in front of it. `of_one`: what ranks have copies of is no
 // reason.
-static bool needs_barrier(const access_list *since, const row_copies *copies, const ir_op *call,
+static bool needs_barrier(const access_list *since, bool of_one, const ir_op *call,
                           const kernel_use *k)
 {
     for (unsigned i = 0; i < call->n_operands; i++) {
         const ir_value *v = ir_operand(call, i);
-        if (v->type->kind == IR_BUFFER && !(copies && partition_has_copies(copies, v)) &&
+        if (v->type->kind == IR_BUFFER && !(of_one && partition_has_copies(v)) &&
             depends(since, graph_root(v), &k->arguments[i]))
             return true;
     }
@@ -259,29 +242,13 @@ static void note_accesses(entry_partition *e, const ir_op *call, const kernel_us
     }
 }
 
-static void build_barrier(lowering *l)
-{
-    ir_build(&l->at, IR_BARRIER, 0, NULL, 0, NULL);
-}
-
-static void build_barrier_if(lowering *l, ir_value *condition)
-{
-    low_if only;
-    low_if_begin(l, &only, condition);
-    build_barrier(l);
-    low_if_end(l, &only);
-}
-
 static void build_barriers(entry_partition *e, lowering *l, const ir_op *call, const kernel_use *k)
 {
-    const bool several = needs_barrier(&e->since, NULL, call, k);
-    const bool one = needs_barrier(&e->since_in_one, &e->copies, call, k);
-    if (several && (one || !e->copies.calls.count))
-        build_barrier(l);
-    else if (several)
-        build_barrier_if(l, e->copies.several_rows);
-    else if (one && e->copies.calls.count)
-        build_barrier_if(l, low_compare(l, "eq", e->copies.several, low_index(l, 0)));
+    const bool several = needs_barrier(&e->since, false, call, k);
+    const bool one = needs_barrier(&e->since_in_one, true, call, k);
+    ir_value *ranks = one ? e->copies.ranks_of_one : e->copies.ranks;
+    if (several || one)
+        ir_build(&l->at, IR_BARRIER, several != one, &ranks, 0, NULL);
     e->barriers += several;
     e->left_out += several && !one;
     if (several)
@@ -292,7 +259,7 @@ static void build_barriers(entry_partition *e, lowering *l, const ir_op *call, c
 
 static void call_together(entry_partition *e, lowering *l, ir_op *call)
 {
-    const bool copied = partition_is_copied(&e->copies, call);
+    const bool copied = partition_is_copied(call);
     ir_value *rank = copied ? e->copies.rank : e->rank;
     ir_value *ranks = copied ? e->copies.ranks : e->ranks;
     low_call_with(l, call, (ir_value *[]){rank, ranks}, 2);
@@ -326,11 +293,11 @@ static ir_value *number_of(lowering *l, ir_opcode code, const char *name)
 
 static const char *words_of_copies(const entry_partition *e)
 {
-    if (!e->copies.calls.count)
+    if (!e->copies.calls)
         return "";
     return arena_format(e->partitioning->context->arena,
-                        "; of one row %zu are every rank's own, and %u barriers left out",
-                        e->copies.calls.count, e->left_out);
+                        "; of one row %u are every rank's own, and %u barriers left out",
+                        e->copies.calls, e->left_out);
 }
 
 static void partition_entry(partitioning *p, ir_function *f, const row_copies *copies)
@@ -343,7 +310,7 @@ static void partition_entry(partitioning *p, ir_function *f, const row_copies *c
     e.rank = number_of(&l, IR_RANK, "rank");
     e.ranks = number_of(&l, IR_RANKS, "ranks");
     e.is_first = low_compare(&l, "eq", e.rank, low_index(&l, 0));
-    if (e.copies.calls.count)
+    if (e.copies.calls)
         partition_make_copies(p, f, e.rank, e.ranks, &e.copies);
     IR_FOR_OPS_SAFE(op, f->body)
     {

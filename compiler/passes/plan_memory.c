@@ -1,7 +1,8 @@
 // plan-memory: gives every workspace buffer of an entry its offset. Buffers whose
 // live ranges do not overlap may share memory. Between two barriers, ranks run
 // through the operations each at its own pace: what one of them touches there
-// lives all the time, but for memory that is private to each.
+// lives all the time, but for memory that is private to each. Barriers that some
+// calls leave out do not count.
 #include "compiler/passes/passes.h"
 
 #include <stdlib.h>
@@ -62,7 +63,8 @@ static void number(plan *p, ir_op *op)
     size_t n = p->barriers.count;
     int before = n ? p->barriers.items[n - 1] : 0;
     op->mark = (int64_t)n;
-    ARRAY_PUSH(p->context->arena, &p->barriers, before + (op->code == IR_BARRIER));
+    const bool always = op->code == IR_BARRIER && !ir_operand_named(op, "ranks");
+    ARRAY_PUSH(p->context->arena, &p->barriers, before + always);
     p->ranks = p->ranks || op->code == IR_RANKS;
 }
 

@@ -110,8 +110,20 @@ static void call_run(emitter *e, run_word word, unsigned n, LLVMValueRef *argume
 
 static void native_barrier(emitter *e, ir_op *op)
 {
-    (void)op;
+    const ir_value *ranks = ir_operand_named(op, "ranks");
+    LLVMBasicBlockRef wait = NULL, end = NULL;
+    if (ranks) {
+        wait = new_block(e, "wait"), end = new_block(e, "together");
+        LLVMValueRef one = int_constant(e, 64, 1);
+        LLVMValueRef alone = LLVMBuildICmp(e->builder, LLVMIntEQ, value_of(e, ranks), one, "");
+        LLVMBuildCondBr(e->builder, alone, end, wait);
+        LLVMPositionBuilderAtEnd(e->builder, wait);
+    }
     call_run(e, RUN_BARRIER, 1, (LLVMValueRef[]){e->run});
+    if (ranks) {
+        LLVMBuildBr(e->builder, end);
+        LLVMPositionBuilderAtEnd(e->builder, end);
+    }
 }
 
 // Does not come back.
