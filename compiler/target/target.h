@@ -36,6 +36,7 @@ enum { NATIVE_STRIP_BITS = 512 };
 typedef struct target_level {
     const char *name;     // "avx2": suffix of its functions
     const char *cpu;      // LLVM's
+    const char *tune;     // LLVM's: whose times of instructions order them; NULL: nobody's
     const char *features; // LLVM's
     unsigned
         requires; // target_feature bits

@@ -63,6 +63,12 @@ void native_attributes(emitter *e, LLVMValueRef f)
     add_text(e, f, "min-legal-vector-width", bits);
 }
 
+void native_tune(emitter *e, LLVMValueRef f)
+{
+    if (e->level->tune)
+        add_text(e, f, "tune-cpu", e->level->tune);
+}
+
 static void bind_entry(emitter *e, const ir_function *f)
 {
     LLVMTypeRef i64 = int_type(e, 64), pointer = pointer_type(e);

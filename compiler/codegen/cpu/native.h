@@ -12,6 +12,7 @@
 bool emit_native_op(emitter *e, ir_op *op);
 const char *native_symbol(emitter *e, const ir_function *f);
 void native_attributes(emitter *e, LLVMValueRef f);
+void native_tune(emitter *e, LLVMValueRef f);                 // orders its code for a core
 void native_begin_function(emitter *e, const ir_function *f); // binds arguments
 LLVMTypeRef native_function_type(emitter *e, const ir_function *f);
 LLVMValueRef native_weight_address(emitter *e, const ir_global *g);

@@ -201,6 +201,7 @@ static LLVMValueRef define(product *p, const char *name)
     LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), types, 11, false);
     LLVMValueRef first, taken, blocks;
     LLVMValueRef f = internal_function(e, name, type);
+    native_tune(e, f);
     LLVMValueRef *parameters[] = {&p->entries, &p->weights, &p->results, &p->rows,
                                   &p->to,      &p->stride,  &p->scales,  &p->book,
                                   &first,      &taken,      &blocks};
