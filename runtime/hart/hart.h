@@ -171,7 +171,7 @@ struct hart {
     bool catches;             // the host's faults come to hart_run
     hart_op *paused;          // behind the one instruction that is being executed; NULL: none is
     void *paused_step;        // its own step
-    hart_segment operands[3]; // of Xlut: see xlut.c
+    hart_segment operands[5]; // of Xlut: see xlut.c
     uint64_t operand_changes; // how often these have changed, or code has
     hart_room rooms[HART_ROOMS];
     uint32_t full; // shape if vl is the longest and vstart is 0, or else HART_NOT_FULL

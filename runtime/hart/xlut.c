@@ -17,8 +17,8 @@ static void remember(hart *h, uint64_t address)
     for (size_t i = 0; i < count && !h->observer; i++) {
         if (!lies_in(&s[i], address, 1) || !(s[i].access & HART_READ))
             continue;
-        if (s[i].access & HART_WRITE)
-            h->operands[VARIABLE_TOO] = h->operands[VARIABLE];
+        for (unsigned k = SEGMENTS - 1; k > VARIABLE && s[i].access & HART_WRITE; k--)
+            h->operands[k] = h->operands[k - 1];
         h->operands[s[i].access & HART_WRITE ? VARIABLE : CONSTANT] = s[i];
         h->operand_changes++;
     }

@@ -3,8 +3,9 @@
 
 #include "runtime/hart/internal.h"
 
-// Of hart.operands: memory that the guest only reads, that it writes, and other that it writes.
-enum { CONSTANT, VARIABLE, VARIABLE_TOO, SEGMENTS };
+// Of hart.operands: memory that the guest only reads, and what it writes, the latest first.
+enum { CONSTANT, VARIABLE, SEGMENTS = 5 };
+_Static_assert(sizeof((hart *)0)->operands == SEGMENTS * sizeof(hart_segment), "one for each");
 
 static inline bool lies_in(const hart_segment *s, uint64_t address, uint64_t bytes)
 {
@@ -18,9 +19,11 @@ uint8_t *hart_xlut_search(hart *h, uint64_t address, uint32_t bytes, unsigned ac
 // Whether a segment that is remembered has all of this.
 static inline bool is_remembered(const hart *h, uint64_t address, uint64_t bytes, unsigned access)
 {
-    return lies_in(&h->operands[VARIABLE], address, bytes) ||
-           (access == HART_READ && lies_in(&h->operands[CONSTANT], address, bytes)) ||
-           lies_in(&h->operands[VARIABLE_TOO], address, bytes);
+    bool found = lies_in(&h->operands[VARIABLE], address, bytes) ||
+                 (access == HART_READ && lies_in(&h->operands[CONSTANT], address, bytes));
+    for (unsigned i = VARIABLE + 1; !found && i < SEGMENTS; i++)
+        found = lies_in(&h->operands[i], address, bytes);
+    return found;
 }
 
 static inline uint8_t *find(hart *h, uint64_t address, uint32_t bytes, unsigned access)
