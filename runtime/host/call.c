@@ -12,7 +12,7 @@ typedef struct placed {
     uint64_t address; // of the array that is there; 0: a scalar
     uint64_t end;
     uint64_t size;
-    uint64_t filled; // the address of an output that has been
+    uint64_t filled; // bytes of an output that have been
 } placed;
 
 struct host_call {
@@ -144,10 +144,10 @@ static uint64_t place(placed *x, const array *value)
 // What is never written is no number. Calls of the same size do not pay for it again.
 static void fill(const host_program *p, placed *x, uint64_t bytes)
 {
-    void *memory = bytes && x->filled != x->address
+    void *memory = bytes && x->filled != bytes
                        ? hart_memory_range(p->memory, x->address, bytes, HART_WRITE)
                        : NULL;
-    x->filled = x->address;
+    x->filled = bytes;
     if (memory)
         memset(memory, 0xff, bytes);
 }
