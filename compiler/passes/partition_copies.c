@@ -130,16 +130,18 @@ static ir_value *at_most_one(lowering *l, ir_value *x)
     return low_min(l, x, low_index(l, 1));
 }
 
-// How far the product of all dimensions is beyond 1.
+// By how much dimensions are beyond 1, all together.
 static ir_value *more_rows(lowering *l, const ir_function *entry)
 {
-    ir_value *rows = low_index(l, 1);
+    ir_value *more = low_index(l, 0);
     IR_FOR_OPS(op, entry->body)
     {
-        if (op->code == IR_DIMENSION)
-            rows = low_mul(l, rows, &op->results[0]);
+        if (op->code != IR_DIMENSION)
+            continue;
+        ir_value *size = &op->results[0];
+        more = low_add(l, more, low_sub(l, size, at_most_one(l, size)));
     }
-    return low_sub(l, rows, at_most_one(l, rows));
+    return more;
 }
 
 // Behind the entry's constants, dimensions and rank.

@@ -79,6 +79,28 @@ def language_model(folder):
     return problems
 
 
+SIZES = """model sizes;
+dim B in 0..4;
+dim T in 1..64;
+weights { g: f32[96]; w, v: w2[80, 96] group(32); }
+entry fn main(x: f32[T, 96], z: f32[B, 96]) -> f32[T, 80], f32[B, 80] {
+    return linear(rms_norm(x, g), w), linear(rms_norm(z, g), v);
+}
+"""
+
+
+def two_dimensions(folder):
+    """One row, or many, of either: nobody may take a call of many rows for one of one."""
+    problems, source, program = [], folder / "s.lut", folder / "s.elf"
+    source.write_text(SIZES)
+    lutra.run("lutc", source, "--weights", "random:1", "-o", program)
+    for rows, others in ((1, 1), (1, 0), (64, 0), (5, 0), (1, 4), (64, 4)):
+        options = ["-i", "x=random:3", "-i", "z=random:4", "-d", f"T={rows}", "-d", f"B={others}",
+                   "-o", f"result0=@{folder / 'a.npy'}", "-o", f"result1=@{folder / 'b.npy'}"]
+        problems += compare(folder, f"T={rows}, B={others}", program, options)
+    return problems
+
+
 def story(folder):
     """A text of a real model."""
     if not lutra.models():
@@ -111,7 +133,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         problems = random_graphs(folder, count, seed) + undivided(folder)
-        problems += language_model(folder) + story(folder)
+        problems += two_dimensions(folder) + language_model(folder) + story(folder)
     told = "" if lutra.models() else ", without a real model"
     print("\n".join(problems) or f"the same bytes and counts on {HARTS} harts, of {count} graphs and models{told}")
     return 1 if problems else 0
