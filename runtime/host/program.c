@@ -288,10 +288,11 @@ static bool prepare_entries(host_program *p)
     bool ok = true;
     if (!p->is_model)
         return true;
+    const uint64_t record = 16; // a frame pointer and a return address of 0: backtraces end there
     p->stack_tops = ARENA_ARRAY(p->arena, uint64_t, p->hart_count);
     for (unsigned i = 0; i < p->hart_count && ok; i++) {
         uint64_t stack = host_add_region(p, "stack", STACK, HART_READ | HART_WRITE);
-        p->stack_tops[i] = stack + STACK;
+        p->stack_tops[i] = stack + STACK - record;
         ok = stack != 0;
     }
     p->state_address =
