@@ -106,17 +106,9 @@ int64_t low_evaluate(const ir_value *v,
         return -1;
     int64_t x = low_evaluate(ir_operand(v->op, 0), given, context);
     int64_t y = low_evaluate(ir_operand(v->op, 1), given, context);
-    if (x < 0 || y < 0)
+    if (x < 0 || y < 0 || !ir_evaluate_integer(v->op->code, x, y, &known))
         return -1;
-    switch (v->op->code) {
-    case IR_ADD: return x + y;
-    case IR_SUB: return x - y;
-    case IR_MUL: return x * y;
-    case IR_MIN: return x < y ? x : y;
-    case IR_DIV: return y ? x / y : -1;
-    case IR_REM: return y ? x % y : -1;
-    default: return -1;
-    }
+    return known;
 }
 
 // ----------------------------------------------------------------- arithmetic
