@@ -3,12 +3,11 @@
 
 #include "compiler/eval/eval.h"
 
-#include <string.h>
-
 typedef struct oracle {
     driver *d;
     evaluator *evaluator;
-    arena *scratch; // of one call
+    arena *scratch; // of the last call
+    arena_mark empty;
     const ir_function *forward, *score;
     model_contract contract;
 } oracle;
@@ -112,31 +111,28 @@ void text_inputs(arena *a, const contract_entry *e, const ir_function *f, size_t
     out[1] = (named_array){"pos", positions_array(a, e, f, batch, positions)};
 }
 
-static bool call(oracle *o, const contract_entry *e, const ir_function *f, size_t batch,
-                 size_t count, const int32_t *tokens, const int32_t *positions, float *logits)
+static const float *call(oracle *o, const contract_entry *e, const ir_function *f, size_t batch,
+                         size_t count, const int32_t *tokens, const int32_t *positions)
 {
-    arena_mark mark = arena_save(o->scratch);
+    arena_restore(o->scratch, o->empty);
     named_array inputs[2], result;
     text_inputs(o->scratch, e, f, batch, count, tokens, positions, inputs);
     bool ok = eval_call(o->evaluator, o->scratch, f, 2, inputs, &result);
-    if (ok)
-        memcpy(logits, result.value.data, (size_t)array_bytes(&result.value));
-    arena_restore(o->scratch, mark);
-    return ok;
+    return ok ? result.value.data : NULL;
 }
 
-static bool forward(void *context, size_t batch, size_t count, const int32_t *tokens,
-                    const int32_t *positions, float *logits)
+static const float *forward(void *context, size_t batch, size_t count, const int32_t *tokens,
+                            const int32_t *positions)
 {
     oracle *o = context;
-    return call(o, &o->contract.forward, o->forward, batch, count, tokens, positions, logits);
+    return call(o, &o->contract.forward, o->forward, batch, count, tokens, positions);
 }
 
-static bool score(void *context, size_t batch, size_t count, const int32_t *tokens,
-                  const int32_t *positions, float *logits)
+static const float *score(void *context, size_t batch, size_t count, const int32_t *tokens,
+                          const int32_t *positions)
 {
     oracle *o = context;
-    return call(o, &o->contract.score, o->score, batch, count, tokens, positions, logits);
+    return call(o, &o->contract.score, o->score, batch, count, tokens, positions);
 }
 
 static void reset(void *context)
@@ -201,6 +197,7 @@ bool evaluate_text(driver *d, evaluator *e)
     o.forward = ir_function_find(d->module, "forward");
     o.score = ir_function_find(d->module, "score");
     o.scratch = arena_create();
+    o.empty = arena_save(o.scratch);
     language_model model = model_of(&o);
     text_report report;
     bool ok = text_run(d->arena, d->diagnostics, &d->text, &model, t, &report);

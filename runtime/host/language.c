@@ -3,8 +3,6 @@
 
 #include "runtime/host/refuse.h"
 
-#include <string.h>
-
 // An entry and the call that is kept for it, with room for `batch` x `count` tokens.
 typedef struct kept_call {
     const contract_entry *entry;
@@ -107,17 +105,17 @@ static host_limits limits_left(const language *l)
     return left;
 }
 
-static bool run_call(language *l, kept_call *k, size_t batch, size_t count, const int32_t *tokens,
-                     const int32_t *positions, float *logits, size_t rows)
+static const float *run_call(language *l, kept_call *k, size_t batch, size_t count,
+                             const int32_t *tokens, const int32_t *positions)
 {
     array inputs[2];
     int64_t position;
     if (!make_room(l, k, batch, count))
-        return false;
+        return NULL;
     set_dims(l, k->entry, batch, count);
     make_inputs(k->entry, entry_of(l, k), batch, count, tokens, positions, &position, inputs);
     if (!host_call_set(k->call, l->dims, inputs))
-        return false;
+        return NULL;
     host_limits left = limits_left(l);
     host_outcome *all = &l->public.outcome, one = host_call_run(k->call, &left);
     all->end = one.end;
@@ -125,25 +123,22 @@ static bool run_call(language *l, kept_call *k, size_t batch, size_t count, cons
     all->instructions += one.instructions;
     all->longest += one.longest;
     all->seconds += one.seconds;
-    if (one.end != HOST_RETURNED)
-        return false;
-    memcpy(logits, host_call_result(k->call, 0), rows * l->contract.vocabulary * sizeof *logits);
-    return true;
+    return one.end == HOST_RETURNED ? host_call_result(k->call, 0) : NULL;
 }
 
-static bool forward(void *context, size_t batch, size_t count, const int32_t *tokens,
-                    const int32_t *positions, float *logits)
+static const float *forward(void *context, size_t batch, size_t count, const int32_t *tokens,
+                            const int32_t *positions)
 {
     language *l = context;
     l->forward.count = l->contract.largest_tokens; // prompts come in all lengths
-    return run_call(l, &l->forward, batch, count, tokens, positions, logits, batch);
+    return run_call(l, &l->forward, batch, count, tokens, positions);
 }
 
-static bool score(void *context, size_t batch, size_t count, const int32_t *tokens,
-                  const int32_t *positions, float *logits)
+static const float *score(void *context, size_t batch, size_t count, const int32_t *tokens,
+                          const int32_t *positions)
 {
     language *l = context;
-    return run_call(l, &l->score, batch, count, tokens, positions, logits, batch * count);
+    return run_call(l, &l->score, batch, count, tokens, positions);
 }
 
 static void reset(void *context)

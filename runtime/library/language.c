@@ -2,9 +2,12 @@
 #include "runtime/library/library.h"
 
 typedef struct language {
+    arena *arena;
     library *library;
     model_contract contract;
     int64_t *dims;
+    float *logits;
+    size_t room; // of rows of them
 } language;
 
 // ------------------------------------------------------------------------- signature
@@ -66,28 +69,37 @@ static uint64_t word(const void *address)
     return (uint64_t)(uintptr_t)address;
 }
 
-static bool run(language *l, const contract_entry *e, size_t batch, size_t count,
-                const int32_t *tokens, const int32_t *positions, float *logits)
+static void make_room(language *l, size_t rows)
 {
-    uint64_t inputs[2], outputs[1] = {word(logits)};
+    if (rows <= l->room)
+        return;
+    l->logits = ARENA_ARRAY(l->arena, float, rows * l->contract.vocabulary);
+    l->room = rows;
+}
+
+static const float *run(language *l, const contract_entry *e, size_t batch, size_t count,
+                        const int32_t *tokens, const int32_t *positions, size_t rows)
+{
+    make_room(l, rows);
+    uint64_t inputs[2], outputs[1] = {word(l->logits)};
     set_dims(l, e, batch, count);
     inputs[e->tokens] = word(tokens);
     inputs[e->positions] = e->batched ? word(positions) : (uint64_t)(int64_t)positions[0];
-    return library_call(l->library, e->index, l->dims, inputs, outputs);
+    return library_call(l->library, e->index, l->dims, inputs, outputs) ? l->logits : NULL;
 }
 
-static bool forward(void *context, size_t batch, size_t count, const int32_t *tokens,
-                    const int32_t *positions, float *logits)
+static const float *forward(void *context, size_t batch, size_t count, const int32_t *tokens,
+                            const int32_t *positions)
 {
     language *l = context;
-    return run(l, &l->contract.forward, batch, count, tokens, positions, logits);
+    return run(l, &l->contract.forward, batch, count, tokens, positions, batch);
 }
 
-static bool score(void *context, size_t batch, size_t count, const int32_t *tokens,
-                  const int32_t *positions, float *logits)
+static const float *score(void *context, size_t batch, size_t count, const int32_t *tokens,
+                          const int32_t *positions)
 {
     language *l = context;
-    return run(l, &l->contract.score, batch, count, tokens, positions, logits);
+    return run(l, &l->contract.score, batch, count, tokens, positions, batch * count);
 }
 
 static void reset(void *context)
@@ -100,7 +112,7 @@ bool library_language(arena *a, diagnostics *d, library *from, language_model *o
     language *l = ARENA_NEW(a, language);
     const lutra_program *p = library_program(from);
     program_signature signature = describe(a, p);
-    *l = (language){.library = from, .dims = ARENA_ARRAY(a, int64_t, p->dim_count)};
+    *l = (language){.arena = a, .library = from, .dims = ARENA_ARRAY(a, int64_t, p->dim_count)};
     if (!model_contract_find(a, d, &signature, &l->contract))
         return false;
     *out = (language_model){.vocabulary = l->contract.vocabulary,

@@ -22,18 +22,18 @@ struct generation {
     size_t batch, position; // of all sequences
     generation_counts counts;
     int32_t *tokens, *positions;
-    float *logits;
+    const float *logits; // of the last call
 };
 
-bool phase_call(generation_phase *phase, const language_model *m, language_model_call *call,
-                size_t batch, size_t count, const int32_t *tokens, const int32_t *positions,
-                float *logits, size_t counted)
+const float *phase_call(generation_phase *phase, const language_model *m, language_model_call *call,
+                        size_t batch, size_t count, const int32_t *tokens, const int32_t *positions,
+                        size_t counted)
 {
     model_work before = {0}, after = {0};
     double start = clock_seconds();
     if (m->work)
         m->work(m->context, &before);
-    bool ok = call(m->context, batch, count, tokens, positions, logits);
+    const float *logits = call(m->context, batch, count, tokens, positions);
     if (m->work)
         m->work(m->context, &after);
     phase->seconds += clock_seconds() - start;
@@ -41,7 +41,7 @@ bool phase_call(generation_phase *phase, const language_model *m, language_model
     phase->work.instructions += after.instructions - before.instructions;
     phase->work.lmma += after.lmma - before.lmma;
     phase->work.lookups += after.lookups - before.lookups;
-    return ok;
+    return logits;
 }
 
 generation *generation_create(arena *a, diagnostics *d, const language_model *m,
@@ -54,7 +54,6 @@ generation *generation_create(arena *a, diagnostics *d, const language_model *m,
     g->sequences = ARENA_ARRAY(a, sequence, batch);
     g->tokens = ARENA_ARRAY(a, int32_t, batch * m->largest_tokens);
     g->positions = ARENA_ARRAY(a, int32_t, batch);
-    g->logits = ARENA_ARRAY(a, float, batch * m->vocabulary);
     for (size_t b = 0; b < batch; b++) {
         sampler_settings own = s->sampling;
         own.seed += b;
@@ -109,10 +108,10 @@ static bool call(generation *g, generation_phase *phase, size_t count, size_t co
 {
     for (size_t b = 0; b < g->batch; b++)
         g->positions[b] = (int32_t)g->position;
-    bool ok = phase_call(phase, g->model, g->model->forward, g->batch, count, g->tokens,
-                         g->positions, g->logits, counted);
+    g->logits = phase_call(phase, g->model, g->model->forward, g->batch, count, g->tokens,
+                           g->positions, counted);
     g->position += count;
-    return ok;
+    return g->logits;
 }
 
 // Reads what all sequences have, from `held` tokens on shown as they are read.

@@ -51,7 +51,7 @@ generation *generation_create(arena *a, diagnostics *d, const language_model *m,
 bool generation_run(generation *g, const token_span *prompts);
 const generation_counts *generation_counted(const generation *g);
 
-// A call of the model, added to *phase; `tokens` of them count.
-bool phase_call(generation_phase *phase, const language_model *m, language_model_call *call,
-                size_t batch, size_t count, const int32_t *tokens, const int32_t *positions,
-                float *logits, size_t counted);
+// A call of the model, added to *phase; `counted` of its tokens count.
+const float *phase_call(generation_phase *phase, const language_model *m, language_model_call *call,
+                        size_t batch, size_t count, const int32_t *tokens, const int32_t *positions,
+                        size_t counted);

@@ -15,10 +15,10 @@ typedef struct model_work {
 } model_work;
 
 // A call reads `count` tokens of each of `batch` sequences; positions[b] is the place of the first
-// of them in its sequence. Sequences are told apart by b alone. tokens: [batch][count].
-// False: the call failed, reported.
-typedef bool language_model_call(void *context, size_t batch, size_t count, const int32_t *tokens,
-                                 const int32_t *positions, float *logits);
+// of them in its sequence. Sequences are told apart by b alone. tokens: [batch][count]. The logits
+// that it gives stay until the next call. NULL: the call failed, reported.
+typedef const float *language_model_call(void *context, size_t batch, size_t count,
+                                         const int32_t *tokens, const int32_t *positions);
 
 typedef struct language_model {
     size_t vocabulary;                    // ids are below it

@@ -13,8 +13,8 @@ typedef struct measuring {
     size_t batch;        // of a call
     size_t read, scored; // tokens of a call that is only read, or gives logits
     int32_t *tokens, *positions;
-    float *logits;
-    double done, all; // tokens to read
+    const float *logits; // of the last call
+    double done, all;    // tokens to read
 } measuring;
 
 // A window: what is read, and what follows each token of it.
@@ -71,8 +71,9 @@ static void fill_tokens(measuring *m, const window_set *set, const window *windo
 static bool run_call(measuring *m, language_model_call *call, size_t batch, size_t count)
 {
     m->done += (double)(batch * count);
-    return phase_call(m->work, m->model, call, batch, count, m->tokens, m->positions, m->logits,
-                      batch * count);
+    m->logits =
+        phase_call(m->work, m->model, call, batch, count, m->tokens, m->positions, batch * count);
+    return m->logits;
 }
 
 static bool add_logits(measuring *m, window *windows, size_t batch, size_t at, size_t count)
@@ -188,7 +189,6 @@ static void prepare(measuring *m, arena *a, const perplexity_result *r, size_t c
     m->scored = model->score ? smallest(m->read, affordable / m->batch, SIZE_MAX) : 1;
     m->tokens = ARENA_ARRAY(a, int32_t, m->batch * m->read);
     m->positions = ARENA_ARRAY(a, int32_t, m->batch);
-    m->logits = ARENA_ARRAY(a, float, m->batch * m->scored * model->vocabulary);
     m->all = (double)(r->windows * (m->settings->window - 1) + count);
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum { VOCABULARY = 8, MOST_BATCH = 4, CONTEXT = 32, MOST_CALLS = 256 };
+enum { MOST_LOGITS = MOST_BATCH * CONTEXT * VOCABULARY };
 
 static void assert_said(const char *words)
 {
@@ -29,6 +30,7 @@ typedef struct fake {
     size_t length[MOST_BATCH], sum[MOST_BATCH];
     size_t calls, counts[MOST_CALLS];
     bool fails;
+    float logits[MOST_LOGITS];
 } fake;
 
 static void give_logits(const fake *f, size_t b, float *logits)
@@ -39,9 +41,10 @@ static void give_logits(const fake *f, size_t b, float *logits)
     }
 }
 
-static bool fake_call(fake *f, size_t batch, size_t count, const int32_t *tokens,
-                      const int32_t *positions, float *logits, bool every)
+static const float *fake_call(fake *f, size_t batch, size_t count, const int32_t *tokens,
+                              const int32_t *positions, bool every)
 {
+    assert_in_range(batch * (every ? count : 1) * VOCABULARY, 1, MOST_LOGITS);
     assert_in_range(batch, 1, f->model.largest_batch);
     assert_in_range(count, 1, f->model.largest_tokens);
     f->counts[f->calls++ % MOST_CALLS] = count;
@@ -51,26 +54,26 @@ static bool fake_call(fake *f, size_t batch, size_t count, const int32_t *tokens
             assert_in_range(tokens[b * count + t], 0, VOCABULARY - 1);
             f->sum[b] += (size_t)tokens[b * count + t];
             if (every)
-                give_logits(f, b, logits + (b * count + t) * VOCABULARY);
+                give_logits(f, b, f->logits + (b * count + t) * VOCABULARY);
         }
         f->length[b] += count;
         assert_true(f->length[b] <= f->model.context_length);
         if (!every)
-            give_logits(f, b, logits + b * VOCABULARY);
+            give_logits(f, b, f->logits + b * VOCABULARY);
     }
-    return !f->fails;
+    return f->fails ? NULL : f->logits;
 }
 
-static bool forward(void *context, size_t batch, size_t count, const int32_t *tokens,
-                    const int32_t *positions, float *logits)
+static const float *forward(void *context, size_t batch, size_t count, const int32_t *tokens,
+                            const int32_t *positions)
 {
-    return fake_call(context, batch, count, tokens, positions, logits, false);
+    return fake_call(context, batch, count, tokens, positions, false);
 }
 
-static bool score(void *context, size_t batch, size_t count, const int32_t *tokens,
-                  const int32_t *positions, float *logits)
+static const float *score(void *context, size_t batch, size_t count, const int32_t *tokens,
+                          const int32_t *positions)
 {
-    return fake_call(context, batch, count, tokens, positions, logits, true);
+    return fake_call(context, batch, count, tokens, positions, true);
 }
 
 static void reset(void *context)
