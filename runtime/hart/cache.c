@@ -202,7 +202,6 @@ static bool ends_block(unsigned opcode)
     case ISA_JAL:
     case ISA_JALR:
     case ISA_FENCE_I:
-    case ISA_ECALL:
     case ISA_EBREAK:
     case ISA_ILLEGAL: return true;
     default: return false;

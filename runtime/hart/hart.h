@@ -1,7 +1,8 @@
 // A hart: one RISC-V hardware thread (RV64IMAFDC, Zicsr, Zifencei, Zicbop, Zicond, Zba, Zbb, Zbs,
 // Zfh, Zfbfmin, V 1.0, Zvfh, Zvfbfmin, and Xlut), in user mode, and the guest memory it runs in.
 //
-// The hart knows no services: an ecall stops it and the caller acts on the registers. Every fault
+// The hart knows no services: an ecall stops it and the caller acts on the registers, unless it is
+// served in place (hart_serve). Every fault
 // is precise: pc is that of the faulting instruction, which has changed nothing (vector memory
 // instructions: elements below vstart are done).
 //
@@ -112,6 +113,9 @@ typedef bool hart_observer(void *context, hart *h, const isa_instruction *in);
 // Sees every instruction before it executes (h->pc is its address), and only looks on: at pc,
 // scalar registers, vl and vtype. Sees those that will fault as well.
 typedef void hart_watcher(void *context, hart *h, const isa_instruction *in);
+// At an ecall, whose registers it may change. False: it is not served, and stops the hart. Code and
+// the mapping of memory stay as they are meanwhile.
+typedef bool hart_service(void *context, hart *h);
 
 struct hart {
     // Registers. x[0] is 0; x[32] takes writes to x0.
@@ -153,6 +157,8 @@ struct hart {
     void *observer_context;
     hart_watcher *watcher;
     void *watcher_context;
+    hart_service *service;
+    void *service_context;
     hart_cache *cache;
     uint8_t *memory_base;
     uint64_t memory_limit;
@@ -193,6 +199,8 @@ hart_stop hart_run(hart *h, uint64_t limit);
 // The same, but stops with HART_STOP_LIMIT some instructions earlier rather than execute the last
 // ones singly. At least one is executed.
 hart_stop hart_run_about(hart *h, uint64_t limit);
+// Asks this at each ecall, which does not stop the hart if it is served. NULL: nobody.
+void hart_serve(hart *h, hart_service *service, void *context);
 // Retires the ecall that stopped the hart: counts it and moves pc on.
 void hart_finish_ecall(hart *h);
 // The return address that ends a call from the host; need not be mapped. 1: none.

@@ -179,6 +179,12 @@ void hart_observe(hart *h, hart_observer *observer, void *context)
     h->observer_context = context;
 }
 
+void hart_serve(hart *h, hart_service *service, void *context)
+{
+    h->service = service;
+    h->service_context = context;
+}
+
 void hart_watch(hart *h, hart_watcher *watcher, void *context)
 {
     hart_flush_code(h);

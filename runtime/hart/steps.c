@@ -61,6 +61,9 @@ STEP(FENCE_I)
 
 STEP(ECALL)
 {
+    MAY_FAULT(op);
+    if (h->service && h->service(h->service_context, h))
+        GO(op + 1);
     h->stop = HART_STOP_ECALL;
     GIVE_TO(hart_step_pause, budget);
 }

@@ -103,8 +103,9 @@ bool host_service(host_program *p, hart *h, int *exit_code);
 bool host_has_ended(host_program *p, hart *h, hart_stop stop, host_outcome *outcome);
 // Whether a limit has ended the run that began at `start`, with the reason in *outcome.
 bool host_limit_reached(const host_limits *limits, double start, host_outcome *outcome);
-// Instructions up to the next look at limits and clock.
-uint64_t host_slice(const host_limits *limits, uint64_t done);
+// Runs the hart up to the next look at limits and clock, at most so many instructions. `done`: of
+// those that are limited.
+hart_stop host_run_slice(hart *h, const host_limits *limits, uint64_t done, uint64_t most);
 
 // Instructions up to the next checkpoint.
 uint64_t checkpoint_distance(const host_program *p);

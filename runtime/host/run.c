@@ -18,9 +18,11 @@ static uint64_t smaller(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-uint64_t host_slice(const host_limits *limits, uint64_t done)
+hart_stop host_run_slice(hart *h, const host_limits *limits, uint64_t done, uint64_t most)
 {
-    return limits->instructions ? smaller(limits->instructions - done, SLICE) : SLICE;
+    const uint64_t left = limits->instructions ? limits->instructions - done : UINT64_MAX;
+    most = smaller(most, left);
+    return most < SLICE ? hart_run(h, most) : hart_run_about(h, SLICE);
 }
 
 // A hart that is alone waits for nobody.
@@ -70,8 +72,7 @@ static host_outcome run_alone(host_program *p, const char *name, const host_limi
     uint64_t before = h->retired;
     do {
         observers_settle(p);
-        uint64_t slice = smaller(host_slice(limits, outcome.instructions), checkpoint_distance(p));
-        hart_stop stop = slice < SLICE ? hart_run(h, slice) : hart_run_about(h, SLICE);
+        hart_stop stop = host_run_slice(h, limits, outcome.instructions, checkpoint_distance(p));
         double stopped = clock_seconds();
         p->under_way = stopped - start;
         bool ended = host_has_ended(p, h, stop, &outcome);

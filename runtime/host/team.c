@@ -157,9 +157,9 @@ static int64_t keep_output(member *m)
     return (int64_t)size;
 }
 
-static bool at_barrier(const member *m, hart_stop stop)
+static bool at_barrier(const member *m)
 {
-    return stop == HART_STOP_ECALL && m->hart->x[A7] == HOST_SERVICE_BARRIER;
+    return m->hart->x[A7] == HOST_SERVICE_BARRIER;
 }
 
 // Whether the hart has ended, with the reason in its outcome.
@@ -196,7 +196,7 @@ static member_state state_behind(member *m, hart_stop stop)
 {
     team *t = m->team;
     host_outcome *o = &m->outcome;
-    if (at_barrier(m, stop)) {
+    if (stop == HART_STOP_ECALL && at_barrier(m)) {
         m->hart->x[A0] = 0;
         hart_finish_ecall(m->hart);
         o->instructions = m->hart->retired - m->retired;
@@ -216,23 +216,30 @@ static member_state state_behind(member *m, hart_stop stop)
 // Executes a slice.
 static member_state take_turn(member *m)
 {
-    hart_stop stop = hart_run(m->hart, host_slice(m->team->limits, m->outcome.instructions));
+    hart_stop stop = host_run_slice(m->hart, m->team->limits, m->outcome.instructions, UINT64_MAX);
     member_state state = state_behind(m, stop);
-    if (state != MEMBER_RUNS)
+    if (state != MEMBER_RUNS && m->state == MEMBER_RUNS) // or else it has come to the last barrier
         arrive(m, state);
     return state;
 }
 
+// The barrier, without leaving the hart, unless the run is over there.
+static bool wait_in_place(void *context, hart *h)
+{
+    member *m = context;
+    const unsigned passed = atomic_load(&m->team->barriers);
+    if (!at_barrier(m))
+        return false;
+    h->x[A0] = 0;
+    arrive(m, MEMBER_WAITS);
+    wait_while(m->team, &m->team->barriers, passed);
+    return !m->team->over;
+}
+
 static void run_member(member *m)
 {
-    member_state state;
-    do {
-        unsigned passed = atomic_load(&m->team->barriers);
-        while ((state = take_turn(m)) == MEMBER_RUNS)
-            ;
-        if (state == MEMBER_WAITS)
-            wait_while(m->team, &m->team->barriers, passed);
-    } while (state == MEMBER_WAITS && !m->team->over);
+    while (take_turn(m) == MEMBER_RUNS)
+        ;
 }
 
 // One slice each, in the order of their ranks.
@@ -375,6 +382,8 @@ host_outcome team_run(host_program *p, const char *name, const host_limits *limi
     for (unsigned i = 0; i < t->count; i++)
         observers_begin(p, p->harts[i], name);
     const bool together = !p->observers.count && have_threads(t);
+    for (unsigned i = 0; i < t->count; i++)
+        hart_serve(p->harts[i], together ? wait_in_place : NULL, &t->members[i]);
     t->start = clock_seconds();
     (together ? run_on_threads : run_in_turns)(t);
     host_outcome outcome = conclude(t);

@@ -245,6 +245,47 @@ static void ecall_does_not_retire_by_itself(void **state)
     fixture_destroy(&f);
 }
 
+// Serves ecalls whose a7 is below 50: a0 adds up a7.
+static bool serve(void *context, hart *h)
+{
+    ++*(unsigned *)context;
+    h->x[10] += h->x[17];
+    return h->x[17] < 50;
+}
+
+static void ecalls_are_served_in_place(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 60, BODY = 5 };
+    for (uint64_t limit = 1; limit < 400; limit += 57) {
+        fixture f = fixture_create(256, NULL);
+        unsigned asked = 0;
+        PUT(&f, .opcode = ISA_ADDI, .rd = 5, .imm = ROUNDS);
+        PUT(&f, .opcode = ISA_ADDI, .rd = 17, .rs1 = 17, .imm = 1);
+        PUT(&f, .opcode = ISA_ECALL);
+        PUT(&f, .opcode = ISA_ADDI, .rd = 6, .rs1 = 10);
+        PUT(&f, .opcode = ISA_ADDI, .rd = 5, .rs1 = 5, .imm = -1);
+        PUT(&f, .opcode = ISA_BNE, .rs1 = 5, .imm = -4 * (BODY - 1));
+        hart_serve(f.h, serve, &asked);
+        hart_set_return(f.h, f.end);
+        hart_stop stop;
+        while ((stop = hart_run(f.h, limit)) == HART_STOP_LIMIT)
+            assert_int_equal(f.h->retired % limit, 0);
+        assert_int_equal(stop, HART_STOP_ECALL);
+        assert_int_equal(f.h->pc, CODE + 8);
+        assert_int_equal(asked, 50);
+        assert_int_equal(f.h->retired, 1 + 49 * BODY + 1);
+        assert_int_equal(f.h->x[6], 49 * 50 / 2);
+        uint64_t counts[ISA_OPCODE_COUNT];
+        hart_opcode_counts(f.h, counts);
+        assert_int_equal(counts[ISA_ECALL], 49);
+        hart_serve(f.h, NULL, NULL);
+        assert_int_equal(hart_run(f.h, limit), HART_STOP_ECALL);
+        assert_int_equal(asked, 50);
+        fixture_destroy(&f);
+    }
+}
+
 // ---------------------------------------------------------------------- faults
 
 static void expect_fault(fixture *f, hart_cause cause, uint64_t pc, uint64_t address)
@@ -691,6 +732,7 @@ int main(void)
         cmocka_unit_test(faults_in_loops_are_precise),
         cmocka_unit_test(observers_see_every_instruction),
         cmocka_unit_test(ecall_does_not_retire_by_itself),
+        cmocka_unit_test(ecalls_are_served_in_place),
         cmocka_unit_test(memory_faults_are_precise),
         cmocka_unit_test(other_faults_are_precise),
         cmocka_unit_test(misaligned_accesses_work),
