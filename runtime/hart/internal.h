@@ -153,6 +153,11 @@ typedef struct hart_xlut_run hart_xlut_run;
 unsigned hart_xlut_run_length(const hart_op *op); // of that which begins here; 0: none does
 size_t hart_xlut_run_bytes(const hart_op *op, unsigned length);
 void hart_xlut_prepare_run(hart_xlut_run *run, hart_op *op, unsigned length, const lut_unit *lut);
+// How many ops from this one on only compute with integer registers, or do nothing.
+unsigned hart_xlut_run_arithmetic(const hart_xlut_run *run, unsigned at);
+// Has machine code execute them: a function of the hart, the second argument.
+typedef void hart_run_code(const hart_op *op, hart *h);
+void hart_xlut_run_use(hart_xlut_run *run, unsigned at, unsigned count, hart_run_code *code);
 // Of a hart with that LUT unit that nobody observes. Gives the record to go on at; NULL: the one
 // behind the run.
 hart_op *hart_xlut_execute_run(hart *h, const hart_xlut_run *run);

@@ -90,12 +90,46 @@ static void call_with(translation *t, uint32_t code, uint32_t data)
     word(t, code - (t->n->used + 4));
 }
 
+// How many ops of the run from `at` on can be written here.
+static unsigned count_arithmetic(const hart_xlut_run *run, hart_op *op, unsigned at)
+{
+    const unsigned most = hart_xlut_run_arithmetic(run, at);
+    unsigned count = 0;
+    while (count < most && (kind_of(op + at + count) == INTEGER ||
+                            hart_op_details(op + at + count)->in.opcode == ISA_LUT_PF))
+        count++;
+    return count;
+}
+
+// Functions for the arithmetic of a run.
+static void write_arithmetic(translation *t, hart_xlut_run *run, hart_op *op, unsigned length)
+{
+    hart_native *n = t->n;
+    byte(t, 0xe9);
+    word(t, 0);
+    const uint32_t over = n->used;
+    for (unsigned at = 0, count; at < length; at += count + 1) {
+        count = count_arithmetic(run, op, at);
+        if (count < 2)
+            continue;
+        hart_xlut_run_use(run, at, count, (hart_run_code *)(uintptr_t)(n->executable + n->used));
+        t->held = NO_REGISTER;
+        for (unsigned i = at; i < at + count; i++)
+            if (kind_of(op + i) == INTEGER)
+                hart_native_write_integer(t, op + i);
+        byte(t, 0xc3);
+    }
+    arrive(t, over);
+}
+
 static void call_run(translation *t, hart_op *op, unsigned length)
 {
     hart_native *n = t->n;
-    const uint32_t run = reserve(n, hart_xlut_run_bytes(op, length));
-    hart_xlut_prepare_run((hart_xlut_run *)(void *)(n->writable + run), op, length, n->lut);
-    call_with(t, n->call_run, run);
+    const uint32_t data = reserve(n, hart_xlut_run_bytes(op, length));
+    hart_xlut_run *const run = (hart_xlut_run *)(void *)(n->writable + data);
+    hart_xlut_prepare_run(run, op, length, n->lut);
+    write_arithmetic(t, run, op, length);
+    call_with(t, n->call_run, data);
     with_register(t, WIDE, 0x85, RAX, RAX);
     const uint32_t done = jump_if(t, EQUAL);
     with_register(t, WIDE, 0x8b, RDI, RAX);

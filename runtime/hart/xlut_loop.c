@@ -3,11 +3,6 @@
 
 #include "runtime/hart/xlut_run.h"
 
-typedef struct rounds {
-    lut_strip_loop loop; // spans are on the host
-    uint32_t lasting;    // tiles that are loaded from where nobody writes
-} rounds;
-
 static inline int64_t advance_of(const hart *h, run_advance a)
 {
     return a.constant + (int64_t)(h->x[a.reg] << a.shift);
@@ -20,7 +15,7 @@ static inline uint64_t sum_of(const hart *h, run_pair at)
 
 // False: not in one of the segments that are remembered, misaligned, or so far from round to round
 // that where the last one is says nothing of those before it.
-static inline bool find_span(const hart *h, const run_span *s, unsigned i, rounds *r)
+static inline bool find_span(const hart *h, const run_span *s, unsigned i, run_rounds *r)
 {
     const uint64_t at = sum_of(h, s->at), first = at + (uint64_t)(int64_t)s->low;
     const uint64_t advance = (uint64_t)advance_of(h, s->advance);
@@ -43,7 +38,7 @@ static inline bool find_span(const hart *h, const run_span *s, unsigned i, round
     return false;
 }
 
-static inline bool find_spans(const hart *h, const run_loop *loop, uint64_t count, rounds *r)
+static inline bool find_spans(const hart *h, const run_loop *loop, uint64_t count, run_rounds *r)
 {
     r->loop.count = count;
     r->loop.stride = (int64_t)h->x[loop->stride];
@@ -80,7 +75,8 @@ static bool find_room(const hart *h, const run_loop *loop, uint64_t count, hart_
 }
 
 // Enters where the spans are. False: not where they may be, or misaligned.
-static inline bool have_room(const hart *h, const run_loop *loop, const hart_room *room, rounds *r)
+static inline bool have_room(const hart *h, const run_loop *loop, const hart_room *room,
+                             run_rounds *r)
 {
     for (unsigned i = 0; i < loop->spans; i++) {
         const run_span *s = &loop->span[i];
@@ -97,7 +93,7 @@ static inline bool have_room(const hart *h, const run_loop *loop, const hart_roo
 }
 
 // The same as find_spans, mostly with a comparison for each span.
-static inline bool find_steady_spans(hart *h, const run_loop *loop, uint64_t count, rounds *r)
+static inline bool find_steady_spans(hart *h, const run_loop *loop, uint64_t count, run_rounds *r)
 {
     hart_room *room = &h->rooms[((uintptr_t)loop / sizeof *loop) % HART_ROOMS];
     if (room->loop == loop && room->count == count && room->changes == h->operand_changes &&
@@ -133,9 +129,8 @@ static int64_t rounds_to(int64_t distance, int64_t advance)
     return distance % advance == 0 ? distance / advance : 0;
 }
 
-// How often the loop can be executed until its branch is not taken, or has to be looked at.
-static uint64_t count_rounds(const hart *h, const run_loop *loop, const hart_op *branch,
-                             const hart_op *first)
+uint64_t hart_xlut_count_rounds(const hart *h, const run_loop *loop, const hart_op *branch,
+                                const hart_op *first)
 {
     enum { MOST = 1 << 20 };
     const uint64_t a = h->x[branch->rs1], b = h->x[branch->rs2];
@@ -149,12 +144,12 @@ static uint64_t count_rounds(const hart *h, const run_loop *loop, const hart_op 
     return count < 1 ? 0 : (uint64_t)count;
 }
 
-static inline uint8_t *at_place(const rounds *r, lut_place p)
+static inline uint8_t *at_place(const run_rounds *r, lut_place p)
 {
     return (uint8_t *)(uintptr_t)(r->loop.span[p.span] + p.offset);
 }
 
-static void execute_function(lut_unit *u, const run_op *op, const rounds *r)
+static void execute_function(lut_unit *u, const run_op *op, const run_rounds *r)
 {
     lut_operands operands;
     operands.count = op->kind == RUN_OFFSET || op->rs2 ? 2 : 1;
@@ -181,14 +176,15 @@ static inline void refer_to(lut_unit *u, const run_op *op, const uint8_t *place)
     u->half_references = (u->half_references & ~tile) | (op->half ? tile : 0);
 }
 
-static inline void advance_spans(const run_loop *loop, uint64_t count, rounds *r)
+static inline void advance_spans(const run_loop *loop, uint64_t count, run_rounds *r)
 {
     for (unsigned i = 0; i < loop->spans; i++)
         r->loop.span[i] += (int64_t)count * r->loop.advance[i];
 }
 
 // An lmma may have settled what was loaded in the round before.
-static void execute_round(lut_unit *u, const hart_xlut_run *run, const run_loop *loop, rounds *r)
+static void execute_round(lut_unit *u, const hart_xlut_run *run, const run_loop *loop,
+                          run_rounds *r)
 {
     refer_to_loaded(u, loop);
     for (uint32_t i = loop->first; i < loop->branch; i++) {
@@ -204,7 +200,7 @@ static void execute_round(lut_unit *u, const hart_xlut_run *run, const run_loop 
 }
 
 // All rounds of tables. They are written again and again: nobody sees them but for the last.
-static void build_tables(lut_unit *u, const hart_xlut_run *run, const run_loop *loop, rounds *r)
+static void build_tables(lut_unit *u, const hart_xlut_run *run, const run_loop *loop, run_rounds *r)
 {
     for (uint64_t left = r->loop.count; left > 0; left--) {
         for (const run_op *op = run->ops + loop->first; op < run->ops + loop->branch; op++) {
@@ -217,16 +213,19 @@ static void build_tables(lut_unit *u, const hart_xlut_run *run, const run_loop *
     }
 }
 
-// All rounds as strips.
-static bool execute_strips(lut_unit *u, const run_loop *loop, rounds *r)
+void hart_xlut_refer_to_last(lut_unit *u, const run_loop *loop, const run_rounds *r)
 {
-    if (!hart_xlut_execute_strips(u, loop, &r->loop))
-        return false;
     refer_to_loaded(u, loop);
-    advance_spans(loop, r->loop.count - 1, r);
     for (const run_load *l = loop->load; l < loop->load + loop->loads; l++)
-        u->at[l->tile] = at_place(r, l->from);
-    return true;
+        u->at[l->tile] =
+            at_place(r, l->from) + (int64_t)(r->loop.count - 1) * r->loop.advance[l->from.span];
+}
+
+void hart_xlut_execute_rounds(lut_unit *u, const hart_xlut_run *run, const run_loop *loop,
+                              run_rounds *r)
+{
+    for (uint64_t left = r->loop.count; left > 0; left--)
+        execute_round(u, run, loop, r);
 }
 
 // The integer registers as the rounds leave them.
@@ -254,31 +253,41 @@ static void count_work(lut_unit *u, const run_loop *loop, uint64_t count)
     c->bytes_written += count * work->bytes_written;
 }
 
+bool hart_xlut_find_rounds(hart *h, const run_loop *loop, uint64_t count, run_rounds *r)
+{
+    return loop->steady ? find_steady_spans(h, loop, count, r)
+                        : is_as_understood(h, loop) && find_spans(h, loop, count, r);
+}
+
+void hart_xlut_leave_rounds(hart *h, const run_loop *loop, hart_op *branch, uint64_t count,
+                            const run_rounds *r, uint32_t *passing)
+{
+    *passing = (*passing & ~loop->loaded) | (loop->loaded & ~r->lasting);
+    change_registers(h, loop, r->loop.count);
+    branch->taken += count - 1;
+    h->budget -= (int64_t)(count - 1) * branch->cost;
+    count_work(h->lut, loop, r->loop.count);
+}
+
 bool hart_xlut_execute_loop(hart *h, const hart_xlut_run *run, const run_loop *loop,
                             uint32_t *passing)
 {
     hart_op *branch = run->first + loop->branch;
-    rounds r;
-    const uint64_t count = count_rounds(h, loop, branch, run->first + loop->first);
-    const uint64_t executed = count - loop->leaves_last;
-    if (count < 2 ||
-        !(loop->steady ? find_steady_spans(h, loop, executed, &r)
-                       : is_as_understood(h, loop) && find_spans(h, loop, executed, &r)))
+    run_rounds r;
+    const uint64_t count = hart_xlut_count_rounds(h, loop, branch, run->first + loop->first);
+    if (count < 2 || !hart_xlut_find_rounds(h, loop, count - loop->leaves_last, &r))
         return false;
     if (loop->builds) {
         lut_settle(h->lut, *passing);
         *passing = 0;
         build_tables(h->lut, run, loop, &r);
-    } else if (!execute_strips(h->lut, loop, &r)) {
+    } else if (hart_xlut_execute_strips(h->lut, loop, &r.loop)) {
+        hart_xlut_refer_to_last(h->lut, loop, &r);
+    } else {
         if (loop->leaves_last)
             return false;
-        for (uint64_t k = 0; k < count; k++)
-            execute_round(h->lut, run, loop, &r);
+        hart_xlut_execute_rounds(h->lut, run, loop, &r);
     }
-    *passing = (*passing & ~loop->loaded) | (loop->loaded & ~r.lasting);
-    change_registers(h, loop, r.loop.count);
-    branch->taken += count - 1;
-    h->budget -= (int64_t)(count - 1) * branch->cost;
-    count_work(h->lut, loop, r.loop.count);
+    hart_xlut_leave_rounds(h, loop, branch, count, &r, passing);
     return true;
 }

@@ -119,6 +119,8 @@ static void prepare_loops(hart_xlut_run *run, const lut_unit *u)
         }
         loop++;
     }
+    for (loop = run_loops(run); loop < run_loops(run) + run->loops; loop++)
+        hart_xlut_prepare_deferral(run, loop, u);
 }
 
 static run_table table_of(const lut_unit *u, const isa_instruction *in)
@@ -193,29 +195,30 @@ void hart_xlut_prepare_run(hart_xlut_run *run, hart_op *op, unsigned length, con
     prepare_loops(run, u);
 }
 
+unsigned hart_xlut_run_arithmetic(const hart_xlut_run *run, unsigned at)
+{
+    unsigned end = at;
+    for (const run_op *op = run->ops + at; op->dispatch == op->kind; op++, end++)
+        if (op->kind != RUN_IDLE && op->kind <= RUN_ARITHMETIC)
+            break;
+    return end - at;
+}
+
+// Branches to the middle of them find each as it was.
+void hart_xlut_run_use(hart_xlut_run *run, unsigned at, unsigned count, hart_run_code *code)
+{
+    run_op *op = run->ops + at;
+    op->dispatch = RUN_ARITHMETIC;
+    op->code = code;
+    op->value = (int32_t)count;
+}
+
 // -------------------------------------------------------------------- execution
 
 static inline void settle_passing(lut_unit *u, uint32_t *passing)
 {
     lut_settle(u, *passing);
     *passing = 0;
-}
-
-// The same in front of a write to these rows: what does not overlap them stays a reference.
-static inline void settle_overlapped(lut_unit *u, uint32_t *passing, const uint8_t *first,
-                                     int64_t stride, const lut_extent *rows)
-{
-    const int64_t reach = (rows->rows - 1) * stride;
-    const uintptr_t low = (uintptr_t)first + (uintptr_t)(reach < 0 ? reach : 0);
-    const uintptr_t bytes = rows->bytes + (uintptr_t)(reach < 0 ? -reach : reach);
-    for (uint32_t left = *passing; left; left &= left - 1) {
-        const unsigned tile = (unsigned)__builtin_ctz(left);
-        const uintptr_t at = (uintptr_t)u->at[tile];
-        if (at - low < bytes || low - at < u->tile_bytes) {
-            lut_settle(u, 1u << tile);
-            *passing &= ~(1u << tile);
-        }
-    }
 }
 
 // Rows of tiles come from far away, as those of caches of keys.
@@ -239,33 +242,13 @@ static inline bool goes_back(hart *h, hart_op *branch, const hart_op *first)
 // done.
 static inline bool dequantize_quickly(hart *h, lut_unit *u, const run_op *op)
 {
-    const uint64_t scales = h->x[op->rs1], factors = h->x[op->rs2];
-    const run_scale reads = op->reads;
-    const uint8_t *second = NULL;
-    if ((scales & (reads.alignment - 1u)) || !is_remembered(h, scales, reads.bytes, HART_READ))
+    const uint8_t *scales, *factors;
+    if (!op->scale || !find_scaling(h, op, &scales, &factors) ||
+        (u->references && u->references & (1u << op->rd | 1u << op->rs3)))
         return false;
-    if (reads.factor_bytes) {
-        if ((factors & 3) || !is_remembered(h, factors, reads.factor_bytes, HART_READ))
-            return false;
-        second = h->memory_base + factors;
-    }
-    if (!op->scale || (u->references && u->references & (1u << op->rd | 1u << op->rs3)))
-        return false;
-    u->counters.bytes_read += reads.bytes + reads.factor_bytes;
-    op->scale(u, op->rd, op->rs3, h->memory_base + scales, second);
+    u->counters.bytes_read += op->reads.bytes + op->reads.factor_bytes;
+    op->scale(u, op->rd, op->rs3, scales, factors);
     return true;
-}
-
-// The rows of RUN_PUT and RUN_GET that are asked for, and the first of them; NULL: the usual way
-// has to find out.
-static inline uint8_t *find_part(const hart *h, const run_op *op, bool write, lut_extent *rows)
-{
-    const uint64_t address = h->x[op->rs1] + (uint64_t)(int64_t)op->value;
-    *rows = op->rows;
-    if (op->rs3 && !lut_take_part(rows, h->x[op->rs3]))
-        return NULL;
-    return find_extent(h, address, (int64_t)h->x[op->rs2], rows->rows, rows->bytes, rows->alignment,
-                       write);
 }
 
 static inline bool put(hart *h, lut_unit *u, const run_op *op, uint32_t *passing)
@@ -328,12 +311,28 @@ static inline bool build_table(hart *h, lut_unit *u, const run_op *op)
 hart_op *hart_xlut_execute_run(hart *h, const hart_xlut_run *run)
 {
     static const void *const labels[] = {
-        [RUN_LOAD] = &&load,    [RUN_LMMA] = &&look_up, [RUN_DEQUANTIZE] = &&dequantize,
-        [RUN_OFFSET] = &&other, [RUN_ZERO] = &&zero,    [RUN_WHOLE] = &&whole,
-        [RUN_PUT] = &&put,      [RUN_GET] = &&get,      [RUN_TABLE] = &&table,
-        [RUN_FILL] = &&fill,    [RUN_MMA] = &&mma,      [RUN_PREFETCH] = &&prefetch,
-        [RUN_IDLE] = &&idle,    [RUN_OTHER] = &&other,  [RUN_BRANCH] = &&branch,
-        [RUN_LESS] = &&less,    [RUN_LOOP] = &&loop,    [RUN_END] = &&end,
+        [RUN_LOAD] = &&load,
+        [RUN_LMMA] = &&look_up,
+        [RUN_DEQUANTIZE] = &&dequantize,
+        [RUN_OFFSET] = &&other,
+        [RUN_ZERO] = &&zero,
+        [RUN_WHOLE] = &&whole,
+        [RUN_PUT] = &&put,
+        [RUN_GET] = &&get,
+        [RUN_TABLE] = &&table,
+        [RUN_FILL] = &&fill,
+        [RUN_MMA] = &&mma,
+        [RUN_PREFETCH] = &&prefetch,
+        [RUN_IDLE] = &&idle,
+        [RUN_OTHER] = &&other,
+        [RUN_BRANCH] = &&branch,
+        [RUN_LESS] = &&less,
+        [RUN_LOOP] = &&loop,
+        [RUN_END] = &&end,
+        [RUN_DEFER_ZERO] = &&defer_zero,
+        [RUN_DEFER_SCALE] = &&defer_scale,
+        [RUN_DEFER_STORE] = &&defer_store,
+        [RUN_ARITHMETIC] = &&arithmetic,
 #define REGISTER(E, result) [RUN_##E] = &&do_##E,
 #define IMMEDIATE(E, result) REGISTER(E, result)
 #include "runtime/hart/integer.def"
@@ -341,6 +340,8 @@ hart_op *hart_xlut_execute_run(hart *h, const hart_xlut_run *run)
     lut_unit *const u = h->lut;
     const run_loop *const loops = run_loops(run);
     uint32_t passing = 0;
+    run_deferred deferred;
+    deferred.loop = NULL;
     hart_op *at = run->first;
     const run_op *op = run->ops;
     goto *labels[op->dispatch];
@@ -404,11 +405,36 @@ idle:
     NEXT;
 loop:
     HERE;
+    if (deferred.loop) {
+        if (hart_xlut_defer_loop(h, run, &deferred, &passing)) {
+            at = run->first + deferred.loop->branch;
+            op = run->ops + deferred.loop->branch;
+            NEXT;
+        }
+    }
     if (!hart_xlut_execute_loop(h, run, &loops[op->loop], &passing) || loops[op->loop].leaves_last)
         goto *labels[op->kind];
     at = run->first + loops[op->loop].branch;
     op = run->ops + loops[op->loop].branch;
     goto *labels[op->dispatch];
+arithmetic:
+    op->code(at, h);
+    at += op->value, op += op->value;
+    goto *labels[op->dispatch];
+defer_zero:
+    lut_forget(u, op->rd);
+    defer_zero(&deferred, &loops[op->loop], op->rd);
+    NEXT;
+defer_scale:
+    HERE;
+    if (!deferred.loop || !hart_xlut_defer_scaling(h, run, &deferred, op, &passing))
+        goto dequantize;
+    NEXT;
+defer_store:
+    HERE;
+    if (!deferred.loop || !hart_xlut_finish_with_store(h, run, &deferred, op, &passing))
+        goto put;
+    NEXT;
 branch:
     if (h->x[op->rs1] == h->x[op->rs2]) {
         NEXT;

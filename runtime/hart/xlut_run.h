@@ -25,6 +25,11 @@ typedef enum run_kind {
     RUN_LESS,     // blt, likewise
     RUN_LOOP,     // only dispatched to: where an even loop starts
     RUN_END,      // likewise: behind the run
+    // Likewise: what a run_deferred takes, see there.
+    RUN_DEFER_ZERO,
+    RUN_DEFER_SCALE,
+    RUN_DEFER_STORE,
+    RUN_ARITHMETIC, // likewise: several that machine code executes
 // The arithmetic between them.
 #define REGISTER(E, result) RUN_##E,
 #define IMMEDIATE(E, result) RUN_##E,
@@ -51,9 +56,10 @@ typedef struct run_op {
         const lut_lmma *choice; // of an lmma
         lut_scale *scale;       // of a lut.deq
         lut_build *build;       // of a RUN_TABLE
+        hart_run_code *code;    // of RUN_ARITHMETIC
     };
     union {
-        int32_t value;   // immediate; of mma: multiply-accumulates
+        int32_t value;   // immediate; of mma: multiply-accumulates; of RUN_ARITHMETIC: ops
         run_table table; // of RUN_TABLE
         run_scale reads; // of RUN_DEQUANTIZE
     };
@@ -185,7 +191,14 @@ typedef struct run_loop {
     uint32_t written, entering, filled;
     run_strip strip[MOST_STRIPS];
     lut_step step[MOST_STEPS];
+    uint32_t finish; // the op that a run_deferred of this loop ends with; 0: there is none
 } run_loop;
+
+// All rounds of a loop, checked.
+typedef struct run_rounds {
+    lut_strip_loop loop; // spans are on the host
+    uint32_t lasting;    // tiles that are loaded from where nobody writes
+} run_rounds;
 
 // Fills in the loop's strips, if the draft is of any.
 void hart_xlut_finish_draft(strip_draft *d, run_loop *loop, const lut_unit *u);
@@ -216,3 +229,98 @@ void hart_xlut_prepare_loop(hart_xlut_run *run, run_loop *loop, const lut_unit *
 // last one, or all but that one. False: nothing was done.
 bool hart_xlut_execute_loop(hart *h, const hart_xlut_run *run, const run_loop *loop,
                             uint32_t *passing);
+
+// ---- its parts
+// How often the loop can be executed until its branch is not taken, or has to be looked at.
+uint64_t hart_xlut_count_rounds(const hart *h, const run_loop *loop, const hart_op *branch,
+                                const hart_op *first);
+// False: they may fault.
+bool hart_xlut_find_rounds(hart *h, const run_loop *loop, uint64_t count, run_rounds *r);
+// One by one.
+void hart_xlut_execute_rounds(lut_unit *u, const hart_xlut_run *run, const run_loop *loop,
+                              run_rounds *r);
+// What is loaded when the last round ends.
+void hart_xlut_refer_to_last(lut_unit *u, const run_loop *loop, const run_rounds *r);
+// What rounds leave beside tiles; those that they load are to be settled.
+void hart_xlut_leave_rounds(hart *h, const run_loop *loop, hart_op *branch, uint64_t count,
+                            const run_rounds *r, uint32_t *passing);
+
+// ---- xlut_defer.c
+// Sums that begin with 0 and are scaled once, behind their loop: lut.zero of them and of the
+// result, the loop, lut.deq and, mostly, lut.sta. All of it waits for the last of them, and is one
+// call of the LUT unit then; what lies between is arithmetic, which is executed meanwhile.
+typedef struct run_deferred {
+    const run_loop *loop; // NULL: nothing waits
+    uint32_t zero;        // tiles
+    bool planned;         // registers and counts are those behind the loop
+    const run_op *scale;  // NULL: not yet
+    lut_epilogue epilogue;
+    run_rounds rounds;
+} run_deferred;
+
+static inline void defer_zero(run_deferred *d, const run_loop *loop, unsigned tile)
+{
+    if (d->loop != loop) {
+        d->loop = loop;
+        d->zero = 0;
+        d->planned = false;
+        d->scale = NULL;
+    }
+    d->zero |= 1u << tile;
+}
+
+// Looks for all this around the loop.
+void hart_xlut_prepare_deferral(hart_xlut_run *run, run_loop *loop, const lut_unit *u);
+// Each of these takes one of what waits. False: it is left to whoever executes it singly; nothing
+// waits any more.
+bool hart_xlut_defer_loop(hart *h, const hart_xlut_run *run, run_deferred *d, uint32_t *passing);
+bool hart_xlut_defer_scaling(hart *h, const hart_xlut_run *run, run_deferred *d, const run_op *op,
+                             uint32_t *passing);
+bool hart_xlut_finish_with_store(hart *h, const hart_xlut_run *run, run_deferred *d,
+                                 const run_op *op, uint32_t *passing);
+
+// ---- operands
+// In front of a write to these rows: references among `passing` that do not overlap them stay.
+static inline void settle_overlapped(lut_unit *u, uint32_t *passing, const uint8_t *first,
+                                     int64_t stride, const lut_extent *rows)
+{
+    const int64_t reach = (rows->rows - 1) * stride;
+    const uintptr_t low = (uintptr_t)first + (uintptr_t)(reach < 0 ? reach : 0);
+    const uintptr_t bytes = rows->bytes + (uintptr_t)(reach < 0 ? -reach : reach);
+    for (uint32_t left = *passing; left; left &= left - 1) {
+        const unsigned tile = (unsigned)__builtin_ctz(left);
+        const uintptr_t at = (uintptr_t)u->at[tile];
+        if (at - low < bytes || low - at < u->tile_bytes) {
+            lut_settle(u, 1u << tile);
+            *passing &= ~(1u << tile);
+        }
+    }
+}
+
+// Operands of a lut.deq that are where others were before. False: the usual way has to find out.
+static inline bool find_scaling(const hart *h, const run_op *op, const uint8_t **scales,
+                                const uint8_t **factors)
+{
+    const uint64_t first = h->x[op->rs1], second = h->x[op->rs2];
+    const run_scale reads = op->reads;
+    if ((first & (reads.alignment - 1u)) || !is_remembered(h, first, reads.bytes, HART_READ))
+        return false;
+    if (reads.factor_bytes &&
+        ((second & 3) || !is_remembered(h, second, reads.factor_bytes, HART_READ)))
+        return false;
+    *scales = h->memory_base + first;
+    *factors = reads.factor_bytes ? h->memory_base + second : NULL;
+    return true;
+}
+
+// The rows of RUN_PUT and RUN_GET that are asked for, and the first of them; NULL: the usual way
+// has to find out.
+static inline uint8_t *find_part(const hart *h, const run_op *op, bool write, lut_extent *rows)
+{
+    const uint64_t address = h->x[op->rs1] + (uint64_t)(int64_t)op->value;
+    *rows = op->rows;
+    if (op->rs3 && !lut_take_part(rows, h->x[op->rs3]))
+        return NULL;
+    return find_extent(h, address, (int64_t)h->x[op->rs2], rows->rows, rows->bytes, rows->alignment,
+                       write);
+}

@@ -87,14 +87,23 @@ typedef struct lut_strip_loop {
     int64_t advance[LUT_MOST_SPANS];
     int64_t stride; // between rows of numbers
 } lut_strip_loop;
+// What follows a strip of only sums, which begin with 0 then: lut.deq to a result that was 0, and
+// lut.sta of its first row as f32.
+typedef struct lut_epilogue {
+    uint8_t result;                  // the tile: no reference
+    bool wide_scales;                // f32, else f16
+    const uint8_t *scales, *factors; // factors NULL: 1
+    uint8_t *to;                     // NULL: no lut.sta
+} lut_epilogue;
 typedef struct lut_strip {
     const isa_instruction *in; // an lmma: the others only differ in tiles, slice and start; or a
                                // lut.deq of rows of numbers
     const lut_step *step;
     unsigned steps;
     uint8_t result;
-    bool scaled;    // a step is
-    bool only_sums; // all steps are lookups into the same tile, none starts
+    bool scaled;                  // a step is
+    bool only_sums;               // all steps are lookups into the same tile, none starts
+    const lut_epilogue *epilogue; // NULL: none
 } lut_strip;
 // Executes all rounds where the sums and the result are no references; half_zero holds of the tiles
 // that keep more rows than that many bytes, and of no others. False: it cannot, nothing was done.

@@ -45,18 +45,16 @@ INLINE uint32_t other_rows(const lut_unit *u, const uint8_t *numbers, unsigned r
     return all;
 }
 
-// lut.deq of rows from `first` on
-INLINE void scale_sums(shape k, const lut_step *step, loop_round r, unsigned first,
-                       const __m512i *sum, __m512 *result)
+// lut.deq of as many rows as there are factors (NULL: all 1)
+INLINE void scale_by(shape k, const uint8_t *scales, bool wide, const uint8_t *factors,
+                     const __m512i *sum, __m512 *result)
 {
     const unsigned parts = parts_of(k);
     __m512 scale[VECTORS];
-    load_columns(at(r, step->scales), step->wide_scales, scale);
+    load_columns(scales, wide, scale);
     UNROLL for (unsigned row = 0; row < k.rows; row++)
     {
-        const __m512 factor = step->has_factors
-                                  ? number_at(at(r, step->factors) + 4 * (first + row))
-                                  : _mm512_set1_ps(1);
+        const __m512 factor = factors ? number_at(factors + 4 * row) : _mm512_set1_ps(1);
         UNROLL for (unsigned i = 0; i < VECTORS; i++)
         {
             const __m512 total = _mm512_cvtepi32_ps(total_of(k, sum + (i * k.rows + row) * parts));
@@ -64,6 +62,14 @@ INLINE void scale_sums(shape k, const lut_step *step, loop_round r, unsigned fir
             *to = _mm512_fmadd_ps(total, _mm512_mul_ps(scale[i], factor), *to);
         }
     }
+}
+
+// lut.deq of rows from `first` on
+INLINE void scale_sums(shape k, const lut_step *step, loop_round r, unsigned first,
+                       const __m512i *sum, __m512 *result)
+{
+    scale_by(k, at(r, step->scales), step->wide_scales,
+             step->has_factors ? at(r, step->factors) + 4 * first : NULL, sum, result);
 }
 
 // lut.off, likewise
@@ -122,7 +128,7 @@ typedef struct strip_state {
 // Planes from memory: into the outer cache, whose lines under way are enough for all of memory's
 // bandwidth; those of the inner one are not, and asking it is slower than not asking at all. Far
 // enough ahead for the next strip, which mostly goes on where this one ends.
-enum { AHEAD = 8192 };
+enum { AHEAD = 10240 };
 INLINE void fetch_ahead(shape k, const uint8_t *const *plane)
 {
     UNROLL for (unsigned p = 0; p < k.planes; p++)
@@ -210,6 +216,32 @@ INLINE void do_rounds(lut_unit *u, const lut_strip *s, const lut_strip_loop *loo
         }
 }
 
+// The rows that lmma leaves out are 0.
+INLINE void note_rows(lut_unit *u, shape k, unsigned tile)
+{
+    if (k.rows < u->m)
+        clear_half(u, tile);
+    else
+        u->half_zero &= ~(1u << tile);
+}
+
+// False: a result is not finite, or what is 0 might not stay it; nothing was stored.
+INLINE bool scale_and_store(lut_unit *u, const lut_epilogue *e, shape k, const __m512i *sum)
+{
+    __m512 result[2 * VECTORS];
+    UNROLL for (unsigned i = 0; i < VECTORS * k.rows; i++) result[i] = _mm512_setzero_ps();
+    scale_by(k, e->scales, e->wide_scales, e->factors, sum, result);
+    if (!is_finite(result, VECTORS * k.rows) ||
+        (e->factors && other_rows(u, e->factors, k.rows) << 1 != 0))
+        return false;
+    store_results(k, result, lut_tile(u, e->result));
+    note_rows(u, k, e->result);
+    if (e->to)
+        UNROLL for (unsigned i = 0; i < VECTORS; i++)
+            _mm512_storeu_ps(e->to + 64 * i, result[i * k.rows]);
+    return true;
+}
+
 // Rounds of nothing but lookups into one tile, as those of weights with row scales.
 INLINE bool sum_strip(lut_unit *u, const lut_strip *s, const lut_strip_loop *loop, shape k)
 {
@@ -219,14 +251,17 @@ INLINE bool sum_strip(lut_unit *u, const lut_strip *s, const lut_strip_loop *loo
     const masks m = hold_masks();
     bool exact = true;
     load_weights(k, s->in, weight);
-    load_sums(k, sum, sums, PITCH, VECTORS, false);
+    load_sums(k, sum, sums, PITCH, VECTORS, s->epilogue != NULL);
     for (loop_round r = {.loop = loop}; r.number < loop->count; r.number++)
         for (const lut_step *step = s->step; step < end; step++)
             exact &= look_up(u, step, r, k, weight, m, sum);
     fetch_next(u, loop, s->step);
-    if (exact)
-        store_sums(k, sum, sums, PITCH, VECTORS);
-    return exact;
+    if (!exact || (s->epilogue && !scale_and_store(u, s->epilogue, k, sum)))
+        return false;
+    if (s->epilogue)
+        note_rows(u, k, s->step->sums);
+    store_sums(k, sum, sums, PITCH, VECTORS);
+    return true;
 }
 
 // What lut.deq and lut.off make of the second row where lmma leaves it out: its sums stay. False:

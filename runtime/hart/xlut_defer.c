@@ -1,0 +1,168 @@
+// Loops of sums whose surroundings are executed together with them: sums that begin with 0 and are
+// scaled and stored behind the loop never leave host registers but to be kept.
+
+#include "runtime/hart/xlut_run.h"
+
+// What neither reads nor writes tiles, nor memory that somebody sees.
+static bool is_quiet(const run_op *op)
+{
+    return op->dispatch == op->kind &&
+           (op->kind == RUN_PREFETCH || op->kind == RUN_IDLE || op->kind > RUN_ARITHMETIC);
+}
+
+static bool clears(const run_op *op, uint32_t tiles)
+{
+    return op->kind == RUN_ZERO && op->dispatch == op->kind && tiles >> op->rd & 1;
+}
+
+// The ops from a lut.deq on that are quiet, up to a lut.sta of all of a row as f32. NULL: another
+// one comes first.
+static run_op *find_store(run_op *scale, const lut_unit *u)
+{
+    run_op *op = scale + 1;
+    while (is_quiet(op))
+        op++;
+    const isa_instruction *in = op->in;
+    const bool whole = op->dispatch == RUN_PUT && in->opcode == ISA_LUT_STA &&
+                       in->type == XLUT_DATA_F32 && op->rs3 == 0 && op->rows.rows == 1;
+    return whole && op->rd == scale->rd && op->rows.bytes == 4 * u->n ? op : NULL;
+}
+
+// The ops in front of a loop from which on they are quiet or clear tiles, and all that are asked
+// for. NULL: there are no such.
+static run_op *find_clears(hart_xlut_run *run, const run_loop *loop, uint32_t tiles, uint32_t asked)
+{
+    run_op *op = run->ops + loop->first;
+    while (asked && op > run->ops && (is_quiet(op - 1) || clears(op - 1, tiles))) {
+        op--;
+        if (op->kind == RUN_ZERO)
+            asked &= ~(1u << op->rd);
+    }
+    return asked ? NULL : op;
+}
+
+void hart_xlut_prepare_deferral(hart_xlut_run *run, run_loop *loop, const lut_unit *u)
+{
+    const uint8_t sums = loop->step[0].sums;
+    uint32_t cleared = 0;
+    if (!loop->is_even || loop->strips != 1 || !loop->strip[0].strip.only_sums)
+        return;
+    run_op *scale = run->ops + loop->branch + 1;
+    for (; is_quiet(scale) || clears(scale, ~0u); scale++)
+        cleared |= scale->kind == RUN_ZERO ? 1u << scale->rd : 0;
+    const uint32_t tiles = 1u << sums | 1u << scale->rd;
+    if (scale->dispatch != RUN_DEQUANTIZE || scale->rs3 != sums || !scale->scale ||
+        scale->in->type != XLUT_SUM_I32 || scale->rd == sums || (cleared & ~tiles) ||
+        cleared >> sums & 1 || (loop->loaded & tiles))
+        return;
+    run_op *const first = find_clears(run, loop, tiles, tiles & ~cleared);
+    run_op *const store = find_store(scale, u);
+    if (!first)
+        return;
+    for (run_op *op = first; op < scale; op++)
+        if (op->kind == RUN_ZERO)
+            op->dispatch = RUN_DEFER_ZERO, op->loop = (uint8_t)(loop - run_loops(run));
+    scale->dispatch = RUN_DEFER_SCALE;
+    if (store)
+        store->dispatch = RUN_DEFER_STORE;
+    loop->finish = (uint32_t)((store ? store : scale) - run->ops);
+}
+
+// ------------------------------------------------------------------------------- execution
+
+static void clear_tiles(lut_unit *u, uint32_t tiles)
+{
+    for (; tiles; tiles &= tiles - 1) {
+        const isa_instruction in = {.opcode = ISA_LUT_ZERO, .rd = (uint8_t)__builtin_ctz(tiles)};
+        clear(u, &in);
+    }
+}
+
+// Executes one by one what waits.
+static void undefer(hart *h, const hart_xlut_run *run, run_deferred *d, uint32_t *passing)
+{
+    lut_unit *u = h->lut;
+    const run_loop *loop = d->loop;
+    d->loop = NULL;
+    clear_tiles(u, d->zero);
+    if (!d->planned)
+        return;
+    if (!hart_xlut_execute_strips(u, loop, &d->rounds.loop)) {
+        hart_xlut_execute_rounds(u, run, loop, &d->rounds);
+        *passing = (*passing & ~loop->loaded) | (loop->loaded & ~d->rounds.lasting);
+    }
+    if (d->scale)
+        d->scale->scale(u, d->scale->rd, d->scale->rs3, d->epilogue.scales, d->epilogue.factors);
+}
+
+// False: the unit cannot; nothing was done.
+static bool finish(hart *h, run_deferred *d)
+{
+    const run_strip *of = d->loop->strip;
+    lut_strip strip = of->strip;
+    strip.step = d->loop->step + of->first;
+    strip.epilogue = &d->epilogue;
+    if (!of->kernel(h->lut, &strip, &d->rounds.loop))
+        return false;
+    d->loop = NULL;
+    return true;
+}
+
+// Whether the branch is not taken when so many rounds are done.
+static bool ends_after(const hart *h, const run_loop *loop, const hart_op *branch, uint64_t count)
+{
+    const uint64_t a = h->x[branch->rs1] + count * (uint64_t)(int64_t)loop->advance;
+    return loop->less ? (int64_t)a >= (int64_t)h->x[branch->rs2] : a == h->x[branch->rs2];
+}
+
+bool hart_xlut_defer_loop(hart *h, const hart_xlut_run *run, run_deferred *d, uint32_t *passing)
+{
+    const run_loop *loop = d->loop;
+    hart_op *branch = run->first + loop->branch;
+    const uint64_t count = hart_xlut_count_rounds(h, loop, branch, run->first + loop->first);
+    if (count == 0 || !ends_after(h, loop, branch, count) ||
+        !hart_xlut_find_rounds(h, loop, count, &d->rounds)) {
+        undefer(h, run, d, passing);
+        return false;
+    }
+    hart_xlut_refer_to_last(h->lut, loop, &d->rounds);
+    hart_xlut_leave_rounds(h, loop, branch, count, &d->rounds, passing);
+    d->planned = true;
+    return true;
+}
+
+bool hart_xlut_defer_scaling(hart *h, const hart_xlut_run *run, run_deferred *d, const run_op *op,
+                             uint32_t *passing)
+{
+    const uint32_t tiles = 1u << op->rd | 1u << op->rs3;
+    lut_epilogue *e = &d->epilogue;
+    if (!d->planned || d->zero != tiles || !find_scaling(h, op, &e->scales, &e->factors)) {
+        undefer(h, run, d, passing);
+        return false;
+    }
+    h->lut->counters.bytes_read += op->reads.bytes + op->reads.factor_bytes;
+    e->result = op->rd;
+    e->wide_scales = op->reads.alignment == 4;
+    e->to = NULL;
+    d->scale = op;
+    if (d->loop->finish == (uint32_t)(op - run->ops) && !finish(h, d))
+        undefer(h, run, d, passing);
+    return true;
+}
+
+bool hart_xlut_finish_with_store(hart *h, const hart_xlut_run *run, run_deferred *d,
+                                 const run_op *op, uint32_t *passing)
+{
+    lut_extent r;
+    uint8_t *to = find_part(h, op, true, &r);
+    if (to) {
+        settle_overlapped(h->lut, passing, to, 0, &r);
+        d->epilogue.to = to;
+        if (finish(h, d)) {
+            h->lut->counters.bytes_written += r.bytes;
+            return true;
+        }
+    }
+    undefer(h, run, d, passing);
+    return false;
+}
