@@ -246,22 +246,28 @@ INLINE void clear_from(lut_unit *u, unsigned tile, uint32_t bytes)
 // Masked loads touch nothing behind a row's end.
 INLINE __m512 loaded_columns(unsigned type, const uint8_t *from, uint32_t j, uint32_t columns)
 {
+    if (j >= columns)
+        return _mm512_setzero_ps();
     const __mmask16 mask = columns - j >= 16 ? 0xffff : (__mmask16)((1u << (columns - j)) - 1);
     if (type == XLUT_DATA_F16)
-        return canonical(_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, from + 2 * j)));
+        return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, from + 2 * j));
     return _mm512_maskz_loadu_ps(mask, from + 4 * j);
 }
 
 INLINE void load_rows(unsigned type, row_places p, uint32_t rows, uint32_t columns, uint32_t n,
                       tile_f32 *to)
 {
-    for (uint32_t row = 0; row < rows; row++, to += n) {
-        uint32_t j = 0;
-        for (; j < columns; j += 16)
-            _mm512_store_ps(to + j, loaded_columns(type, row_at(p, row), j, columns));
-        for (; j < n; j += 16)
-            _mm512_store_ps(to + j, _mm512_setzero_ps());
-    }
+    __mmask16 nan = 0;
+    for (uint32_t row = 0; row < rows; row++)
+        for (uint32_t j = 0; j < n; j += 32) {
+            const __m512 x = loaded_columns(type, row_at(p, row), j, columns),
+                         y = loaded_columns(type, row_at(p, row), j + 16, columns);
+            nan = _kor_mask16(nan, _mm512_cmp_ps_mask(x, y, _CMP_UNORD_Q));
+            _mm512_store_ps(to + row * n + j, x);
+            _mm512_store_ps(to + row * n + j + 16, y);
+        }
+    if (type == XLUT_DATA_F16 && __builtin_expect(!_kortestz_mask16_u8(nan, nan), 0))
+        canonicalize(to, rows * n);
 }
 
 INLINE void load_tile(lut_unit *u, unsigned tile, unsigned type, row_places p, uint32_t rows,
@@ -295,7 +301,13 @@ INLINE __m256i first_of_32(const uint8_t *from, uint32_t bytes)
 INLINE void load_matrix_rows(row_places p, uint32_t rows, uint32_t bytes, uint32_t row_bytes,
                              uint8_t *to)
 {
-    for (uint32_t row = 0; row < rows; row++)
+    uint32_t row = 0;
+    if (row_bytes == 32) // two at once, as mma reads them
+        for (; row + 2 <= rows; row += 2, to += 64)
+            _mm512_store_si512(
+                to, _mm512_inserti64x4(_mm512_castsi256_si512(first_of_32(row_at(p, row), bytes)),
+                                       first_of_32(row_at(p, row + 1), bytes), 1));
+    for (; row < rows; row++)
         for (uint32_t i = 0; i < row_bytes; i += 32, to += 32)
             _mm256_store_si256((void *)to,
                                first_of_32(row_at(p, row) + i, bytes > i ? bytes - i : 0));

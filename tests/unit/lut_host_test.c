@@ -292,22 +292,57 @@ static void clear_rows(lut_unit *u)
         random_bits(&stream) % 2 ? 0x80 : 0;
 }
 
-// Random bits: every NaN, infinity and subnormal occurs in the float types.
+static void put_half(lut_unit *u, unsigned tile, uint32_t bytes, uint16_t half)
+{
+    memcpy(lut_tile(u, tile) + random_bits(&stream) % (bytes / 2) * 2, &half, 2);
+}
+
+// Columns from some one on are 0, as where a part of B was loaded, but for one element now and
+// then; or else an element of A is special.
+static void clear_columns(lut_unit *u)
+{
+    static const uint16_t halves[] = {0x8000, 0x0001, 0x7c00, 0x7f80}; // infinite f16, bf16
+    static const uint32_t words[] = {0x80000000, 1, 0x7fa00001, 0xff800000, 0x3f800000};
+    const uint32_t columns = u->n / 8, row_bytes = u->n / 2, first = random_bits(&stream) % columns;
+    const uint32_t at = 4 * (random_bits(&stream) % 8 * columns + columns - 1);
+    memset(lut_tile(u, PLANES) + first * row_bytes, 0, (columns - first) * row_bytes);
+    for (uint32_t i = 0; i < 8 * u->m; i++)
+        memset(lut_tile(u, C) + 4 * (i * columns + first), 0, 4 * (columns - first));
+    switch (random_bits(&stream) % 4) {
+    case 0: memcpy(lut_tile(u, C) + at, &words[random_bits(&stream) % 5], 4); break;
+    case 1: put_half(u, PLANES, columns * row_bytes, halves[random_bits(&stream) % 4]); break;
+    case 2: put_half(u, TABLE, u->tile_bytes, halves[random_bits(&stream) % 4]); break;
+    default: break;
+    }
+}
+
+// Random bits: every NaN, infinity and subnormal occurs in the float types. Or moderate numbers.
+static void fill_operands(lut_unit *u, bool wild)
+{
+    for (unsigned t = 0; t < 2; t++) {
+        uint8_t *tile = lut_tile(u, t ? TABLE : PLANES);
+        for (uint32_t i = 0; i < u->tile_bytes; i++) {
+            const uint8_t bits = (uint8_t)random_bits(&stream);
+            tile[i] = wild ? bits : (uint8_t)((bits & 0x80) | (0x34 + bits % 8));
+        }
+    }
+}
+
 static void check_every_mma(pair p)
 {
+    enum { WILD = 1, FEW_ROWS = 2, FEW_COLUMNS = 4, WILD_SUMS = 8, NO_SUMS = 16, KINDS = 32 };
     for (unsigned type = 0; type <= XLUT_MMA_E5M2; type++)
-        for (unsigned kind = 0; kind < 4; kind++) {
+        for (unsigned kind = 0; kind < KINDS; kind++) {
             isa_instruction in = {
                 .opcode = ISA_MMA, .rd = C, .rs1 = TABLE, .rs2 = PLANES, .type = (uint8_t)type};
-            fill_accumulators(p.reference, C, type != XLUT_MMA_I8);
-            for (unsigned t = 0; t < 2; t++) {
-                uint8_t *tile = lut_tile(p.reference, t ? TABLE : PLANES);
-                for (uint32_t i = 0; i < p.reference->tile_bytes; i++)
-                    tile[i] = (uint8_t)(kind % 2 ? random_bits(&stream)
-                                                 : 0x34 + random_bits(&stream) % 8);
-            }
-            if (kind > 1)
+            fill_operands(p.reference, kind & WILD);
+            fill_accumulators(p.reference, C, type != XLUT_MMA_I8 && kind & WILD_SUMS);
+            if (kind & NO_SUMS)
+                memset(lut_tile(p.reference, C), 0, p.reference->tile_bytes);
+            if (kind & FEW_ROWS)
                 clear_rows(p.reference);
+            if (kind & FEW_COLUMNS)
+                clear_columns(p.reference);
             copy_state(p);
             execute(p.reference, in, NULL, NULL, 0);
             execute(p.variant, in, NULL, NULL, 0);
