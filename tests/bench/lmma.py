@@ -112,13 +112,13 @@ def measure_shape(out, folder, weight, tables, n, k, target):
 
 
 def decode(program, tokens, harts):
-    """Seconds: of the processor for one hart, of wall clock for several."""
-    times = report.timed(lambda: lutra.run("lutrun", program, "-p", "a", "-n", tokens, "--ignore-eos", "--harts", harts))
-    return times[1 if harts == 1 else 0]
+    """Seconds behind the prompt."""
+    result = lutra.run("lutrun", program, "-p", "a", "-n", tokens, "--ignore-eos", "--harts", harts, "--stats=json")
+    return lutra.statistics(result.stderr)["text"]["decode"]["seconds"]
 
 
 def decode_token(program, harts):
-    """Seconds of a token, without those of loading and of making machine code."""
+    """Seconds of a token, without those in which machine code is made."""
     return (decode(program, WARM + TOKENS, harts) - decode(program, WARM, harts)) / TOKENS
 
 
