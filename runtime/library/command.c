@@ -8,8 +8,17 @@
 static const char tool[] = "lutrun --native";
 static const char synopsis[] = "MODEL.so [options]";
 
-enum { OWN_OPTIONS = 2, MOST_THREADS = 1024 };
-enum { ALL_OPTIONS = OWN_OPTIONS + TEXT_OPTIONS + STANDARD_OPTIONS + 1 };
+enum { OWN_OPTIONS = 2, FOREIGN_OPTIONS = 4, MOST_THREADS = 1024 };
+enum { ALL_OPTIONS = OWN_OPTIONS + TEXT_OPTIONS + STANDARD_OPTIONS + FOREIGN_OPTIONS + 1 };
+
+// Of the emulator, and of llama.cpp.
+static const option_row foreign[FOREIGN_OPTIONS] = {
+    FOREIGN_OPTION("--harts", "-t", "--threads N runs on N threads"),
+    FOREIGN_OPTION("--stats", "-s",
+                   "instructions are counted where they are emulated, lutrun MODEL.elf"),
+    FOREIGN_OPTION("--time", NULL, "cycles are those of an emulated machine, lutrun MODEL.elf"),
+    FOREIGN_OPTION("--temp", NULL, "--temperature X"),
+};
 
 typedef struct settings {
     const char *weights;
@@ -28,6 +37,7 @@ static void option_table(settings *s, option_row rows[ALL_OPTIONS])
     memcpy(rows, table, sizeof table);
     text_option_rows(&s->text, rows + OWN_OPTIONS);
     standard_option_rows(&s->standard, rows + OWN_OPTIONS + TEXT_OPTIONS);
+    memcpy(rows + OWN_OPTIONS + TEXT_OPTIONS + STANDARD_OPTIONS, foreign, sizeof foreign);
     rows[ALL_OPTIONS - 1] = (option_row){NULL};
 }
 
