@@ -108,27 +108,12 @@ static bool finish(hart *h, run_deferred *d)
     return true;
 }
 
-// Whether the branch is not taken when so many rounds are done.
-static bool ends_after(const hart *h, const run_loop *loop, const hart_op *branch, uint64_t count)
-{
-    const uint64_t a = h->x[branch->rs1] + count * (uint64_t)(int64_t)loop->advance;
-    return loop->less ? (int64_t)a >= (int64_t)h->x[branch->rs2] : a == h->x[branch->rs2];
-}
-
 bool hart_xlut_defer_loop(hart *h, const hart_xlut_run *run, run_deferred *d, uint32_t *passing)
 {
-    const run_loop *loop = d->loop;
-    hart_op *branch = run->first + loop->branch;
-    const uint64_t count = hart_xlut_count_rounds(h, loop, branch, run->first + loop->first);
-    if (count == 0 || !ends_after(h, loop, branch, count) ||
-        !hart_xlut_find_rounds(h, loop, count, &d->rounds)) {
+    d->planned = hart_xlut_plan_loop(h, run, d->loop, &d->rounds, passing);
+    if (!d->planned)
         undefer(h, run, d, passing);
-        return false;
-    }
-    hart_xlut_refer_to_last(h->lut, loop, &d->rounds);
-    hart_xlut_leave_rounds(h, loop, branch, count, &d->rounds, passing);
-    d->planned = true;
-    return true;
+    return d->planned;
 }
 
 bool hart_xlut_defer_scaling(hart *h, const hart_xlut_run *run, run_deferred *d, const run_op *op,

@@ -129,8 +129,9 @@ static int64_t rounds_to(int64_t distance, int64_t advance)
     return distance % advance == 0 ? distance / advance : 0;
 }
 
-uint64_t hart_xlut_count_rounds(const hart *h, const run_loop *loop, const hart_op *branch,
-                                const hart_op *first)
+// How often the loop can be executed until its branch is not taken, or has to be looked at.
+static inline uint64_t count_rounds(const hart *h, const run_loop *loop, const hart_op *branch,
+                                    const hart_op *first)
 {
     enum { MOST = 1 << 20 };
     const uint64_t a = h->x[branch->rs1], b = h->x[branch->rs2];
@@ -213,7 +214,8 @@ static void build_tables(lut_unit *u, const hart_xlut_run *run, const run_loop *
     }
 }
 
-void hart_xlut_refer_to_last(lut_unit *u, const run_loop *loop, const run_rounds *r)
+// What is loaded when the last round ends.
+static inline void refer_to_last(lut_unit *u, const run_loop *loop, const run_rounds *r)
 {
     refer_to_loaded(u, loop);
     for (const run_load *l = loop->load; l < loop->load + loop->loads; l++)
@@ -229,7 +231,7 @@ void hart_xlut_execute_rounds(lut_unit *u, const hart_xlut_run *run, const run_l
 }
 
 // The integer registers as the rounds leave them.
-static void change_registers(hart *h, const run_loop *loop, uint64_t count)
+static inline void change_registers(hart *h, const run_loop *loop, uint64_t count)
 {
     uint64_t value[MOST_CHANGES];
     for (unsigned i = 0; i < loop->changes; i++) {
@@ -242,7 +244,7 @@ static void change_registers(hart *h, const run_loop *loop, uint64_t count)
         h->x[loop->change[i].reg] = value[i];
 }
 
-static void count_work(lut_unit *u, const run_loop *loop, uint64_t count)
+static inline void count_work(lut_unit *u, const run_loop *loop, uint64_t count)
 {
     lut_counters *c = &u->counters;
     const lut_counters *work = &loop->work;
@@ -253,14 +255,15 @@ static void count_work(lut_unit *u, const run_loop *loop, uint64_t count)
     c->bytes_written += count * work->bytes_written;
 }
 
-bool hart_xlut_find_rounds(hart *h, const run_loop *loop, uint64_t count, run_rounds *r)
+static inline bool find_rounds(hart *h, const run_loop *loop, uint64_t count, run_rounds *r)
 {
     return loop->steady ? find_steady_spans(h, loop, count, r)
                         : is_as_understood(h, loop) && find_spans(h, loop, count, r);
 }
 
-void hart_xlut_leave_rounds(hart *h, const run_loop *loop, hart_op *branch, uint64_t count,
-                            const run_rounds *r, uint32_t *passing)
+// What rounds leave beside tiles; those that they load are to be settled.
+static inline void leave_rounds(hart *h, const run_loop *loop, hart_op *branch, uint64_t count,
+                                const run_rounds *r, uint32_t *passing)
 {
     *passing = (*passing & ~loop->loaded) | (loop->loaded & ~r->lasting);
     change_registers(h, loop, r->loop.count);
@@ -274,20 +277,39 @@ bool hart_xlut_execute_loop(hart *h, const hart_xlut_run *run, const run_loop *l
 {
     hart_op *branch = run->first + loop->branch;
     run_rounds r;
-    const uint64_t count = hart_xlut_count_rounds(h, loop, branch, run->first + loop->first);
-    if (count < 2 || !hart_xlut_find_rounds(h, loop, count - loop->leaves_last, &r))
+    const uint64_t count = count_rounds(h, loop, branch, run->first + loop->first);
+    if (count < 2 || !find_rounds(h, loop, count - loop->leaves_last, &r))
         return false;
     if (loop->builds) {
         lut_settle(h->lut, *passing);
         *passing = 0;
         build_tables(h->lut, run, loop, &r);
     } else if (hart_xlut_execute_strips(h->lut, loop, &r.loop)) {
-        hart_xlut_refer_to_last(h->lut, loop, &r);
+        refer_to_last(h->lut, loop, &r);
     } else {
         if (loop->leaves_last)
             return false;
         hart_xlut_execute_rounds(h->lut, run, loop, &r);
     }
-    hart_xlut_leave_rounds(h, loop, branch, count, &r, passing);
+    leave_rounds(h, loop, branch, count, &r, passing);
+    return true;
+}
+
+// Whether the branch is not taken when so many rounds are done.
+static bool ends_after(const hart *h, const run_loop *loop, const hart_op *branch, uint64_t count)
+{
+    const uint64_t a = h->x[branch->rs1] + count * (uint64_t)(int64_t)loop->advance;
+    return loop->less ? (int64_t)a >= (int64_t)h->x[branch->rs2] : a == h->x[branch->rs2];
+}
+
+bool hart_xlut_plan_loop(hart *h, const hart_xlut_run *run, const run_loop *loop, run_rounds *r,
+                         uint32_t *passing)
+{
+    hart_op *branch = run->first + loop->branch;
+    const uint64_t count = count_rounds(h, loop, branch, run->first + loop->first);
+    if (count == 0 || !ends_after(h, loop, branch, count) || !find_rounds(h, loop, count, r))
+        return false;
+    refer_to_last(h->lut, loop, r);
+    leave_rounds(h, loop, branch, count, r, passing);
     return true;
 }

@@ -229,21 +229,13 @@ void hart_xlut_prepare_loop(hart_xlut_run *run, run_loop *loop, const lut_unit *
 // last one, or all but that one. False: nothing was done.
 bool hart_xlut_execute_loop(hart *h, const hart_xlut_run *run, const run_loop *loop,
                             uint32_t *passing);
-
-// ---- its parts
-// How often the loop can be executed until its branch is not taken, or has to be looked at.
-uint64_t hart_xlut_count_rounds(const hart *h, const run_loop *loop, const hart_op *branch,
-                                const hart_op *first);
-// False: they may fault.
-bool hart_xlut_find_rounds(hart *h, const run_loop *loop, uint64_t count, run_rounds *r);
-// One by one.
+// Checks all rounds of an even loop, up to its end, and leaves everything but sums and results as
+// they do. False: they may fault, or are too many; nothing was done.
+bool hart_xlut_plan_loop(hart *h, const hart_xlut_run *run, const run_loop *loop, run_rounds *r,
+                         uint32_t *passing);
+// Executes planned rounds one by one.
 void hart_xlut_execute_rounds(lut_unit *u, const hart_xlut_run *run, const run_loop *loop,
                               run_rounds *r);
-// What is loaded when the last round ends.
-void hart_xlut_refer_to_last(lut_unit *u, const run_loop *loop, const run_rounds *r);
-// What rounds leave beside tiles; those that they load are to be settled.
-void hart_xlut_leave_rounds(hart *h, const run_loop *loop, hart_op *branch, uint64_t count,
-                            const run_rounds *r, uint32_t *passing);
 
 // ---- xlut_defer.c
 // Sums that begin with 0 and are scaled once, behind their loop: lut.zero of them and of the
