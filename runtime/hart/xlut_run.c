@@ -281,6 +281,17 @@ static inline bool finds_scales(const run_op *op)
     return op->in->table == XLUT_TABLE_I8_DYNAMIC;
 }
 
+static __attribute__((noinline)) void build_as_defined(lut_unit *u, const isa_instruction *in,
+                                                       uint8_t *row, uint8_t *scales)
+{
+    lut_operands o;
+    o.count = in->rs3 ? 2 : 1;
+    o.item[0].rows = 1;
+    o.item[0].host[0] = row;
+    o.item[1].host[0] = scales;
+    u->functions[ISA_LUT_TBL](u, in, &o);
+}
+
 // A lut.tbl of one row. False: nothing was done.
 static inline bool build_table(hart *h, lut_unit *u, const run_op *op)
 {
@@ -292,20 +303,24 @@ static inline bool build_table(hart *h, lut_unit *u, const run_op *op)
     if (!row || (op->rs3 && !scales))
         return false;
     lut_forget(u, op->rd);
-    if (op->build) {
+    if (op->build)
         op->build(u, op->in, row, scales, false);
-    } else {
-        lut_operands o;
-        o.count = op->rs3 ? 2 : 1;
-        o.item[0].rows = 1;
-        o.item[0].host[0] = row;
-        o.item[1].host[0] = scales;
-        u->functions[ISA_LUT_TBL](u, op->in, &o);
-    }
+    else
+        build_as_defined(u, op->in, row, scales);
     u->counters.bytes_read += table->bytes + (writes ? 0 : table->scale_bytes);
     u->counters.bytes_written += writes ? table->scale_bytes : 0;
     return true;
 }
+
+// Not inlined: what is quick keeps no registers, and has no room for operands.
+#define SLOWLY(name, action)                                                                       \
+    static __attribute__((noinline)) void name(hart *h, const isa_instruction *in)                 \
+    {                                                                                              \
+        action(h, h->lut, in);                                                                     \
+    }
+SLOWLY(dequantize_slowly, dequantize)
+SLOWLY(fill_slowly, fill)
+SLOWLY(execute_slowly, execute_whole)
 
 // Each operation jumps to the next one, as steps do.
 hart_op *hart_xlut_execute_run(hart *h, const hart_xlut_run *run)
@@ -360,7 +375,7 @@ look_up:
 dequantize:
     HERE;
     if (!dequantize_quickly(h, u, op))
-        dequantize(h, u, op->in);
+        dequantize_slowly(h, op->in);
     lut_fetch(u);
     NEXT;
 zero:
@@ -369,11 +384,11 @@ zero:
 whole:
     HERE;
     settle_passing(u, &passing);
-    execute_whole(h, u, op->in);
+    execute_slowly(h, op->in);
     NEXT;
 fill:
     HERE;
-    fill(h, u, op->in);
+    fill_slowly(h, op->in);
     NEXT;
 put:
     HERE;
@@ -392,7 +407,7 @@ table:
 get:
     HERE;
     if (!get(h, u, op))
-        fill(h, u, op->in);
+        fill_slowly(h, op->in);
     NEXT;
 mma:
     multiply(u, op->in, (uint64_t)(uint32_t)op->value);
@@ -469,16 +484,6 @@ end:
 }
 
 // ---------------------------------------------------------- instructions by themselves
-
-// Not inlined, and behind all else: what is quick keeps no registers, and has no room for operands.
-#define SLOWLY(name, action)                                                                       \
-    static __attribute__((noinline)) void name(hart *h, const isa_instruction *in)                 \
-    {                                                                                              \
-        action(h, h->lut, in);                                                                     \
-    }
-SLOWLY(dequantize_slowly, dequantize)
-SLOWLY(fill_slowly, fill)
-SLOWLY(execute_slowly, execute_whole)
 
 static void single_dequantize(hart *h, const hart_xlut_single *s)
 {
