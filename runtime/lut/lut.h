@@ -217,8 +217,8 @@ static inline const lut_lmma *lut_lmma_of(const lut_unit *u, const isa_instructi
 bool lut_operands_of(const lut_unit *u, const isa_instruction *in, const uint64_t x[32],
                      lut_operands *out);
 
-// The same of lut.lda, lut.sta, lut.ldm, lut.stm and lut.st, decoded once: all that the instruction
-// moves where X(rs3) asks for no part of it. `move` is NULL where there is no such way.
+// The same of lut.lda, lut.sta, lut.ldm, lut.ldt, lut.stm and lut.st, decoded once: all that the
+// instruction moves where X(rs3) asks for no part of it. `move` is NULL where there is no such way.
 typedef struct lut_extent {
     lut_move *move;
     uint16_t rows, bytes; // of each

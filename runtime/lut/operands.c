@@ -113,7 +113,8 @@ static bool matrix_operands(const lut_unit *u, const isa_instruction *in, const 
 lut_extent lut_extent_of(const lut_unit *u, const isa_instruction *in)
 {
     static const uint64_t none[32];
-    const bool matrix = in->opcode == ISA_LUT_LDM || in->opcode == ISA_LUT_STM;
+    const bool matrix =
+        in->opcode == ISA_LUT_LDM || in->opcode == ISA_LUT_LDT || in->opcode == ISA_LUT_STM;
     isa_instruction whole = *in;
     lut_operands all;
     lut_extent r = {.move = u->choose_move ? u->choose_move(in) : NULL};

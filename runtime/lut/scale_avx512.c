@@ -1,5 +1,5 @@
-// lut.ld, lut.lda, lut.ldm, lut.deq, lut.off and lut.sta with AVX-512: the defining operations on
-// 16 columns at once.
+// lut.ld, lut.lda, lut.ldm, lut.ldt, lut.deq, lut.off and lut.sta with AVX-512: the defining
+// operations on 16 columns at once.
 #if defined(__AVX512VBMI__) && defined(__AVX512VNNI__)
 
 #include "runtime/lut/vectors_avx512.h"
@@ -330,6 +330,57 @@ void lut_avx512_ldm(lut_unit *u, const isa_instruction *in, const lut_operands *
     load_matrix(u, in->rd, places_of(rows), rows->rows, rows->bytes, u->n);
 }
 
+// The first `bytes` of 16, the rest 0. Nothing behind them is touched.
+INLINE __m128i first_of_16(const uint8_t *from, uint32_t bytes)
+{
+    if (bytes >= 16)
+        return _mm_loadu_si128((const void *)from);
+    return _mm_maskz_loadu_epi8((__mmask16)((1u << bytes) - 1), from);
+}
+
+// 16 rows of 8 halves from there on, those that there are, to 8 rows of 16, `row_bytes` apart.
+INLINE void transpose_block(row_places p, uint32_t row, uint32_t rows, uint32_t at, uint32_t bytes,
+                            uint32_t row_bytes, uint8_t *to)
+{
+    const __m128i none = _mm_setzero_si128();
+    const uint32_t left = bytes > at ? bytes - at : 0;
+    __m256i x[8], y[8];
+    UNROLL for (uint32_t i = 0; i < 8; i++) x[i] =
+        _mm256_set_m128i(row + i + 8 < rows ? first_of_16(row_at(p, row + i + 8) + at, left) : none,
+                         row + i < rows ? first_of_16(row_at(p, row + i) + at, left) : none);
+    UNROLL for (unsigned i = 0; i < 8; i += 2)
+    {
+        y[i] = _mm256_unpacklo_epi16(x[i], x[i + 1]);
+        y[i + 1] = _mm256_unpackhi_epi16(x[i], x[i + 1]);
+    }
+    UNROLL for (unsigned i = 0; i < 8; i += 4) UNROLL for (unsigned j = 0; j < 2; j++)
+    {
+        x[i + 2 * j] = _mm256_unpacklo_epi32(y[i + j], y[i + j + 2]);
+        x[i + 2 * j + 1] = _mm256_unpackhi_epi32(y[i + j], y[i + j + 2]);
+    }
+    UNROLL for (unsigned i = 0; i < 4; i++, to += 2 * row_bytes)
+    {
+        _mm256_store_si256((void *)to, _mm256_unpacklo_epi64(x[i], x[i + 4]));
+        _mm256_store_si256((void *)(to + row_bytes), _mm256_unpackhi_epi64(x[i], x[i + 4]));
+    }
+}
+
+INLINE void load_transposed(lut_unit *u, unsigned tile, row_places p, uint32_t rows, uint32_t bytes)
+{
+    const uint32_t row_bytes = u->n / 2, most = u->n / 4;
+    uint8_t *const to = lut_tile(u, tile);
+    for (uint32_t at = 0; at < most; at += 16)
+        for (uint32_t row = 0; row < most; row += 16)
+            transpose_block(p, row, rows, at, bytes, row_bytes, to + at / 2 * row_bytes + 2 * row);
+    clear_from(u, tile, u->n / 8 * row_bytes);
+}
+
+void lut_avx512_ldt(lut_unit *u, const isa_instruction *in, const lut_operands *memory)
+{
+    const lut_operand *rows = &memory->item[0];
+    load_transposed(u, in->rd, places_of(rows), rows->rows, rows->bytes);
+}
+
 INLINE __m256i halves_of(const tile_f32 *from)
 {
     return _mm512_cvtps_ph(canonical(_mm512_load_ps(from)),
@@ -425,6 +476,12 @@ static void load_operand(lut_unit *u, unsigned tile, uint8_t *first, int64_t str
         load_part_operand(u, tile, first, stride, rows, bytes);
 }
 
+static void load_columns(lut_unit *u, unsigned tile, uint8_t *first, int64_t stride, uint32_t rows,
+                         uint32_t bytes)
+{
+    load_transposed(u, tile, places_from(first, stride), rows, bytes);
+}
+
 // Words of 4 bytes.
 static void store_operand(lut_unit *u, unsigned tile, uint8_t *first, int64_t stride, uint32_t rows,
                           uint32_t bytes)
@@ -457,6 +514,7 @@ lut_move *lut_avx512_choose_move(const isa_instruction *in)
     case ISA_LUT_LDA: return loads[in->type];
     case ISA_LUT_STA: return stores[in->type];
     case ISA_LUT_LDM: return load_operand;
+    case ISA_LUT_LDT: return load_columns;
     case ISA_LUT_STM: return store_operand;
     case ISA_LUT_ST: return store_bytes;
     default: return NULL;

@@ -13,7 +13,7 @@ static const struct {
 } shapes[] = {{1, 64}, {2, 64}, {2, 128}, {4, 128}, {4, 256}};
 
 // What executes each opcode: the defining functions, but for those that a host has variants of.
-#define FUNCTIONS(ld, zero, tbl, lmma, mma, deq, off, lda, ldm, sta)                               \
+#define FUNCTIONS(ld, zero, tbl, lmma, mma, deq, off, lda, ldm, ldt, sta)                          \
     {                                                                                              \
         [ISA_LUT_LD] = ld,                                                                         \
         [ISA_LUT_ST] = lut_reference_st,                                                           \
@@ -26,7 +26,7 @@ static const struct {
         [ISA_LUT_OFF] = off,                                                                       \
         [ISA_LUT_LDA] = lda,                                                                       \
         [ISA_LUT_LDM] = ldm,                                                                       \
-        [ISA_LUT_LDT] = lut_reference_ldt,                                                         \
+        [ISA_LUT_LDT] = ldt,                                                                       \
         [ISA_LUT_STM] = lut_reference_stm,                                                         \
         [ISA_LUT_STA] = sta,                                                                       \
     }
@@ -35,22 +35,25 @@ static lut_function *const functions[LUT_HOST_COUNT][ISA_OPCODE_COUNT] = {
     [LUT_HOST_REFERENCE] =
         FUNCTIONS(lut_reference_ld, lut_reference_zero, lut_reference_tbl, lut_reference_lmma,
                   lut_reference_mma, lut_reference_deq, lut_reference_off, lut_reference_lda,
-                  lut_reference_ldm, lut_reference_sta),
+                  lut_reference_ldm, lut_reference_ldt, lut_reference_sta),
 #ifdef __x86_64__
-    [LUT_HOST_AVX2] = FUNCTIONS(lut_reference_ld, lut_reference_zero, lut_reference_tbl,
-                                lut_avx2_lmma, lut_avx2_mma, lut_avx2_deq, lut_avx2_off,
-                                lut_avx2_lda, lut_reference_ldm, lut_reference_sta),
-    [LUT_HOST_AVX512] =
-        FUNCTIONS(lut_avx512_ld, lut_avx512_zero, lut_avx512_tbl, lut_avx512_lmma, lut_avx512_mma,
-                  lut_avx512_deq, lut_avx512_off, lut_avx512_lda, lut_avx512_ldm, lut_avx512_sta),
+    [LUT_HOST_AVX2] =
+        FUNCTIONS(lut_reference_ld, lut_reference_zero, lut_reference_tbl, lut_avx2_lmma,
+                  lut_avx2_mma, lut_avx2_deq, lut_avx2_off, lut_avx2_lda, lut_reference_ldm,
+                  lut_reference_ldt, lut_reference_sta),
+    [LUT_HOST_AVX512] = FUNCTIONS(lut_avx512_ld, lut_avx512_zero, lut_avx512_tbl, lut_avx512_lmma,
+                                  lut_avx512_mma, lut_avx512_deq, lut_avx512_off, lut_avx512_lda,
+                                  lut_avx512_ldm, lut_avx512_ldt, lut_avx512_sta),
 #endif
 #ifdef __aarch64__
-    [LUT_HOST_NEON] = FUNCTIONS(lut_reference_ld, lut_reference_zero, lut_reference_tbl,
-                                lut_neon_lmma, lut_reference_mma, lut_neon_deq, lut_neon_off,
-                                lut_reference_lda, lut_reference_ldm, lut_reference_sta),
-    [LUT_HOST_DOTPROD] = FUNCTIONS(lut_reference_ld, lut_reference_zero, lut_reference_tbl,
-                                   lut_dotprod_lmma, lut_reference_mma, lut_neon_deq, lut_neon_off,
-                                   lut_reference_lda, lut_reference_ldm, lut_reference_sta),
+    [LUT_HOST_NEON] =
+        FUNCTIONS(lut_reference_ld, lut_reference_zero, lut_reference_tbl, lut_neon_lmma,
+                  lut_reference_mma, lut_neon_deq, lut_neon_off, lut_reference_lda,
+                  lut_reference_ldm, lut_reference_ldt, lut_reference_sta),
+    [LUT_HOST_DOTPROD] =
+        FUNCTIONS(lut_reference_ld, lut_reference_zero, lut_reference_tbl, lut_dotprod_lmma,
+                  lut_reference_mma, lut_neon_deq, lut_neon_off, lut_reference_lda,
+                  lut_reference_ldm, lut_reference_ldt, lut_reference_sta),
 #endif
 };
 

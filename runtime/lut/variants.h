@@ -6,7 +6,8 @@
 
 lut_function lut_avx2_lmma, lut_avx2_mma, lut_avx2_deq, lut_avx2_off, lut_avx2_lda;
 lut_function lut_avx512_lmma, lut_avx512_deq, lut_avx512_off, lut_avx512_tbl, lut_avx512_mma;
-lut_function lut_avx512_ld, lut_avx512_zero, lut_avx512_lda, lut_avx512_ldm, lut_avx512_sta;
+lut_function lut_avx512_ld, lut_avx512_zero, lut_avx512_lda, lut_avx512_ldm, lut_avx512_ldt;
+lut_function lut_avx512_sta;
 lut_function lut_neon_lmma, lut_neon_deq, lut_neon_off, lut_dotprod_lmma;
 // NULL: none for these options.
 lut_kernel *lut_avx512_lmma_kernel(const lut_unit *u, const isa_instruction *in);
