@@ -22,7 +22,7 @@ INLINE bool add(lut_unit *u, const isa_instruction *in, uint32_t first, shape k)
     uint8_t *c = lut_tile(u, in->rd);
     for (uint32_t j = 0; j < u->n; j += lines * LINE_COLUMNS) {
         load_sums(k, sum, c, pitch, 2 * lines, in->start);
-        add_lines(k, sum, plane, weight, load_masks(), pitch, lines, table);
+        add_lines(k, sum, plane, weight, load_masks(), pitch, lines, table, 0);
         store_sums(k, sum, c, pitch, 2 * lines);
         UNROLL for (unsigned p = 0; p < k.planes; p++) plane[p] += LINE_BYTES * lines;
         c += 4 * LINE_COLUMNS * lines;

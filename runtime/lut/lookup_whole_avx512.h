@@ -147,13 +147,19 @@ INLINE void load_sums(shape k, __m512i *sum, const uint8_t *c, size_t pitch, uns
     }
 }
 
+// Looks up all columns of `lines` lines side by side. With each line another one is fetched, so far
+// ahead (0: none), in the order in which they lie in memory, which is that of the planes.
 INLINE void add_lines(shape k, __m512i *sum, const uint8_t *const plane[], const __m512i *weight,
-                      masks m, size_t pitch, unsigned lines, const __m512i *table)
+                      masks m, size_t pitch, unsigned lines, const __m512i *table, size_t ahead)
 {
-    const unsigned parts = parts_of(k);
+    const unsigned parts = parts_of(k), of_plane = k.groups * lines;
     UNROLL for (unsigned g = 0; g < k.groups; g++) UNROLL for (unsigned p = 0; p < k.planes; p++)
         UNROLL for (unsigned i = 0; i < lines; i++)
     {
+        const unsigned number = (g * k.planes + p) * lines + i;
+        const uint8_t *next = plane[number / of_plane] + LINE_BYTES * (number % of_plane);
+        if (ahead)
+            _mm_prefetch((const char *)next + ahead, _MM_HINT_T1);
         __m512i line = _mm512_load_si512(plane[p] + g * pitch + LINE_BYTES * i);
         __asm__("" : "+v"(line)); // gcc would load it twice
         __m512i low = _mm512_ternarylogic_epi32(line, m.nibble, m.lookup, 0xea);

@@ -125,16 +125,10 @@ typedef struct strip_state {
     uint32_t others; // bits of the numbers of rows that are not computed
 } strip_state;
 
-// Planes from memory: into the outer cache, whose lines under way are enough for all of memory's
-// bandwidth; those of the inner one are not, and asking it is slower than not asking at all. Far
-// enough ahead for the next strip, which mostly goes on where this one ends.
+// Planes come from memory into the outer cache, whose lines under way are enough for all of
+// memory's bandwidth; those of the inner one are not, and asking it is slower than not asking at
+// all. Far enough ahead for the next strip, which mostly goes on where this one ends.
 enum { AHEAD = 10240 };
-INLINE void fetch_ahead(shape k, const uint8_t *const *plane)
-{
-    UNROLL for (unsigned p = 0; p < k.planes; p++)
-        UNROLL for (unsigned i = 0; i < k.groups * PITCH; i += LINE_BYTES)
-            _mm_prefetch((const char *)plane[p] + AHEAD + i, _MM_HINT_T1);
-}
 
 // Scales and offsets of columns, likewise, where rounds have others each: they lie among the
 // planes.
@@ -169,8 +163,7 @@ INLINE bool look_up(const lut_unit *u, const lut_step *step, loop_round r, shape
     __m512i table[MOST_TABLES];
     const bool exact = expand(k, at(r, step->table), row_bytes, table);
     UNROLL for (unsigned p = 0; p < k.planes; p++) plane[p] = at(r, step->plane[p]);
-    fetch_ahead(k, plane);
-    add_lines(k, sum, plane, weight, m, PITCH, VECTORS / 2, table);
+    add_lines(k, sum, plane, weight, m, PITCH, VECTORS / 2, table, AHEAD);
     return exact;
 }
 
