@@ -158,9 +158,13 @@ INLINE void add_lines(shape k, __m512i *sum, const uint8_t *const plane[], const
     {
         const unsigned number = (g * k.planes + p) * lines + i;
         const uint8_t *next = plane[number / of_plane] + LINE_BYTES * (number % of_plane);
-        if (ahead)
-            _mm_prefetch((const char *)next + ahead, _MM_HINT_T1);
         __m512i line = _mm512_load_si512(plane[p] + g * pitch + LINE_BYTES * i);
+        // Of one or two planes gcc asks for all lines at once, which is quicker; more would be too
+        // many.
+        if (ahead && k.planes > 2)
+            __asm__ volatile("prefetcht1 %0" : : "m"(next[ahead]), "v"(line));
+        else if (ahead)
+            _mm_prefetch((const char *)next + ahead, _MM_HINT_T1);
         __asm__("" : "+v"(line)); // gcc would load it twice
         __m512i low = _mm512_ternarylogic_epi32(line, m.nibble, m.lookup, 0xea);
         __m512i high =
