@@ -101,7 +101,9 @@ enum { HOST_SERVICE_BARRIER = 4096 };
 bool host_service(host_program *p, hart *h, int *exit_code);
 // True when what stopped `h` has ended it, with the reason in *outcome.
 bool host_has_ended(host_program *p, hart *h, hart_stop stop, host_outcome *outcome);
-// Whether a limit has ended the run that began at `start`, with the reason in *outcome.
+// Whether the run that began at `start` has taken as long as it may.
+bool host_time_is_up(const host_limits *limits, double start);
+// Whether a limit has ended the run, with the reason in *outcome.
 bool host_limit_reached(const host_limits *limits, double start, host_outcome *outcome);
 // Runs the hart up to the next look at limits and clock, at most so many instructions. `done`: of
 // those that are limited.

@@ -92,7 +92,7 @@ static bool make_room(language *l, kept_call *k, size_t batch, size_t count)
     return k->call;
 }
 
-// What is left of the limits; at least so little that the next run ends at once.
+// What is left of the limits; at least so little that the next run ends soon.
 static host_limits limits_left(const language *l)
 {
     host_limits left = l->limits;
@@ -123,6 +123,8 @@ static const float *run_call(language *l, kept_call *k, size_t batch, size_t cou
     all->instructions += one.instructions;
     all->longest += one.longest;
     all->seconds += one.seconds;
+    if (one.end == HOST_RETURNED && l->limits.seconds > 0 && all->seconds >= l->limits.seconds)
+        all->end = one.end = HOST_TIME_LIMIT;
     return one.end == HOST_RETURNED ? host_call_result(k->call, 0) : NULL;
 }
 

@@ -80,7 +80,7 @@ static machine built_for(const host_program *p)
                      .tile_n = p->description.machine.tile_n};
 }
 
-static bool check_architecture(host_program *p)
+static bool check_architecture(host_program *p, const host_options *options)
 {
     const machine built = built_for(p);
     uint64_t wanted = p->description.machine.hash, have = machine_hash(&p->machine);
@@ -90,12 +90,16 @@ static bool check_architecture(host_program *p)
     print_machine(&for_text, &built, wanted);
     print_machine(&on_text, &p->machine, have);
     text option = {0};
-    text_printf(&option, "%s", built.name);
-    if (strcmp(built.name, p->machine.name) == 0)
-        machine_print_difference(&option, &p->machine, &built);
+    if (options->vlen && options->vlen != built.vlen) {
+        text_append(&option, "leave --vlen out");
+    } else {
+        text_printf(&option, "give --machine %s", built.name);
+        if (strcmp(built.name, p->machine.name) == 0)
+            machine_print_difference(&option, &p->machine, &built);
+    }
     FAIL(p,
-         "compiled for machine %s, which differs in architecture from %s; give --machine %s, or "
-         "compile it for that machine",
+         "compiled for machine %s, which differs in architecture from %s; %s, or compile it for "
+         "that machine",
          text_string(&for_text), text_string(&on_text), text_string(&option));
     text_free(&option);
     text_free(&for_text);
@@ -129,7 +133,7 @@ static bool choose_machine(host_program *p, const host_options *options)
     }
     if (options->vlen)
         p->machine.vlen = options->vlen;
-    return !p->is_model || check_architecture(p);
+    return !p->is_model || check_architecture(p, options);
 }
 
 static bool create_hart(host_program *p)

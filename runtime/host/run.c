@@ -50,13 +50,18 @@ bool host_has_ended(host_program *p, hart *h, hart_stop stop, host_outcome *outc
     }
 }
 
+bool host_time_is_up(const host_limits *limits, double start)
+{
+    return limits->seconds > 0 && clock_seconds() - start >= limits->seconds;
+}
+
 bool host_limit_reached(const host_limits *limits, double start, host_outcome *outcome)
 {
     if (limits->instructions && outcome->instructions >= limits->instructions) {
         outcome->end = HOST_INSTRUCTION_LIMIT;
         return true;
     }
-    if (limits->seconds > 0 && clock_seconds() - start >= limits->seconds) {
+    if (host_time_is_up(limits, start)) {
         outcome->end = HOST_TIME_LIMIT;
         return true;
     }

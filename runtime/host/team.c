@@ -201,7 +201,10 @@ static member_state state_behind(member *m, hart_stop stop)
         hart_finish_ecall(m->hart);
         o->instructions = m->hart->retired - m->retired;
         observers_barrier(t->program, m->hart);
-        return MEMBER_WAITS;
+        if (!host_time_is_up(t->limits, t->start))
+            return MEMBER_WAITS;
+        o->end = HOST_TIME_LIMIT;
+        return MEMBER_ENDED;
     }
     bool ended = act(m, stop);
     o->instructions = m->hart->retired - m->retired;
@@ -223,12 +226,12 @@ static member_state take_turn(member *m)
     return state;
 }
 
-// The barrier, without leaving the hart, unless the run is over there.
+// The barrier, without leaving the hart, unless the run ends there.
 static bool wait_in_place(void *context, hart *h)
 {
     member *m = context;
     const unsigned passed = atomic_load(&m->team->barriers);
-    if (!at_barrier(m))
+    if (!at_barrier(m) || host_time_is_up(m->team->limits, m->team->start))
         return false;
     h->x[A0] = 0;
     arrive(m, MEMBER_WAITS);

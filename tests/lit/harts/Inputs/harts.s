@@ -1,6 +1,6 @@
 # Entries for several harts, by hand. a3: rank, a4: how many; words: the output.
     .option norelax
-    .globl count, order, ring, speak, crash, leave, lonely, spin, flood
+    .globl count, order, ring, speak, crash, leave, lonely, spin, flood, meet
     .macro barrier
     li a7, 4096
     ecall
@@ -153,6 +153,11 @@ spin:
 1:  j 1b
 2:  ret
 
+# Harts that only ever meet.
+meet:
+1:  barrier
+    j 1b
+
 # More than is kept of what a hart writes, and streams that are none: what write says.
 flood:
     ld t0, 0(a0)
@@ -203,6 +208,7 @@ lines:
     entry leave
     entry lonely
     entry flood
+    entry meet
     .ascii "{\"name\": \"spin\", \"symbol\": \"spin\", \"inputs\": [], \"outputs\": []}],"
     .ascii "\"states\": [], \"state_size\": 0, \"workspace_size\": 0, \"harts\": 4, \"weights\": null}"
 2:  .balign 4
