@@ -446,6 +446,14 @@ void output_abandon(output_file *f)
     release_output(f);
 }
 
+bool output_possible(diagnostics *d, const char *path)
+{
+    output_file *f = output_open(d, path);
+    const bool possible = f != NULL;
+    output_abandon(f);
+    return possible;
+}
+
 // ------------------------------------------------------------------ progress
 
 void progress_update(progress *p, double fraction, const char *detail)

@@ -33,6 +33,8 @@ FILE *output_stream(output_file *f);
 const char *output_path(const output_file *f);      // the temporary's path, for tools that write it
 bool output_commit(diagnostics *d, output_file *f); // frees f; false: reported, nothing left
 void output_abandon(output_file *f);                // frees f; NULL is fine
+// Whether there can be one now, for those who write it much later. False: reported.
+bool output_possible(diagnostics *d, const char *path);
 // Of files that belong together: none of them appears where one cannot be written. Frees all.
 bool outputs_commit(diagnostics *d, output_file *const *files, size_t count);
 const char *output_target(const output_file *f); // where the result goes

@@ -209,5 +209,7 @@ bool settings_have_places(const settings *s, arena *a, diagnostics *d, const cha
     bool ok = outputs_apart(d, outputs.items, outputs.count, inputs.items, inputs.count);
     for (size_t i = results; i < outputs.count; i++)
         ok &= outputs_apart(d, &outputs.items[i], 1, arrays.items, arrays.count);
+    for (size_t i = 0; i < outputs.count; i++)
+        ok &= output_possible(d, outputs.items[i]);
     return ok;
 }
