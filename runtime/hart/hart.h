@@ -2,9 +2,8 @@
 // Zfh, Zfbfmin, V 1.0, Zvfh, Zvfbfmin, and Xlut), in user mode, and the guest memory it runs in.
 //
 // The hart knows no services: an ecall stops it and the caller acts on the registers, unless it is
-// served in place (hart_serve). Every fault
-// is precise: pc is that of the faulting instruction, which has changed nothing (vector memory
-// instructions: elements below vstart are done).
+// served in place (hart_serve). Every fault is precise: pc is that of the faulting instruction,
+// which has changed nothing (vector memory instructions: elements below vstart are done).
 //
 // Choices the specification leaves open: tail and masked-off elements keep their values whatever
 // vta and vma say; misaligned scalar and vector accesses work (AMO, LR and SC need alignment);

@@ -105,9 +105,7 @@ static unsigned count_arithmetic(const hart_xlut_run *run, hart_op *op, unsigned
 static void write_arithmetic(translation *t, hart_xlut_run *run, hart_op *op, unsigned length)
 {
     hart_native *n = t->n;
-    byte(t, 0xe9);
-    word(t, 0);
-    const uint32_t over = n->used;
+    const uint32_t over = jump_ahead(t);
     for (unsigned at = 0, count; at < length; at += count + 1) {
         count = count_arithmetic(run, op, at);
         if (count < 2)

@@ -6,8 +6,7 @@
 // What neither reads nor writes tiles, nor memory that somebody sees.
 static bool is_quiet(const run_op *op)
 {
-    return op->dispatch == op->kind &&
-           (op->kind == RUN_PREFETCH || op->kind == RUN_IDLE || op->kind > RUN_ARITHMETIC);
+    return is_arithmetic(op) || op->dispatch == RUN_PREFETCH;
 }
 
 static bool clears(const run_op *op, uint32_t tiles)

@@ -198,9 +198,8 @@ void hart_xlut_prepare_run(hart_xlut_run *run, hart_op *op, unsigned length, con
 unsigned hart_xlut_run_arithmetic(const hart_xlut_run *run, unsigned at)
 {
     unsigned end = at;
-    for (const run_op *op = run->ops + at; op->dispatch == op->kind; op++, end++)
-        if (op->kind != RUN_IDLE && op->kind <= RUN_ARITHMETIC)
-            break;
+    while (is_arithmetic(&run->ops[end]))
+        end++;
     return end - at;
 }
 
@@ -420,12 +419,10 @@ idle:
     NEXT;
 loop:
     HERE;
-    if (deferred.loop) {
-        if (hart_xlut_defer_loop(h, run, &deferred, &passing)) {
-            at = run->first + deferred.loop->branch;
-            op = run->ops + deferred.loop->branch;
-            NEXT;
-        }
+    if (deferred.loop && hart_xlut_defer_loop(h, run, &deferred, &passing)) {
+        at = run->first + deferred.loop->branch;
+        op = run->ops + deferred.loop->branch;
+        NEXT;
     }
     if (!hart_xlut_execute_loop(h, run, &loops[op->loop], &passing) || loops[op->loop].leaves_last)
         goto *labels[op->kind];

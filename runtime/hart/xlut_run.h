@@ -73,6 +73,12 @@ typedef struct run_op {
     };
 } run_op;
 
+// Computes with integer registers, or does nothing.
+static inline bool is_arithmetic(const run_op *op)
+{
+    return op->dispatch == op->kind && (op->kind == RUN_IDLE || op->kind > RUN_ARITHMETIC);
+}
+
 enum { NO_LOOP = 255, MOST_CHANGES = 8 };
 
 // Of offsets and advances: sums of a few of them, and as many as a loop has rounds, never overflow.
