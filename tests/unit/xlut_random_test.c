@@ -73,18 +73,26 @@ static void set_up_random_loop(loop_machine *m, uint32_t seed)
         }
 }
 
+// How both ended, which were set up alike.
+static hart_stop compare_of_seed(void (*set_up)(loop_machine *m, uint32_t seed), uint32_t seed,
+                                 uint64_t limit)
+{
+    loop_machine m[2] = {loop_machine_create(), loop_machine_create()};
+    for (unsigned k = 0; k < 2; k++)
+        set_up(&m[k], seed);
+    const hart_stop end = compare(&m[0], &m[1], limit);
+    loop_machine_destroy(&m[0]);
+    loop_machine_destroy(&m[1]);
+    return end;
+}
+
 static void random_loops_do_what_single_instructions_do(void **state)
 {
     (void)state;
     static const uint64_t limits[] = {100000, 37, 150};
     const uint32_t loops = getenv("LUTRA_TEST_QUICK") ? 300 : 3000;
     for (uint32_t seed = 1; seed <= loops; seed++) {
-        loop_machine m[2] = {loop_machine_create(), loop_machine_create()};
-        for (unsigned k = 0; k < 2; k++)
-            set_up_random_loop(&m[k], seed);
-        compare(&m[0], &m[1], limits[seed % 3]);
-        loop_machine_destroy(&m[0]);
-        loop_machine_destroy(&m[1]);
+        compare_of_seed(set_up_random_loop, seed, limits[seed % 3]);
     }
 }
 
@@ -152,12 +160,7 @@ static void random_rows_do_what_single_instructions_do(void **state)
     static const uint64_t limits[] = {3000, 37, 150};
     const uint32_t loops = getenv("LUTRA_TEST_QUICK") ? 300 : 3000;
     for (uint32_t seed = 1; seed <= loops; seed++) {
-        loop_machine m[2] = {loop_machine_create(), loop_machine_create()};
-        for (unsigned k = 0; k < 2; k++)
-            set_up_random_rows(&m[k], seed);
-        compare(&m[0], &m[1], limits[seed % 3]);
-        loop_machine_destroy(&m[0]);
-        loop_machine_destroy(&m[1]);
+        compare_of_seed(set_up_random_rows, seed, limits[seed % 3]);
     }
 }
 
@@ -209,12 +212,7 @@ static void random_tables_do_what_single_instructions_do(void **state)
     const uint32_t loops = getenv("LUTRA_TEST_QUICK") ? 300 : 3000;
     unsigned ends[HART_STOP_OBSERVER + 1] = {0};
     for (uint32_t seed = 1; seed <= loops; seed++) {
-        loop_machine m[2] = {loop_machine_create(), loop_machine_create()};
-        for (unsigned k = 0; k < 2; k++)
-            set_up_random_tables(&m[k], seed);
-        ends[compare(&m[0], &m[1], limits[seed % 3])]++;
-        loop_machine_destroy(&m[0]);
-        loop_machine_destroy(&m[1]);
+        ends[compare_of_seed(set_up_random_tables, seed, limits[seed % 3])]++;
     }
     assert_true(ends[HART_STOP_RETURN] > loops / 4);
     assert_true(ends[HART_STOP_FAULT] > loops / 16);
@@ -339,12 +337,7 @@ static void random_tiles_do_what_single_instructions_do(void **state)
     const uint32_t loops = getenv("LUTRA_TEST_QUICK") ? 800 : 3000;
     unsigned ends[HART_STOP_OBSERVER + 1] = {0};
     for (uint32_t seed = 1; seed <= loops; seed++) {
-        loop_machine m[2] = {loop_machine_create(), loop_machine_create()};
-        for (unsigned k = 0; k < 2; k++)
-            set_up_random_tiles(&m[k], seed);
-        ends[compare(&m[0], &m[1], limits[seed % 4])]++;
-        loop_machine_destroy(&m[0]);
-        loop_machine_destroy(&m[1]);
+        ends[compare_of_seed(set_up_random_tiles, seed, limits[seed % 4])]++;
     }
     assert_true(ends[HART_STOP_RETURN] > loops / 4);
     assert_true(ends[HART_STOP_FAULT] > loops / 32);
