@@ -1,5 +1,6 @@
-// Loops of sums whose surroundings are executed together with them: sums that begin with 0 and are
-// scaled and stored behind the loop never leave host registers but to be kept.
+// Loops whose surroundings are executed together with them: sums that begin with 0 and are scaled
+// and stored behind the loop, and results that begin with 0 and are stored, never leave host
+// registers but to be kept.
 
 #include "runtime/hart/xlut_run.h"
 
@@ -14,17 +15,16 @@ static bool clears(const run_op *op, uint32_t tiles)
     return op->kind == RUN_ZERO && op->dispatch == op->kind && tiles >> op->rd & 1;
 }
 
-// The ops from a lut.deq on that are quiet, up to a lut.sta of all of a row as f32. NULL: another
+// The ops from here on that are quiet, up to a lut.sta of all of a tile's row as f32. NULL: another
 // one comes first.
-static run_op *find_store(run_op *scale, const lut_unit *u)
+static run_op *find_store(run_op *op, unsigned tile, const lut_unit *u)
 {
-    run_op *op = scale + 1;
     while (is_quiet(op))
         op++;
     const isa_instruction *in = op->in;
     const bool whole = op->dispatch == RUN_PUT && in->opcode == ISA_LUT_STA &&
                        in->type == XLUT_DATA_F32 && op->rs3 == 0 && op->rows.rows == 1;
-    return whole && op->rd == scale->rd && op->rows.bytes == 4 * u->n ? op : NULL;
+    return whole && op->rd == tile && op->rows.bytes == 4 * u->n ? op : NULL;
 }
 
 // The ops in front of a loop from which on they are quiet or clear tiles, and all that are asked
@@ -40,12 +40,20 @@ static run_op *find_clears(hart_xlut_run *run, const run_loop *loop, uint32_t ti
     return asked ? NULL : op;
 }
 
-void hart_xlut_prepare_deferral(hart_xlut_run *run, run_loop *loop, const lut_unit *u)
+// From these ops on, which clear tiles of the loop, all waits for `finish`.
+static void defer(hart_xlut_run *run, run_loop *loop, run_op *first, const run_op *end,
+                  const run_op *finish)
+{
+    for (run_op *op = first; op < end; op++)
+        if (op->kind == RUN_ZERO)
+            op->dispatch = RUN_DEFER_ZERO, op->loop = (uint8_t)(loop - run_loops(run));
+    loop->finish = (uint32_t)(finish - run->ops);
+}
+
+static void defer_sums(hart_xlut_run *run, run_loop *loop, const lut_unit *u)
 {
     const uint8_t sums = loop->step[0].sums;
     uint32_t cleared = 0;
-    if (!loop->is_even || loop->strips != 1 || !loop->strip[0].strip.only_sums)
-        return;
     run_op *scale = run->ops + loop->branch + 1;
     for (; is_quiet(scale) || clears(scale, ~0u); scale++)
         cleared |= scale->kind == RUN_ZERO ? 1u << scale->rd : 0;
@@ -55,16 +63,35 @@ void hart_xlut_prepare_deferral(hart_xlut_run *run, run_loop *loop, const lut_un
         cleared >> sums & 1 || (loop->loaded & tiles))
         return;
     run_op *const first = find_clears(run, loop, tiles, tiles & ~cleared);
-    run_op *const store = find_store(scale, u);
+    run_op *const store = find_store(scale + 1, scale->rd, u);
     if (!first)
         return;
-    for (run_op *op = first; op < scale; op++)
-        if (op->kind == RUN_ZERO)
-            op->dispatch = RUN_DEFER_ZERO, op->loop = (uint8_t)(loop - run_loops(run));
+    defer(run, loop, first, scale, store ? store : scale);
     scale->dispatch = RUN_DEFER_SCALE;
     if (store)
         store->dispatch = RUN_DEFER_STORE;
-    loop->finish = (uint32_t)((store ? store : scale) - run->ops);
+}
+
+static void defer_result(hart_xlut_run *run, run_loop *loop, const lut_unit *u)
+{
+    const uint8_t tile = loop->strip[0].strip.result;
+    run_op *const first = find_clears(run, loop, 1u << tile, 1u << tile);
+    run_op *const store = find_store(run->ops + loop->branch + 1, tile, u);
+    if (!first || !store || loop->loaded >> tile & 1)
+        return;
+    defer(run, loop, first, run->ops + loop->first, store);
+    store->dispatch = RUN_DEFER_STORE;
+}
+
+void hart_xlut_prepare_deferral(hart_xlut_run *run, run_loop *loop, const lut_unit *u)
+{
+    const lut_strip *strip = &loop->strip[0].strip;
+    if (!loop->is_even || loop->strips != 1 || loop->leaves_last)
+        return;
+    if (strip->only_sums)
+        defer_sums(run, loop, u);
+    else if (strip->scaled && loop->step[0].start)
+        defer_result(run, loop, u);
 }
 
 // ------------------------------------------------------------------------------- execution
@@ -101,6 +128,8 @@ static bool finish(hart *h, run_deferred *d)
     lut_strip strip = of->strip;
     strip.step = d->loop->step + of->first;
     strip.epilogue = &d->epilogue;
+    lut_settle(h->lut, d->loop->written);
+    h->lut->half_zero &= ~d->loop->filled;
     if (!of->kernel(h->lut, &strip, &d->rounds.loop))
         return false;
     d->loop = NULL;
@@ -109,6 +138,7 @@ static bool finish(hart *h, run_deferred *d)
 
 bool hart_xlut_defer_loop(hart *h, const hart_xlut_run *run, run_deferred *d, uint32_t *passing)
 {
+    d->epilogue = (lut_epilogue){.result = d->loop->strip[0].strip.result};
     d->planned = hart_xlut_plan_loop(h, run, d->loop, &d->rounds, passing);
     if (!d->planned)
         undefer(h, run, d, passing);
@@ -127,7 +157,6 @@ bool hart_xlut_defer_scaling(hart *h, const hart_xlut_run *run, run_deferred *d,
     h->lut->counters.bytes_read += op->reads.bytes + op->reads.factor_bytes;
     e->result = op->rd;
     e->wide_scales = op->reads.alignment == 4;
-    e->to = NULL;
     d->scale = op;
     if (d->loop->finish == (uint32_t)(op - run->ops) && !finish(h, d))
         undefer(h, run, d, passing);

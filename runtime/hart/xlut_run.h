@@ -245,8 +245,9 @@ void hart_xlut_execute_rounds(lut_unit *u, const hart_xlut_run *run, const run_l
 
 // ---- xlut_defer.c
 // Sums that begin with 0 and are scaled once, behind their loop: lut.zero of them and of the
-// result, the loop, lut.deq and, mostly, lut.sta. All of it waits for the last of them, and is one
-// call of the LUT unit then; what lies between is arithmetic, which is executed meanwhile.
+// result, the loop, lut.deq and, mostly, lut.sta. Or a result that begins with 0 and that the loop
+// scales sums into: lut.zero, the loop and lut.sta. All of it waits for the last of them, and is
+// one call of the LUT unit then; what lies between is arithmetic, which is executed meanwhile.
 typedef struct run_deferred {
     const run_loop *loop; // NULL: nothing waits
     uint32_t zero;        // tiles

@@ -87,12 +87,12 @@ typedef struct lut_strip_loop {
     int64_t advance[LUT_MOST_SPANS];
     int64_t stride; // between rows of numbers
 } lut_strip_loop;
-// What follows a strip of only sums, which begin with 0 then: lut.deq to a result that was 0, and
-// lut.sta of its first row as f32.
+// What follows a strip, whose result was 0: lut.sta of its first row as f32. In front of that, if
+// the strip is of only sums, which begin with 0 then, lut.deq to the result.
 typedef struct lut_epilogue {
     uint8_t result;                  // the tile: no reference
     bool wide_scales;                // f32, else f16
-    const uint8_t *scales, *factors; // factors NULL: 1
+    const uint8_t *scales, *factors; // of only sums; factors NULL: 1
     uint8_t *to;                     // NULL: no lut.sta
 } lut_epilogue;
 typedef struct lut_strip {

@@ -218,14 +218,12 @@ INLINE void note_rows(lut_unit *u, shape k, unsigned tile)
         u->half_zero &= ~(1u << tile);
 }
 
-// False: a result is not finite, or what is 0 might not stay it; nothing was stored.
-INLINE bool scale_and_store(lut_unit *u, const lut_epilogue *e, shape k, const __m512i *sum)
+// Stores what was 0 before, if numbers of the rows that are not computed leave these 0. False: not
+// so, or a result is not finite; nothing was stored.
+INLINE bool store_all(lut_unit *u, const lut_epilogue *e, shape k, const __m512 *result,
+                      uint32_t others)
 {
-    __m512 result[2 * VECTORS];
-    UNROLL for (unsigned i = 0; i < VECTORS * k.rows; i++) result[i] = _mm512_setzero_ps();
-    scale_by(k, e->scales, e->wide_scales, e->factors, sum, result);
-    if (!is_finite(result, VECTORS * k.rows) ||
-        (e->factors && other_rows(u, e->factors, k.rows) << 1 != 0))
+    if (!is_finite(result, VECTORS * k.rows) || others << 1 != 0)
         return false;
     store_results(k, result, lut_tile(u, e->result));
     note_rows(u, k, e->result);
@@ -233,6 +231,14 @@ INLINE bool scale_and_store(lut_unit *u, const lut_epilogue *e, shape k, const _
         UNROLL for (unsigned i = 0; i < VECTORS; i++)
             _mm512_storeu_ps(e->to + 64 * i, result[i * k.rows]);
     return true;
+}
+
+INLINE bool scale_and_store(lut_unit *u, const lut_epilogue *e, shape k, const __m512i *sum)
+{
+    __m512 result[2 * VECTORS];
+    UNROLL for (unsigned i = 0; i < VECTORS * k.rows; i++) result[i] = _mm512_setzero_ps();
+    scale_by(k, e->scales, e->wide_scales, e->factors, sum, result);
+    return store_all(u, e, k, result, e->factors ? other_rows(u, e->factors, k.rows) : 0);
 }
 
 // Rounds of nothing but lookups into one tile, as those of weights with row scales.
@@ -293,10 +299,14 @@ INLINE bool add_strip(lut_unit *u, const lut_strip *s, const lut_strip_loop *loo
     __m512i before[MOST_SUMS];
     load_sums(k, before, sums, PITCH, VECTORS, s->step->start);
     UNROLL for (unsigned i = 0; i < VECTORS * k.rows * parts_of(k); i++) t.sum[i] = before[i];
-    if (s->scaled)
+    if (s->epilogue)
+        UNROLL for (unsigned i = 0; i < VECTORS * k.rows; i++) t.result[i] = _mm512_setzero_ps();
+    else if (s->scaled)
         load_results(k, results, t.result);
     do_rounds(u, s, loop, k, &t);
     fetch_next(u, loop, s->step);
+    if (s->epilogue)
+        return t.exact && store_all(u, s->epilogue, k, t.result, t.others);
     bool good = t.exact && (!s->scaled || is_finite(t.result, VECTORS * k.rows));
     if (good && s->scaled && k.rows < u->m &&
         (t.others << 1 != 0 ||

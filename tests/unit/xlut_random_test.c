@@ -218,8 +218,8 @@ static void random_tables_do_what_single_instructions_do(void **state)
     assert_true(ends[HART_STOP_FAULT] > loops / 16);
 }
 
-// Sums of a column tile that begin with 0, are scaled behind their loop and stored, with arithmetic
-// in between; or nearly so.
+// Sums of a column tile that begin with 0, are scaled behind their loop and stored, or results that
+// begin with 0 and are stored, with arithmetic in between; or nearly so.
 static void put_some_arithmetic(fixture *f, random_loop *r)
 {
     static const uint16_t some[] = {ISA_ADD,    ISA_MUL, ISA_SH2ADD,     ISA_ADDI,
@@ -239,8 +239,16 @@ static void put_some_arithmetic(fixture *f, random_loop *r)
     }
 }
 
-// x8 weights, x17 table, x18 rounds, x15 stride.
-static void put_sums(fixture *f, random_loop *r)
+static void put_scaling(fixture *f, random_loop *r, uint8_t sums, uint8_t result)
+{
+    PUT(f, .opcode = ISA_LUT_DEQ, .rd = result, .rs3 = draw(r, 30) ? sums : 3,
+        .rs1 = draw(r, 12) ? 11 : 25, .rs2 = draw(r, 3) ? 12 : 0,
+        .type = draw(r, 20) ? XLUT_SUM_I32 : XLUT_SUM_F32,
+        .scale_type = draw(r, 3) ? XLUT_SCALE_F32 : XLUT_SCALE_F16);
+}
+
+// x8 weights, x17 table, x18 rounds, x15 stride; `grouped`: each step's sums are scaled.
+static void put_sums(fixture *f, random_loop *r, uint8_t result, bool grouped)
 {
     PUT(f, .opcode = ISA_ADDI, .rd = 9, .rs1 = 17);
     PUT(f, .opcode = ISA_ADDI, .rd = 10, .rs1 = 18);
@@ -252,8 +260,11 @@ static void put_sums(fixture *f, random_loop *r)
         for (uint8_t p = 0; p < r->planes; p++)
             PUT(f, .opcode = ISA_LUT_LD, .rd = 8 + p, .rs1 = r->unruly ? 9 : 8, .imm = 512 * p);
         PUT(f, .opcode = ISA_LUT_LD, .rd = 4, .rs1 = 9, .half = r->entries == XLUT_TABLE_I8);
-        PUT(f, .opcode = ISA_LMMA, .rd = draw(r, 30) ? 1 : 2, .rs1 = 4, .rs2 = 8,
-            .form = r->planes - 1, .table = r->entries, .slice = ALL, .rows = r->rows);
+        const uint8_t sums = draw(r, 30) ? 1 : 2;
+        PUT(f, .opcode = ISA_LMMA, .rd = sums, .rs1 = 4, .rs2 = 8, .form = r->planes - 1,
+            .table = r->entries, .slice = ALL, .rows = r->rows, .start = grouped);
+        if (grouped)
+            put_scaling(f, r, sums, result);
         PUT(f, .opcode = ISA_ADDI, .rd = 9, .rs1 = 9, .imm = 256);
     }
     PUT(f, .opcode = ISA_ADDI, .rd = 8, .rs1 = 8, .imm = 256);
@@ -265,6 +276,7 @@ static void put_sums(fixture *f, random_loop *r)
 static void put_random_tiles(fixture *f, random_loop r)
 {
     const uint8_t result = draw(&r, 10) ? 0 : 8;
+    const bool grouped = draw(&r, 2);
     const unsigned cleared = draw(&r, 10); // at the first place, the second, the third, or none
     uint64_t outer = f->end;
     if (cleared < 3)
@@ -277,14 +289,12 @@ static void put_random_tiles(fixture *f, random_loop r)
     put_some_arithmetic(f, &r);
     if (cleared == 3)
         PUT(f, .opcode = ISA_LUT_ZERO, .rd = result);
-    put_sums(f, &r);
+    put_sums(f, &r, result, grouped);
     put_some_arithmetic(f, &r);
-    if (cleared > 3 && cleared < 9)
+    if (cleared > 3 && cleared < 9 && !grouped)
         PUT(f, .opcode = ISA_LUT_ZERO, .rd = result);
-    PUT(f, .opcode = ISA_LUT_DEQ, .rd = result, .rs3 = draw(&r, 30) ? 1 : 3,
-        .rs1 = draw(&r, 12) ? 11 : 25, .rs2 = draw(&r, 3) ? 12 : 0,
-        .type = draw(&r, 20) ? XLUT_SUM_I32 : XLUT_SUM_F32,
-        .scale_type = draw(&r, 3) ? XLUT_SCALE_F32 : XLUT_SCALE_F16);
+    if (!grouped)
+        put_scaling(f, &r, 1, result);
     put_some_arithmetic(f, &r);
     if (draw(&r, 8) == 0)
         PUT(f, .opcode = ISA_LUT_LD, .rd = 5, .rs1 = 14);
@@ -334,7 +344,7 @@ static void random_tiles_do_what_single_instructions_do(void **state)
 {
     (void)state;
     static const uint64_t limits[] = {3000, 150, 230, 400};
-    const uint32_t loops = getenv("LUTRA_TEST_QUICK") ? 800 : 3000;
+    const uint32_t loops = getenv("LUTRA_TEST_QUICK") ? 1200 : 4000;
     unsigned ends[HART_STOP_OBSERVER + 1] = {0};
     for (uint32_t seed = 1; seed <= loops; seed++) {
         ends[compare_of_seed(set_up_random_tiles, seed, limits[seed % 4])]++;
