@@ -277,14 +277,14 @@ static void put_random_tiles(fixture *f, random_loop r)
 {
     const uint8_t result = draw(&r, 10) ? 0 : 8;
     const bool grouped = draw(&r, 2);
-    const unsigned cleared = draw(&r, 10); // at the first place, the second, the third, or none
+    const unsigned cleared = draw(&r, grouped ? 5 : 10); // at some place, or none
     uint64_t outer = f->end;
     if (cleared < 3)
         PUT(f, .opcode = ISA_LUT_ZERO, .rd = result);
     put_some_arithmetic(f, &r);
     if (draw(&r, 4) == 0)
         outer = f->end;
-    if (draw(&r, 16))
+    if (draw(&r, 16) ? !grouped : grouped)
         PUT(f, .opcode = ISA_LUT_ZERO, .rd = 1);
     put_some_arithmetic(f, &r);
     if (cleared == 3)
