@@ -77,7 +77,7 @@ static void defer_result(hart_xlut_run *run, run_loop *loop, const lut_unit *u)
     const uint8_t tile = loop->strip[0].strip.result;
     run_op *const first = find_clears(run, loop, 1u << tile, 1u << tile);
     run_op *const store = find_store(run->ops + loop->branch + 1, tile, u);
-    if (!first || !store || loop->loaded >> tile & 1)
+    if (!first || !store)
         return;
     defer(run, loop, first, run->ops + loop->first, store);
     store->dispatch = RUN_DEFER_STORE;

@@ -262,7 +262,7 @@ static void put_sums(fixture *f, random_loop *r, uint8_t result, bool grouped)
         PUT(f, .opcode = ISA_LUT_LD, .rd = 4, .rs1 = 9, .half = r->entries == XLUT_TABLE_I8);
         const uint8_t sums = draw(r, 30) ? 1 : 2;
         PUT(f, .opcode = ISA_LMMA, .rd = sums, .rs1 = 4, .rs2 = 8, .form = r->planes - 1,
-            .table = r->entries, .slice = ALL, .rows = r->rows, .start = grouped);
+            .table = r->entries, .slice = ALL, .rows = r->rows, .start = grouped && draw(r, 6));
         if (grouped)
             put_scaling(f, r, sums, result);
         PUT(f, .opcode = ISA_ADDI, .rd = 9, .rs1 = 9, .imm = 256);
@@ -284,8 +284,10 @@ static void put_random_tiles(fixture *f, random_loop r)
     put_some_arithmetic(f, &r);
     if (draw(&r, 4) == 0)
         outer = f->end;
-    if (draw(&r, 16) ? !grouped : grouped)
+    if (grouped ? draw(&r, 3) == 0 : draw(&r, 16))
         PUT(f, .opcode = ISA_LUT_ZERO, .rd = 1);
+    else if (draw(&r, 4) == 0)
+        PUT(f, .opcode = ISA_LUT_LD, .rd = 1, .rs1 = 17);
     put_some_arithmetic(f, &r);
     if (cleared == 3)
         PUT(f, .opcode = ISA_LUT_ZERO, .rd = result);
