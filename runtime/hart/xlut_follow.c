@@ -318,9 +318,18 @@ static void list_loads(const round_state *r, run_loop *loop)
     }
 }
 
+// Its ops hold the places of the loop within.
+static bool has_loop(const hart_xlut_run *run, const run_loop *loop)
+{
+    const run_op *op = run->ops + loop->first, *end = run->ops + loop->branch;
+    while (op < end && op->kind != RUN_BRANCH && op->kind != RUN_LESS)
+        op++;
+    return op < end;
+}
+
 void hart_xlut_prepare_loop(hart_xlut_run *run, run_loop *loop, const lut_unit *u)
 {
-    round_state r = {.u = u, .loop = loop, .understood = true};
+    round_state r = {.u = u, .loop = loop, .understood = !has_loop(run, loop)};
     hart_xlut_start_draft(&r.draft);
     for (uint8_t i = 0; i < 33; i++)
         r.x[i] = (term){.at = {.base = i}};

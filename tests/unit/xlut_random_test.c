@@ -277,7 +277,7 @@ static void put_random_tiles(fixture *f, random_loop r)
 {
     const uint8_t result = draw(&r, 10) ? 0 : 8;
     const bool grouped = draw(&r, 2);
-    const unsigned cleared = draw(&r, grouped ? 5 : 10); // at some place, or none
+    const unsigned cleared = grouped ? 2 + draw(&r, 3) : draw(&r, 10); // at some place, or none
     uint64_t outer = f->end;
     if (cleared < 3)
         PUT(f, .opcode = ISA_LUT_ZERO, .rd = result);
