@@ -128,8 +128,7 @@ static bool finish(hart *h, run_deferred *d)
     lut_strip strip = of->strip;
     strip.step = d->loop->step + of->first;
     strip.epilogue = &d->epilogue;
-    lut_settle(h->lut, d->loop->written);
-    h->lut->half_zero &= ~d->loop->filled;
+    own_written(h->lut, d->loop);
     if (!of->kernel(h->lut, &strip, &d->rounds.loop))
         return false;
     d->loop = NULL;

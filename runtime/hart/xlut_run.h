@@ -208,6 +208,13 @@ typedef struct run_rounds {
 
 // Fills in the loop's strips, if the draft is of any.
 void hart_xlut_finish_draft(strip_draft *d, run_loop *loop, const lut_unit *u);
+// In front of strips: tiles that they write are in place, and no half is known to be 0 that need
+// not stay it.
+static inline void own_written(lut_unit *u, const run_loop *loop)
+{
+    lut_settle(u, loop->written);
+    u->half_zero &= ~loop->filled;
+}
 // Executes all rounds. False: there are no strips, or they cannot; nothing was done.
 bool hart_xlut_execute_strips(lut_unit *u, const run_loop *loop, const lut_strip_loop *rounds);
 

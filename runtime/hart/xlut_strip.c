@@ -257,8 +257,7 @@ bool hart_xlut_execute_strips(lut_unit *u, const run_loop *loop, const lut_strip
 {
     if (loop->strips == 0)
         return false;
-    lut_settle(u, loop->written);
-    u->half_zero &= ~loop->filled;
+    own_written(u, loop);
     if (loop->strips > 1)
         copy_tiles(u, loop->entering, false);
     for (unsigned i = 0; i < loop->strips; i++) {
