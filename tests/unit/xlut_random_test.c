@@ -272,36 +272,46 @@ static void put_sums(fixture *f, random_loop *r, uint8_t result, bool grouped)
     PUT(f, .opcode = ISA_BNE, .rs1 = 10, .rs2 = 0, .imm = (int32_t)(start - f->end));
 }
 
-// x11 scales, x12 factors, x25 other scales, x14 results, x16 column tiles left, x31 columns.
-static void put_random_tiles(fixture *f, random_loop r)
+// x11 scales, x12 factors, x25 other scales, x14 results, x31 columns. The result begins with 0 at
+// some place, or at none.
+static void put_random_tile(fixture *f, random_loop *r, uint8_t result, uint64_t *outer)
 {
-    const uint8_t result = draw(&r, 10) ? 0 : 8;
-    const bool grouped = draw(&r, 2);
-    const unsigned cleared = grouped ? 2 + draw(&r, 3) : draw(&r, 10); // at some place, or none
-    uint64_t outer = f->end;
+    const bool grouped = draw(r, 2);
+    const unsigned cleared = grouped ? 2 + draw(r, 3) : draw(r, 10);
     if (cleared < 3)
         PUT(f, .opcode = ISA_LUT_ZERO, .rd = result);
-    put_some_arithmetic(f, &r);
-    if (draw(&r, 4) == 0)
-        outer = f->end;
-    if (grouped ? draw(&r, 3) == 0 : draw(&r, 16))
+    put_some_arithmetic(f, r);
+    if (draw(r, 4) == 0)
+        *outer = f->end;
+    if (grouped ? draw(r, 3) == 0 : draw(r, 16))
         PUT(f, .opcode = ISA_LUT_ZERO, .rd = 1);
-    else if (draw(&r, 4) == 0)
+    else if (draw(r, 4) == 0)
         PUT(f, .opcode = ISA_LUT_LD, .rd = 1, .rs1 = 17);
-    put_some_arithmetic(f, &r);
+    put_some_arithmetic(f, r);
     if (cleared == 3)
         PUT(f, .opcode = ISA_LUT_ZERO, .rd = result);
-    put_sums(f, &r, result, grouped);
-    put_some_arithmetic(f, &r);
+    put_sums(f, r, result, grouped);
+    put_some_arithmetic(f, r);
     if (cleared > 3 && cleared < 9 && !grouped)
         PUT(f, .opcode = ISA_LUT_ZERO, .rd = result);
     if (!grouped)
-        put_scaling(f, &r, 1, result);
-    put_some_arithmetic(f, &r);
-    if (draw(&r, 8) == 0)
+        put_scaling(f, r, 1, result);
+    put_some_arithmetic(f, r);
+    if (draw(r, 8) == 0)
         PUT(f, .opcode = ISA_LUT_LD, .rd = 5, .rs1 = 14);
-    PUT(f, .opcode = ISA_LUT_STA, .rd = result, .rs1 = 14, .rs2 = draw(&r, 4) ? 0 : 15,
-        .rs3 = draw(&r, 6) ? 0 : 31, .type = draw(&r, 6) ? XLUT_DATA_F32 : XLUT_DATA_F16);
+    PUT(f, .opcode = ISA_LUT_STA, .rd = result, .rs1 = 14, .rs2 = draw(r, 4) ? 0 : 15,
+        .rs3 = draw(r, 6) ? 0 : 31, .type = draw(r, 6) ? XLUT_DATA_F32 : XLUT_DATA_F16);
+}
+
+// x16 column tiles left, of one matrix or of two in turns.
+static void put_random_tiles(fixture *f, random_loop r)
+{
+    uint64_t outer = f->end, ignored;
+    put_random_tile(f, &r, draw(&r, 10) ? 0 : 8, &outer);
+    if (draw(&r, 3) == 0) {
+        PUT(f, .opcode = ISA_ADDI, .rd = 14, .rs1 = 14, .imm = draw(&r, 2) ? 64 : 512);
+        put_random_tile(f, &r, 6, &ignored);
+    }
     if (draw(&r, 3) == 0) // leaves other rows that are not 0
         PUT(f, .opcode = ISA_LMMA, .rd = (uint8_t)draw(&r, 2), .rs1 = 4, .rs2 = 8,
             .form = r.planes - 1, .table = r.entries, .slice = ALL, .rows = BOTH);
@@ -346,7 +356,7 @@ static void random_tiles_do_what_single_instructions_do(void **state)
 {
     (void)state;
     static const uint64_t limits[] = {3000, 150, 230, 400};
-    const uint32_t loops = getenv("LUTRA_TEST_QUICK") ? 1200 : 4000;
+    const uint32_t loops = getenv("LUTRA_TEST_QUICK") ? 1200 : 5000;
     unsigned ends[HART_STOP_OBSERVER + 1] = {0};
     for (uint32_t seed = 1; seed <= loops; seed++) {
         ends[compare_of_seed(set_up_random_tiles, seed, limits[seed % 4])]++;
