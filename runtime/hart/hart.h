@@ -179,7 +179,7 @@ struct hart {
     hart_segment operands[5]; // of Xlut: see xlut.c
     uint64_t operand_changes; // how often these have changed, or code has
     hart_room rooms[HART_ROOMS];
-    uint32_t full; // shape if vl is the longest and vstart is 0, or else HART_NOT_FULL
+    uint32_t full; // shape, and HART_SHORT unless vl is the longest, or HART_NOT_FULL for a vstart
     uint64_t reservation, reserved_value; // of LR; reservation 1: none
     uint8_t reservation_bits;
     hart_native *native; // NULL: no machine code is made
@@ -206,6 +206,8 @@ void hart_finish_ecall(hart *h);
 void hart_set_return(hart *h, uint64_t address);
 // Scalar instructions are executed as machine code where the host allows that. False: never.
 void hart_use_native(hart *h, bool use);
+// Such code uses AVX-512 where the host has it. False: AVX2 at most.
+void hart_use_avx512(hart *h, bool use);
 // Forgets decoded instructions; needed after the host changed code or its mapping.
 void hart_flush_code(hart *h);
 // NULL: none. Costs nothing when there is none.

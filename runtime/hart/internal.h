@@ -126,6 +126,7 @@ hart_step hart_step_end, hart_step_returned, hart_step_stub;
 
 // ---- vector_config.c
 #define HART_NOT_FULL UINT32_MAX
+#define HART_SHORT (1u << 24)
 // To be called where vl or vstart have changed, but by faults and by instructions that end with
 // vstart 0.
 void hart_update_full(hart *h);

@@ -195,6 +195,18 @@ static bool map_code(hart_native *n)
     return sized && n->writable != MAP_FAILED && n->executable != MAP_FAILED;
 }
 
+static bool has_avx512(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+
+void hart_native_use_avx512(hart *h, bool use)
+{
+    if (h->native)
+        h->native->avx512 = use && has_avx512();
+}
+
 bool hart_native_create(hart *h)
 {
     hart_native *n = h->native = calloc(1, sizeof *n);
@@ -205,6 +217,7 @@ bool hart_native_create(hart *h)
         return false;
     }
     n->translation.n = n;
+    n->avx512 = has_avx512();
     n->lut = h->lut;
     n->hart = h;
     n->used = 16; // 0 means that there is no code
@@ -217,6 +230,7 @@ bool hart_native_create(hart *h)
     n->call_single = write_call_single(&n->translation);
     n->step = n->used;
     with_memory(&n->translation, NARROW, 0xff, 4, RDI, offsetof(hart_op, step));
+    n->used = (n->used + CONSTANT_BYTES - 1) / CONSTANT_BYTES * CONSTANT_BYTES;
     n->constants = n->used;
     memcpy(n->writable + n->used, hart_native_constants, sizeof hart_native_constants);
     n->used += sizeof hart_native_constants;
@@ -248,6 +262,10 @@ bool hart_native_create(hart *h)
 void hart_native_destroy(hart *h)
 {
     (void)h;
+}
+void hart_native_use_avx512(hart *h, bool use)
+{
+    (void)h, (void)use;
 }
 uint32_t hart_native_entry(const hart *h, const hart_op *op)
 {

@@ -11,6 +11,7 @@
 
 bool hart_native_create(hart *h); // false: not on this host
 void hart_native_destroy(hart *h);
+void hart_native_use_avx512(hart *h, bool use); // where the host has it; for code made from now on
 // Gives `op`, and what it directly leads to, a native step if their instructions allow that.
 void hart_native_translate(hart *h, hart_op *op);
 // Where native code for the record is, or for its step.

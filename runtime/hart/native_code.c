@@ -264,7 +264,7 @@ void hart_native_exit_if(translation *t, unsigned condition, hart_op *op, exit_k
                                             .kind = kind,
                                             .masked = t->masked,
                                             .before = t->vectors};
-    t->exits[t->exit_count - 1].before.dirty |= t->wide;
+    t->exits[t->exit_count - 1].before.dirty |= t->width > 0;
 }
 
 static void report_bad_access(translation *t, const hart_op *op)
@@ -300,8 +300,9 @@ static void write_vectors(translation *t, const exit_stub *e);
 static void write_handler(translation *t, const exit_stub *e)
 {
     call_handler(t, e->op);
+    t->shape = e->shape;
     if (e->masked)
-        hart_native_write_mask(t);
+        hart_native_write_masks(t);
     hart_native_hold_again(t, &e->after);
     jump_to_offset(t, e->back);
 }
@@ -333,8 +334,8 @@ static void write_exits(translation *t)
         t->vectors = e.before;
         if (e.kind == EXIT_EXACT)
             hart_native_if_exact(t, e.op, e.store);
-        if (e.kind == EXIT_ZEROS)
-            hart_native_if_zeros(t, &e);
+        if (e.kind == EXIT_SMALL)
+            hart_native_if_small(t, &e);
         switch (e.kind) {
         case EXIT_TRANSFER: follow(t, e.op); break;
         case EXIT_BAD_ACCESS: report_bad_access(t, e.op); break;

@@ -4,12 +4,18 @@
 
 #include "runtime/hart/native_vector.h"
 
-#define TWICE(low, high) {low, high, low, high}
-#define SAME(value) TWICE(value, value)
-const uint64_t hart_native_constants[CONSTANT_COUNT][4] = {
+#define SAME(value) {value, value, value, value, value, value, value, value}
+#define TWICE(low, high) {low, high, low, high, low, high, low, high}
+const uint64_t hart_native_constants[CONSTANT_COUNT][CONSTANT_BYTES / 8] = {
+    [CONSTANT_ZERO] = SAME(0),
     [CONSTANT_FINITE] = SAME(0xfefffffefefffffe),
     [CONSTANT_SMALLEST] = SAME(0x0100000201000002),
     [CONSTANT_NORMAL] = SAME(0xfdfffffcfdfffffc),
+    [CONSTANT_LEAST] = SAME(0x0080000100800001),
+    [CONSTANT_INFINITE] = SAME(0x7f8000007f800000),
+    [CONSTANT_INCREMENT] = SAME(0x0080000000800000),
+    [CONSTANT_EXPONENT] = SAME(0x7e0000007e000000),
+    [CONSTANT_MAGNITUDE] = SAME(0x7fffffff7fffffff),
     [CONSTANT_SHUFFLE_END] = SAME(0x7070707070707070),
     [CONSTANT_TABLE] = SAME(0x1010101010101010),
     [CONSTANT_BITS_8] = SAME(0x8040201008040201),
@@ -19,12 +25,9 @@ const uint64_t hart_native_constants[CONSTANT_COUNT][4] = {
                                0x0000008000000040},
     [CONSTANT_SPREAD] = TWICE(0x0000000000000000, 0x0101010101010101),
     [CONSTANT_ONES] = SAME(0xffffffffffffffff),
-    [CONSTANT_TWOS] = SAME(0x0000000200000002),
     [CONSTANT_LOWEST] = SAME(0x8000000080000000),
-    [CONSTANT_HALF_MOST] = SAME(0x8effc0008effc000),
-    [CONSTANT_HALF_LEAST] = SAME(0x70ffffff70ffffff),
-    [CONSTANT_ORDINARY] = SAME(0x7f0000007f000000),
-    [CONSTANT_INFINITE] = SAME(0xff000000ff000000),
+    [CONSTANT_HALF_MOST] = SAME(0x477fe000477fe000),
+    [CONSTANT_HALF_LEAST] = SAME(0x3880000038800000),
 };
 
 // -------------------------------------------------------------- what is common
@@ -93,7 +96,7 @@ void hart_native_forget_vectors(translation *t)
 
 void hart_native_forget_place(translation *t, unsigned place, unsigned bytes)
 {
-    const unsigned held_bytes = VECTOR_CHUNK << t->vectors.wide;
+    const unsigned held_bytes = VECTOR_CHUNK << t->vectors.width;
     for (unsigned i = 0; i < MOST_HELD; i++) {
         const unsigned held = t->vectors.place[i] - 1u;
         if (held < place + bytes && place < held + held_bytes)
@@ -104,12 +107,12 @@ void hart_native_forget_place(translation *t, unsigned place, unsigned bytes)
 unsigned hart_native_take_registers(translation *t, unsigned count)
 {
     held_vectors *v = &t->vectors;
-    if (v->wide != t->wide)
+    if (v->width != t->width)
         hart_native_forget_vectors(t);
     const unsigned first = v->next + count <= MOST_HELD ? v->next : 0;
     memset(v->place + first, 0, count * sizeof *v->place);
     v->next = (uint8_t)((first + count) % MOST_HELD);
-    v->wide = t->wide;
+    v->width = t->width;
     return first;
 }
 
@@ -123,134 +126,83 @@ void hart_native_leave_vectors(translation *t)
 
 void hart_native_hold_again(translation *t, const held_vectors *wanted)
 {
-    t->wide = wanted->wide;
+    t->width = wanted->width;
     for (unsigned i = 0; i < MOST_HELD; i++)
         if (wanted->place[i] &&
-            (t->vectors.place[i] != wanted->place[i] || t->vectors.wide != wanted->wide))
+            (t->vectors.place[i] != wanted->place[i] || t->vectors.width != wanted->width))
             on_memory(t, LOAD, i, 0, at_v(t, 0, wanted->place[i] - 1u));
-    t->wide = false;
+    t->width = 0;
     t->vectors = *wanted;
 }
 
 void hart_native_end_wide(translation *t)
 {
-    t->vectors.dirty |= t->wide;
-    t->wide = false;
+    t->vectors.dirty |= t->width > 0;
+    t->width = 0;
 }
 
 // --------------------------------------------------------------- elements behind vl
 
-enum { REST = 1, REST_OF_CHUNK, ACTIVE, MASK_BITS = 64 }; // mask registers of the host
+enum { MASK_BITS = 64 };
 
 static bool can_be_partial(const translation *t)
 {
-    return __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-           vector_bytes(t, vector_lmul(t)) >> vector_sew(t) <= MASK_BITS;
+    return t->n->avx512 && vector_bytes(t, vector_lmul(t)) >> vector_sew(t) <= MASK_BITS;
 }
 
-// k1 = ones from bit vl on.
-void hart_native_write_mask(translation *t)
+// The first mask is ones from bit vl on.
+void hart_native_write_masks(translation *t)
 {
+    const unsigned chunks = hart_native_chunks(t, vector_lmul(t)), width = width_of(t, chunks);
     with_memory(t, WIDE, 0x8b, RCX, RSI, offsetof(hart, vl));
     constant_to_rax(t, -1);
     with_register(t, WIDE, 0xd3, 4, RAX); // shift by cl
-    byte(t, 0xc4), byte(t, 0xe1), byte(t, 0xfb), byte(t, 0x92), byte(t, 0xc0 | REST << 3); // kmovq
-}
-
-static void require_partial(translation *t, hart_op *op)
-{
-    with_memory(t, NARROW, 0x81, 7, RSI, offsetof(hart, shape)); // compare
-    word(t, t->shape);
-    hart_native_exit_if(t, NOT_EQUAL, op, EXIT_STEP);
-    with_memory(t, NARROW, 0x83, 7, RSI, offsetof(hart, vstart));
-    byte(t, 0);
-    hart_native_exit_if(t, NOT_EQUAL, op, EXIT_STEP);
-    with_memory(t, WIDE, 0x8b, RCX, RSI, offsetof(hart, vl));
-    with_immediate(t, WIDE, 7, RCX, MASK_BITS - 1); // what is longer is no shift
-    hart_native_exit_if(t, ABOVE, op, EXIT_STEP);
-    hart_native_write_mask(t);
+    on_masks(t, MASK_FROM_RAX, REST_MASK, 0, RAX);
+    for (unsigned c = 1; c < chunks >> width; c++) {
+        on_masks(t, MASK_SHIFT_RIGHT, REST_MASK + c, 0, REST_MASK);
+        byte(t, c * (VECTOR_CHUNK << width >> vector_sew(t)));
+    }
 }
 
 void hart_native_require_elements(translation *t, hart_op *op)
 {
     if (t->known & KNOWN_ELEMENTS)
         return;
-    if (t->partial) {
-        require_partial(t, op);
-    } else {
-        with_memory(t, NARROW, 0x81, 7, RSI, offsetof(hart, full)); // compare
-        word(t, t->shape);
-        hart_native_exit_if(t, NOT_EQUAL, op, can_be_partial(t) ? EXIT_LENGTH : EXIT_STEP);
-    }
+    with_memory(t, NARROW, 0x81, 7, RSI, offsetof(hart, full)); // compare
+    word(t, t->partial ? t->shape | HART_SHORT : t->shape);
+    const bool otherwise = !t->partial && can_be_partial(t);
+    hart_native_exit_if(t, NOT_EQUAL, op, otherwise ? EXIT_LENGTH : EXIT_STEP);
+    if (t->partial)
+        hart_native_write_masks(t);
     t->known |= KNOWN_ELEMENTS;
 }
 
-unsigned hart_native_rest_mask(translation *t, unsigned chunk)
-{
-    const unsigned count = chunk * (host_bytes(t) >> vector_sew(t));
-    if (count == 0)
-        return REST;
-    byte(t, 0xc4), byte(t, 0xe3), byte(t, 0xf9), byte(t, 0x31); // kshiftrq
-    byte(t, 0xc0 | REST_OF_CHUNK << 3 | REST);
-    byte(t, count);
-    return REST_OF_CHUNK;
-}
-
-unsigned hart_native_active_mask(translation *t, unsigned chunk)
-{
-    const unsigned rest = hart_native_rest_mask(t, chunk);
-    byte(t, 0xc4), byte(t, 0xe1), byte(t, 0xf8), byte(t, 0x44); // knotq
-    byte(t, 0xc0 | ACTIVE << 3 | rest);
-    return ACTIVE;
-}
-
-// Prefix and opcode of a vmovdqu of elements under a mask; code 0x6f loads, 0x7f stores. What
-// addresses memory follows, with a distance of 32 bits.
-static void masked_move(translation *t, unsigned code, unsigned reg, unsigned mask, bool far_index)
-{
-    const unsigned sew = vector_sew(t), prefix = sew < 2 ? 3 : 2; // F2, F3
-    byte(t, 0x62);
-    byte(t, (reg < 8) << 7 | !far_index << 6 | 0x31);
-    byte(t, (sew & 1) << 7 | 0x7c | prefix);
-    byte(t, t->wide << 5 | 0x08 | mask);
-    byte(t, code);
-}
+// Moves of elements under a mask, by SEW.
+static const uint16_t moves[] = {PF2 | M0F, PF2 | M0F | EVEX_W1, PF3 | M0F, PF3 | M0F | EVEX_W1};
 
 void hart_native_keep_rest(translation *t, unsigned reg, unsigned r, unsigned chunk)
 {
-    if (!t->partial)
-        return;
-    masked_move(t, 0x6f, reg, hart_native_rest_mask(t, chunk), false);
-    byte(t, 0x80 | (reg & 7) << 3 | RSI);
-    word(t, (uint32_t)at_v(t, r, host_bytes(t) * chunk));
+    if (t->partial)
+        on_whole_memory(t, moves[vector_sew(t)] | 0x6f | UNDER(REST_MASK + chunk), reg, 0,
+                        at_v(t, r, host_bytes(t) * chunk));
 }
 
-void hart_native_ignore_rest(translation *t, unsigned reg, unsigned chunk, native_constant constant)
+void hart_native_store_active(translation *t, const hart_op *op, unsigned reg, unsigned chunk)
 {
-    if (!t->partial)
-        return;
-    masked_move(t, 0x6f, reg, hart_native_rest_mask(t, chunk), false);
-    byte(t, 5 | (reg & 7) << 3);
-    word(t, t->n->constants + 32 * (uint32_t)constant - (t->n->used + 4));
-}
-
-void hart_native_store_active(translation *t, unsigned reg, unsigned chunk)
-{
-    masked_move(t, 0x7f, reg, ACTIVE, true);
-    byte(t, 0x80 | (reg & 7) << 3 | 4);
-    byte(t, (R10 & 7) << 3 | RDX);
-    word(t, host_bytes(t) * chunk);
+    on_masks(t, MASK_NOT, MASK, 0, REST_MASK + chunk);
+    hart_native_site(t, op);
+    on_guest(t, moves[vector_sew(t)] | 0x7f | UNDER(MASK), reg, host_bytes(t) * chunk);
 }
 
 const uint16_t hart_native_broadcasts[] = {INTEGER_OP38(0x78), INTEGER_OP38(0x79),
-                                           INTEGER_OP38(0x58), INTEGER_OP38(0x59)};
+                                           INTEGER_OP38(0x58), INTEGER_OP38(0x59) | EVEX_W1};
 
 void hart_native_broadcast_rax(translation *t, unsigned reg, unsigned sew)
 {
-    const bool wide = t->wide;
-    t->wide = false;
+    const uint8_t width = t->width;
+    t->width = 0;
     on_registers(t, MOVE_FROM_RAX | W1, reg, 0, RAX);
-    t->wide = wide;
+    t->width = width;
     on_registers(t, hart_native_broadcasts[sew], reg, 0, reg);
 }
 
@@ -285,11 +237,11 @@ void hart_native_with_second(translation *t, const hart_op *op, const vector_row
 #define OP(code) INTEGER_OP(code)
 #define OP38(code) INTEGER_OP38(code)
 // Codes by SEW.
-#define SUMS {OP(0xfc), OP(0xfd), OP(0xfe), OP(0xd4)}
-#define DIFFERENCES {OP(0xf8), OP(0xf9), OP(0xfa), OP(0xfb)}
+#define SUMS {OP(0xfc), OP(0xfd), OP(0xfe), OP(0xd4) | EVEX_W1}
+#define DIFFERENCES {OP(0xf8), OP(0xf9), OP(0xfa), OP(0xfb) | EVEX_W1}
 #define PRODUCTS {0, OP(0xd5), OP38(0x40), 0}
-#define WIDE_SUMS {OP(0xfd), OP(0xfe), OP(0xd4), 0}
-#define WIDE_DIFFERENCES {OP(0xf9), OP(0xfa), OP(0xfb), 0}
+#define WIDE_SUMS {OP(0xfd), OP(0xfe), OP(0xd4) | EVEX_W1, 0}
+#define WIDE_DIFFERENCES {OP(0xf9), OP(0xfa), OP(0xfb) | EVEX_W1, 0}
 #define WIDE_PRODUCTS {OP(0xd5), OP38(0x40), 0, 0}
 #define EQUALS {OP(0x74), OP(0x75), OP(0x76), 0}
 #define GREATERS {OP(0x64), OP(0x65), OP(0x66), 0}
@@ -344,8 +296,8 @@ static const vector_row rows[ISA_OPCODE_COUNT] = {
     ROWS_VX(VMAXU, binary, 0, {OP(0xde), OP38(0x3e), OP38(0x3f), 0}),
     ROWS_VX(VMAX, binary, 0, {OP38(0x3c), OP(0xee), OP38(0x3d), 0}),
     ROWS_VX(VMUL, binary, 0, PRODUCTS),
-    ROWS_XI(VSLL, shift, 0, {OP(0xf1), OP(0xf1), OP(0xf2), OP(0xf3)}),
-    ROWS_XI(VSRL, shift, 1, {OP(0xd1), OP(0xd1), OP(0xd2), OP(0xd3)}),
+    ROWS_XI(VSLL, shift, 0, {OP(0xf1), OP(0xf1), OP(0xf2), OP(0xf3) | EVEX_W1}),
+    ROWS_XI(VSRL, shift, 1, {OP(0xd1), OP(0xd1), OP(0xd2), OP(0xd3) | EVEX_W1}),
     ROWS_XI(VSRA, shift, 0, {0, OP(0xe1), OP(0xe2), 0}),
     ROWS_VX(VMACC, fused, 0, PRODUCTS),
     ROWS_VX(VNMSAC, fused, SUBTRACTED, PRODUCTS),
@@ -418,11 +370,11 @@ bool hart_native_is_vector(unsigned opcode)
     return rows[opcode].write != NULL;
 }
 
-void hart_native_if_zeros(translation *t, const exit_stub *e)
+void hart_native_if_small(translation *t, const exit_stub *e)
 {
     t->shape = e->shape;
     t->partial = e->masked;
-    hart_native_vector_if_zeros(t, e, &rows[e->op->in->opcode]);
+    hart_native_vector_if_small(t, e, &rows[e->op->in->opcode]);
     t->partial = false;
 }
 

@@ -80,7 +80,7 @@ static void limit_length(translation *t, uint32_t shape, uint32_t longest)
     constant_to(t, R10, shape);
     with_register(t, WIDE, 0x3b, RAX, RCX); // compare
     with_register(t, WIDE, TWO_BYTES | 0x40 | ABOVE, RAX, RCX);
-    constant_to(t, RCX, HART_NOT_FULL);
+    constant_to(t, RCX, shape | HART_SHORT);
     with_register(t, NARROW, TWO_BYTES | 0x40 | ABOVE_EQUAL, RCX, R10);
     with_memory(t, NARROW, 0x89, RCX, RSI, offsetof(hart, full));
 }
@@ -98,7 +98,7 @@ static void write_length(translation *t, const isa_instruction *in, vector_shape
     const uint32_t asked = in->opcode == ISA_VSETIVLI ? in->rs1 : longest;
     const bool is_full = asked >= longest;
     constant_to_rax(t, is_full ? longest : asked);
-    store_constant(t, NARROW, offsetof(hart, full), is_full ? s.shape : HART_NOT_FULL);
+    store_constant(t, NARROW, offsetof(hart, full), is_full ? s.shape : s.shape | HART_SHORT);
 }
 
 static void write_type(translation *t, const isa_instruction *in, uint32_t shape)
@@ -147,13 +147,12 @@ static void load_from_guest(translation *t, const hart_op *op, unsigned r, unsig
 static void store_to_guest(translation *t, const hart_op *op, unsigned r, unsigned chunk)
 {
     const unsigned reg = in_register(t, STORED, r, chunk);
-    if (t->partial)
-        hart_native_active_mask(t, chunk);
+    if (t->partial) {
+        hart_native_store_active(t, op, reg, chunk);
+        return;
+    }
     hart_native_site(t, op);
-    if (t->partial)
-        hart_native_store_active(t, reg, chunk);
-    else
-        on_guest(t, STORE, reg, host_bytes(t) * chunk);
+    on_guest(t, STORE, reg, host_bytes(t) * chunk);
 }
 
 static void count_bytes(translation *t, bool stores, unsigned bytes)
@@ -191,7 +190,7 @@ static void write_transfer(translation *t, hart_op *op, bool stores, unsigned by
     with_immediate(t, NARROW, 7, RAX, (int32_t)(PAGE - bytes));
     hart_native_exit_if(t, ABOVE, op, EXIT_HANDLER);
     const unsigned r = stores ? op->rs3 : op->rd;
-    t->wide = is_wide(bytes / VECTOR_CHUNK);
+    t->width = width_of(t, bytes / VECTOR_CHUNK);
     for (unsigned c = 0; c < bytes / host_bytes(t); c++)
         (stores ? store_to_guest : load_from_guest)(t, op, r, c);
     hart_native_end_wide(t);
@@ -216,7 +215,7 @@ bool hart_native_vector_unit_stride(translation *t, hart_op *op, const vector_ro
 static void on_element(translation *t, unsigned code, unsigned reg, unsigned first, unsigned k)
 {
     const unsigned base = k < 2 ? RAX : R10;
-    vex(t, code, reg, first, false, base);
+    begin_vector(t, code, reg, first, false, base);
     if (k % 2 == 0) {
         byte(t, (reg & 7) << 3 | (base & 7));
     } else {
@@ -268,25 +267,29 @@ static void find_words(translation *t, hart_op *op, unsigned count)
 // Elements behind vl are read as well.
 bool hart_native_vector_strided(translation *t, hart_op *op, const vector_row *row)
 {
-    enum { UPPER = 9, INSERT_HALF = P66 | M0F3A | 0x38 };
+    enum { PART = 9, INSERT_CHUNK = P66 | M0F3A | 0x38 };
     (void)row;
     const int lmul = vector_lmul(t);
     const unsigned chunks = vector_sew(t) == 2 ? hart_native_chunks(t, lmul) : 0;
-    if (!is_wide(chunks) || !op->in->vm || op->in->nf || !is_group(op->rd, lmul))
+    const uint8_t width = width_of(t, chunks);
+    if (!width || !op->in->vm || op->in->nf || !is_group(op->rd, lmul))
         return false;
     hart_native_require_elements(t, op);
     exit_idle(t, op);
     find_words(t, op, chunks * VECTOR_CHUNK / 4);
     hart_native_site(t, op);
-    for (unsigned c = 0; c < chunks / 2; c++) {
-        t->wide = true;
+    for (unsigned c = 0; c < chunks >> width; c++) {
+        t->width = width;
         const unsigned reg = hart_native_take_registers(t, 1);
-        t->wide = false;
-        collect(t, reg);
-        collect(t, UPPER);
-        t->wide = true;
-        on_registers(t, INSERT_HALF, reg, reg, UPPER);
-        byte(t, 1);
+        for (unsigned part = 0; part < 1u << width; part++) {
+            t->width = 0;
+            collect(t, part == 0 ? reg : PART);
+            t->width = width;
+            if (part == 0)
+                continue;
+            on_registers(t, INSERT_CHUNK, reg, reg, PART);
+            byte(t, part);
+        }
         store_held(t, reg, op->rd, c);
     }
     hart_native_end_wide(t);
@@ -319,8 +322,8 @@ bool hart_native_vector_whole_move(translation *t, hart_op *op, const vector_row
     if (chunks > MOST_CHUNKS || t->shape == 1)
         return false;
     hart_native_require_shape(t, op);
-    t->wide = is_wide(chunks);
-    for (unsigned c = 0; c < chunks >> t->wide; c++) {
+    t->width = width_of(t, chunks);
+    for (unsigned c = 0; c < chunks >> t->width; c++) {
         const unsigned reg = hart_native_take_registers(t, 1);
         load(t, reg, op->rs2, c);
         store_held(t, reg, op->rd, c);
@@ -337,9 +340,9 @@ bool hart_native_vector_copies(translation *t, hart_op *op, const vector_row *ro
     hart_native_require_elements(t, op);
     if (row->source == SOURCE_F)
         hart_native_find_nearest_even(t, op);
-    t->wide = is_wide(chunks);
+    t->width = width_of(t, chunks);
     hart_native_broadcast(t, op, row);
-    for (unsigned c = 0; c < chunks >> t->wide; c++) {
+    for (unsigned c = 0; c < chunks >> t->width; c++) {
         const unsigned reg = hart_native_take_registers(t, 1);
         hart_native_with_second(t, op, row, LOAD, reg, 0, c);
         store_held(t, reg, op->rd, c);

@@ -27,7 +27,7 @@ typedef enum exit_kind {
     EXIT_BAD_ACCESS,
     EXIT_HANDLER, // calls the record's handler and comes back
     EXIT_EXACT,   // the same, unless the float result at hand proves to be exact
-    EXIT_ZEROS,   // the same, unless results of vectors that are not normal have a factor 0
+    EXIT_SMALL,   // the same, unless small results of vectors need no care
     EXIT_STEP,    // calls the handler, and goes on with the step of the next record
     EXIT_IDLE,    // does nothing: vl is 0
     EXIT_LENGTH,  // vector instructions that may have to leave elements behind vl alone
@@ -39,8 +39,8 @@ enum { MOST_HELD = 8 };
 typedef struct held_vectors {
     uint16_t place[MOST_HELD]; // 1 more than its byte; 0: none
     uint8_t next;
-    bool wide;  // 32 bytes of each, not 16
-    bool dirty; // upper halves of host registers
+    uint8_t width; // of each, as translation.width
+    bool dirty;    // upper parts of host registers
 } held_vectors;
 
 typedef struct exit_stub {
@@ -48,6 +48,8 @@ typedef struct exit_stub {
     uint32_t back;  // behind the instruction
     uint32_t store; // where it stores its result
     uint8_t first;  // host register of the first result
+    uint8_t count;  // of results, in host vectors
+    uint8_t width;  // of those, as translation.width
     uint32_t shape; // that is expected
     hart_op *op;
     const hart_op *end; // EXIT_LENGTH: behind the instructions
@@ -59,7 +61,7 @@ typedef struct exit_stub {
 // What vector instructions behind one that has found it out need not look at again. Who finds
 // something else leaves for code that assumes nothing.
 enum {
-    KNOWN_ELEMENTS = 1, // hart.full is as expected; for any vl: the mask is there
+    KNOWN_ELEMENTS = 1, // hart.full is as expected; for any vl: the masks are there
     KNOWN_NEAREST_EVEN = 2,
 };
 
@@ -75,7 +77,7 @@ typedef struct translation {
     uint8_t held;   // guest register whose value is in rax
     uint32_t boxed; // set of float registers that hold a NaN-boxed f32
     uint32_t shape; // hart.shape, as it is expected to be
-    bool wide;      // host vectors have 32 bytes, not 16
+    uint8_t width;  // log2 of the chunks of 16 bytes of a host vector
     bool masked;    // code for any vl is written
     bool partial;   // elements behind vl are left alone
     uint8_t known;  // KNOWN_...
@@ -100,6 +102,7 @@ struct hart_native {
     uint32_t call_single;           // code that executes the Xlut instruction at r10
     uint32_t step;                  // code that jumps to the step of the record that rdi points to
     uint32_t constants;             // of vectors
+    bool avx512;                    // vectors are in EVEX encoding
     const hart *hart;               // whose code it is
     site *sites;                    // in the order of their offsets
     size_t site_count, site_capacity;
@@ -144,9 +147,9 @@ bool hart_native_write_move(translation *t, hart_op *op);
 // ---- native_vector.c
 bool hart_native_write_vector(translation *t, hart_op *op);
 bool hart_native_is_vector(unsigned opcode); // that knows what is held
-// Goes on where results are stored if those that are not normal are those of a factor 0, which are
-// exact.
-void hart_native_if_zeros(translation *t, const exit_stub *e);
+// Goes on where results are stored if they are finite, and either underflow is raised already, or
+// all that are not normal are those of a factor 0, which are exact.
+void hart_native_if_small(translation *t, const exit_stub *e);
 // No vector is held, and the upper halves of host registers are clean, for code that knows none.
 void hart_native_leave_vectors(translation *t);
 // What is held becomes this.
@@ -154,8 +157,8 @@ void hart_native_hold_again(translation *t, const held_vectors *wanted);
 bool hart_native_configures(unsigned opcode); // writes vtype
 // Whether the instruction configures what is configured so already.
 bool hart_native_is_configured(const translation *t, const hart_op *op);
-// The mask that code for any vl assumes.
-void hart_native_write_mask(translation *t);
+// The masks that code for any vl assumes.
+void hart_native_write_masks(translation *t);
 // What hart.shape will probably be at this record.
 uint32_t hart_native_expected_shape(const translation *t, const hart_op *op);
 

@@ -201,6 +201,12 @@ void hart_use_native(hart *h, bool use)
         hart_native_create(h);
 }
 
+void hart_use_avx512(hart *h, bool use)
+{
+    hart_flush_code(h);
+    hart_native_use_avx512(h, use);
+}
+
 hart *hart_create(hart_memory *memory, uint32_t vlen, lut_unit *lut)
 {
     if (vlen < 128 || vlen > HART_MAX_VLEN || (vlen & (vlen - 1)) != 0)

@@ -30,8 +30,10 @@ vector_shape vector_shape_of(uint64_t vtype)
 
 void hart_update_full(hart *h)
 {
-    const bool full = !h->vill && h->vstart == 0 && h->vl == vector_length_maximum(h);
-    h->full = full ? h->shape : HART_NOT_FULL;
+    if (h->vill || h->vstart != 0)
+        h->full = HART_NOT_FULL;
+    else
+        h->full = h->shape | (h->vl == vector_length_maximum(h) ? 0 : HART_SHORT);
 }
 
 static inline void configure(hart *h, const isa_instruction *in, uint64_t vtype, uint64_t length)
@@ -44,7 +46,7 @@ static inline void configure(hart *h, const isa_instruction *in, uint64_t vtype,
     h->vma = valid & vtype >> 7;
     h->vl = length < maximum ? length : maximum;
     h->vstart = 0;
-    h->full = length >= maximum ? s.shape : HART_NOT_FULL; // vill: nothing is made for that shape
+    h->full = s.shape | (length >= maximum ? 0 : HART_SHORT); // nothing is made for that of vill
     hart_write_x(h, in->rd, h->vl);
 }
 
