@@ -198,15 +198,16 @@ static void write_transfer(translation *t, hart_op *op, bool stores, unsigned by
     t->held = NO_REGISTER;
 }
 
+// Elements as wide as SEW, or of another width where vl is the longest.
 bool hart_native_vector_unit_stride(translation *t, hart_op *op, const vector_row *row)
 {
     const bool stores = row->option & STORES;
-    const int lmul = vector_lmul(t);
-    const unsigned chunks = hart_native_chunks(t, lmul);
-    if (!chunks || !op->in->vm || op->in->nf || vector_sew(t) != (row->option & 3u) ||
-        !is_group(stores ? op->rs3 : op->rd, lmul))
+    const unsigned sew = vector_sew(t), width = row->option & 3u;
+    const int emul = vector_lmul(t) + (int)width - (int)sew;
+    const unsigned chunks = hart_native_chunks(t, emul);
+    if (!chunks || !op->in->vm || op->in->nf || !is_group(stores ? op->rs3 : op->rd, emul))
         return false;
-    hart_native_require_elements(t, op);
+    (width == sew ? hart_native_require_elements : hart_native_require_shape)(t, op);
     write_transfer(t, op, stores, VECTOR_CHUNK * chunks);
     return true;
 }
