@@ -357,6 +357,10 @@ static void write_call(translation *t, hart_op *op)
     }
     if (hart_native_is_configured(t, op))
         return;
+    if (t->n->lut && call_single(t, op)) {
+        t->known &= (uint8_t)~KNOWN_MASKS;
+        return;
+    }
     if (!hart_native_is_vector(opcode) || hart_native_configures(opcode))
         end_straight(t, op);
     if (!hart_native_is_vector(opcode))
@@ -371,8 +375,7 @@ static void write_call(translation *t, hart_op *op)
         }
     } else {
         end_straight(t, op);
-        if (!t->n->lut || !call_single(t, op))
-            call_handler(t, op);
+        call_handler(t, op);
     }
 }
 

@@ -166,15 +166,17 @@ void hart_native_write_masks(translation *t)
 
 void hart_native_require_elements(translation *t, hart_op *op)
 {
-    if (t->known & KNOWN_ELEMENTS)
-        return;
-    with_memory(t, NARROW, 0x81, 7, RSI, offsetof(hart, full)); // compare
-    word(t, t->partial ? t->shape | HART_SHORT : t->shape);
-    const bool otherwise = !t->partial && can_be_partial(t);
-    hart_native_exit_if(t, NOT_EQUAL, op, otherwise ? EXIT_LENGTH : EXIT_STEP);
-    if (t->partial)
+    if (!(t->known & KNOWN_ELEMENTS)) {
+        with_memory(t, NARROW, 0x81, 7, RSI, offsetof(hart, full)); // compare
+        word(t, t->partial ? t->shape | HART_SHORT : t->shape);
+        const bool otherwise = !t->partial && can_be_partial(t);
+        hart_native_exit_if(t, NOT_EQUAL, op, otherwise ? EXIT_LENGTH : EXIT_STEP);
+        t->known |= KNOWN_ELEMENTS;
+    }
+    if (t->partial && !(t->known & KNOWN_MASKS)) {
         hart_native_write_masks(t);
-    t->known |= KNOWN_ELEMENTS;
+        t->known |= KNOWN_MASKS;
+    }
 }
 
 // Moves of elements under a mask, by SEW.

@@ -61,8 +61,9 @@ typedef struct exit_stub {
 // What vector instructions behind one that has found it out need not look at again. Who finds
 // something else leaves for code that assumes nothing.
 enum {
-    KNOWN_ELEMENTS = 1, // hart.full is as expected; for any vl: the masks are there
+    KNOWN_ELEMENTS = 1, // hart.full is as expected
     KNOWN_NEAREST_EVEN = 2,
+    KNOWN_MASKS = 4, // of elements behind vl are there
 };
 
 // A jump to the native code of a record.
