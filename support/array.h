@@ -96,11 +96,13 @@ array_difference array_compare(const array *got, const array *want, double rtol,
 // nmse alone elements are not compared one by one; with nothing they must be equal.
 typedef struct expect_spec {
     const char *name, *path;
+    array file;              // what is there
     double rtol, atol, nmse; // nmse < 0: not asked
     bool exact;
 } expect_spec;
+// Reads the file.
 bool expect_spec_parse(arena *a, diagnostics *d, const char *spec, expect_spec *out);
-// Reads the file, compares, reports the first mismatch with its index and the
-// nmse as an error; true when within tolerance.
-bool expect_check(arena *a, diagnostics *d, const expect_spec *spec, const array *got,
+// Compares, reports the first mismatch with its index and the nmse as an error; true when within
+// tolerance.
+bool expect_check(diagnostics *d, const expect_spec *spec, const array *got,
                   array_difference *difference);

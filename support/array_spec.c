@@ -222,7 +222,7 @@ bool expect_spec_parse(arena *a, diagnostics *d, const char *spec, expect_spec *
         if (!parse_tolerance(d, spec, arena_string(a, comma, n), out))
             return false;
     }
-    return true;
+    return array_read_npy(a, d, out->path, &out->file);
 }
 
 static void print_index(text *out, const array *x, int64_t flat)
@@ -250,12 +250,10 @@ static bool report_difference(diagnostics *d, const expect_spec *s, const array 
 
 // Element by element unless only an nmse is asked for; without any tolerance
 // the values must be equal.
-bool expect_check(arena *a, diagnostics *d, const expect_spec *spec, const array *got,
+bool expect_check(diagnostics *d, const expect_spec *spec, const array *got,
                   array_difference *difference)
 {
-    array want;
-    if (!array_read_npy(a, d, spec->path, &want))
-        return false;
+    array want = spec->file;
     restore_bits(&want, got->type);
     if (!check_shape(d, spec->name, spec->path, &want, got->type, got->rank, got->shape))
         return false;

@@ -8,12 +8,20 @@
 
 enum { MOST_VALUES = 64, SHOWN = 8 };
 
+// A result that is written, or compared.
+typedef struct result_request {
+    size_t index;
+    const char *path;
+    expect_spec spec;
+} result_request;
+
 typedef struct evaluation {
     driver *d;
     evaluator *e;
     const ir_function *entry;
     named_array inputs[MOST_VALUES], outputs[MOST_VALUES];
     size_t n_inputs, n_outputs;
+    ARRAY_OF(result_request) written, compared;
 } evaluation;
 
 static bool refuse(evaluation *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -163,35 +171,54 @@ static bool make_inputs(evaluation *v)
 
 // ------------------------------------------------------------------ outputs
 
-static const named_array *find_output(evaluation *v, const char *name)
+static bool find_result(evaluation *v, const char *name, size_t *index)
 {
-    for (size_t i = 0; i < v->n_outputs; i++)
-        if (strcmp(v->outputs[i].name, name) == 0)
-            return &v->outputs[i];
-    refuse(v, "there is no result '%s'; results are called %s%s", name,
-           eval_result_name(v->d->arena, v->entry, 0), v->n_outputs > 1 ? ", result1..." : "");
-    return NULL;
+    const char *first = eval_result_name(v->d->arena, v->entry, 0);
+    for (*index = 0; *index < v->n_outputs; ++*index)
+        if (strcmp(eval_result_name(v->d->arena, v->entry, *index), name) == 0)
+            return true;
+    return refuse(v, "there is no result '%s'; results are called %s%s", name, first,
+                  v->n_outputs > 1 ? ", result1..." : "");
 }
 
-static bool write_result(evaluation *v, const char *spec)
+static bool read_output(evaluation *v, const char *spec)
 {
     const char *equals = strchr(spec, '=');
     if (!equals || equals[1] != '@' || !equals[2])
         return refuse(v, "--output '%s': expected NAME=@FILE.npy", spec);
-    const named_array *x = find_output(v, arena_string(v->d->arena, spec, (size_t)(equals - spec)));
-    return x && array_write_npy(v->d->diagnostics, equals + 2, &x->value);
+    result_request r = {.path = equals + 2};
+    if (!find_result(v, arena_string(v->d->arena, spec, (size_t)(equals - spec)), &r.index))
+        return false;
+    ARRAY_PUSH(v->d->arena, &v->written, r);
+    return true;
 }
 
-static bool check_result(evaluation *v, const char *spec)
+static bool read_expectation(evaluation *v, const char *spec)
 {
-    expect_spec s;
+    result_request r = {0};
+    if (!expect_spec_parse(v->d->arena, v->d->diagnostics, spec, &r.spec) ||
+        !find_result(v, r.spec.name, &r.index))
+        return false;
+    ARRAY_PUSH(v->d->arena, &v->compared, r);
+    return true;
+}
+
+static bool read_requests(evaluation *v)
+{
+    bool ok = true;
+    for (size_t i = 0; i < v->d->outputs.count; i++)
+        ok &= read_output(v, v->d->outputs.items[i]);
+    for (size_t i = 0; i < v->d->expectations.count; i++)
+        ok &= read_expectation(v, v->d->expectations.items[i]);
+    return ok;
+}
+
+static bool check_result(evaluation *v, const result_request *r)
+{
     array_difference difference;
-    if (!expect_spec_parse(v->d->arena, v->d->diagnostics, spec, &s))
+    if (!expect_check(v->d->diagnostics, &r->spec, &v->outputs[r->index].value, &difference))
         return false;
-    const named_array *x = find_output(v, s.name);
-    if (!x || !expect_check(v->d->arena, v->d->diagnostics, &s, &x->value, &difference))
-        return false;
-    fprintf(stderr, "%s: as expected, nmse %.3g\n", s.name, difference.nmse);
+    fprintf(stderr, "%s: as expected, nmse %.3g\n", r->spec.name, difference.nmse);
     return true;
 }
 
@@ -210,11 +237,12 @@ static void show_result(const named_array *x)
 static bool give_results(evaluation *v)
 {
     bool ok = true;
-    for (size_t i = 0; i < v->d->outputs.count; i++)
-        ok = write_result(v, v->d->outputs.items[i]) && ok;
-    for (size_t i = 0; i < v->d->expectations.count; i++)
-        ok = check_result(v, v->d->expectations.items[i]) && ok;
-    for (size_t i = 0; !v->d->outputs.count && !v->d->expectations.count && i < v->n_outputs; i++)
+    for (const result_request *r = v->written.items; r < v->written.items + v->written.count; r++)
+        ok &= array_write_npy(v->d->diagnostics, r->path, &v->outputs[r->index].value);
+    for (const result_request *r = v->compared.items; r < v->compared.items + v->compared.count;
+         r++)
+        ok &= check_result(v, r);
+    for (size_t i = 0; !v->written.count && !v->compared.count && i < v->n_outputs; i++)
         show_result(&v->outputs[i]);
     return ok;
 }
@@ -283,7 +311,8 @@ static bool evaluate(evaluation *v)
     v->n_outputs = v->entry->results.count;
     if (v->n_outputs > MOST_VALUES)
         return refuse(v, "more than %d results", MOST_VALUES);
-    return eval_call(v->e, v->d->arena, v->entry, v->n_inputs, v->inputs, v->outputs) &&
+    return read_requests(v) &&
+           eval_call(v->e, v->d->arena, v->entry, v->n_inputs, v->inputs, v->outputs) &&
            give_results(v);
 }
 

@@ -121,7 +121,7 @@ static bool json_on_stderr(const session *s)
 static bool check_expectation(session *s, const expect_spec *spec, const array *x)
 {
     array_difference difference;
-    if (!expect_check(s->arena, s->diagnostics, spec, x, &difference))
+    if (!expect_check(s->diagnostics, spec, x, &difference))
         return false;
     if (!json_on_stderr(s))
         fprintf(stderr, "%s: as expected, nmse %.3g\n", spec->name, difference.nmse);

@@ -319,7 +319,7 @@ static bool expect(fixture *f, const char *spec, const array *got)
 {
     expect_spec s;
     array_difference r;
-    return expect_spec_parse(f->a, f->d, spec, &s) && expect_check(f->a, f->d, &s, got, &r);
+    return expect_spec_parse(f->a, f->d, spec, &s) && expect_check(f->d, &s, got, &r);
 }
 
 static void expectations_are_checked(void **state)
