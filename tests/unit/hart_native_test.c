@@ -394,17 +394,29 @@ static void strided_loads_are_those_of_handlers(void **state)
     }
 }
 
-// Now and then what the last one was, and what it takes its length from may have changed since.
-static isa_instruction random_configuration(const isa_instruction *last)
+static void put_both(pair *p, isa_instruction in)
+{
+    put(&p->quick, in);
+    put(&p->steps, in);
+}
+
+// Now and then what the last one was, and what it takes its length from may have changed since; or
+// one that takes its type from x28, which only handlers execute.
+static isa_instruction random_configuration(pair *p, const isa_instruction *last)
 {
     if (last->opcode && random_bits() % 2)
         return *last;
-    return (isa_instruction){.opcode = ISA_VSETVLI,
+    const int32_t type = (int32_t)(below(4) << 3 | below(4));
+    const bool by_handler = below(4) == 0;
+    if (by_handler)
+        put_both(p, (isa_instruction){.opcode = ISA_ADDI, .rd = 28, .imm = type});
+    return (isa_instruction){.opcode = by_handler ? ISA_VSETVL : ISA_VSETVLI,
+                             .rs2 = by_handler ? 28 : 0,
                              .rd = (uint8_t)(below(4)   ? 0
                                              : below(2) ? 10
                                                         : 6),
                              .rs1 = (uint8_t)below(2) * 6,
-                             .imm = (int32_t)(below(4) << 3 | below(4))};
+                             .imm = by_handler ? 0 : type};
 }
 
 // An Xlut instruction that machine code calls, in the midst of vectors; its host code uses what
@@ -435,11 +447,13 @@ static void put_stretch(pair *p, const unsigned *opcodes, unsigned count)
         if (i % 4)
             in = random_in_stretch(opcodes[below(count)], (int)below(3));
         else
-            in = last = random_configuration(&last);
+            in = last = random_configuration(p, &last);
         if (!isa_encode(&in, &word))
             continue;
         put_word(&p->quick, word);
         put_word(&p->steps, word);
+        if (in.opcode == ISA_VSETVL) // code that is entered behind it expects what it finds there
+            put_both(p, (isa_instruction){.opcode = ISA_JAL, .imm = 4});
     }
 }
 
