@@ -358,7 +358,8 @@ unsigned hart_native_chunks_of(const translation *t, const hart_op *op, const ve
 void hart_native_require_shape(translation *t, hart_op *op);
 // The same, but elements behind vl are left alone, if vl is less.
 void hart_native_require_elements(translation *t, hart_op *op);
-// Nearest-even, for all of the straight vector code.
+// Nearest-even, for all of the straight vector code: in front of checks that come back behind the
+// instruction, and would pass this one by.
 void hart_native_find_nearest_even(translation *t, hart_op *op);
 // Guest memory = elements below vl of reg.
 void hart_native_store_active(translation *t, const hart_op *op, unsigned reg, unsigned chunk);

@@ -99,8 +99,8 @@ bool hart_native_vector_from_half(translation *t, hart_op *op, const vector_row 
         !__builtin_cpu_supports("f16c") || !is_group(op->rd, lmul + 1) ||
         !is_group(op->rs2, lmul) || !are_apart(op->rd, lmul + 1, op->rs2, lmul))
         return false;
-    hart_native_require_shape(t, op);
     hart_native_find_nearest_even(t, op);
+    hart_native_require_shape(t, op);
     t->width = width_of(t, chunks);
     const results r = take(t, vectors);
     for (unsigned c = 0; c < vectors; c++)
@@ -150,8 +150,8 @@ bool hart_native_vector_to_half(translation *t, hart_op *op, const vector_row *r
     if (!chunks || !is_group(op->rd, lmul) || !is_group(op->rs2, lmul + 1) ||
         !(op->rd == op->rs2 || are_apart(op->rd, lmul, op->rs2, lmul + 1)))
         return false;
-    hart_native_require_shape(t, op);
     hart_native_find_nearest_even(t, op);
+    hart_native_require_shape(t, op);
     hart_native_require_inexact(t, op);
     t->width = width_of(t, chunks);
     const results r = take(t, chunks >> t->width);
@@ -171,8 +171,8 @@ bool hart_native_vector_half_sum(translation *t, hart_op *op, const vector_row *
     if (!chunks || !is_group(op->rd, lmul + 1) || !is_group(op->rs2, lmul + 1) ||
         !is_group(op->rs1, lmul) || !are_apart(op->rd, lmul + 1, op->rs1, lmul))
         return false;
-    hart_native_require_shape(t, op);
     hart_native_find_nearest_even(t, op);
+    hart_native_require_shape(t, op);
     hart_native_require_inexact(t, op);
     t->width = width_of(t, chunks);
     const results r = take(t, chunks >> t->width);
@@ -280,8 +280,8 @@ bool hart_native_vector_extreme_of_all(translation *t, hart_op *op, const vector
     const unsigned code = row->code[2], vectors = chunks >> width_of(t, chunks);
     if (chunks < 2 || !op->in->vm || !is_group(op->rs2, lmul))
         return false;
-    hart_native_require_shape(t, op);
     hart_native_find_nearest_even(t, op);
+    hart_native_require_shape(t, op);
     t->width = width_of(t, chunks);
     on_memory(t, hart_native_broadcasts[2], ELEMENT, 0, at_v(t, op->rs1, 0));
     care_for_nan(t, ELEMENT, 0);

@@ -383,8 +383,8 @@ bool hart_native_vector_first_to_float(translation *t, hart_op *op, const vector
     (void)row;
     if (vector_sew(t) != 2 || t->shape == 1)
         return false;
-    require_type(t, op);
     hart_native_find_nearest_even(t, op);
+    require_type(t, op);
     with_memory(t, NARROW, 0x8b, RAX, RSI, at_v(t, op->rs2, 0));
     store_float(t, NARROW, op->rd);
     return true;

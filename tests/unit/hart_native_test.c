@@ -342,6 +342,51 @@ static void all_lengths_are_those_of_handlers(void **state)
     }
 }
 
+static void put_both(pair *p, isa_instruction in)
+{
+    put(&p->quick, in);
+    put(&p->steps, in);
+}
+
+// What follows an instruction rounds as frm says, whatever that one has looked at.
+static void try_rounding(pair *p, unsigned opcode, unsigned sew, int lmul)
+{
+    enum { TRIES = 6 };
+    hart *h = p->quick.h;
+    uint32_t word;
+    isa_instruction in = random_instruction(opcode, HIGHEST_LMUL);
+    in.vm = strstr(isa_rows[opcode].operands, "v0") == NULL;
+    if (!isa_encode(&in, &word))
+        return;
+    begin(p);
+    put_both(p, (isa_instruction){.opcode = ISA_VOR_VV, .vm = 1}); // minds the length
+    put_both(p, in);
+    put_both(p, (isa_instruction){.opcode = ISA_VFADD_VV, .rd = 8, .rs1 = 16, .rs2 = 24, .vm = 1});
+    end(p);
+    for (unsigned i = 0; i < TRIES; i++) {
+        randomize(p, sew, lmul);
+        fill_random(h->v, 32 * h->vlenb, NUMBERS, false);
+        h->vl = below(hart_vlmax(h->vlenb, sew, lmul) + 1);
+        h->vstart = 0;
+        h->frm = (uint8_t)below(5);
+        h->fflags = 1;
+        copy_state(p);
+        expect_same_run(p);
+    }
+}
+
+static void numbers_are_rounded_as_by_handlers(void **state)
+{
+    (void)state;
+    for (int avx512 = 0; avx512 < 2; avx512++) {
+        pair p = pair_create(256, avx512);
+        for (unsigned opcode = 1; opcode < ISA_OPCODE_COUNT; opcode++)
+            for (int lmul = 0; is_vector(opcode) && lmul <= HIGHEST_LMUL; lmul++)
+                try_rounding(&p, opcode, 2, lmul);
+        pair_destroy(&p);
+    }
+}
+
 // One element, wherever it is, whose operands may be exceptional.
 static void try_exceptions(pair *p, unsigned opcode, unsigned sew, int lmul)
 {
@@ -392,12 +437,6 @@ static void strided_loads_are_those_of_handlers(void **state)
             try_instruction(&p, ISA_VLSE32_V, 2, i % 4);
         pair_destroy(&p);
     }
-}
-
-static void put_both(pair *p, isa_instruction in)
-{
-    put(&p->quick, in);
-    put(&p->steps, in);
 }
 
 // Now and then what the last one was, and what it takes its length from may have changed since; or
@@ -490,6 +529,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(instructions_are_those_of_handlers),
         cmocka_unit_test(all_lengths_are_those_of_handlers),
+        cmocka_unit_test(numbers_are_rounded_as_by_handlers),
         cmocka_unit_test(exceptions_are_those_of_handlers),
         cmocka_unit_test(strided_loads_are_those_of_handlers),
         cmocka_unit_test(stretches_are_those_of_handlers),
