@@ -301,18 +301,19 @@ static bool show_table_noise(evaluation *v)
 
 static bool evaluate(evaluation *v)
 {
-    bool ok = choose_entry(v);
+    if (!choose_entry(v))
+        return false;
+    bool ok = true;
     for (size_t i = 0; ok && i < v->d->dims.count; i++)
         ok = set_dimension(v, v->d->dims.items[i]);
-    if (!ok || !make_inputs(v))
-        return false;
+    ok = ok && make_inputs(v);
     if (v->d->table_noise)
-        return show_table_noise(v);
+        return ok && show_table_noise(v);
     v->n_outputs = v->entry->results.count;
     if (v->n_outputs > MOST_VALUES)
         return refuse(v, "more than %d results", MOST_VALUES);
-    return read_requests(v) &&
-           eval_call(v->e, v->d->arena, v->entry, v->n_inputs, v->inputs, v->outputs) &&
+    ok &= read_requests(v);
+    return ok && eval_call(v->e, v->d->arena, v->entry, v->n_inputs, v->inputs, v->outputs) &&
            give_results(v);
 }
 
@@ -349,7 +350,10 @@ static bool check_places(driver *d)
         if (file)
             ARRAY_PUSH(d->arena, &files, file + 2);
     }
-    return outputs_have_places(d, files.items, files.count);
+    bool ok = outputs_have_places(d, files.items, files.count);
+    for (size_t i = 0; i < files.count; i++)
+        ok &= output_possible(d->diagnostics, files.items[i]);
+    return ok;
 }
 
 int command_eval(driver *d)

@@ -1,4 +1,5 @@
-// Where results go: never to the place of a file that is read, nor to that of another result.
+// Where results go: never to the place of a file that makes the module, nor to that of another
+// result.
 #include "compiler/driver/driver.h"
 
 bool outputs_have_places(driver *d, const char *const *outputs, size_t count)
